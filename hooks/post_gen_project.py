@@ -1,0 +1,55 @@
+"""Hand over to the rendered project's own scripts, then name the next commands.
+
+It changes nothing outside the project, needs no network, and never fails: by now the files are there, and a code
+other than 0 would make cookiecutter delete them. What can't be done now is printed as a command for later.
+"""
+
+import json
+import os
+import sys
+from typing import Any
+
+WORKSPACE = ("subscription_id", "resource_group", "workspace_name")
+
+
+def attach(answers: dict[str, Any]) -> str:
+    """Attach the workspace if it is known and no other one is attached; say what is left to do."""
+    if os.path.exists(".azureml/config.json"):
+        return ""
+    if not all(answers[field] for field in WORKSPACE):
+        return "make attach              # when you have an Azure ML workspace"
+    sys.path.insert(0, "scripts")
+    try:
+        from attach_workspace import write_config
+
+        write_config(answers)
+    except Exception as error:
+        return f"make attach              # failed just now: {error}"
+    return ""
+
+
+def first_model(answers: dict[str, Any]) -> bool:
+    """Tell a new project from another model that was rendered into an existing one."""
+    with open(".cookiecutter.json", encoding="utf-8") as file:
+        return bool(json.load(file).get("model_name") == answers["model_name"])
+
+
+def main(answers: dict[str, Any]) -> None:
+    """Do the steps, print the next ones."""
+    attach_later = attach(answers)
+    for field in ("notebook", "environment_file"):
+        if answers[field]:
+            print(f"NOTE: {field}: this version of the template does not convert it; nothing was taken from it.")
+    if first_model(answers):
+        print(f"\nCreated {answers['project_slug']}. Next:\n  cd {answers['project_slug']}")
+        print("  make setup train test    # install, train on the sample data, test")
+        print("  make serve               # then, in another terminal: make request")
+        if attach_later:
+            print(f"  {attach_later}")
+    else:
+        print(f"\nAdded models/{answers['model_name']}. Next:")
+        print(f"  make setup train test MODEL={answers['model_name']}")
+
+
+if __name__ == "__main__":
+    main(json.loads(r"""{{ cookiecutter | tojson }}"""))

@@ -1,0 +1,86 @@
+"""Train a classifier on a table, judge it, and write all that scoring needs to outputs/.
+
+    python train.py --data-path ../../data
+
+The model here only learns how frequent each label is: put yours into build_model(), save_model() and score.py.
+"""
+
+import argparse
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+
+import input_schema
+from evaluation import evaluate, write_json
+from tables import read_table, split_label
+
+OUTPUTS = Path("outputs")
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Train the model; results go to outputs/.")
+    parser.add_argument("--data-path", type=Path, default="../../data", help="CSV or Parquet: a file, or a folder")
+    parser.add_argument("--label", default="churned", help="column to predict (default: %(default)s)")
+    parser.add_argument("--train-test-split-ratio", type=float, default=0.3, help="share held out for the test")
+    parser.add_argument("--epochs", type=int, default=10, help="passes over the data (default: %(default)s)")
+    parser.add_argument("--batch-size", type=int, default=32, help="rows in a step (default: %(default)s)")
+    parser.add_argument("--es-patience", type=int, default=-1, help="epochs without progress before it stops; -1: never")
+    parser.add_argument("--seed", type=int, default=42, help="same seed, same model (default: %(default)s)")
+    return parser.parse_args(argv)
+
+
+def load_data(path: Path, label: str) -> tuple[pd.DataFrame, pd.Series]:
+    """Read the table; return the features and the labels."""
+    return split_label(read_table(path), label)
+
+
+class Baseline:
+    """Answers every row with the frequencies of the labels in the training data."""
+
+    def fit(self, features: pd.DataFrame, labels: pd.Series) -> "Baseline":
+        self.frequencies = labels.value_counts(normalize=True).sort_index()
+        self.classes = list(self.frequencies.index)
+        return self
+
+    def predict_proba(self, features: pd.DataFrame) -> np.ndarray:
+        return np.tile(self.frequencies.to_numpy(), (len(features), 1))
+
+
+def build_model(args: argparse.Namespace) -> Baseline:
+    """The model. --epochs, --batch-size and --es-patience wait for one that learns in steps."""
+    return Baseline()
+
+
+def save_model(model: Baseline, folder: Path) -> None:
+    """Write the model as score.py reads it."""
+    write_json(folder / "model.json", {"frequencies": model.frequencies.to_dict()})
+
+
+def main() -> None:
+    args = parse_args()
+    features, labels = load_data(args.data_path, args.label)
+    columns = input_schema.describe(features)
+    features = pd.DataFrame(input_schema.to_table(features, columns), index=labels.index)
+    test_y = labels.groupby(labels).sample(frac=args.train_test_split_ratio, random_state=args.seed)
+    train_y = labels.drop(test_y.index)
+    train_x, test_x = features.loc[train_y.index], features.loc[test_y.index]
+
+    with mlflow.start_run():
+        mlflow.log_params(vars(args))
+        model = build_model(args).fit(train_x, train_y)
+        metrics = evaluate(test_y.to_numpy(), model.predict_proba(test_x), model.classes, OUTPUTS / "evaluation")
+        mlflow.log_metrics(metrics)
+        mlflow.log_artifacts(str(OUTPUTS / "evaluation"), "evaluation")
+
+    folder = OUTPUTS / "model"
+    folder.mkdir(parents=True, exist_ok=True)
+    save_model(model, folder)
+    input_schema.save(folder, columns, model.classes)
+    write_json(OUTPUTS / "metrics.json", metrics)
+    print(f"Trained on {len(train_x)} rows, tested on {len(test_x)}: accuracy {metrics['accuracy']:.3f}")
+
+
+if __name__ == "__main__":
+    main()

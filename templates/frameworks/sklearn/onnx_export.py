@@ -1,0 +1,52 @@
+"""Write the pipeline a second time, as ONNX: the same answers, many times faster for a request of one row."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.pipeline import Pipeline
+
+TOLERANCE = 1e-4  # ONNX computes in 32 bits; probabilities that differ by more are another model's answers
+
+
+def export_onnx(model: Pipeline, rows: pd.DataFrame, path: Path) -> bool:
+    """Export the fitted model if ONNX gives its probabilities on these rows; else leave score.py to model.pkl."""
+    path.unlink(missing_ok=True)  # never let an earlier model answer for this one
+    try:
+        difference = _convert(model, rows, path)
+    except Exception as error:  # the converters raise many kinds, and none of them is worth a failed training
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    else:
+        if difference <= TOLERANCE:
+            return True
+        reason = f"its probabilities differ by up to {difference:.2g}"
+    path.unlink(missing_ok=True)
+    logging.getLogger(__name__).warning("No ONNX export, score.py will use the slower model.pkl (%s)", reason)
+    return False
+
+
+def _convert(model: Pipeline, rows: pd.DataFrame, path: Path) -> float:
+    import onnxruntime
+    from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+
+    kinds = {name: FloatTensorType if kind.kind == "f" else StringTensorType for name, kind in rows.dtypes.items()}
+    inputs = [(name, kind([None, 1])) for name, kind in kinds.items()]
+    # Without zipmap the probabilities come as one array, columns in the order of model.classes_.
+    onnx = to_onnx(model, initial_types=inputs, options={"zipmap": False})
+    path.write_bytes(onnx.SerializeToString())
+
+    probe = pd.concat([rows, _odd_rows(rows)], ignore_index=True)
+    session = onnxruntime.InferenceSession(path)
+    columns = {name: probe[name].to_numpy().reshape(-1, 1) for name in probe}
+    probabilities = session.run(["probabilities"], columns)[0]
+    return float(np.abs(probabilities - model.predict_proba(probe)).max())
+
+
+def _odd_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row with everything missing and one with categories never seen: requests hold both."""
+    number, unseen = np.float32("nan"), "\N{REPLACEMENT CHARACTER}"
+    return pd.DataFrame(
+        {name: [number, number] if kind.kind == "f" else ["", unseen] for name, kind in rows.dtypes.items()}
+    ).astype(rows.dtypes)

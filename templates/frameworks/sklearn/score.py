@@ -1,0 +1,58 @@
+"""Answer scoring requests with the model that train.py saved.
+
+The inference server calls init() once and run() for every request: `make serve`, then `make request`.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from azureml_inference_server_http.api.aml_response import AMLResponse
+
+import input_schema
+
+MAX_ROWS = 10_000
+
+
+def init() -> None:
+    """Load the model and its schema from wherever they lie below AZUREML_MODEL_DIR."""
+    global predict, columns, classes
+    folder, columns, classes = input_schema.find(os.environ["AZUREML_MODEL_DIR"])
+    onnx = folder / "model.onnx"
+    predict = load_onnx(onnx) if onnx.exists() else load_pipeline(folder / "model.pkl")
+    input_schema.publish(run, columns, classes)
+
+
+def run(data: str) -> Any:
+    """Return the label and the probability of each label, for every row of the request."""
+    try:
+        table = input_schema.read_request(data, columns, MAX_ROWS)
+    except input_schema.BadRequest as error:
+        return AMLResponse({"message": str(error)}, 400, json_str=True)
+    return input_schema.answer(predict(table), classes)
+
+
+def load_onnx(path: Path) -> Callable[[input_schema.Table], np.ndarray]:
+    """The pipeline as ONNX, which train.py has compared with model.pkl. The server's workers bring the threads."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path, options)
+
+    def predict(table: input_schema.Table) -> np.ndarray:
+        inputs = {name: values.reshape(-1, 1) for name, values in table.items()}
+        return session.run(["probabilities"], inputs)[0]
+
+    return predict
+
+
+def load_pipeline(path: Path) -> Callable[[input_schema.Table], np.ndarray]:
+    """The pipeline itself, for a model that ONNX can't express."""
+    import joblib
+    import pandas as pd
+
+    pipeline = joblib.load(path)
+    return lambda table: pipeline.predict_proba(pd.DataFrame(table))

@@ -1,0 +1,191 @@
+"""What the model takes and answers: train.py describes it, score.py checks each request against it."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Column = dict[str, Any]  # {"name": …, "type": "number"} or {"name": …, "type": "category", "categories": […]}
+Table = dict[str, np.ndarray]  # one array per column: float32 with NaN, or strings with "" where a value is missing
+
+SCHEMA_FILE = "schema.json"
+
+
+class BadRequest(ValueError):
+    """The caller's fault, in a sentence that the caller can act on."""
+
+
+def describe(features: Any) -> list[Column]:
+    """Describe the columns of a DataFrame: numbers are numbers, everything else is a category."""
+    columns: list[Column] = []
+    for name, values in features.items():
+        if values.dtype.kind in "biuf":
+            columns.append({"name": name, "type": "number"})
+        else:
+            categories = sorted(values.dropna().astype(str).unique())
+            columns.append({"name": name, "type": "category", "categories": categories})
+    return columns
+
+
+def to_table(features: Any, columns: list[Column]) -> Table:
+    """Turn a DataFrame into the arrays that a request is turned into, so that both are treated alike."""
+    return {
+        column["name"]: features[column["name"]].to_numpy(dtype=np.float32, na_value=np.nan)
+        if column["type"] == "number"
+        else features[column["name"]].astype(object).fillna("").astype(str).to_numpy(dtype=object)
+        for column in columns
+    }
+
+
+def save(folder: Path, columns: list[Column], classes: Sequence[str]) -> None:
+    """Keep the schema beside the model."""
+    text = json.dumps({"columns": columns, "classes": list(classes)}, indent=2, ensure_ascii=False)
+    (folder / SCHEMA_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def find(root: str) -> tuple[Path, list[Column], list[str]]:
+    """Find the saved model below a folder, however deep it lies; return its folder, columns and classes."""
+    found = sorted(Path(root).rglob(SCHEMA_FILE))
+    if len(found) != 1:
+        raise FileNotFoundError(f"{root}: expected one {SCHEMA_FILE} below it, found {len(found)}; is the model trained?")
+    schema = json.loads(found[0].read_text(encoding="utf-8"))
+    return found[0].parent, schema["columns"], schema["classes"]
+
+
+def read_request(body: str, columns: list[Column], max_rows: int) -> Table:
+    """Check a request and return its rows as arrays.
+
+    Takes {"data": [{column: value, …}, …]}, and what pandas writes with orient="split",
+    {"columns": […], "data": [[…], …]}, as the body itself or under "data".
+    """
+    if not body:
+        raise BadRequest("The body is empty: send JSON, with the header Content-Type: application/json.")
+    try:
+        request = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(f"The body is not JSON: {error}.") from None
+    split = request if isinstance(request, dict) and "columns" in request else None
+    rows = request.get("data") if isinstance(request, dict) else None
+    if isinstance(rows, dict):
+        split, rows = rows, rows.get("data")
+    if not isinstance(rows, list):
+        raise BadRequest('The body must be an object with a list of rows under "data".')
+    if not rows:
+        raise BadRequest('There are no rows under "data".')
+    if len(rows) > max_rows:
+        raise BadRequest(f"{len(rows)} rows are too many: one request may hold {max_rows}.")
+    if split is not None:
+        rows = _records(split.get("columns"), rows)
+    return {column["name"]: _values(column, rows) for column in columns}
+
+
+def _records(names: Any, rows: list[Any]) -> list[dict[str, Any]]:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise BadRequest('"columns" must be a list of column names.')
+    for name in names:
+        if names.count(name) > 1:
+            raise BadRequest(f'"columns" names {name!r} more than once.')
+    for number, row in enumerate(rows):
+        if not isinstance(row, list) or len(row) != len(names):
+            raise BadRequest(f"Row {number} must be a list of {len(names)} values, one for each of the columns.")
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _values(column: Column, rows: list[Any]) -> np.ndarray:
+    name, is_number = column["name"], column["type"] == "number"
+    accepted = (int, float) if is_number else str
+    values = []
+    for number, row in enumerate(rows):
+        try:
+            value = row[name]
+        except KeyError:
+            raise BadRequest(f"Row {number}: column {name!r} is missing.") from None
+        except TypeError:
+            raise BadRequest(f"Row {number} must be an object with a value for each column.") from None
+        if value is not None and not isinstance(value, accepted):
+            wanted = "a number" if is_number else "a string"
+            raise BadRequest(f"Row {number}: column {name!r} must be {wanted}, not {json.dumps(value)[:80]}.")
+        values.append(value)
+    if not is_number:
+        return np.array(["" if value is None else value for value in values], dtype=object)
+    try:
+        with np.errstate(over="raise"):
+            numbers = np.array(values, dtype=np.float64).astype(np.float32)
+    except (OverflowError, FloatingPointError):
+        numbers = np.array([np.inf], dtype=np.float32)
+    if np.isinf(numbers).any():
+        raise BadRequest(f"Column {name!r} holds a number that is infinite or too large.")
+    return numbers
+
+
+def answer(probabilities: np.ndarray, classes: list[str]) -> dict[str, Any]:
+    """The answer to a request: for each row the likeliest label, and the probability of every label by its name."""
+    return {
+        "predictions": [
+            {"label": classes[row.argmax()], "probabilities": dict(zip(classes, row.tolist(), strict=True))}
+            for row in probabilities
+        ]
+    }
+
+
+def publish(run: Callable[..., Any], columns: list[Column], classes: list[str]) -> None:
+    """Show the schema at /swagger.json.
+
+    The inference server reads it from the decorators of inference-schema. They want a sample when run() is
+    defined, but the schema is known only when the model is loaded: so they are applied here, for their record alone.
+    """
+    from inference_schema.parameter_types.abstract_parameter_type import AbstractParameterType
+    from inference_schema.schema_decorators import input_schema, output_schema
+
+    class Schema(AbstractParameterType):
+        def deserialize_input(self, input_data: Any) -> Any:
+            return input_data
+
+        def input_to_swagger(self) -> dict[str, Any]:
+            return dict(self.sample_input)
+
+    number = {"type": "number", "format": "float", "x-nullable": True}
+    text = {"type": "string", "x-nullable": True}
+    row = {column["name"]: 0.5 if column["type"] == "number" else _first(column) for column in columns}
+    rows = {
+        "type": "array",
+        "minItems": 1,
+        "items": {
+            "type": "object",
+            "required": [column["name"] for column in columns],
+            "properties": {
+                column["name"]: number if column["type"] == "number" else text | {"example": _first(column)}
+                for column in columns
+            },
+        },
+        "example": [row],
+    }
+    predictions = {
+        "type": "object",
+        "required": ["predictions"],
+        "properties": {
+            "predictions": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["label", "probabilities"],
+                    "properties": {
+                        "label": {"type": "string", "enum": classes},
+                        "probabilities": {
+                            "type": "object",
+                            "required": classes,
+                            "properties": {label: {"type": "number"} for label in classes},
+                        },
+                    },
+                },
+            }
+        },
+        "example": answer(np.full((1, len(classes)), 1 / len(classes)), classes),
+    }
+    output_schema(Schema(predictions))(input_schema("data", Schema(rows), convert_to_provided_type=False)(run))
+
+
+def _first(column: Column) -> str:
+    return str(next(iter(column["categories"]), ""))

@@ -1,0 +1,32 @@
+"""Read a table from files and take the label column out of it. What is wrong with the data is said in one line."""
+
+from pathlib import Path
+
+import pandas as pd
+
+READERS = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read one CSV or Parquet file, or all of those in a folder as one table."""
+    files = sorted(file for file in path.rglob("*") if file.suffix in READERS) if path.is_dir() else [path]
+    if not files or not all(file.is_file() and file.suffix in READERS for file in files):
+        raise SystemExit(f"--data-path {path}: no .csv or .parquet file there")
+    frames = []
+    for file in files:
+        try:
+            frames.append(READERS[file.suffix](file))
+        except ValueError as error:  # what pandas and pyarrow raise for an empty or a broken file
+            raise SystemExit(f"--data-path {file}: {error}") from None
+    return pd.concat(frames, ignore_index=True)
+
+
+def split_label(frame: pd.DataFrame, label: str) -> tuple[pd.DataFrame, pd.Series]:
+    """Return the features and the labels as strings. Rows without a label are of no use and are left out."""
+    if label not in frame:
+        raise SystemExit(f"--label {label}: no such column; the data has {', '.join(map(str, frame.columns))}")
+    frame = frame.dropna(subset=label)
+    labels = frame[label].convert_dtypes().astype(str)
+    if labels.nunique() < 2 or labels.value_counts().min() < 2:
+        raise SystemExit(f"--label {label}: needs two classes or more, with two rows or more of each")
+    return frame.drop(columns=label), labels

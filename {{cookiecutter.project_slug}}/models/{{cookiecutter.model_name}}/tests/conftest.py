@@ -1,0 +1,101 @@
+"""What the tests share: the sample data, one trained model, and the inference server with that model."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MODEL = Path(__file__).resolve().parents[1]
+DATA = MODEL.parents[1] / "data"
+
+Train = Callable[..., subprocess.CompletedProcess[str]]
+Post = Callable[..., tuple[int, Any]]
+
+
+@pytest.fixture(scope="session")
+def train() -> Train:
+    """Run train.py as a user does, in a folder of its own: train(folder, "--seed", "1")."""
+
+    def run(folder: Path, *args: str, data: Path = DATA) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(MODEL / "train.py"), "--data-path", str(data), *args]
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def outputs(train: Train, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The outputs of one training on the sample data."""
+    folder = tmp_path_factory.mktemp("trained")
+    done = train(folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "outputs"
+
+
+@pytest.fixture(scope="session")
+def get(outputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], bytes]]:
+    """Start the inference server with the trained model; get("/swagger.json") reads from it."""
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    port, health_port = free_port(), free_port()
+    server = subprocess.Popen(
+        [Path(sys.executable).with_name("azmlinfsrv"), "--entry_script", "score.py", "--model_dir", outputs]
+        + ["--port", str(port), "--health_port", str(health_port)],
+        cwd=MODEL,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=log.open("w"),
+        stderr=subprocess.STDOUT,
+    )
+
+    def get(path: str, body: bytes | None = None) -> bytes:
+        request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return bytes(response.read())
+
+    try:
+        for _ in range(120):
+            try:
+                get("/")
+                break
+            except OSError:
+                assert server.poll() is None, f"the server ended:\n{log.read_text()}"
+                time.sleep(0.25)
+        yield get
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def post(get: Callable[..., bytes]) -> Post:
+    """Send a body to /score; return the status and the answer."""
+
+    def send(body: Any) -> tuple[int, Any]:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        try:
+            return 200, json.loads(get("/score", data))
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+
+    return send
+
+
+@pytest.fixture
+def rows() -> list[dict[str, Any]]:
+    """The rows of sample-request.json."""
+    request = json.loads((MODEL / "sample-request.json").read_text(encoding="utf-8"))
+    return list(request["data"])
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

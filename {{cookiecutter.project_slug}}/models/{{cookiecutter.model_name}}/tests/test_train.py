@@ -1,0 +1,98 @@
+"""train.py: what it writes, what it copes with, and what it says when it can't."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_table(folder: Path, rows: list[dict[str, Any]]) -> Path:
+    folder.mkdir()
+    with (folder / "table.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder
+
+
+def test_model_metrics_and_evaluation_are_written(outputs: Path) -> None:
+    files = {str(path.relative_to(outputs)) for path in outputs.rglob("*") if path.is_file()}
+    assert {
+        "metrics.json",
+        "model/schema.json",
+        "evaluation/classification_report.json",
+        "evaluation/confusion_matrix.json",
+        "evaluation/confusion_matrix.png",
+        "evaluation/roc_curve.json",
+        "evaluation/roc_curve.png",
+    } < files
+    assert any(file.startswith("model/model.") for file in files)
+
+
+def test_metrics_agree_with_the_confusion_matrix(outputs: Path) -> None:
+    metrics = read(outputs / "metrics.json")
+    matrix = read(outputs / "evaluation/confusion_matrix.json")
+    counts = matrix["counts"]
+    right = sum(counts[i][i] for i in range(len(counts)))
+    total = sum(map(sum, counts))
+    assert metrics["accuracy"] == pytest.approx(right / total, abs=1e-6)
+    assert metrics["accuracy"] >= max(map(sum, counts)) / total - 0.02, "worse than always naming the commonest class"
+    assert matrix["labels"] == read(outputs / "model/schema.json")["classes"]
+
+
+def test_parameters_metrics_and_figures_are_in_mlflow(outputs: Path) -> None:
+    (run,) = (path.parent for path in outputs.parent.glob("mlruns/0/*/meta.yaml"))
+    assert (run / "params/seed").read_text() == "42"
+    logged = float((run / "metrics/accuracy").read_text().split()[1])
+    assert logged == pytest.approx(read(outputs / "metrics.json")["accuracy"])
+    assert (run / "artifacts/evaluation/roc_curve.png").stat().st_size > 1000
+
+
+def test_the_same_seed_gives_the_same_metrics(train: Any, outputs: Path, tmp_path: Path) -> None:
+    assert train(tmp_path).returncode == 0
+    assert read(tmp_path / "outputs/metrics.json") == read(outputs / "metrics.json")
+
+
+def test_three_classes_from_several_files_with_holes(train: Any, tmp_path: Path) -> None:
+    rows = [
+        {"size": i % 7 if i % 5 else None, "colour": ["red", "Grün", None][i % 3], "kind": ["b", "a", "c c"][i % 3]}
+        for i in range(90)
+    ]
+    data = write_table(tmp_path / "data", rows[:60] + [{"size": 1, "colour": "red", "kind": None}])
+    pd.DataFrame(rows[60:]).to_parquet(data / "more.parquet")
+    done = train(tmp_path, "--label", "kind", data=data)
+    assert done.returncode == 0, done.stderr
+    assert read(tmp_path / "outputs/model/schema.json") == {
+        "columns": [
+            {"name": "size", "type": "number"},
+            {"name": "colour", "type": "category", "categories": ["Grün", "red"]},
+        ],
+        "classes": ["a", "b", "c c"],
+    }
+    assert set(read(tmp_path / "outputs/evaluation/roc_curve.json")) == {"a", "b", "c c"}
+
+
+@pytest.mark.parametrize(
+    ("args", "rows", "said"),
+    [
+        (["--label", "nosuch"], [{"x": 1, "y": "a"}], "--label nosuch: no such column; the data has x, y"),
+        (["--label", "y"], [{"x": 1, "y": "a"}, {"x": 2, "y": "a"}], "--label y: needs two classes or more"),
+    ],
+)
+def test_wrong_data_is_one_line(train: Any, tmp_path: Path, args: list[str], rows: Any, said: str) -> None:
+    done = train(tmp_path, *args, data=write_table(tmp_path / "data", rows))
+    assert done.returncode == 1
+    assert said in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_missing_folder_is_one_line(train: Any, tmp_path: Path) -> None:
+    done = train(tmp_path, data=tmp_path / "nowhere")
+    assert done.returncode == 1
+    assert done.stderr.strip().endswith("nowhere: no .csv or .parquet file there")

@@ -1,0 +1,56 @@
+"""Name the Azure ML workspace of this repo: writes .azureml/config.json, which both generations of the client read.
+
+    python scripts/attach_workspace.py --subscription-id ID --resource-group GROUP --workspace-name NAME
+
+What is not given is taken from the answers in .cookiecutter.json. Nothing is sent anywhere.
+"""
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIG = ROOT / ".azureml" / "config.json"
+FIELDS = ("subscription_id", "resource_group", "workspace_name")
+GUID = r"[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
+
+
+def main(argv: list[str] | None = None) -> int:
+    answers = read_answers()
+    parser = argparse.ArgumentParser(description="Name the Azure ML workspace of this repo.")
+    for field in FIELDS:
+        given = answers.get(field) or None
+        parser.add_argument(f"--{field.replace('_', '-')}", default=given, help=f"(default: {given or 'none'})")
+    args = vars(parser.parse_args(argv))
+    missing = [f"--{field.replace('_', '-')}" for field in FIELDS if not args[field]]
+    if missing:
+        print(f"ERROR: give {' and '.join(missing)}", file=sys.stderr)
+        return 2
+    if not re.fullmatch(GUID, args["subscription_id"]):
+        print(f"ERROR: --subscription-id: a GUID, not {args['subscription_id']!r}", file=sys.stderr)
+        return 2
+    write_config(args)
+    print(f"Attached to {args['workspace_name']} in {args['resource_group']}: {CONFIG.relative_to(ROOT)}")
+    return 0
+
+
+def write_config(workspace: dict[str, str]) -> None:
+    """Write the file that the clients look for, from any folder of the repo upwards."""
+    CONFIG.parent.mkdir(exist_ok=True)
+    content = {field: workspace[field] for field in FIELDS}
+    CONFIG.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def read_answers() -> dict[str, str]:
+    """The answers that this repo was rendered with."""
+    try:
+        answers: dict[str, str] = json.loads((ROOT / ".cookiecutter.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return answers
+
+
+if __name__ == "__main__":
+    sys.exit(main())
