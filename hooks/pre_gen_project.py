@@ -59,7 +59,7 @@ RULES = {
 }
 FREE_TEXT = ("project_name", "description", "author", "notebook", "environment_file")
 # Added in Python 3.10; an older cookiecutter runs on an older Python, and only misses this one check.
-STANDARD_LIBRARY = getattr(sys, "stdlib_module_names", frozenset())
+STANDARD_LIBRARY: frozenset[str] = getattr(sys, "stdlib_module_names", frozenset())
 
 
 def problems(answers: dict[str, Any]) -> list[str]:
@@ -72,10 +72,13 @@ def problems(answers: dict[str, Any]) -> list[str]:
         if re.search("[\ud800-\udfff]", answers[field]):
             found[field] = f"text that UTF-8 can write (got {answers[field]!r})"
     if not answers["project_name"].strip() or len(answers["project_name"]) > 80:
-        found["project_name"] = f"1 to 80 characters, not all blank (got {answers['project_name']!r}, e.g. 'My AML Project')"
+        found["project_name"] = (
+            f"1 to 80 characters, not all blank (got {answers['project_name']!r}, e.g. 'My AML Project')"
+        )
     if keyword.iskeyword(answers["model_name"]) or answers["model_name"] in STANDARD_LIBRARY:
         found["model_name"] = (
-            f"no Python keyword and no module of the standard library (got {answers['model_name']!r}, e.g. 'churn_model')"
+            "no Python keyword and no module of the standard library"
+            f" (got {answers['model_name']!r}, e.g. 'churn_model')"
         )
     return [f"{field}: {found[field]}" for field in answers if field in found]
 

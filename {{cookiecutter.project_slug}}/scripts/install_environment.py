@@ -72,7 +72,9 @@ def read_conda_file(file: Path) -> tuple[str | None, list[str], list[str]]:
     """Return the Python version, the pip packages and the other conda packages."""
     import yaml
 
-    version, pip, conda = None, [], []
+    version: str | None = None
+    pip: list[str] = []
+    conda: list[str] = []
     for item in yaml.safe_load(file.read_text(encoding="utf-8"))["dependencies"]:
         if isinstance(item, dict):
             pip += item.get("pip") or []

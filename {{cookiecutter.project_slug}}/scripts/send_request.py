@@ -1,6 +1,6 @@
 """Send a request to a model that is served here, and print its answer.
 
-    python scripts/send_request.py models/model1/sample-request.json
+python scripts/send_request.py models/model1/sample-request.json
 """
 
 import argparse

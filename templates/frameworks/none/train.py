@@ -26,7 +26,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--train-test-split-ratio", type=float, default=0.3, help="share held out for the test")
     parser.add_argument("--epochs", type=int, default=10, help="passes over the data (default: %(default)s)")
     parser.add_argument("--batch-size", type=int, default=32, help="rows in a step (default: %(default)s)")
-    parser.add_argument("--es-patience", type=int, default=-1, help="epochs without progress before it stops; -1: never")
+    parser.add_argument(
+        "--es-patience", type=int, default=-1, help="epochs without progress before it stops; -1: never"
+    )
     parser.add_argument("--seed", type=int, default=42, help="same seed, same model (default: %(default)s)")
     return parser.parse_args(argv)
 

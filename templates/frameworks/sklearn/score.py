@@ -15,6 +15,11 @@ import input_schema
 
 MAX_ROWS = 10_000
 
+# Set by init(), once in each worker of the server.
+predict: Callable[[input_schema.Table], np.ndarray]
+columns: list[input_schema.Column]
+classes: list[str]
+
 
 def init() -> None:
     """Load the model and its schema from wherever they lie below AZUREML_MODEL_DIR."""

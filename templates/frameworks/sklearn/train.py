@@ -1,6 +1,6 @@
 """Train a classifier on a table, judge it, and write all that scoring needs to outputs/.
 
-    python train.py --data-path ../../data
+python train.py --data-path ../../data
 """
 
 import argparse

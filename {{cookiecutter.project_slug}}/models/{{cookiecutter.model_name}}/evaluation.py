@@ -1,4 +1,4 @@
-"""Judge a classifier on data that it has not seen: metrics, report, confusion matrix and ROC curve, as figures and numbers."""
+"""Judge a classifier on rows that it has not seen: metrics, report, confusion matrix and ROC curve."""
 
 import json
 from pathlib import Path
@@ -66,9 +66,7 @@ def plot_roc(curves: dict[str, dict[str, Any]]) -> Figure:
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], "--", color="grey", label="guessing")
     for label, curve in curves.items():
-        axes.plot(
-            curve["false_positive_rate"], curve["true_positive_rate"], label=f"{label} (area {curve['auc']:.3f})"
-        )
+        axes.plot(curve["false_positive_rate"], curve["true_positive_rate"], label=f"{label} (area {curve['auc']:.3f})")
     axes.set(xlabel="False positive rate", ylabel="True positive rate", aspect="equal")
     axes.legend(loc="lower right")
     return figure

@@ -49,7 +49,9 @@ def find(root: str) -> tuple[Path, list[Column], list[str]]:
     """Find the saved model below a folder, however deep it lies; return its folder, columns and classes."""
     found = sorted(Path(root).rglob(SCHEMA_FILE))
     if len(found) != 1:
-        raise FileNotFoundError(f"{root}: expected one {SCHEMA_FILE} below it, found {len(found)}; is the model trained?")
+        raise FileNotFoundError(
+            f"{root}: expected one {SCHEMA_FILE} below it, found {len(found)}; is the model trained?"
+        )
     schema = json.loads(found[0].read_text(encoding="utf-8"))
     return found[0].parent, schema["columns"], schema["classes"]
 

@@ -45,10 +45,16 @@ def outputs(train: Train, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def get(outputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], bytes]]:
     """Start the inference server with the trained model; get("/swagger.json") reads from it."""
     log = tmp_path_factory.mktemp("server") / "log.txt"
-    port, health_port = free_port(), free_port()
+    port = free_port()
+    azmlinfsrv = Path(sys.executable).with_name("azmlinfsrv")
     server = subprocess.Popen(
-        [Path(sys.executable).with_name("azmlinfsrv"), "--entry_script", "score.py", "--model_dir", outputs]
-        + ["--port", str(port), "--health_port", str(health_port)],
+        [
+            azmlinfsrv,
+            "--entry_script=score.py",
+            f"--model_dir={outputs}",
+            f"--port={port}",
+            f"--health_port={health_port}",
+        ],
         cwd=MODEL,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=log.open("w"),

@@ -65,7 +65,7 @@ def test_three_classes_from_several_files_with_holes(train: Any, tmp_path: Path)
         {"size": i % 7 if i % 5 else None, "colour": ["red", "Grün", None][i % 3], "kind": ["b", "a", "c c"][i % 3]}
         for i in range(90)
     ]
-    data = write_table(tmp_path / "data", rows[:60] + [{"size": 1, "colour": "red", "kind": None}])
+    data = write_table(tmp_path / "data", [*rows[:60], {"size": 1, "colour": "red", "kind": None}])
     pd.DataFrame(rows[60:]).to_parquet(data / "more.parquet")
     done = train(tmp_path, "--label", "kind", data=data)
     assert done.returncode == 0, done.stderr

@@ -1,0 +1,45 @@
+# `make help` lists what there is. Nothing but python3 (with venv), git and make is needed on the machine.
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+UV := uv==0.13.8
+PROJECT := {{cookiecutter.project_slug}}
+MODEL := $(PROJECT)/models/{{cookiecutter.model_name}}
+FRAMEWORKS := $(notdir $(wildcard templates/frameworks/*))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast lint format bench
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+demo: .venv/demo ## Render the default project to demo/, train it, serve it, ask it
+	$(BIN)/python tools/demo.py
+
+test: lint ## Run every tier of tests (tests/README.md)
+	$(BIN)/python -m pytest $(ARGS) tests/tier0 tests/tier1 tests/tier2 tests/tier3
+
+test-fast: lint ## Run the tiers that take a minute: sources and renders
+	$(BIN)/python -m pytest $(ARGS) tests/tier0 tests/tier1
+
+lint: .venv/dev ## Check the sources: ruff, mypy
+	$(BIN)/ruff check --config pyproject.toml .
+	$(BIN)/ruff format --config pyproject.toml --check .
+	$(BIN)/mypy hooks tools tests benchmarks "$(PROJECT)/scripts"
+	$(BIN)/mypy $(foreach module,evaluation input_schema tables tests/*,"$(MODEL)"/$(module).py)
+	$(foreach framework,$(FRAMEWORKS),MYPYPATH="$(MODEL):templates/frameworks/$(framework)" $(BIN)/mypy templates/frameworks/$(framework) &&) true
+
+format: .venv/dev ## Format the sources
+	$(BIN)/ruff check --config pyproject.toml --fix .
+	$(BIN)/ruff format --config pyproject.toml .
+
+bench: .venv/dev ## Measure rendering and serving, as ratios within one run
+	$(BIN)/python benchmarks/render.py
+	$(BIN)/python benchmarks/serve.py
+
+.venv/bin/uv:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV)
+.venv/demo .venv/dev: .venv/%: pyproject.toml .venv/bin/uv
+	$(BIN)/uv pip install --python $(BIN)/python --group $*
+	@touch $@
