@@ -18,7 +18,7 @@ def attach(answers: dict[str, Any]) -> str:
         return ""
     if not all(answers[field] for field in WORKSPACE):
         return "make attach              # when you have an Azure ML workspace"
-    sys.path.insert(0, "scripts")
+    sys.path.insert(0, os.path.abspath("scripts"))
     try:
         from attach_workspace import write_config
 

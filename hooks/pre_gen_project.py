@@ -11,6 +11,7 @@ from typing import Any
 
 # field: (pattern, what is accepted, a good example). tests/tier0/test_questions.py names the source of each Azure rule.
 RULES = {
+    "project_name": (r"(?s)(?=.*\S).{1,80}", "1 to 80 characters, not all of them blank", "My AML Project"),
     "project_slug": (
         r"[a-z0-9][a-z0-9_-]{0,59}",
         "1 to 60 characters: a-z, 0-9, '-' and '_', starting with a letter or digit",
@@ -63,34 +64,29 @@ STANDARD_LIBRARY: frozenset[str] = getattr(sys, "stdlib_module_names", frozenset
 
 
 def problems(answers: dict[str, Any]) -> list[str]:
-    """Say what is wrong with the answers, in the order of the questions."""
+    """Say what is wrong with the answers, one line for each."""
     found = {}
-    for field, (pattern, accepted, example) in RULES.items():
-        if not re.fullmatch(pattern, answers[field]):
-            found[field] = f"{accepted} (got {answers[field]!r}, e.g. {example!r})"
     for field in FREE_TEXT:
         if re.search("[\ud800-\udfff]", answers[field]):
             found[field] = f"text that UTF-8 can write (got {answers[field]!r})"
-    if not answers["project_name"].strip() or len(answers["project_name"]) > 80:
-        found["project_name"] = (
-            f"1 to 80 characters, not all blank (got {answers['project_name']!r}, e.g. 'My AML Project')"
-        )
+    for field, (pattern, accepted, example) in RULES.items():
+        if not re.fullmatch(pattern, answers[field]):
+            found[field] = f"{accepted} (got {answers[field]!r}, e.g. {example!r})"
     if keyword.iskeyword(answers["model_name"]) or answers["model_name"] in STANDARD_LIBRARY:
         found["model_name"] = (
             "no Python keyword and no module of the standard library"
             f" (got {answers['model_name']!r}, e.g. 'churn_model')"
         )
-    return [f"{field}: {found[field]}" for field in answers if field in found]
+    return [f"{field}: {problem}" for field, problem in found.items()]
 
 
 def main(answers: dict[str, Any]) -> int:
     """Print the problems; cookiecutter stops and cleans up on any code but 0."""
     found = problems(answers)
     for problem in found:
-        print(f"ERROR: {problem}".encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
+        print(f"ERROR: {problem}", file=sys.stderr)
     return 1 if found else 0
 
 
 if __name__ == "__main__":
-    sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     sys.exit(main(json.loads(r"""{{ cookiecutter | tojson }}""")))

@@ -45,11 +45,13 @@ def write_config(workspace: dict[str, str]) -> None:
 
 def read_answers() -> dict[str, str]:
     """The answers that this repo was rendered with."""
+    file = ROOT / ".cookiecutter.json"
     try:
-        answers: dict[str, str] = json.loads((ROOT / ".cookiecutter.json").read_text(encoding="utf-8"))
+        return dict(json.loads(file.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return {}
-    return answers
+    except ValueError as error:
+        raise SystemExit(f"ERROR: {file.name}: {error}") from None
 
 
 if __name__ == "__main__":

@@ -1,0 +1,39 @@
+"""The fixtures of all tiers."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support import rendered
+
+Bake = Callable[..., Path]
+
+# Git must answer alike on a machine where nobody has said who they are.
+for role in ("AUTHOR", "COMMITTER"):
+    os.environ[f"GIT_{role}_NAME"] = "A Tester"
+    os.environ[f"GIT_{role}_EMAIL"] = "tester@example.com"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cookiecutter_home(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep cookiecutter's memory of earlier answers out of the tests, and the tests out of it."""
+    home = tmp_path_factory.mktemp("cookiecutter")
+    config = home / "config.yml"
+    config.write_text(f"cookiecutters_dir: {home / 'templates'}\nreplay_dir: {home / 'replay'}\n")
+    os.environ["COOKIECUTTER_CONFIG"] = str(config)
+
+
+@pytest.fixture(scope="session")
+def bake(tmp_path_factory: pytest.TempPathFactory) -> Bake:
+    """Render a set of answers, once a session. The render is shared: don't change it."""
+    baked: dict[tuple[tuple[str, str], ...], Path] = {}
+
+    def render(**answers: str) -> Path:
+        key = tuple(sorted(answers.items()))
+        if key not in baked:
+            baked[key] = rendered(tmp_path_factory.mktemp("bake"), **answers)
+        return baked[key]
+
+    return render

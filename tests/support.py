@@ -1,0 +1,94 @@
+"""What the tests share: the template's places, renders, and commands that show that they are alive."""
+
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+TEMPLATE = Path(__file__).resolve().parents[1]
+PROJECT = TEMPLATE / "{{cookiecutter.project_slug}}"
+MODEL = PROJECT / "models" / "{{cookiecutter.model_name}}"
+FRAMEWORK_FOLDERS = TEMPLATE / "templates" / "frameworks"
+QUESTIONS: dict[str, Any] = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
+FRAMEWORKS: list[str] = QUESTIONS["framework"]
+PYTHONS: list[str] = QUESTIONS["python_version"]
+BIN = Path(sys.executable).parent
+
+log = logging.getLogger("progress")
+
+
+def answer(text: str) -> str:
+    """Write a text so that cookiecutter, which renders answers that are not typed in, takes it as it is."""
+    return "{{ '" + text.encode("unicode_escape").decode("ascii").replace("'", "\\'") + "' }}" if text else ""
+
+
+def cookiecutter(folder: Path, *args: str, **answers: str) -> subprocess.CompletedProcess[str]:
+    """Run the cookiecutter command in a folder, as a user does."""
+    command = [str(BIN / "cookiecutter"), "--no-input", *args, str(TEMPLATE)]
+    command += [f"{question}={text}" for question, text in answers.items()]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def rendered(folder: Path, *args: str, **answers: str) -> Path:
+    """Render a project in a folder and return where it lies."""
+    before = set(folder.iterdir())
+    done = cookiecutter(folder, *args, **answers)
+    assert done.returncode == 0, done.stderr
+    new = set(folder.iterdir()) - before
+    return new.pop() if new else folder / answers.get("project_slug", "my-aml-project")
+
+
+def files_of(project: Path) -> dict[str, bytes]:
+    """All files below a folder, by their names."""
+    return {
+        path.relative_to(project).as_posix(): path.read_bytes() for path in sorted(project.rglob("*")) if path.is_file()
+    }
+
+
+def copy_of(project: Path, folder: Path) -> Path:
+    """A copy that a test may change."""
+    return Path(shutil.copytree(project, folder / project.name, symlinks=True))
+
+
+@contextmanager
+def heartbeat(what: str) -> Iterator[None]:
+    """Say what starts, every 15 seconds that it still runs, and how long it took."""
+    started, over = time.monotonic(), threading.Event()
+
+    def beat() -> None:
+        while not over.wait(15):
+            log.info("  … %s: %.0f s", what, time.monotonic() - started)
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        log.info("  %s: %.1f s", what, time.monotonic() - started)
+
+
+def run(*command: str | Path, cwd: Path, expect: int = 0, **env: str) -> str:
+    """Run a command with signs of life; return what it printed, on both channels."""
+    with heartbeat(" ".join(Path(part).name if os.sep in str(part) else str(part) for part in command)[:100]):
+        done = subprocess.run(
+            [str(part) for part in command],
+            cwd=cwd,
+            env=os.environ | env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == expect, f"exit {done.returncode} instead of {expect}:\n{done.stdout[-8000:]}"
+    return done.stdout

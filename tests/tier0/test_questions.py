@@ -1,0 +1,168 @@
+"""The questions and the rules for their answers, each Azure rule with its source."""
+
+import inspect
+import re
+from typing import Any
+
+import pytest
+from azure.mgmt.resource.resources.v2022_09_01.operations import _operations as resource_client
+from azureml._base_sdk_common.common import _valid_workspace_name
+from azureml._model_management._util import model_name_validation
+from azureml.core.compute import synapse
+from azureml.exceptions import WebserviceException
+
+from hooks.pre_gen_project import RULES, main, problems
+from tests.support import FRAMEWORK_FOLDERS, FRAMEWORKS, QUESTIONS
+
+GOOD = {
+    **{question: "" for question in QUESTIONS if not question.startswith("_")},
+    "project_name": "My AML Project",
+    "project_slug": "my-aml-project",
+    "model_name": "model1",
+    "framework": "sklearn",
+    "python_version": "3.11",
+    "compute_name": "cpu-cluster",
+    "vm_size": "Standard_DS3_v2",
+    "node_count": "1",
+    "dataset_name": "model1-data",
+}
+
+# Names at the edge of each rule. Where the real client has a check of its own, ours must say the same of all of them.
+NAMES = [
+    *(
+        "a",
+        "ab",
+        "abc",
+        "a-b",
+        "a_b",
+        "a.b",
+        "-ab",
+        "_ab",
+        ".ab",
+        "9ab",
+        "ab-",
+        "ab_",
+        "ab.",
+        "A-B",
+        "a b",
+        "a/b",
+        "é12",
+    ),
+    *("", " ", "a" * 16, "a" * 17, "a" * 24, "a" * 32, "a" * 33, "a" * 34, "a" * 90, "a" * 91, "a" * 255, "a" * 256),
+    *("(x)", "x(1)", "a--b", "a\n", "cpu-cluster", "no", "über", "漢字"),
+]
+
+
+def accepts(question: str, text: str) -> bool:
+    return not any(problem.startswith(f"{question}:") for problem in problems(GOOD | {question: text}))
+
+
+def test_every_question_has_a_prompt() -> None:
+    asked = [question for question in QUESTIONS if not question.startswith("_")]
+    assert list(QUESTIONS["__prompts__"]) == asked
+    assert list(QUESTIONS["__prompts__"]["framework"]) == ["__prompt__", *FRAMEWORKS]
+
+
+def test_the_frameworks_are_the_folders() -> None:
+    assert sorted(FRAMEWORKS) == sorted(folder.name for folder in FRAMEWORK_FOLDERS.iterdir())
+
+
+def test_the_defaults_and_the_examples_are_accepted() -> None:
+    assert problems(GOOD) == []
+    assert problems(GOOD | {question: example for question, (_, _, example) in RULES.items()}) == []
+
+
+def test_all_problems_are_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(GOOD | {"compute_name": "x y", "node_count": "0", "model_name": "class"}) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[:2] for line in said] == [
+        ["ERROR", "compute_name"],
+        ["ERROR", "node_count"],
+        ["ERROR", "model_name"],
+    ]
+    assert said[0] == (
+        "ERROR: compute_name: 2 to 16 characters, starting with a letter, then letters, digits and '-', "
+        "not ending in '-' (got 'x y', e.g. 'cpu-cluster')"
+    )
+
+
+@pytest.mark.parametrize(
+    ("question", "good", "bad"),
+    [
+        ("project_name", ["x", 'O\'Brien "Doc" \\', "a\nb", "漢😀", "x" * 80], ["", "  \n", "x" * 81, "\udc80"]),
+        (
+            "project_slug",
+            ["a", "0", "a-b_c", "x" * 60],
+            ["", "-a", "_a", "A", "a b", "a/b", "../a", "é", "x" * 61, "a\n"],
+        ),
+        (
+            "model_name",
+            ["m", "churn", "a_1", "x" * 30],
+            ["", "1a", "_a", "A", "a-b", "x" * 31, "class", "json", "none\n"],
+        ),
+        ("description", ["", "any\n'\" text \x07"], ["\ud800"]),
+        ("author", ["", 'Seán "Doc" O\'Brien'], ["\udfff"]),
+        (
+            "subscription_id",
+            ["", "12345678-1234-1234-1234-123456789abc", "ABCDEF12-0000-0000-0000-000000000000"],
+            ["x", "12345678"],
+        ),
+        (
+            "vm_size",
+            ["Standard_DS3_v2", "Standard_ND96asr_v4", "Standard_M8-2ms", "Standard_D2"],
+            ["", "D2", "Standard_", "Standard_D 2", "standard_d2"],
+        ),
+        ("node_count", ["1", "4", "1000"], ["", "0", "-1", "1001", "01", "1.5", "one", "٣"]),
+    ],
+)
+def test_rules_of_our_own(question: str, good: list[str], bad: list[str]) -> None:
+    assert [text for text in good if not accepts(question, text)] == []
+    assert [text for text in bad if accepts(question, text)] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_workspace_name_as_the_client_checks_it(name: str) -> None:
+    """azureml-core checks it with check_valid_resource_name. Its \\w lets é pass, which Azure's own rule for
+    Microsoft.MachineLearningServices/workspaces (3-33 letters, digits, hyphens, underscores) does not."""
+    assert accepts("workspace_name", name) == (
+        name == "" or bool(_valid_workspace_name(name) and name.isascii() and not name.endswith("\n"))
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_compute_name_as_the_client_checks_it(name: str) -> None:
+    """azureml-core checks a compute's name in SynapseCompute._attach, and Azure's naming rules give 2-16 for computes.
+    For AmlCompute alone they allow up to 32: this rule is the one that holds everywhere."""
+    pattern = re.search(r're\.match\("(\^.*?\$)", compute_name\)', inspect.getsource(synapse))
+    assert pattern, "the client has changed: look up its rule again"
+    assert accepts("compute_name", name) == (bool(re.match(pattern[1], name)) and not name.endswith("\n"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_dataset_name_as_the_client_checks_assets(name: str) -> None:
+    """azureml-core checks the name of a registered asset in model_name_validation."""
+    try:
+        model_name_validation(name)
+        valid = not name.endswith("\n")
+    except WebserviceException:
+        valid = False
+    assert accepts("dataset_name", name) == valid
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_resource_group_as_the_client_checks_it(name: str) -> None:
+    """azure-mgmt-resource checks length and pattern; that a name may not end in '.' stands in Azure's naming rules
+    for Microsoft.Resources/resourcegroups."""
+    rule = re.search(
+        r'"resource_group_name",\s+resource_group_name,\s+"str",\s+max_length=(\d+),\s+min_length=1,\s+pattern=r"(.+?)"',
+        inspect.getsource(resource_client),
+    )
+    assert rule, "the client has changed: look up its rule again"
+    valid = len(name) <= int(rule[1]) and re.fullmatch(rule[2], name) and not name.endswith((".", "\n"))
+    assert accepts("resource_group", name) == (name == "" or bool(valid))
+
+
+def test_a_problem_prints_whatever_the_answer_holds(capsys: pytest.CaptureFixture[str]) -> None:
+    hostile: dict[str, Any] = {"project_slug": "漢😀\n\x07", "author": "\udc80"}
+    main(GOOD | hostile)
+    assert len(capsys.readouterr().err.splitlines()) == 2

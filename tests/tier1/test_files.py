@@ -1,0 +1,182 @@
+"""What a render holds: exactly these files, all of them valid."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import Bake
+from tests.support import BIN, FRAMEWORK_FOLDERS, FRAMEWORKS, PYTHONS, files_of, run
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+REPO_FILES = {
+    ".cookiecutter.json",
+    ".gitattributes",
+    ".gitignore",
+    "Makefile",
+    "README.md",
+    "data/customers.csv",
+    "pyproject.toml",
+    "requirements-dev.txt",
+    "scripts/attach_workspace.py",
+    "scripts/install_environment.py",
+    "scripts/send_request.py",
+}
+MODEL_FILES = {
+    ".amlignore",
+    ".dockerignore",
+    "Dockerfile",
+    "aml_config/inference-conda.yml",
+    "aml_config/train-amlcompute.runconfig",
+    "aml_config/train-conda.yml",
+    "aml_config/train-local.runconfig",
+    "evaluation.py",
+    "input_schema.py",
+    "sample-request.json",
+    "score.py",
+    "tables.py",
+    "tests/conftest.py",
+    "tests/test_score.py",
+    "tests/test_train.py",
+    "train.py",
+}
+# What a framework's folder holds for the template, not for the model.
+REQUIREMENTS = {"train-requirements.txt", "inference-requirements.txt"}
+WORKSPACE = {
+    "subscription_id": "12345678-1234-1234-1234-123456789abc",
+    "resource_group": "rg",
+    "workspace_name": "ws1",
+}
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_exactly_these_files(bake: Bake, framework: str) -> None:
+    own = {path.name for path in (FRAMEWORK_FOLDERS / framework).glob("*.*")} - REQUIREMENTS
+    model = {f"models/model1/{name}" for name in MODEL_FILES | own}
+    project = bake(framework=framework)
+    assert set(files_of(project)) == REPO_FILES | model
+    assert [path for path in project.rglob("*") if path.is_dir() and not any(path.iterdir())] == []
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_the_python_is_the_frameworks_files_byte_for_byte(bake: Bake, framework: str) -> None:
+    model = bake(framework=framework) / "models" / "model1"
+    for source in (FRAMEWORK_FOLDERS / framework).glob("*.py"):
+        assert (model / source.name).read_bytes() == source.read_bytes(), source.name
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_no_template_is_left(bake: Bake, framework: str) -> None:
+    for name, content in files_of(bake(framework=framework)).items():
+        assert not re.search(
+            rb"\{\{|\{%|\{#|cookiecutter\.[a-z_]+\b(?!json)", content.replace(b".cookiecutter.json", b"")
+        ), name
+        assert content.endswith(b"\n"), name
+        assert not content.endswith(b"\n\n"), name
+        assert not content.startswith(b"\n"), name
+        assert b"\r" not in content, name
+
+
+@pytest.mark.parametrize("answers", [{}, {"framework": "none", "author": "A", "node_count": "4", **WORKSPACE}])
+def test_every_file_parses(bake: Bake, answers: dict[str, str]) -> None:
+    parsed = 0
+    for path in bake(**answers).rglob("*"):
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        if path.suffix == ".py":
+            compile(text, path, "exec")
+        elif path.suffix == ".json":
+            json.loads(text)
+        elif path.suffix in (".yml", ".runconfig"):
+            yaml.safe_load(text)
+        elif path.suffix == ".toml":
+            tomllib.loads(text)
+        else:
+            continue
+        parsed += 1
+    assert parsed > 15
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_the_render_passes_its_own_linter(bake: Bake, framework: str) -> None:
+    project = bake(framework=framework)
+    run(BIN / "ruff", "check", "--no-cache", ".", cwd=project)
+    run(BIN / "ruff", "format", "--no-cache", "--check", ".", cwd=project)
+
+
+def test_the_dockerfile_passes_hadolint(bake: Bake) -> None:
+    run(BIN / "hadolint", "Dockerfile", cwd=bake() / "models" / "model1")
+
+
+def test_an_edit_of_the_code_rebuilds_no_package(bake: Bake) -> None:
+    """Whatever copies code stands below the installation, and the code is not copied as root."""
+    lines = (bake() / "models" / "model1" / "Dockerfile").read_text().splitlines()
+    steps = [line for line in lines if line.startswith(("COPY", "RUN", "USER"))]
+    assert [step.split()[0] for step in steps] == ["COPY", "RUN", "RUN", "USER", "COPY"]
+    assert steps[0].split()[1] == "aml_config/train-conda.yml"
+    assert "conda env create" in steps[1]
+    assert steps[3] == "USER 1000"
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_the_python_version_is_everywhere_the_same(bake: Bake, python: str) -> None:
+    project = bake(python_version=python)
+    for purpose in ("train", "inference"):
+        conda = yaml.safe_load((project / f"models/model1/aml_config/{purpose}-conda.yml").read_text())
+        assert conda["dependencies"][0] == f"python={python}"
+    assert tomllib.loads((project / "pyproject.toml").read_text())["project"]["requires-python"] == f">={python}"
+
+
+def test_the_answers_are_kept_without_a_path_of_the_machine(bake: Bake) -> None:
+    project = bake(notebook="/somewhere/on/disk/my notebook.ipynb", environment_file="..\\env.yml")
+    text = (project / ".cookiecutter.json").read_text()
+    answers = json.loads(text)
+    assert answers["notebook"] == "my notebook.ipynb"
+    assert answers["environment_file"] == "env.yml"
+    assert answers["framework"] == "sklearn"
+    assert "/" not in text
+    assert not any(question.startswith("_") for question in answers)
+
+
+def test_a_known_workspace_is_attached_and_not_shared(bake: Bake) -> None:
+    project = bake(**WORKSPACE)
+    assert json.loads((project / ".azureml" / "config.json").read_text()) == WORKSPACE
+    run("git", "init", "-q", cwd=project)
+    assert run("git", "status", "--porcelain", "--untracked-files=all", cwd=project).count(".azureml") == 0
+
+
+def test_attach_is_offline_idempotent_and_clear(bake: Bake, tmp_path: Path) -> None:
+    from tests.support import copy_of
+
+    project = copy_of(bake(), tmp_path)
+    attach = [sys.executable, "scripts/attach_workspace.py"]
+    assert "ERROR: give --subscription-id and --resource-group" in run(
+        *attach, "--workspace-name=ws1", cwd=project, expect=2
+    )
+    wrong = [*attach, "--subscription-id=x", "--resource-group=rg", "--workspace-name=ws1"]
+    assert "ERROR: --subscription-id: a GUID, not 'x'" in run(*wrong, cwd=project, expect=2)
+    right = [*attach, "--subscription-id=12345678-1234-1234-1234-123456789abc", *wrong[-2:]]
+    said = run(*right, cwd=project)
+    assert run(*right, cwd=project) == said
+    assert json.loads((project / ".azureml" / "config.json").read_text()) == WORKSPACE
+
+
+def test_the_attached_workspace_is_what_the_client_reads(bake: Bake) -> None:
+    """The real client finds the file from a model's folder upwards, and reads the three names from it."""
+    from azureml._project._commands import get_workspace_info  # type: ignore[attr-defined]
+
+    assert get_workspace_info(str(bake(**WORKSPACE) / "models" / "model1"))
+
+
+def test_scripts_say_what_they_do(bake: Bake) -> None:
+    for script in sorted((bake() / "scripts").glob("*.py")):
+        done = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, script.name
+        assert done.stdout.startswith("usage:"), script.name
