@@ -37,10 +37,15 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def write_config(workspace: dict[str, str]) -> None:
-    """Write the file that the clients look for, from any folder of the repo upwards."""
+    """Write the file that the clients look for, from any folder of the repo upwards.
+
+    Scope is what `az ml run` goes by, the three names are what the portal's download holds; the SDKs read both.
+    """
+    names = {field: workspace[field] for field in FIELDS}
+    group = f"/subscriptions/{names['subscription_id']}/resourceGroups/{names['resource_group']}"
+    scope = f"{group}/providers/Microsoft.MachineLearningServices/workspaces/{names['workspace_name']}"
     CONFIG.parent.mkdir(exist_ok=True)
-    content = {field: workspace[field] for field in FIELDS}
-    CONFIG.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    CONFIG.write_text(json.dumps({"Id": None, "Scope": scope, **names}, indent=2) + "\n", encoding="utf-8")
 
 
 def read_answers() -> dict[str, str]:
