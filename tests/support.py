@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -92,3 +93,10 @@ def run(*command: str | Path, cwd: Path, expect: int = 0, **env: str) -> str:
         )
     assert done.returncode == expect, f"exit {done.returncode} instead of {expect}:\n{done.stdout[-8000:]}"
     return done.stdout
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

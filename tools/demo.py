@@ -62,7 +62,6 @@ def serve_and_ask(project: Path) -> str:
         server = subprocess.Popen(
             ["make", "serve", f"PORT={port}"],
             cwd=project,
-            env=os.environ | {"HEALTH_PORT": str(free_port())},
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,

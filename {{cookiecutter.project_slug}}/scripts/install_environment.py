@@ -75,7 +75,11 @@ def read_conda_file(file: Path) -> tuple[str | None, list[str], list[str]]:
     version: str | None = None
     pip: list[str] = []
     conda: list[str] = []
-    for item in yaml.safe_load(file.read_text(encoding="utf-8"))["dependencies"]:
+    try:
+        items = yaml.safe_load(file.read_text(encoding="utf-8"))["dependencies"]
+    except (yaml.YAMLError, KeyError, TypeError, OSError) as error:
+        raise SystemExit(f"ERROR: {file.name}: {' '.join(str(error).split())}") from None
+    for item in items:
         if isinstance(item, dict):
             pip += item.get("pip") or []
         elif match := re.fullmatch(r"python\s*==?\s*([\d.]+)(\.\*)?", item):

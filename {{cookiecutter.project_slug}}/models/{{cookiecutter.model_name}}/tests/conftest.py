@@ -46,9 +46,9 @@ def get(outputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cal
     """Start the inference server with the trained model; get("/swagger.json") reads from it."""
     log = tmp_path_factory.mktemp("server") / "log.txt"
     port = free_port()
-    ports = [f"--port={port}", f"--health_port={free_port()}"]
+    azmlinfsrv = Path(sys.executable).with_name("azmlinfsrv")
     server = subprocess.Popen(
-        [Path(sys.executable).with_name("azmlinfsrv"), "--entry_script=score.py", f"--model_dir={outputs}", *ports],
+        [azmlinfsrv, "--entry_script=score.py", f"--model_dir={outputs}", f"--port={port}"],
         cwd=MODEL,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=log.open("w"),

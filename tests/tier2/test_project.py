@@ -1,0 +1,273 @@
+"""A rendered project in the hands of its owner: installed, trained, tested, served and asked, through its Makefile.
+
+The project has the most hostile answers and lies in a folder with a space in its name.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openapi_spec_validator import validate
+
+from tests.support import BIN, answer, cookiecutter, files_of, free_port, rendered, run
+from tests.tier1.test_free_text import HOSTILE
+from tests.tier2.test_resolve import packages
+
+
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project, rendered and not yet touched."""
+    folder = tmp_path_factory.mktemp("owner") / "my repos é"
+    folder.mkdir()
+    texts = {"project_name": answer(HOSTILE[:80]), "description": answer(HOSTILE), "author": answer(HOSTILE)}
+    return rendered(folder, project_slug="hostile", **texts)
+
+
+@pytest.fixture(scope="session")
+def project(fresh: Path) -> Path:
+    """The same, installed and trained."""
+    assert "nothing is installed for model1 yet: make setup MODEL=model1" in run("make", "train", cwd=fresh, expect=2)
+    assert "Next: make train MODEL=model1" in run("make", "setup", cwd=fresh)
+    assert "model1 is not trained yet: make train MODEL=model1" in run("make", "serve", cwd=fresh, expect=2)
+    assert re.search(r"Trained on 1400 rows, tested on 600: accuracy 0\.\d+", run("make", "train", cwd=fresh))
+    return fresh
+
+
+@contextmanager
+def served(project: Path, log: Path, command: list[str | Path], **env: str) -> Iterator[str]:
+    """Start a server, wait until it answers, end it as Ctrl-C does."""
+    port = free_port()
+    command = [str(part).replace("{port}", str(port)) for part in command]
+    with log.open("w") as output:
+        server = subprocess.Popen(
+            command, cwd=project, env=os.environ | env, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(240):
+            assert server.poll() is None, log.read_text()
+            try:
+                urllib.request.urlopen(url, timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.25)
+        yield url
+    finally:
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGINT)
+            server.wait(timeout=30)
+
+
+def post(url: str, body: Any) -> tuple[int, Any]:
+    request = urllib.request.Request(f"{url}/score", json.dumps(body).encode(), {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def sample(project: Path) -> Any:
+    return json.loads((project / "models" / "model1" / "sample-request.json").read_text(encoding="utf-8"))
+
+
+def test_help_lists_the_commands(fresh: Path) -> None:
+    said = run("make", cwd=fresh)
+    for command in ("setup", "train", "test", "lint", "serve", "request", "attach"):
+        assert f"make {command} " in said
+    assert "models here: model1" in said
+
+
+def test_its_own_tests_pass(project: Path) -> None:
+    said = run("make", "test", cwd=project)
+    assert re.search(r"=+ \d+ passed in", said), said[-2000:]
+
+
+def test_linting_changes_nothing(project: Path) -> None:
+    before = files_of(project / "models" / "model1")
+    run("make", "lint", cwd=project)
+    assert files_of(project / "models" / "model1") == before
+
+
+def test_serve_and_request(project: Path, tmp_path: Path) -> None:
+    with served(project, tmp_path / "log", ["make", "serve", "PORT={port}"]) as url:
+        said = run("make", "--silent", "request", f"PORT={url.split(':')[-1]}", cwd=project)
+        assert [row["label"] for row in json.loads(said)["predictions"]] == ["yes", "no"]
+
+        bad = tmp_path / "bad.json"
+        bad.write_text('{"data": [{}]}')
+        send = ["python3", "scripts/send_request.py", bad, "--port", url.split(":")[-1]]
+        assert "answered 400" in run(*send, cwd=project, expect=1)
+
+        for version in ("2", "3", "3.1"):
+            with urllib.request.urlopen(f"{url}/swagger.json?version={version}", timeout=10) as response:
+                validate(json.load(response))
+    assert "Is the model served? make serve" in run("make", "request", f"PORT={free_port()}", cwd=project, expect=2)
+
+
+def test_the_inference_packages_alone_serve_the_model(project: Path, tmp_path: Path) -> None:
+    """What is in inference-conda.yml is all that score.py needs, for the ONNX model and for the pipeline."""
+    python = tmp_path / "venv" / "bin" / "python"
+    run(BIN / "uv", "venv", "--quiet", "--python", "3.11", python.parents[1], cwd=tmp_path)
+    run(BIN / "uv", "pip", "install", "--quiet", "--python", python, *packages(project, "inference"), cwd=tmp_path)
+    model = project / "models" / "model1"
+    answers = []
+    for name in ("model.onnx", "model.pkl"):
+        deployed = tmp_path / name / "azureml-models" / "churn" / "1"
+        deployed.mkdir(parents=True)
+        for file in (name, "schema.json"):
+            (deployed / file).write_bytes((model / "outputs" / "model" / file).read_bytes())
+        command = [
+            python.with_name("azmlinfsrv"),
+            "--entry_script=score.py",
+            f"--model_dir={tmp_path / name}",
+            "--port={port}",
+        ]
+        with served(model, tmp_path / f"{name}.log", command) as url:
+            status, said = post(url, sample(project))
+            assert status == 200
+            answers.append([row["probabilities"] for row in said["predictions"]])
+    for onnx, pipeline in zip(*answers, strict=True):
+        assert onnx == pytest.approx(pipeline, abs=1e-5)
+
+
+def test_without_a_model_the_server_does_not_start(project: Path, tmp_path: Path) -> None:
+    server = project / ".venv" / "model1" / "bin" / "azmlinfsrv"
+    said = run(
+        server, "--entry_script=score.py", f"--model_dir={tmp_path}", f"--port={free_port()}",
+        cwd=project / "models" / "model1", expect=3,
+    )  # fmt: skip
+    assert "expected one schema.json below it, found 0; is the model trained?" in said
+
+
+def test_a_failure_inside_is_500_without_a_traceback(project: Path, tmp_path: Path) -> None:
+    model = project / "models" / "model1"
+    for file in model.glob("*.py"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    score = (tmp_path / "score.py").read_text()
+    (tmp_path / "score.py").write_text(score.replace("input_schema.answer(predict(table), classes)", "1 / 0"))
+    command = [project / ".venv/model1/bin/azmlinfsrv", "--entry_script=score.py", "--port={port}"]
+    with served(tmp_path, tmp_path / "log", [*command, f"--model_dir={model / 'outputs'}"]) as url:
+        status, said = post(url, sample(project))
+    assert status == 500
+    assert "ZeroDivisionError" not in json.dumps(said)
+    assert "ZeroDivisionError" in (tmp_path / "log").read_text()
+
+
+# What the owner writes into train.py, and whether ONNX can take its place: exactly, not quite, not at all.
+MODELS = {
+    "RandomForestClassifier(random_state=args.seed)": True,
+    "HistGradientBoostingClassifier(random_state=args.seed)": False,
+    "Stranger()": False,
+}
+STRANGER = """
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.naive_bayes import GaussianNB
+
+
+class Stranger(GaussianNB):
+    def fit(self, X, y):
+        return super().fit(X.toarray() if hasattr(X, "toarray") else X, y)
+
+
+def build_model("""
+
+
+@pytest.mark.parametrize("estimator", MODELS)
+def test_another_model_scores_with_onnx_or_without(project: Path, tmp_path: Path, estimator: str) -> None:
+    """The owner edits build_model(); whatever the model is, scoring gives its own probabilities."""
+    model = tmp_path / "model"
+    model.mkdir()
+    for file in (project / "models" / "model1").glob("*.py"):
+        (model / file.name).write_bytes(file.read_bytes())
+    train = (model / "train.py").read_text()
+    edited = re.sub(r"LogisticRegression\(C=.*?\),\n", f"{estimator},\n", train).replace(
+        "def build_model(", STRANGER, 1
+    )
+    if MODELS[estimator]:
+        edited = edited.replace(", StandardScaler())", ")")
+    (model / "train.py").write_text(edited)
+    (model / "outputs" / "model").mkdir(parents=True)
+    (model / "outputs" / "model" / "model.onnx").write_text("of an earlier training")
+
+    python = project / ".venv" / "model1" / "bin" / "python"
+    said = run(python, "train.py", "--data-path", project / "data", cwd=model)
+    assert (model / "outputs" / "model" / "model.onnx").exists() == MODELS[estimator]
+    assert ("No ONNX export, score.py will use the slower model.pkl" in said) != MODELS[estimator]
+
+    compare = (
+        "import sys, json, joblib, pandas, numpy, os, input_schema, score; sys.modules['__main__'].Stranger = None\n"
+        "import train; sys.modules['__main__'].Stranger = getattr(train, 'Stranger', None)\n"
+        "frame = pandas.read_csv(sys.argv[1]).drop(columns='churned')\n"
+        "score.init()\n"
+        "rows = json.loads(frame.to_json(orient='records'))\n"
+        "got = [list(row['probabilities'].values()) for row in score.run(json.dumps({'data': rows}))['predictions']]\n"
+        "table = pandas.DataFrame(input_schema.to_table(frame, score.columns))\n"
+        "want = joblib.load('outputs/model/model.pkl').predict_proba(table)\n"
+        "print('largest difference', abs(numpy.array(got) - want).max())\n"
+    )
+    said = run(python, "-c", compare, project / "data" / "customers.csv", cwd=model, AZUREML_MODEL_DIR="outputs")
+    assert float(said.split("largest difference ")[1]) < 1e-4
+
+
+def test_in_a_job_it_logs_to_the_jobs_run(project: Path, tmp_path: Path) -> None:
+    """Azure ML sets these variables and starts the run; train.py joins it and opens no other."""
+    python = project / ".venv" / "model1" / "bin" / "python"
+    store = f"file:{tmp_path / 'service'}"
+    start = "import mlflow; mlflow.set_experiment('the job'); print('RUN', mlflow.start_run().info.run_id)"
+    run_id = run(python, "-c", start, cwd=tmp_path, MLFLOW_TRACKING_URI=store).split("RUN ")[1].strip()
+    train = project / "models" / "model1" / "train.py"
+    run(python, train, "--data-path", project / "data", cwd=tmp_path, MLFLOW_TRACKING_URI=store, MLFLOW_RUN_ID=run_id)
+    runs = [path.parent for path in (tmp_path / "service").glob("*/*/meta.yaml")]
+    assert [path.name for path in runs] == [run_id]
+    assert (runs[0] / "metrics" / "roc_auc").exists()
+    assert not (tmp_path / "mlruns").exists()
+
+
+def test_a_second_model_without_a_framework(project: Path, tmp_path: Path) -> None:
+    assert cookiecutter(
+        project.parent, "-f", "-s", project_slug="hostile", model_name="churn", framework="none"
+    ).returncode == 0  # fmt: skip
+    assert "models here: churn model1" in run("make", cwd=project)
+    run("make", "setup", "train", "MODEL=churn", cwd=project)
+    assert re.search(r"=+ \d+ passed in", run("make", "test", "MODEL=churn", cwd=project))
+    with served(project, tmp_path / "log", ["make", "serve", "MODEL=churn", "PORT={port}"]) as url:
+        assert post(url, sample(project))[0] == 200
+
+
+def test_wrong_commands_are_one_line(fresh: Path, tmp_path: Path) -> None:
+    assert "ERROR: models/nosuch: no such model; there are:" in run(
+        "make", "train", "MODEL=nosuch", cwd=fresh, expect=2
+    )
+    assert "ERROR: models/nosuch: no such model" in run("make", "setup", "MODEL=nosuch", cwd=fresh, expect=2)
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "said"),
+    [
+        ("python=3.11", "python=3.12", "must name the same python="),
+        ("pandas==2.3.3", "pandas==2.3.3\n      - no-such-package-at-all==1", "the step above failed"),
+        ("  - pip:\n", "  - pip: [", "train-conda.yml: "),
+    ],
+)
+def test_a_broken_conda_file_is_one_line(project: Path, tmp_path: Path, was: str, becomes: str, said: str) -> None:
+    config = project / "models" / "model1" / "aml_config" / "train-conda.yml"
+    original = config.read_text()
+    config.write_text(original.replace(was, becomes))
+    try:
+        output = run("make", "setup", cwd=project, expect=2)
+    finally:
+        config.write_text(original)
+    (line,) = (line for line in output.splitlines() if line.startswith("ERROR: "))
+    assert said in line
+    assert "Traceback" not in output

@@ -1,0 +1,65 @@
+"""The pip sections of the conda files, resolved today by the real resolver on every Python that we offer.
+
+Only wheels count, because a source package "resolves" on a Python that can't build it; fusepy alone has no wheel.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import Bake
+from tests.support import BIN, FRAMEWORKS, PYTHONS, run
+
+COMPILE = [BIN / "uv", "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--python-platform=linux"]
+COMPILE += ["--only-binary=:all:", "--no-binary=fusepy"]
+AZURE = {"azureml-core": "1.61.0.post4", "azureml-defaults": "1.62.0"}
+INFERENCE = {"azureml-inference-server-http": "1.5.1"}
+TRAIN = {"azureml-mlflow": "1.62.0.post6", "mlflow-skinny": "2.22.5"}
+
+
+def packages(project: Path, *purposes: str) -> list[str]:
+    config = project / "models" / "model1" / "aml_config"
+    files = [yaml.safe_load((config / f"{purpose}-conda.yml").read_text(encoding="utf-8")) for purpose in purposes]
+    return [line for file in files for line in file["dependencies"][2]["pip"]]
+
+
+def resolve(folder: Path, lines: list[str], python: str, expect: int = 0) -> dict[str, str]:
+    requirements = folder / "requirements.in"
+    requirements.write_text("\n".join(lines) + "\n")
+    said = run(*COMPILE, f"--python-version={python}", requirements, cwd=folder, expect=expect)
+    return dict(re.findall(r"^([\w.-]+)==([\w.]+)", said, flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_training(bake: Bake, tmp_path: Path, framework: str, python: str) -> None:
+    versions = resolve(tmp_path, packages(bake(framework=framework), "train"), python)
+    assert (AZURE | TRAIN).items() <= versions.items()
+    assert ("standard-imghdr" in versions) == (python == "3.13"), "azureml-core fails on 3.13 without it"
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_inference(bake: Bake, tmp_path: Path, framework: str, python: str) -> None:
+    versions = resolve(tmp_path, packages(bake(framework=framework), "inference"), python)
+    assert (AZURE | INFERENCE).items() <= versions.items()
+    assert "mlflow-skinny" not in versions
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_both_here(bake: Bake, tmp_path: Path, framework: str, python: str) -> None:
+    """What `make setup` installs: both, and the tools, in one environment."""
+    project = bake(framework=framework)
+    tools = (project / "requirements-dev.txt").read_text().splitlines()
+    versions = resolve(tmp_path, [*packages(project, "train", "inference"), *tools], python)
+    assert (AZURE | INFERENCE | TRAIN).items() <= versions.items()
+
+
+@pytest.mark.parametrize("python", ["3.9", "3.14"])
+def test_the_pythons_next_to_ours_do_not_resolve(bake: Bake, tmp_path: Path, python: str) -> None:
+    """The day this fails, there is a Python more to offer."""
+    assert python not in PYTHONS
+    assert resolve(tmp_path, packages(bake(), "train"), python, expect=1) == {}
