@@ -58,12 +58,9 @@ def init():
     categories = [column["name"] for column in columns if column["type"] == "category"]
 
 def run(data):
-    rows = json.loads(data)["data"]
-    for row in rows:
-        for name in categories:
-            if row[name] is None:
-                row[name] = ""
-    probabilities = pipeline.predict_proba(pd.DataFrame(rows))
+    frame = pd.DataFrame(json.loads(data)["data"])
+    frame[categories] = frame[categories].fillna("")
+    probabilities = pipeline.predict_proba(frame)
     labels = pipeline.classes_[probabilities.argmax(axis=1)]
     return {
         "predictions": [

@@ -1,13 +1,11 @@
 """Refuse bad answers before anything is rendered: every problem at once, one line each.
 
-Standard library only, and little of it: this runs in cookiecutter's own interpreter, on every render.
+Standard library only, and little of it: it runs in cookiecutter's own interpreter, and every render waits for it.
 """
 
-import json
 import keyword
 import re
 import sys
-from typing import Any
 
 # field: (pattern, what is accepted, a good example). tests/tier0/test_questions.py names the source of each Azure rule.
 RULES = {
@@ -63,7 +61,7 @@ FREE_TEXT = ("project_name", "description", "author", "notebook", "environment_f
 STANDARD_LIBRARY: frozenset[str] = getattr(sys, "stdlib_module_names", frozenset())
 
 
-def problems(answers: dict[str, Any]) -> list[str]:
+def problems(answers: dict[str, str]) -> list[str]:
     """Say what is wrong with the answers, one line for each."""
     found = {}
     for field in FREE_TEXT:
@@ -80,7 +78,7 @@ def problems(answers: dict[str, Any]) -> list[str]:
     return [f"{field}: {problem}" for field, problem in found.items()]
 
 
-def main(answers: dict[str, Any]) -> int:
+def main(answers: dict[str, str]) -> int:
     """Print the problems; cookiecutter stops and cleans up on any code but 0."""
     found = problems(answers)
     for problem in found:
@@ -89,4 +87,5 @@ def main(answers: dict[str, Any]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(json.loads(r"""{{ cookiecutter | tojson }}""")))
+    # Rendered, this is a list of pairs as Python itself writes it: every text survives, and nothing is imported for it.
+    sys.exit(main(dict({{cookiecutter.items() | selectattr(1, "string") | list}})))  # type: ignore # noqa: F821

@@ -14,6 +14,8 @@ Bake = Callable[..., Path]
 for role in ("AUTHOR", "COMMITTER"):
     os.environ[f"GIT_{role}_NAME"] = "A Tester"
     os.environ[f"GIT_{role}_EMAIL"] = "tester@example.com"
+# Where bytecode is forbidden, every start of a rendered project's Python compiles its packages again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -21,7 +21,7 @@ WORKSPACE = {
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A rendered project, as far as the hook looks at it."""
     shutil.copytree(PROJECT / "scripts", tmp_path / "scripts")
-    (tmp_path / ".cookiecutter.json").write_text(json.dumps(GOOD))
+    (tmp_path / "models" / "model1").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delitem(__import__("sys").modules, "attach_workspace", raising=False)
     return tmp_path
@@ -55,5 +55,6 @@ def test_a_failure_is_a_command_for_later(project: Path) -> None:
 
 
 def test_another_model_gets_its_own_commands(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "models" / "churn").mkdir()
     main(GOOD | {"model_name": "churn"})
     assert "make setup train test MODEL=churn" in capsys.readouterr().out

@@ -7,15 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import tomli as tomllib
 import yaml
 
 from tests.conftest import Bake
 from tests.support import BIN, FRAMEWORK_FOLDERS, FRAMEWORKS, PYTHONS, copy_of, files_of, run
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 REPO_FILES = {
     ".cookiecutter.json",

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
-from tests.support import BIN, answer, cookiecutter, files_of, free_port, rendered, run
+from tests.support import BIN, FRAMEWORKS, answer, cookiecutter, files_of, free_port, rendered, run
 from tests.tier1.test_free_text import HOSTILE
 from tests.tier2.test_resolve import packages
 
@@ -106,7 +106,7 @@ def test_serve_and_request(project: Path, tmp_path: Path) -> None:
 
         bad = tmp_path / "bad.json"
         bad.write_text('{"data": [{}]}')
-        send = ["python3", "scripts/send_request.py", bad, "--port", url.split(":")[-1]]
+        send: list[str | Path] = ["python3", "scripts/send_request.py", bad, "--port", url.split(":")[-1]]
         assert "answered 400" in run(*send, cwd=project, expect=1)
 
         for version in ("2", "3", "3.1"):
@@ -127,7 +127,7 @@ def test_the_inference_packages_alone_serve_the_model(project: Path, tmp_path: P
         deployed.mkdir(parents=True)
         for file in (name, "schema.json"):
             (deployed / file).write_bytes((model / "outputs" / "model" / file).read_bytes())
-        command = [
+        command: list[str | Path] = [
             python.with_name("azmlinfsrv"),
             "--entry_script=score.py",
             f"--model_dir={tmp_path / name}",
@@ -156,7 +156,7 @@ def test_a_failure_inside_is_500_without_a_traceback(project: Path, tmp_path: Pa
         (tmp_path / file.name).write_bytes(file.read_bytes())
     score = (tmp_path / "score.py").read_text()
     (tmp_path / "score.py").write_text(score.replace("input_schema.answer(predict(table), classes)", "1 / 0"))
-    command = [project / ".venv/model1/bin/azmlinfsrv", "--entry_script=score.py", "--port={port}"]
+    command: list[str | Path] = [project / ".venv/model1/bin/azmlinfsrv", "--entry_script=score.py", "--port={port}"]
     with served(tmp_path, tmp_path / "log", [*command, f"--model_dir={model / 'outputs'}"]) as url:
         status, said = post(url, sample(project))
     assert status == 500
@@ -234,14 +234,15 @@ def test_in_a_job_it_logs_to_the_jobs_run(project: Path, tmp_path: Path) -> None
     assert not (tmp_path / "mlruns").exists()
 
 
-def test_a_second_model_without_a_framework(project: Path, tmp_path: Path) -> None:
-    assert cookiecutter(
-        project.parent, "-f", "-s", project_slug="hostile", model_name="churn", framework="none"
-    ).returncode == 0  # fmt: skip
-    assert "models here: churn model1" in run("make", cwd=project)
-    run("make", "setup", "train", "MODEL=churn", cwd=project)
-    assert re.search(r"=+ \d+ passed in", run("make", "test", "MODEL=churn", cwd=project))
-    with served(project, tmp_path / "log", ["make", "serve", "MODEL=churn", "PORT={port}"]) as url:
+@pytest.mark.parametrize("framework", [framework for framework in FRAMEWORKS if framework != "sklearn"])
+def test_every_other_framework_as_a_second_model(project: Path, tmp_path: Path, framework: str) -> None:
+    name = f"{framework}_model"
+    done = cookiecutter(project.parent, "-f", "-s", project_slug="hostile", model_name=name, framework=framework)
+    assert done.returncode == 0, done.stderr
+    assert name in run("make", cwd=project).split("models here: ")[1]
+    run("make", "setup", "train", f"MODEL={name}", cwd=project)
+    assert re.search(r"=+ \d+ passed in", run("make", "test", f"MODEL={name}", cwd=project))
+    with served(project, tmp_path / "log", ["make", "serve", f"MODEL={name}", "PORT={port}"]) as url:
         assert post(url, sample(project))[0] == 200
 
 

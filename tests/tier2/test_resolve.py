@@ -12,7 +12,15 @@ import yaml
 from tests.conftest import Bake
 from tests.support import BIN, FRAMEWORKS, PYTHONS, run
 
-COMPILE = [BIN / "uv", "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--python-platform=linux"]
+COMPILE: list[str | Path] = [
+    BIN / "uv",
+    "pip",
+    "compile",
+    "--quiet",
+    "--no-header",
+    "--no-annotate",
+    "--python-platform=linux",
+]
 COMPILE += ["--only-binary=:all:", "--no-binary=fusepy"]
 AZURE = {"azureml-core": "1.61.0.post4", "azureml-defaults": "1.62.0"}
 INFERENCE = {"azureml-inference-server-http": "1.5.1"}

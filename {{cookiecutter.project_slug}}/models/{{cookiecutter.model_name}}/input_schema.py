@@ -113,10 +113,9 @@ def _values(column: Column, rows: list[Any]) -> np.ndarray:
     if not is_number:
         return np.array(["" if value is None else value for value in values], dtype=object)
     try:
-        with np.errstate(over="raise"):
-            numbers = np.array(values, dtype=np.float64).astype(np.float32)
-    except (OverflowError, FloatingPointError):
-        numbers = np.array([np.inf], dtype=np.float32)
+        numbers = np.array(values, dtype=np.float32)
+    except OverflowError:  # an integer beyond every float
+        numbers = np.array([np.inf])
     if np.isinf(numbers).any():
         raise BadRequest(f"Column {name!r} holds a number that is infinite or too large.")
     return numbers

@@ -16,6 +16,7 @@ import pytest
 
 MODEL = Path(__file__).resolve().parents[1]
 DATA = MODEL.parents[1] / "data"
+sys.path.insert(0, str(MODEL))  # as in a run, where train.py lies at the top
 
 Train = Callable[..., subprocess.CompletedProcess[str]]
 Post = Callable[..., tuple[int, Any]]

@@ -8,6 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from train import load_data
+
 
 def read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
@@ -80,19 +82,21 @@ def test_three_classes_from_several_files_with_holes(train: Any, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("args", "rows", "said"),
+    ("label", "rows", "said"),
     [
-        (["--label", "nosuch"], [{"x": 1, "y": "a"}], "--label nosuch: no such column; the data has x, y"),
-        (["--label", "y"], [{"x": 1, "y": "a"}, {"x": 2, "y": "a"}], "--label y: needs two classes or more"),
+        ("nosuch", [{"x": 1, "y": "a"}], "--label nosuch: no such column; the data has x, y"),
+        ("y", [{"x": 1, "y": "a"}, {"x": 2, "y": "a"}], "--label y: needs two classes or more"),
+        ("y", [{"x": 1, "y": "a"}, {"x": 2, "y": "a"}, {"x": 2, "y": "b"}], "with two rows or more of each"),
     ],
 )
-def test_wrong_data_is_one_line(train: Any, tmp_path: Path, args: list[str], rows: Any, said: str) -> None:
-    done = train(tmp_path, *args, data=write_table(tmp_path / "data", rows))
-    assert done.returncode == 1
-    assert said in done.stderr and "Traceback" not in done.stderr
+def test_wrong_data_is_one_line(tmp_path: Path, label: str, rows: list[dict[str, Any]], said: str) -> None:
+    with pytest.raises(SystemExit, match=said):
+        load_data(write_table(tmp_path / "data", rows), label)
 
 
-def test_a_missing_folder_is_one_line(train: Any, tmp_path: Path) -> None:
-    done = train(tmp_path, data=tmp_path / "nowhere")
-    assert done.returncode == 1
-    assert done.stderr.strip().endswith("nowhere: no .csv or .parquet file there")
+def test_a_broken_or_a_missing_file_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"nowhere: no \.csv or \.parquet file there"):
+        load_data(tmp_path / "nowhere", "y")
+    (tmp_path / "empty.csv").touch()
+    with pytest.raises(SystemExit, match=r"empty\.csv: No columns to parse"):
+        load_data(tmp_path, "y")

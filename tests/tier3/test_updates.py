@@ -1,0 +1,146 @@
+"""cruft: a project follows the template, keeps what its owner wrote, and equals a fresh render where nobody did."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support import BIN, PROJECT, TEMPLATE, copy_of, files_of, run
+
+OF_CRUFT = ".cruft.json"
+
+
+def git(folder: Path, *args: str) -> str:
+    return run("git", *args, cwd=folder).strip()
+
+
+def commit(folder: Path) -> str:
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--allow-empty", "--message=state")
+    return git(folder, "rev-parse", "HEAD")
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository of the template whose last commit is what lies here now, committed or not."""
+    folder = tmp_path_factory.mktemp("template") / "aml-template"
+    git(TEMPLATE, "clone", "--quiet", str(TEMPLATE), str(folder))
+    git(folder, "rm", "--quiet", "-r", ".")
+    listed = git(TEMPLATE, "ls-files", "--cached", "--others", "--exclude-standard", "-z").split("\0")
+    for name in filter(None, listed):
+        if (TEMPLATE / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(TEMPLATE / name, folder / name)
+    commit(folder)
+    return folder
+
+
+def create(template: Path, folder: Path, *args: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    run(BIN / "cruft", "create", "--no-input", "--output-dir", folder, *args, template, cwd=folder)
+    return folder / "my-aml-project"
+
+
+def create_and_commit(template: Path, folder: Path, *args: str) -> Path:
+    project = create(template, folder, *args)
+    git(project, "init", "--quiet")
+    commit(project)
+    return project
+
+
+def update(project: Path) -> None:
+    said = run(BIN / "cruft", "update", "--skip-apply-ask", cwd=project)
+    assert [path.name for path in project.rglob("*.rej")] == [], said
+    assert "<<<<<<<" not in git(project, "diff")
+
+
+def project_files(project: Path) -> dict[str, bytes]:
+    """All but what git and cruft keep for themselves."""
+    return {name: text for name, text in files_of(project).items() if not name.startswith(".git/") and name != OF_CRUFT}
+
+
+def test_created_by_cruft_it_is_the_same(template: Path, tmp_path: Path) -> None:
+    by_cruft = create(template, tmp_path / "cruft")
+    run(BIN / "cookiecutter", "--no-input", template, cwd=tmp_path)
+    assert project_files(by_cruft) == files_of(tmp_path / "my-aml-project")
+    git(by_cruft, "init", "--quiet")
+    run(BIN / "cruft", "check", cwd=by_cruft)
+
+
+def test_from_the_previous_commit_to_now(template: Path, tmp_path: Path) -> None:
+    before = git(template, "rev-parse", "HEAD~2")  # HEAD~1 is the last commit here, HEAD what lies on top of it
+    project = create_and_commit(template, tmp_path / "old", "--checkout", before)
+    update(project)
+    assert project_files(project) == project_files(create(template, tmp_path / "new"))
+
+
+@pytest.fixture
+def changed(template: Path, tmp_path: Path) -> tuple[Path, str]:
+    """The template and a commit of it from before files were added, changed and removed."""
+    copy = copy_of(template, tmp_path / "changing")
+    project = copy / PROJECT.name
+    model = project / "models" / "{{cookiecutter.model_name}}"
+    (project / "removed-since.txt").write_text("of an older template\n")
+    removed = (model / "tables.py").read_text()
+    (model / "tables.py").unlink()
+    train = copy / "templates" / "frameworks" / "sklearn" / "train.py"
+    now = train.read_text()
+    train.write_text(now.replace("max_iter=args.max_iter", "max_iter=500"))
+    old = commit(copy)
+    (project / "removed-since.txt").unlink()
+    (model / "tables.py").write_text(removed)
+    train.write_text(now)
+    commit(copy)
+    return copy, old
+
+
+def test_added_changed_and_removed_files_arrive(changed: tuple[Path, str], tmp_path: Path) -> None:
+    template, old = changed
+    project = create_and_commit(template, tmp_path / "old", "--checkout", old)
+    assert (project / "removed-since.txt").exists()
+    assert "max_iter=500" in (project / "models" / "model1" / "train.py").read_text()
+    update(project)
+    assert project_files(project) == project_files(create(template, tmp_path / "new"))
+
+
+def test_what_the_owner_wrote_is_kept(changed: tuple[Path, str], tmp_path: Path) -> None:
+    template, old = changed
+    project = create_and_commit(template, tmp_path / "old", "--checkout", old)
+    train = project / "models" / "model1" / "train.py"
+    train.write_text(train.read_text().replace('default="churned"', 'default="bought"'))
+    (project / "README.md").write_text((project / "README.md").read_text() + "\n## Ours\n\nWritten by us.\n")
+    (project / "models" / "model1" / "helper.py").write_text("ANSWER = 42\n")
+    (project / "data" / "customers.csv").write_text("a,b\n1,2\n")
+    commit(project)
+    update(project)
+    assert 'default="bought"' in train.read_text()
+    assert "max_iter=args.max_iter" in train.read_text()
+    assert "Written by us." in (project / "README.md").read_text()
+    assert (project / "models" / "model1" / "helper.py").read_text() == "ANSWER = 42\n"
+    assert (project / "data" / "customers.csv").read_text() == "a,b\n1,2\n"
+
+
+def test_the_hooks_touch_nothing_outside(changed: tuple[Path, str], tmp_path: Path) -> None:
+    """cruft runs the hooks twice for an update, in folders of its own: they leave no trace and attach nothing."""
+    template, old = changed
+    answers = tmp_path / "answers.json"
+    answers.write_text(
+        '{"subscription_id": "12345678-1234-1234-1234-123456789abc", "resource_group": "rg", "workspace_name": "ws1"}'
+    )
+    workspace = ["--extra-context-file", str(answers)]
+    project = create_and_commit(template, tmp_path / "old", "--checkout", old, *workspace)
+    config = project / ".azureml" / "config.json"
+    config.write_text("attached to another workspace by hand")
+    home = tmp_path / "home"
+    home.mkdir()
+    before = set(tmp_path.rglob("*")) - set(project.rglob("*"))
+    env = {"HOME": str(home), "PATH": "/usr/bin:/bin"}
+    env |= {name: value for name, value in os.environ.items() if name.startswith("GIT_")}
+    subprocess.run([BIN / "cruft", "update", "--skip-apply-ask"], cwd=project, check=True, env=env)
+    assert config.read_text() == "attached to another workspace by hand"
+    new = set(tmp_path.rglob("*")) - set(project.rglob("*")) - before
+    assert {path for path in new if home not in path.parents} == set()
+    # What cruft and cookiecutter remember of the templates they have seen is theirs.
+    assert {path.relative_to(home).parts[0] for path in new} <= {".cookiecutters", ".cookiecutter_replay", ".cache"}
