@@ -26,8 +26,8 @@ lint: .venv/dev ## Check the sources: ruff, mypy
 	$(BIN)/ruff check --config pyproject.toml .
 	$(BIN)/ruff format --config pyproject.toml --check .
 	$(BIN)/mypy hooks tools tests benchmarks "$(PROJECT)/scripts"
-	$(BIN)/mypy $(foreach module,evaluation input_schema tables tests/*,"$(MODEL)"/$(module).py)
-	$(foreach framework,$(FRAMEWORKS),MYPYPATH="$(MODEL):templates/frameworks/$(framework)" $(BIN)/mypy templates/frameworks/$(framework) &&) true
+	$(foreach framework,$(FRAMEWORKS),MYPYPATH="templates/frameworks/$(framework):$(MODEL)" $(BIN)/mypy \
+		templates/frameworks/$(framework) $(foreach module,evaluation input_schema tables tests/*,"$(MODEL)"/$(module).py) &&) true
 
 format: .venv/dev ## Format the sources
 	$(BIN)/ruff check --config pyproject.toml --fix .
