@@ -17,6 +17,7 @@ def attach(answers: dict[str, str]) -> str:
     if not all(answers[field] for field in WORKSPACE):
         return "make attach              # when you have an Azure ML workspace"
     sys.path.insert(0, os.path.abspath("scripts"))
+    sys.dont_write_bytecode = True  # nothing is left in the project but its files
     try:
         from attach_workspace import write_config
 

@@ -22,6 +22,9 @@ QUESTIONS: dict[str, Any] = json.loads((TEMPLATE / "cookiecutter.json").read_tex
 FRAMEWORKS: list[str] = QUESTIONS["framework"]
 PYTHONS: list[str] = QUESTIONS["python_version"]
 BIN = Path(sys.executable).parent
+# A project that is installed takes the Python at hand if it is offered: another one may have to be fetched first.
+HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+PYTHON = HERE if HERE in PYTHONS else PYTHONS[0]
 
 log = logging.getLogger("progress")
 

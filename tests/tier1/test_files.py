@@ -142,6 +142,7 @@ def test_the_answers_are_kept_without_a_path_of_the_machine(bake: Bake) -> None:
 
 def test_a_known_workspace_is_attached_and_not_shared(bake: Bake) -> None:
     project = bake(**WORKSPACE)
+    assert set(files_of(project)) - set(files_of(bake())) == {".azureml/config.json"}
     assert WORKSPACE.items() <= json.loads((project / ".azureml" / "config.json").read_text()).items()
     run("git", "init", "-q", cwd=project)
     assert run("git", "status", "--porcelain", "--untracked-files=all", cwd=project).count(".azureml") == 0

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
-from tests.support import BIN, FRAMEWORKS, answer, cookiecutter, files_of, free_port, rendered, run
+from tests.support import BIN, FRAMEWORKS, PYTHON, PYTHONS, answer, cookiecutter, files_of, free_port, rendered, run
 from tests.tier1.test_free_text import HOSTILE
 from tests.tier2.test_resolve import packages
 
@@ -30,7 +30,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("owner") / "my repos é"
     folder.mkdir()
     texts = {"project_name": answer(HOSTILE[:80]), "description": answer(HOSTILE), "author": answer(HOSTILE)}
-    return rendered(folder, project_slug="hostile", **texts)
+    return rendered(folder, project_slug="hostile", python_version=PYTHON, **texts)
 
 
 @pytest.fixture(scope="session")
@@ -118,7 +118,7 @@ def test_serve_and_request(project: Path, tmp_path: Path) -> None:
 def test_the_inference_packages_alone_serve_the_model(project: Path, tmp_path: Path) -> None:
     """What is in inference-conda.yml is all that score.py needs, for the ONNX model and for the pipeline."""
     python = tmp_path / "venv" / "bin" / "python"
-    run(BIN / "uv", "venv", "--quiet", "--python", "3.11", python.parents[1], cwd=tmp_path)
+    run(BIN / "uv", "venv", "--quiet", "--python", PYTHON, python.parents[1], cwd=tmp_path)
     run(BIN / "uv", "pip", "install", "--quiet", "--python", python, *packages(project, "inference"), cwd=tmp_path)
     model = project / "models" / "model1"
     answers = []
@@ -237,7 +237,8 @@ def test_in_a_job_it_logs_to_the_jobs_run(project: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize("framework", [framework for framework in FRAMEWORKS if framework != "sklearn"])
 def test_every_other_framework_as_a_second_model(project: Path, tmp_path: Path, framework: str) -> None:
     name = f"{framework}_model"
-    done = cookiecutter(project.parent, "-f", "-s", project_slug="hostile", model_name=name, framework=framework)
+    answers = {"model_name": name, "framework": framework, "python_version": PYTHON}
+    done = cookiecutter(project.parent, "-f", "-s", project_slug="hostile", **answers)
     assert done.returncode == 0, done.stderr
     assert name in run("make", cwd=project).split("models here: ")[1]
     run("make", "setup", "train", f"MODEL={name}", cwd=project)
@@ -256,7 +257,7 @@ def test_wrong_commands_are_one_line(fresh: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("was", "becomes", "said"),
     [
-        ("python=3.11", "python=3.12", "must name the same python="),
+        (f"python={PYTHON}", f"python={PYTHONS[-1]}.99", "must name the same python="),
         ("pandas==2.3.3", "pandas==2.3.3\n      - no-such-package-at-all==1", "the step above failed"),
         ("  - pip:\n", "  - pip: [", "train-conda.yml: "),
     ],
@@ -272,3 +273,17 @@ def test_a_broken_conda_file_is_one_line(project: Path, tmp_path: Path, was: str
     (line,) = (line for line in output.splitlines() if line.startswith("ERROR: "))
     assert said in line
     assert "Traceback" not in output
+
+
+def test_a_python_that_is_nowhere_is_one_line(fresh: Path) -> None:
+    config = fresh / "models" / "model1" / "aml_config"
+    originals = {file: file.read_text() for file in config.glob("*-conda.yml")}
+    try:
+        for file, text in originals.items():
+            file.write_text(text.replace(f"python={PYTHON}", "python=3.99"))
+        said = run("make", "setup", cwd=fresh, expect=2, UV_OFFLINE="1")
+    finally:
+        for file, text in originals.items():
+            file.write_text(text)
+    assert "ERROR: Python 3.99 is not here and can't be fetched" in said
+    assert "Traceback" not in said

@@ -5,6 +5,8 @@
 What is not given is taken from the answers in .cookiecutter.json. Nothing is sent anywhere.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import re

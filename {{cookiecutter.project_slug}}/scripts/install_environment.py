@@ -5,6 +5,8 @@
 The packages are the pip sections of the model's two conda files, so this computer and the cluster agree.
 """
 
+from __future__ import annotations
+
 import argparse
 import re
 import subprocess
@@ -59,7 +61,12 @@ def install(model: str, conda_files: list[Path]) -> int:
 
     uv = bin_folder(TOOLS) / "uv"
     print(f"2/3  Python {version} in {target.relative_to(ROOT)}", flush=True)
-    run(uv, "venv", "--quiet", "--allow-existing", "--python", str(version), target)
+    try:
+        run(uv, "venv", "--quiet", "--allow-existing", "--python", str(version), target)
+    except subprocess.CalledProcessError:
+        return fail(
+            f"Python {version} is not here and can't be fetched: install it, or name another in both conda files"
+        )
     print(f"3/3  The packages of {' and '.join(file.name for file in conda_files)}", flush=True)
     requirements = ROOT / "requirements-dev.txt"
     unique = list(dict.fromkeys(packages))

@@ -46,12 +46,9 @@ def load_onnx(path: Path) -> Callable[[input_schema.Table], np.ndarray]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, options)
-
-    def predict(table: input_schema.Table) -> np.ndarray:
-        inputs = {name: values.reshape(-1, 1) for name, values in table.items()}
-        return session.run(["probabilities"], inputs)[0]
-
-    return predict
+    return lambda table: session.run(
+        ["probabilities"], {name: column.reshape(-1, 1) for name, column in table.items()}
+    )[0]
 
 
 def load_pipeline(path: Path) -> Callable[[input_schema.Table], np.ndarray]:
