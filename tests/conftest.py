@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support import rendered
 
@@ -16,6 +17,12 @@ for role in ("AUTHOR", "COMMITTER"):
     os.environ[f"GIT_{role}_EMAIL"] = "tester@example.com"
 # Where bytecode is forbidden, every start of a rendered project's Python compiles its packages again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+# Where a change is judged, the same texts every time; on a developer's machine, new ones.
+settings.register_profile("judge", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("judge")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,14 +6,25 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Bake
-from tests.support import BIN, TEMPLATE, cookiecutter, files_of
+from tests.support import BIN, TEMPLATE, cookiecutter, files_of, log, rendered
 
 SEED = 7
+
+
+@pytest.fixture
+def moments(tmp_path_factory: pytest.TempPathFactory) -> Iterator[float]:
+    """Moments within a render, however long one takes here."""
+    started = time.monotonic()
+    rendered(tmp_path_factory.mktemp("whole"))
+    whole = time.monotonic() - started
+    return (random.Random(SEED + number).uniform(0.4, 1) * whole for number in count())
 
 
 def interrupt(folder: Path, signal_: signal.Signals, after: float, *args: str | Path) -> bool:
@@ -35,29 +46,29 @@ def interrupt(folder: Path, signal_: signal.Signals, after: float, *args: str | 
 
 @pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGKILL])
 def test_the_same_command_with_f_finishes_an_interrupted_render(
-    bake: Bake, tmp_path: Path, signal_: signal.Signals
+    bake: Bake, tmp_path: Path, moments: Iterator[float], signal_: signal.Signals
 ) -> None:
-    moments = random.Random(SEED)
     interrupted = half = 0
     for _ in range(12):
-        interrupted += interrupt(tmp_path, signal_, moments.uniform(0.15, 0.5), TEMPLATE)
+        interrupted += interrupt(tmp_path, signal_, next(moments), TEMPLATE)
         half += (tmp_path / "my-aml-project").exists() and not (tmp_path / "my-aml-project" / "scripts").exists()
         done = cookiecutter(tmp_path, "-f")
         assert done.returncode == 0, done.stderr
         assert files_of(tmp_path / "my-aml-project") == files_of(bake())
         shutil.rmtree(tmp_path / "my-aml-project")
-    print(f"{signal_.name}: {interrupted} of 12 renders interrupted, {half} of them half done")
+    log.info("  %s: %d of 12 renders interrupted, %d of them half done", signal_.name, interrupted, half)
     assert interrupted > 3
 
 
-def test_an_interrupted_second_model_costs_the_first_nothing(bake: Bake, tmp_path: Path) -> None:
+def test_an_interrupted_second_model_costs_the_first_nothing(
+    bake: Bake, tmp_path: Path, moments: Iterator[float]
+) -> None:
     project = Path(shutil.copytree(bake(), tmp_path / "my-aml-project"))
     (project / "models" / "model1" / "train.py").write_text("edited\n")
     before = files_of(project)
-    moments = random.Random(SEED)
     fresh = files_of(bake(model_name="churn") / "models" / "churn")
     for _ in range(12):
-        interrupt(tmp_path, signal.SIGKILL, moments.uniform(0.15, 0.5), "-s", TEMPLATE, "model_name=churn")
+        interrupt(tmp_path, signal.SIGKILL, next(moments), "-s", TEMPLATE, "model_name=churn")
         assert {name: content for name, content in files_of(project).items() if name in before} == before
         # A file may be cut off in the middle, and -s would keep it: the new folder goes first, as the docs say.
         shutil.rmtree(project / "models" / "churn", ignore_errors=True)
