@@ -3,6 +3,7 @@
 The project has the most hostile answers and lies in a folder with a space in its name.
 """
 
+import csv
 import json
 import os
 import re
@@ -183,6 +184,19 @@ class Stranger(GaussianNB):
 def build_model("""
 
 
+COMPARE = """
+import json, sys, joblib, numpy, pandas, input_schema, score, train
+sys.modules["__main__"].Stranger = getattr(train, "Stranger", None)
+frame = pandas.read_csv(sys.argv[1]).drop(columns=sys.argv[2])
+score.init()
+rows = json.loads(frame.to_json(orient="records"))
+got = [list(row["probabilities"].values()) for row in score.run(json.dumps({"data": rows}))["predictions"]]
+table = pandas.DataFrame(input_schema.to_table(frame, score.columns))
+want = joblib.load("outputs/model/model.pkl").predict_proba(table)
+print("largest difference", abs(numpy.array(got) - want).max())
+"""
+
+
 @pytest.mark.parametrize("estimator", MODELS)
 def test_another_model_scores_with_onnx_or_without(project: Path, tmp_path: Path, estimator: str) -> None:
     """The owner edits build_model(); whatever the model is, scoring gives its own probabilities."""
@@ -205,19 +219,44 @@ def test_another_model_scores_with_onnx_or_without(project: Path, tmp_path: Path
     assert (model / "outputs" / "model" / "model.onnx").exists() == MODELS[estimator]
     assert ("No ONNX export, score.py will use the slower model.pkl" in said) != MODELS[estimator]
 
-    compare = (
-        "import sys, json, joblib, pandas, numpy, os, input_schema, score; sys.modules['__main__'].Stranger = None\n"
-        "import train; sys.modules['__main__'].Stranger = getattr(train, 'Stranger', None)\n"
-        "frame = pandas.read_csv(sys.argv[1]).drop(columns='churned')\n"
-        "score.init()\n"
-        "rows = json.loads(frame.to_json(orient='records'))\n"
-        "got = [list(row['probabilities'].values()) for row in score.run(json.dumps({'data': rows}))['predictions']]\n"
-        "table = pandas.DataFrame(input_schema.to_table(frame, score.columns))\n"
-        "want = joblib.load('outputs/model/model.pkl').predict_proba(table)\n"
-        "print('largest difference', abs(numpy.array(got) - want).max())\n"
-    )
-    said = run(python, "-c", compare, project / "data" / "customers.csv", cwd=model, AZUREML_MODEL_DIR="outputs")
+    compare_answers(python, model, project / "data" / "customers.csv", "churned")
+
+
+def compare_answers(python: Path, model: Path, data: Path, label: str) -> None:
+    """What score.py answers for each row of the data are the probabilities of the saved pipeline."""
+    said = run(python, "-c", COMPARE, data, label, cwd=model, AZUREML_MODEL_DIR="outputs")
     assert float(said.split("largest difference ")[1]) < 1e-4
+
+
+def test_columns_of_any_name_and_kind(project: Path, tmp_path: Path) -> None:
+    """A table from real life: ONNX takes no spaces in a name, and knows neither booleans nor dates."""
+    header = ['größe in "cm"', "O'Brien", "a b", "a_b", "flag", "when", "empty", "klass"]
+    rows = [
+        [
+            i * 7 % 50 / 3 if i % 9 else "",
+            ["x", "ü", ""][i % 3],
+            i % 4,
+            -(i % 5),
+            i % 2 == 0,
+            f"2024-01-{i % 28 + 1:02}",
+            "",
+        ]
+        + [[1.0, 2.0, 10.0][i % 3]]
+        for i in range(300)
+    ]
+    data = tmp_path / "table.csv"
+    with data.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
+    for file in (project / "models" / "model1").glob("*.py"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    python = project / ".venv" / "model1" / "bin" / "python"
+    said = run(python, "train.py", "--data-path", data, "--label", "klass", cwd=tmp_path)
+    assert "Warning" not in said
+    schema = json.loads((tmp_path / "outputs" / "model" / "schema.json").read_text(encoding="utf-8"))
+    assert [column["name"] for column in schema["columns"]] == header[:-1]
+    assert schema["classes"] == ["1", "10", "2"]
+    assert (tmp_path / "outputs" / "model" / "model.onnx").exists(), said
+    compare_answers(python, tmp_path, data, "klass")
 
 
 def test_in_a_job_it_logs_to_the_jobs_run(project: Path, tmp_path: Path) -> None:

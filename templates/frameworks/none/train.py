@@ -30,7 +30,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--es-patience", type=int, default=-1, help="epochs without progress before it stops; -1: never"
     )
     parser.add_argument("--seed", type=int, default=42, help="same seed, same model (default: %(default)s)")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if not 0 < args.train_test_split_ratio < 1:
+        parser.error("--train-test-split-ratio: a share between 0 and 1")
+    return args
 
 
 def load_data(path: Path, label: str) -> tuple[pd.DataFrame, pd.Series]:

@@ -43,8 +43,9 @@ def _convert(model: Pipeline, rows: pd.DataFrame, path: Path) -> float:
 
     probe = pd.concat([rows, _odd_rows(rows)], ignore_index=True)
     session = onnxruntime.InferenceSession(path)
-    columns = {name: probe[name].to_numpy().reshape(-1, 1) for name in probe}
-    probabilities = session.run(["probabilities"], columns)[0]
+    names = [entry.name for entry in session.get_inputs()]  # the columns in their order, but named without spaces
+    values = {name: probe[column].to_numpy().reshape(-1, 1) for name, column in zip(names, probe, strict=True)}
+    probabilities = session.run(["probabilities"], values)[0]
     return float(np.abs(probabilities - model.predict_proba(probe)).max())
 
 

@@ -46,9 +46,13 @@ def load_onnx(path: Path) -> Callable[[input_schema.Table], np.ndarray]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, options)
-    return lambda table: session.run(
-        ["probabilities"], {name: column.reshape(-1, 1) for name, column in table.items()}
-    )[0]
+    inputs = [entry.name for entry in session.get_inputs()]  # the columns in their order, but named without spaces
+
+    def predict(table: input_schema.Table) -> np.ndarray:
+        values = {name: column.reshape(-1, 1) for name, column in zip(inputs, table.values(), strict=True)}
+        return session.run(["probabilities"], values)[0]
+
+    return predict
 
 
 def load_pipeline(path: Path) -> Callable[[input_schema.Table], np.ndarray]:

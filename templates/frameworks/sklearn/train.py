@@ -32,7 +32,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--regularization", type=float, default=1.0, help="smaller fits closer (default: %(default)s)")
     parser.add_argument("--max-iter", type=int, default=1000, help="limit of the optimizer (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=42, help="same seed, same model (default: %(default)s)")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if not 0 < args.train_test_split_ratio < 1:
+        parser.error("--train-test-split-ratio: a share between 0 and 1")
+    return args
 
 
 def load_data(path: Path, label: str) -> tuple[pd.DataFrame, pd.Series]:

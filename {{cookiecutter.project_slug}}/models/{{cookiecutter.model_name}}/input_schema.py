@@ -31,12 +31,14 @@ def describe(features: Any) -> list[Column]:
 
 def to_table(features: Any, columns: list[Column]) -> Table:
     """Turn a DataFrame into the arrays that a request is turned into, so that both are treated alike."""
-    return {
-        column["name"]: features[column["name"]].to_numpy(dtype=np.float32, na_value=np.nan)
-        if column["type"] == "number"
-        else features[column["name"]].astype(object).fillna("").astype(str).to_numpy(dtype=object)
-        for column in columns
-    }
+    table: Table = {}
+    for column in columns:
+        values = features[column["name"]]
+        if column["type"] == "number":
+            table[column["name"]] = values.to_numpy(dtype=np.float32, na_value=np.nan)
+        else:
+            table[column["name"]] = values.astype(object).where(values.notna(), "").astype(str).to_numpy(dtype=object)
+    return table
 
 
 def save(folder: Path, columns: list[Column], classes: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from train import load_data
+from train import load_data, parse_args
 
 
 def read(path: Path) -> Any:
@@ -64,21 +64,28 @@ def test_the_same_seed_gives_the_same_metrics(train: Any, outputs: Path, tmp_pat
 
 def test_three_classes_from_several_files_with_holes(train: Any, tmp_path: Path) -> None:
     rows = [
-        {"size": i % 7 if i % 5 else None, "colour": ["red", "Grün", None][i % 3], "kind": ["b", "a", "c c"][i % 3]}
+        {"the size": i % 7 if i % 5 else None, "colour": ["red", "Grün", None][i % 3], "kind": ["b", "a", "c c"][i % 3]}
         for i in range(90)
     ]
-    data = write_table(tmp_path / "data", [*rows[:60], {"size": 1, "colour": "red", "kind": None}])
+    data = write_table(tmp_path / "data", [*rows[:60], {"the size": 1, "colour": "red", "kind": None}])
     pd.DataFrame(rows[60:]).to_parquet(data / "more.parquet")
     done = train(tmp_path, "--label", "kind", data=data)
     assert done.returncode == 0, done.stderr
     assert read(tmp_path / "outputs/model/schema.json") == {
         "columns": [
-            {"name": "size", "type": "number"},
+            {"name": "the size", "type": "number"},
             {"name": "colour", "type": "category", "categories": ["Grün", "red"]},
         ],
         "classes": ["a", "b", "c c"],
     }
     assert set(read(tmp_path / "outputs/evaluation/roc_curve.json")) == {"a", "b", "c c"}
+
+
+@pytest.mark.parametrize("ratio", ["0", "1", "-0.3", "nan", "most"])
+def test_a_wrong_share_is_one_line(ratio: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_args([f"--train-test-split-ratio={ratio}"])
+    assert "error: " in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
