@@ -231,19 +231,11 @@ def compare_answers(python: Path, model: Path, data: Path, label: str) -> None:
 def test_columns_of_any_name_and_kind(project: Path, tmp_path: Path) -> None:
     """A table from real life: ONNX takes no spaces in a name, and knows neither booleans nor dates."""
     header = ['größe in "cm"', "O'Brien", "a b", "a_b", "flag", "when", "empty", "klass"]
-    rows = [
-        [
-            i * 7 % 50 / 3 if i % 9 else "",
-            ["x", "ü", ""][i % 3],
-            i % 4,
-            -(i % 5),
-            i % 2 == 0,
-            f"2024-01-{i % 28 + 1:02}",
-            "",
-        ]
-        + [[1.0, 2.0, 10.0][i % 3]]
-        for i in range(300)
-    ]
+    rows = []
+    for i in range(300):
+        number, category = i * 7 % 50 / 3 if i % 9 else "", ["x", "ü", ""][i % 3]
+        day, label = f"2024-01-{i % 28 + 1:02}", [1.0, 2.0, 10.0][i % 3]
+        rows.append([number, category, i % 4, -(i % 5), i % 2 == 0, day, "", label])
     data = tmp_path / "table.csv"
     with data.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([header, *rows])
