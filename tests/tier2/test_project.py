@@ -237,8 +237,8 @@ def test_columns_of_any_name_and_kind(project: Path, tmp_path: Path) -> None:
         day, label = f"2024-01-{i % 28 + 1:02}", [1.0, 2.0, 10.0][i % 3]
         rows.append([number, category, i % 4, -(i % 5), i % 2 == 0, day, "", label])
     data = tmp_path / "table.csv"
-    with data.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([header, *rows])
+    with data.open("w", newline="", encoding="utf-8") as table:
+        csv.writer(table).writerows([header, *rows])
     for file in (project / "models" / "model1").glob("*.py"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     python = project / ".venv" / "model1" / "bin" / "python"
