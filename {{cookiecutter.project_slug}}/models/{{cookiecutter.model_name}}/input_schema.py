@@ -18,14 +18,13 @@ class BadRequest(ValueError):
 
 
 def describe(features: Any) -> list[Column]:
-    """Describe the columns of a DataFrame: numbers are numbers, everything else is a category."""
+    """Describe the columns of a DataFrame: numbers and booleans are numbers, everything else is a category."""
     columns: list[Column] = []
     for name, values in features.items():
-        if values.dtype.kind in "biuf":
+        if _typed(values).dtype.kind in "biuf":
             columns.append({"name": name, "type": "number"})
         else:
-            categories = sorted(values.dropna().astype(str).unique())
-            columns.append({"name": name, "type": "category", "categories": categories})
+            columns.append({"name": name, "type": "category", "categories": sorted(set(_texts(values)) - {""})})
     return columns
 
 
@@ -33,12 +32,24 @@ def to_table(features: Any, columns: list[Column]) -> Table:
     """Turn a DataFrame into the arrays that a request is turned into, so that both are treated alike."""
     table: Table = {}
     for column in columns:
-        values = features[column["name"]]
+        name, values = column["name"], features[column["name"]]
         if column["type"] == "number":
-            table[column["name"]] = values.to_numpy(dtype=np.float32, na_value=np.nan)
+            with np.errstate(over="ignore"):
+                table[name] = _typed(values).to_numpy(dtype=np.float32, na_value=np.nan)
+            if np.isinf(table[name]).any():
+                raise SystemExit(f"Column {name!r} holds a number that is infinite or too large.")
         else:
-            table[column["name"]] = values.astype(object).where(values.notna(), "").astype(str).to_numpy(dtype=object)
+            table[name] = _texts(values).to_numpy(dtype=object)
     return table
+
+
+def _typed(values: Any) -> Any:
+    """Booleans and whole numbers with holes come as objects."""
+    return values.convert_dtypes() if values.dtype.kind == "O" else values
+
+
+def _texts(values: Any) -> Any:
+    return values.astype(object).where(values.notna(), "").astype(str)
 
 
 def save(folder: Path, columns: list[Column], classes: Sequence[str]) -> None:
