@@ -51,7 +51,9 @@ def render(folder: Path, project: Path) -> None:
     if project.exists():
         shutil.rmtree(project)  # our own, of an earlier demo
     cookiecutter = Path(sys.executable).with_name("cookiecutter")
-    run(cookiecutter, "--no-input", "-o", folder, TEMPLATE, f"python_version={python}", cwd=TEMPLATE)
+    run(
+        cookiecutter, "--no-input", "--default-config", "-o", folder, TEMPLATE, f"python_version={python}", cwd=TEMPLATE
+    )
 
 
 def serve_and_ask(project: Path) -> str:

@@ -67,11 +67,13 @@ def test_an_interrupted_second_model_costs_the_first_nothing(
     (project / "models" / "model1" / "train.py").write_text("edited\n")
     before = files_of(project)
     fresh = files_of(bake(model_name="churn") / "models" / "churn")
+    interrupted = 0
     for _ in range(12):
-        interrupt(tmp_path, signal.SIGKILL, next(moments), "-s", TEMPLATE, "model_name=churn")
+        interrupted += interrupt(tmp_path, signal.SIGKILL, next(moments), "-s", TEMPLATE, "model_name=churn")
         assert {name: content for name, content in files_of(project).items() if name in before} == before
         # A file may be cut off in the middle, and -s would keep it: the new folder goes first, as the docs say.
         shutil.rmtree(project / "models" / "churn", ignore_errors=True)
         assert cookiecutter(tmp_path, "-f", "-s", model_name="churn").returncode == 0
         assert files_of(project / "models" / "churn") == fresh
         shutil.rmtree(project / "models" / "churn")
+    assert interrupted > 3

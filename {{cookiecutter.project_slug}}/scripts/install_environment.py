@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TOOLS = ROOT / ".venv" / "tools"  # what reads the conda files and installs; kept apart from the models' packages
+TOOLS = ROOT / ".venv" / ".tools"  # what reads the conda files and installs; kept apart from the models' packages
 UV = "uv==0.13.8"
 YAML = "pyyaml==6.0.3"
 
@@ -37,10 +37,12 @@ def main() -> int:
 def install_tools() -> Path:
     """Make the small environment that does the work; the Python that runs this may have nothing but pip."""
     python = bin_folder(TOOLS) / "python"
-    if not (bin_folder(TOOLS) / "uv").exists():
+    ready = TOOLS / "ready"  # written last: an installation that was killed begins again
+    if not ready.exists():
         print("1/3  Installing the installer (uv)", flush=True)
         run(sys.executable, "-m", "venv", TOOLS)
         run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", UV, YAML)
+        ready.touch()
     return python
 
 

@@ -18,19 +18,19 @@ def export_onnx(model: Pipeline, rows: pd.DataFrame, path: Path) -> bool:
     """Export the fitted model if ONNX gives its probabilities on these rows; else leave score.py to model.pkl."""
     path.unlink(missing_ok=True)  # never let an earlier model answer for this one
     try:
-        difference = _convert(model, rows, path)
+        onnx, difference = _convert(model, rows)
     except Exception as error:  # the converters raise many kinds, and none of them is worth a failed training
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
     else:
         if difference <= TOLERANCE:
+            path.write_bytes(onnx)
             return True
         reason = f"its probabilities differ by up to {difference:.2g}"
-    path.unlink(missing_ok=True)
     logging.getLogger(__name__).warning("No ONNX export, score.py will use the slower model.pkl (%s)", reason)
     return False
 
 
-def _convert(model: Pipeline, rows: pd.DataFrame, path: Path) -> float:
+def _convert(model: Pipeline, rows: pd.DataFrame) -> tuple[bytes, float]:
     import onnxruntime
     from skl2onnx import to_onnx
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
@@ -38,15 +38,14 @@ def _convert(model: Pipeline, rows: pd.DataFrame, path: Path) -> float:
     kinds = {name: FloatTensorType if kind.kind == "f" else StringTensorType for name, kind in rows.dtypes.items()}
     inputs = [(name, kind([None, 1])) for name, kind in kinds.items()]
     # Without zipmap the probabilities come as one array, columns in the order of model.classes_.
-    onnx = to_onnx(model, initial_types=inputs, options={"zipmap": False})
-    path.write_bytes(onnx.SerializeToString())
+    onnx = to_onnx(model, initial_types=inputs, options={"zipmap": False}).SerializeToString()
 
     probe = pd.concat([rows, _odd_rows(rows)], ignore_index=True)
-    session = onnxruntime.InferenceSession(path)
+    session = onnxruntime.InferenceSession(onnx)
     names = [entry.name for entry in session.get_inputs()]  # the columns in their order, but named without spaces
     values = {name: probe[column].to_numpy().reshape(-1, 1) for name, column in zip(names, probe, strict=True)}
     probabilities = session.run(["probabilities"], values)[0]
-    return float(np.abs(probabilities - model.predict_proba(probe)).max())
+    return onnx, float(np.abs(probabilities - model.predict_proba(probe)).max())
 
 
 def _odd_rows(rows: pd.DataFrame) -> pd.DataFrame:

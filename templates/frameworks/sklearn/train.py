@@ -44,7 +44,10 @@ def load_data(path: Path, label: str) -> tuple[pd.DataFrame, pd.Series]:
 
 
 def build_model(args: argparse.Namespace) -> Pipeline:
-    """The model: any scikit-learn pipeline whose last step has predict_proba. (Trees need no StandardScaler.)"""
+    """The model: any scikit-learn pipeline whose last step has predict_proba. (Trees need no StandardScaler.)
+
+    Classes and functions of your own belong in a module beside this file: score.py can't load them from here.
+    """
     numbers = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
     categories = OneHotEncoder(handle_unknown="ignore")
     return make_pipeline(

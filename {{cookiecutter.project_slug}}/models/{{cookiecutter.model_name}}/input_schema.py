@@ -99,9 +99,8 @@ def read_request(body: str, columns: list[Column], max_rows: int) -> Table:
 def _records(names: Any, rows: list[Any]) -> list[dict[str, Any]]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise BadRequest('"columns" must be a list of column names.')
-    for name in names:
-        if names.count(name) > 1:
-            raise BadRequest(f'"columns" names {name!r} more than once.')
+    if len(set(names)) < len(names):
+        raise BadRequest('"columns" names a column more than once.')
     for number, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != len(names):
             raise BadRequest(f"Row {number} must be a list of {len(names)} values, one for each of the columns.")
@@ -122,6 +121,8 @@ def _values(column: Column, rows: list[Any]) -> np.ndarray:
         if value is not None and not isinstance(value, accepted):
             wanted = "a number" if is_number else "a string"
             raise BadRequest(f"Row {number}: column {name!r} must be {wanted}, not {json.dumps(value)[:80]}.")
+        if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
+            raise BadRequest(f"Row {number}: column {name!r} holds half a character (a lone surrogate).")
         values.append(value)
     if not is_number:
         return np.array(["" if value is None else value for value in values], dtype=object)
@@ -152,6 +153,10 @@ def publish(run: Callable[..., Any], columns: list[Column], classes: list[str]) 
     """
     from inference_schema.parameter_types.abstract_parameter_type import AbstractParameterType
     from inference_schema.schema_decorators import input_schema, output_schema
+    from inference_schema.schema_util import is_schema_decorated
+
+    if is_schema_decorated(run):
+        return  # init() a second time, as in a notebook: the decorators refuse to be applied again
 
     class Schema(AbstractParameterType):
         def deserialize_input(self, input_data: Any) -> Any:

@@ -8,9 +8,11 @@ READERS = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read one CSV or Parquet file, or all of those in a folder as one table."""
-    files = sorted(file for file in path.rglob("*") if file.suffix in READERS) if path.is_dir() else [path]
-    if not files or not all(file.is_file() and file.suffix in READERS for file in files):
+    """Read one CSV or Parquet file, or all of those in a folder (not in hidden ones) as one table."""
+    found = sorted(path.rglob("*")) if path.is_dir() else [path]
+    hidden = [file for file in found if any(part.startswith(".") for part in file.relative_to(path).parts)]
+    files = [file for file in found if file.suffix in READERS and file.is_file() and file not in hidden]
+    if not files:
         raise SystemExit(f"--data-path {path}: no .csv or .parquet file there")
     frames = []
     for file in files:
@@ -18,6 +20,8 @@ def read_table(path: Path) -> pd.DataFrame:
             frames.append(READERS[file.suffix](file))
         except ValueError as error:  # what pandas and pyarrow raise for an empty or a broken file
             raise SystemExit(f"--data-path {file}: {error}") from None
+        if set(frames[-1]) != set(frames[0]):
+            raise SystemExit(f"--data-path {path}: {files[0].name} and {file.name} do not have the same columns")
     return pd.concat(frames, ignore_index=True)
 
 
