@@ -24,6 +24,8 @@ REPO_FILES = {
     "requirements-dev.txt",
     "scripts/attach_workspace.py",
     "scripts/install_environment.py",
+    "scripts/registration.py",
+    "scripts/run_file.py",
     "scripts/send_request.py",
 }
 MODEL_FILES = {
@@ -175,6 +177,8 @@ def test_the_attached_workspace_is_what_the_client_reads(bake: Bake) -> None:
 
 def test_scripts_say_what_they_do(bake: Bake) -> None:
     for script in sorted((bake() / "scripts").glob("*.py")):
+        if "__main__" not in script.read_text(encoding="utf-8"):
+            continue  # a module that others import
         done = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True, check=False)
         assert done.returncode == 0, script.name
         assert done.stdout.startswith("usage:"), script.name

@@ -1,0 +1,356 @@
+"""The rules of registering a run's model: what is refused, what the version is linked to, what it is tagged with.
+
+One registration is two requests, the asset (the run's files) and the model (its next version). Whatever happens between
+them or after them, the same call again finds what is there and adds only what is missing.
+"""
+
+from __future__ import annotations
+
+import math
+import posixpath
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple, TypeVar
+
+COMPARISONS: dict[str, Callable[[float, float], bool]] = {
+    ">=": lambda value, bound: value >= bound,
+    "<=": lambda value, bound: value <= bound,
+    "==": lambda value, bound: value == bound,
+    ">": lambda value, bound: value > bound,
+    "<": lambda value, bound: value < bound,
+}
+NAME = r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,254}"
+NAME_RULE = "1 to 255 letters, digits, '-', '_' and '.', starting with a letter or digit"
+PAUSES = (1, 4, 15)  # seconds before the tries after the first
+TRAINING = "training"  # azureml.core.Dataset.Scenario.TRAINING
+MANY = 12  # files or names that one line lists
+
+T = TypeVar("T")
+
+
+class Refused(Exception):
+    """The rules do not let this be registered; the text is one line for the user."""
+
+
+class Requirement(NamedTuple):
+    """A bound that a metric of the run has to keep."""
+
+    metric: str
+    comparison: str
+    bound: float
+
+
+class Better(NamedTuple):
+    """The metric in which a model has to beat the newest version."""
+
+    metric: str
+    smaller: bool
+
+
+def parse_requirement(text: str) -> Requirement:
+    """Read 'accuracy>=0.8'; a ValueError says what is wrong."""
+    found = re.fullmatch(r"\s*(.*?[^\s<>=])\s*(>=|<=|==|>|<)\s*(\S+)\s*", text)
+    try:
+        bound = float(found[3]) if found else math.nan
+    except ValueError:
+        bound = math.nan
+    if not found or math.isnan(bound):
+        raise ValueError(f"a metric, one of {' '.join(COMPARISONS)}, and a number, as in 'accuracy>=0.8'; not {text!r}")
+    return Requirement(found[1], found[2], bound)
+
+
+def parse_better(text: str) -> Better:
+    """Read 'accuracy', 'accuracy:max' or 'loss:min'; a ValueError says what is wrong."""
+    metric, colon, way = text.rpartition(":")
+    if not colon or way not in ("min", "max"):
+        metric, way = text, "max"
+    if not metric.strip():
+        raise ValueError(f"a metric, as in 'accuracy', or 'loss:min' where smaller is better; not {text!r}")
+    return Better(metric.strip(), way == "min")
+
+
+def parse_name(text: str) -> str:
+    """Check the name of a model; a ValueError says what is wrong."""
+    if not re.fullmatch(NAME, text):
+        raise ValueError(f"{NAME_RULE}; not {text!r}")
+    return text
+
+
+def parse_asset_path(text: str) -> str:
+    """Write the path of a file or folder of a run as the service does; a ValueError says what is wrong."""
+    path = posixpath.normpath(text.replace("\\", "/"))
+    if not text.strip() or path in (".", "..") or path.startswith(("/", "../")):
+        raise ValueError(f"a file or folder of the run, as in 'outputs/model'; not {text!r}")
+    return path
+
+
+def register(
+    workspace: Any,
+    *,
+    name: str,
+    asset_path: str,
+    experiment: str,
+    run_id: str,
+    tags: Mapping[str, str] | None = None,
+    properties: Mapping[str, str] | None = None,
+    description: str | None = None,
+    framework: str | None = None,
+    framework_version: str | None = None,
+    requirements: Sequence[str] = (),
+    better_than_current: str | None = None,
+    dry_run: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> Any:
+    """Register a run's model as the next version of a name; return it (azureml.core.Model).
+
+    A version that was registered from the same run and files before is returned as it is. A dry run asks and checks,
+    registers nothing, and returns None unless there is such a version. Refused says what the rules do not allow;
+    ValueError, that an argument is malformed; any other exception is the client's own. `say` gets a line about what
+    the user may want to know.
+    """
+    from azureml.core import Model
+
+    bounds = [parse_requirement(text) for text in requirements]
+    better = parse_better(better_than_current) if better_than_current else None
+    parse_name(name)
+    asset_path = parse_asset_path(asset_path)
+    run = find_run(workspace, experiment, run_id)
+    prefix = f"ExperimentRun/{run._container}/{asset_path}"
+
+    versions = sorted(Model.list(workspace, name=name, expand=False), key=lambda model: int(model.version))
+    if known := find_version(workspace, versions, run_id, prefix):
+        say(f"{known.id} is registered from this run already; nothing was changed")
+        return known
+
+    check_files(run, prefix, asset_path)
+    metrics = read_metrics(run)
+    check_requirements(metrics, bounds)
+    if better and versions:
+        check_better(workspace, metrics, better, versions[-1])
+    if dry_run:
+        return None
+
+    details = {
+        "name": name,
+        "tags": {key: plain(value) for key, value in metrics.items()} | dict(tags or {}),
+        "properties": dict(properties or {}) or None,
+        "description": description,
+        "framework": framework,
+        "framework_version": framework_version,
+        "experiment_name": run.experiment.name,
+        "run_id": run_id,
+        "datasets": [{"name": TRAINING, "id": dataset} for dataset in input_datasets(workspace, run)],
+    }
+    return create(workspace, details, prefix)
+
+
+def find_run(workspace: Any, experiment: str, run_id: str) -> Any:
+    """Return the run, which must have completed."""
+    from azureml.core import Run
+
+    try:
+        run = Run.get(workspace, run_id)
+    except Exception as error:
+        if status_of(error) == 404:
+            raise Refused(f"run {run_id}: not in the workspace {workspace.name}; is another one attached?") from error
+        raise
+    if run.experiment.name != experiment:
+        raise Refused(f"run {run_id}: of the experiment {run.experiment.name}, not {experiment}")
+    status = run.get_status()
+    if status != "Completed":
+        raise Refused(f"run {run_id}: {status}; only the model of a completed run is registered")
+    return run
+
+
+def find_version(workspace: Any, versions: Sequence[Any], run_id: str, prefix: str) -> Any:
+    """Return the version that was made from these files of this run, or None."""
+    from azureml._restclient.assets_client import AssetsClient
+
+    for model in versions:
+        if model.run_id == run_id and (model.url or "").startswith("aml://asset/"):
+            asset = AssetsClient(workspace.service_context).get_asset_by_id(model.url.rpartition("/")[2])
+            if holds(asset, prefix):
+                return model
+    return None
+
+
+def check_files(run: Any, prefix: str, asset_path: str) -> None:
+    """Refuse files that the run does not have."""
+    # The service takes the path for the beginning of a name: outputs/mod would find outputs/model.
+    paths = [path for path, _ in run._client.artifacts.get_files_by_artifact_prefix_id(prefix)]
+    if not any(path == asset_path or path.startswith(f"{asset_path}/") for path in paths):
+        has = sorted(run.get_file_names(), key=lambda path: (not path.startswith("outputs/"), path))
+        raise Refused(f"run {run.id} has no {asset_path}; it has {some(has) or 'no files at all'}")
+
+
+def read_metrics(run: Any) -> dict[str, float]:
+    """Return the run's metrics that are numbers; of one that was logged often, the last."""
+    numbers = {}
+    for name, value in run.get_metrics().items():
+        last = value[-1] if isinstance(value, list) and value else value
+        if isinstance(last, int | float) and not isinstance(last, bool):
+            numbers[name] = last
+    return numbers
+
+
+def check_requirements(metrics: Mapping[str, float], bounds: Sequence[Requirement]) -> None:
+    """Refuse a run that does not keep the bounds, all that it misses in one line."""
+    missed = []
+    for bound in bounds:
+        if bound.metric not in metrics:
+            raise Refused(unknown(bound.metric, metrics))
+        if not COMPARISONS[bound.comparison](metrics[bound.metric], bound.bound):
+            missed.append(f"{bound.metric} is {plain(metrics[bound.metric])}, not {bound.comparison} {bound.bound:g}")
+    if missed:
+        raise Refused("; ".join(missed))
+
+
+def check_better(workspace: Any, metrics: Mapping[str, float], better: Better, current: Any) -> None:
+    """Refuse a run that is no better than the newest version, by that version's tag or else by its run's metric."""
+    if better.metric not in metrics:
+        raise Refused(unknown(better.metric, metrics))
+    new, old = metrics[better.metric], number((current.tags or {}).get(better.metric))
+    if old is None and current.run_id:
+        from azureml.core import Run
+
+        try:
+            old = read_metrics(Run.get(workspace, current.run_id)).get(better.metric)
+        except Exception as error:
+            if status_of(error) != 404:  # a run that was deleted since is no trouble of the service
+                raise
+    if old is None:
+        raise Refused(
+            f"{current.id} has no {better.metric} to compare with; register once without --better-than-current"
+        )
+    if not (new < old if better.smaller else new > old):
+        way = "below" if better.smaller else "above"
+        raise Refused(f"{better.metric} is {plain(new)}, not {way} the {plain(old)} of {current.id}")
+
+
+def input_datasets(workspace: Any, run: Any) -> list[str]:
+    """Return the ids of the datasets that the run read.
+
+    The service lists them with the run. Where it does not, they are those that the run's configuration names.
+    """
+    details = run._client.get_runstatus()
+    identifiers = [lineage.identifier for lineage in details.input_datasets or [] if lineage.identifier]
+    ids = [identifier.saved_id for identifier in identifiers if identifier.saved_id]
+    if not ids:
+        data = (getattr(details, "run_definition", None) or {}).get("data") or {}
+        for entry in data.values():
+            dataset = ((entry or {}).get("dataLocation") or {}).get("dataset") or {}
+            if dataset.get("id"):
+                ids.append(dataset["id"])
+            elif dataset.get("name"):
+                ids.append(dataset_id(workspace, dataset["name"], dataset.get("version")))
+    return list(dict.fromkeys(ids))
+
+
+def dataset_id(workspace: Any, name: str, version: str | None) -> str:
+    """Return the id of a registered dataset.
+
+    Through the client's own request, not its Dataset class: that one needs packages which only a training
+    environment has.
+    """
+    from azureml.data._dataset_rest_helper import _restclient
+
+    found = _restclient(workspace).dataset.get_dataset_by_name(
+        workspace.subscription_id, workspace.resource_group, workspace.name, dataset_name=name, version_id=version
+    )
+    return str(found.latest.saved_dataset_id)
+
+
+def create(workspace: Any, details: dict[str, Any], prefix: str) -> Any:
+    """Send the two requests. A lost answer never makes a second version: what is there is looked up before a retry.
+
+    They are the requests that Run.register_model sends. Its own retries are not used: they repeat the request blindly.
+    """
+    from azureml._restclient.assets_client import AssetsClient
+    from azureml._restclient.models_client import ModelsClient
+    from azureml.core import Model
+
+    assets, models = AssetsClient(workspace.service_context), ModelsClient(workspace.service_context)
+    assets_once, models_once = AssetsClient(workspace.service_context), ModelsClient(workspace.service_context)
+    assets_once.retries = models_once.retries = 0
+    name, run_id = details["name"], details["run_id"]
+
+    def find_asset() -> Any:
+        found = assets.list_assets_with_query(run_id=run_id, name=name)
+        return next((asset for asset in found if asset.runid == run_id and holds(asset, prefix)), None)
+
+    asset = once(find_asset, lambda: assets_once.create_asset(name, [{"prefix": prefix}], None, run_id=run_id))
+    url = f"aml://asset/{asset.id}"
+
+    def find_model() -> Any:
+        return next((model for model in models.query(name=name, run_id=run_id) if model.url == url), None)
+
+    model = once(find_model, lambda: models_once.register_model(url=url, unpack=False, **details))
+    return Model(workspace, _model_dto=model, expand=False)
+
+
+def once(find: Callable[[], T | None], make: Callable[[], T]) -> T:
+    """Make something that is not there yet; after trouble, look whether it is there now before trying again."""
+    for pause in (*PAUSES, None):
+        if there := find():
+            return there
+        try:
+            return make()
+        except Exception as error:
+            status = status_of(error)
+            if pause is None or (status and status < 500 and status not in (408, 429)):
+                raise
+            time.sleep(pause)
+    raise AssertionError("the last try returns or raises")
+
+
+def holds(asset: Any, prefix: str) -> bool:
+    return [artifact.prefix for artifact in asset.artifacts or []] == [prefix]
+
+
+def status_of(error: BaseException) -> int | None:
+    """Return the HTTP status that an exception of the client stands for, if it does for one."""
+    for cause in chain(error):
+        status = getattr(getattr(cause, "response", None), "status_code", None) or getattr(cause, "status_code", None)
+        if isinstance(status, int):
+            return status
+        if found := re.search(r"Response Code: (\d{3})\b", str(cause)):  # the models' client keeps it in its text only
+            return int(found[1])
+    return None
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an exception and those that it came from."""
+    seen: set[int] = set()
+    while error and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def unknown(metric: str, metrics: Mapping[str, float]) -> str:
+    return f"the run has no metric {metric!r}; it has {some(sorted(metrics)) or 'none that is a number'}"
+
+
+def some(names: Sequence[str]) -> str:
+    """List names in a line, not too many."""
+    more = f" and {len(names) - MANY} more" if len(names) > MANY else ""
+    return ", ".join(names[:MANY]) + more
+
+
+def plain(value: float) -> str:
+    """Write a number exactly, and never with an exponent."""
+    if isinstance(value, int) or not math.isfinite(value):
+        return str(value)
+    text = format(Decimal(repr(value)), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def number(text: str | None) -> float | None:
+    """Read a tag that holds a metric."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return None if math.isnan(value) else value
