@@ -1,0 +1,151 @@
+"""Would a script take the arguments that a runconfig gives it? Found without running it.
+
+The calls of add_argument in its text make the same parser again. What can't be read there for certain (a parser that is
+handed on, a loop, another library) is left alone: silence, no guess.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+from typing import Any, NoReturn
+
+ACTIONS = ("store", "store_true", "store_false", "append", "count", "store_const", "append_const", "extend", "version")
+TYPES: dict[str, Any] = {"int": int, "float": float, "str": str}
+PLAIN = ("dest", "nargs", "const", "default", "required", "choices", "action", "version")
+
+
+class Undecidable(Exception):
+    """The text does not say enough."""
+
+
+class Refused(Exception):
+    """What the parser says to the arguments."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise Refused(message)
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:  # noqa: ARG002
+        raise Refused(f"they end it at once: {message or '--help or --version'}".strip())
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Say nothing: --help among the arguments must not print here."""
+
+
+def refusal(tree: ast.Module, arguments: list[str], *, lenient: bool) -> str | None:
+    """What the script would say to these arguments, or None. Lenient: their values are filled in later."""
+    try:
+        _parser_of(tree, lenient=lenient).parse_args(arguments)
+    except Undecidable:
+        return None
+    except Refused as refused:
+        return str(refused)
+    except Exception:  # argparse itself fails on some parsers, with what error depends on its version
+        return None
+    return None
+
+
+def _parser_of(tree: ast.Module, *, lenient: bool) -> argparse.ArgumentParser:
+    certain = list(_certain_calls(tree))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    made = [call for call in calls if _called(call) == "ArgumentParser"]
+    added = [call for call in calls if _called(call) == "add_argument"]
+    if len(made) != 1 or any(call not in certain for call in [*made, *added]):
+        raise Undecidable
+    if any(_called(call) in ("parse_known_args", "add_subparsers", "parse_intermixed_args") for call in calls):
+        raise Undecidable
+    if _handed_on(tree, calls, made[0]):
+        raise Undecidable
+    if made[0].args or any(
+        word.arg in (None, "parents", "prefix_chars", "fromfile_prefix_chars", "argument_default", "conflict_handler")
+        for word in made[0].keywords
+    ):
+        raise Undecidable
+    help_wanted = next((_literal(word.value) for word in made[0].keywords if word.arg == "add_help"), True)
+    abbreviations = next((_literal(word.value) for word in made[0].keywords if word.arg == "allow_abbrev"), True)
+    parser = _Parser(prog="", add_help=bool(help_wanted), allow_abbrev=bool(abbreviations))
+    for call in added:
+        _add(parser, call, lenient=lenient)
+    return parser
+
+
+def _certain_calls(tree: ast.Module) -> list[ast.Call]:
+    """The calls that run whenever their function does: outside of branches and loops."""
+    found: list[ast.Call] = []
+
+    def look(body: list[ast.stmt]) -> None:
+        for statement in body:
+            if isinstance(statement, ast.FunctionDef | ast.ClassDef | ast.With) or (
+                isinstance(statement, ast.If) and "__name__" in ast.dump(statement.test)
+            ):
+                look(statement.body)
+            elif isinstance(statement, ast.Expr | ast.Assign | ast.AnnAssign | ast.Return):
+                found.extend(node for node in ast.walk(statement) if isinstance(node, ast.Call))
+
+    look(tree.body)
+    return found
+
+
+def _handed_on(tree: ast.Module, calls: list[ast.Call], made: ast.Call) -> bool:
+    """Whether something else may add to the parser: it is an argument of a call, or comes from a function."""
+    names: set[str] = set()
+    makers = ("ArgumentParser", "add_argument_group", "add_mutually_exclusive_group")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Call):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if _called(node.value) in makers:
+                names.update(target.id for target in targets if isinstance(target, ast.Name))
+    handed = [part for call in calls for part in (*call.args, *(word.value for word in call.keywords))]
+    returned = [node.value for node in ast.walk(tree) if isinstance(node, ast.Return)]
+    if any(isinstance(part, ast.Name) and part.id in names for part in (*handed, *returned)):
+        return True
+    return any(part is made for part in (*handed, *returned)) or not names
+
+
+def _add(parser: argparse.ArgumentParser, call: ast.Call, *, lenient: bool) -> None:
+    """Repeat a call of add_argument."""
+    flags = [_literal(part) for part in call.args]
+    words: dict[str, Any] = {}
+    for word in call.keywords:
+        if word.arg is None:
+            raise Undecidable
+        if word.arg == "type":
+            name = word.value.id if isinstance(word.value, ast.Name) else ""
+            words["type"] = str if lenient else TYPES.get(name, str)
+            if name not in TYPES:
+                words["unknown type"] = True
+        elif word.arg in ("choices", "default") and not _is_literal(word.value):
+            continue  # any value may be right
+        elif word.arg in PLAIN:
+            words[word.arg] = _literal(word.value)
+    if words.pop("unknown type", False) or lenient:
+        words.pop("choices", None)  # they are compared after the conversion
+    action = words.get("action", "store")
+    if action not in ACTIONS or not all(isinstance(flag, str) for flag in flags):
+        raise Undecidable
+    if isinstance(words.get("default"), str):
+        words["default"] = None  # argparse would convert it, which is the script's affair
+    parser.add_argument(*flags, **words)
+
+
+def _called(call: ast.Call) -> str:
+    if isinstance(call.func, ast.Attribute):
+        return call.func.attr
+    return call.func.id if isinstance(call.func, ast.Name) else ""
+
+
+def _is_literal(node: ast.expr) -> bool:
+    try:
+        _literal(node)
+    except Undecidable:
+        return False
+    return True
+
+
+def _literal(node: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        raise Undecidable from None
