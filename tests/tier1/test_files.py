@@ -23,10 +23,17 @@ REPO_FILES = {
     "pyproject.toml",
     "requirements-dev.txt",
     "scripts/attach_workspace.py",
+    "scripts/command_line.py",
     "scripts/install_environment.py",
+    "scripts/local_docker.py",
+    "scripts/register_model.py",
     "scripts/registration.py",
     "scripts/run_file.py",
+    "scripts/run_log.py",
     "scripts/send_request.py",
+    "scripts/submission.py",
+    "scripts/submit_run.py",
+    "scripts/workspace.py",
 }
 MODEL_FILES = {
     ".amlignore",

@@ -2,7 +2,7 @@
 
     python scripts/attach_workspace.py --subscription-id ID --resource-group GROUP --workspace-name NAME
 
-What is not given is taken from the answers in .cookiecutter.json. Nothing is sent anywhere.
+Nothing is sent anywhere, unless --check asks the service whether it is there and open to you.
 """
 
 from __future__ import annotations
@@ -13,29 +13,81 @@ import re
 import sys
 from pathlib import Path
 
+from command_line import DONE, SERVICE_FAILED, WRONG_USE, Failure, Parser, run
+
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / ".azureml" / "config.json"
-FIELDS = ("subscription_id", "resource_group", "workspace_name")
-GUID = r"[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
+# field: what it has to be, in full and in words; the rules that the template has for its questions.
+RULES = {
+    "subscription_id": (r"[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}", "a GUID"),
+    "resource_group": (
+        r"([^\W]|[-.()]){0,89}([^\W]|[-()])",
+        "1 to 90 letters, digits, '-', '_', '.' and parentheses, not ending in '.'",
+    ),
+    "workspace_name": (
+        r"[a-zA-Z0-9][a-zA-Z0-9_-]{2,32}",
+        "3 to 33 letters, digits, '-' and '_', starting with a letter or digit",
+    ),
+}
+EXAMPLE = """  python scripts/attach_workspace.py --subscription-id 12345678-1234-1234-1234-123456789abc \\
+      --resource-group my-group --workspace-name my-workspace
+  python scripts/attach_workspace.py --check"""
 
 
 def main(argv: list[str] | None = None) -> int:
-    answers = read_answers()
-    parser = argparse.ArgumentParser(description="Name the Azure ML workspace of this repo.")
-    for field in FIELDS:
-        given = answers.get(field) or None
-        parser.add_argument(f"--{field.replace('_', '-')}", default=given, help=f"(default: {given or 'none'})")
-    args = vars(parser.parse_args(argv))
-    missing = [f"--{field.replace('_', '-')}" for field in FIELDS if not args[field]]
+    known = read_answers() | read_attached()
+    parser = Parser("Name the Azure ML workspace of this repo.", EXAMPLE)
+    for field in RULES:
+        given = known.get(field) or None
+        shown = (given or "none").replace("%", "%%")
+        parser.add_argument(option(field), default=given, help=f"(default: {shown})")
+    parser.add_argument("--check", action="store_true", help="ask the service first; write nothing if it says no")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be written, and write nothing")
+    return run(attach, parser, argv)
+
+
+def attach(args: argparse.Namespace) -> int:
+    names: dict[str, str] = {field: getattr(args, field) or "" for field in RULES}
+    check_names(names)
+    before = read_attached()
+    replaced = bool(before) and any(before[field].lower() != names[field].lower() for field in RULES)
+    instead = f", in place of {before['workspace_name']} in {before['resource_group']}" if replaced else ""
+    where = f"{names['workspace_name']} in {names['resource_group']}"
+    if args.dry_run:
+        print(f"Would attach to {where}{instead}: {CONFIG.relative_to(ROOT)}; nothing was written")
+        return DONE
+    if args.check:
+        print(f"{where}: {ask_service(names, args.debug)}")
+    write_config(names)
+    print(f"Attached to {where}{instead}: {CONFIG.relative_to(ROOT)}")
+    return DONE
+
+
+def check_names(names: dict[str, str]) -> None:
+    """Refuse names that no workspace has, all of them at once."""
+    missing = [option(field) for field in RULES if not names[field]]
     if missing:
-        print(f"ERROR: give {' and '.join(missing)}", file=sys.stderr)
-        return 2
-    if not re.fullmatch(GUID, args["subscription_id"]):
-        print(f"ERROR: --subscription-id: a GUID, not {args['subscription_id']!r}", file=sys.stderr)
-        return 2
-    write_config(args)
-    print(f"Attached to {args['workspace_name']} in {args['resource_group']}: {CONFIG.relative_to(ROOT)}")
-    return 0
+        raise Failure(f"give {' and '.join(missing)}", WRONG_USE)
+    wrong = [
+        f"{option(field)}: {words}, not {names[field]!r}"
+        for field, (pattern, words) in RULES.items()
+        if not re.fullmatch(pattern, names[field])
+    ]
+    if wrong:
+        raise Failure("\nERROR: ".join(wrong), WRONG_USE)
+
+
+def ask_service(names: dict[str, str], debug: bool) -> str:
+    """Say where the workspace is; a Failure says why it can't be opened."""
+    from workspace import connect
+
+    try:
+        found = connect(*(names[field] for field in RULES), ask=False, debug=debug)
+    except Failure as failure:
+        raise Failure(f"{failure}; nothing was changed", failure.code) from failure
+    if not found.location:
+        raise Failure(f"{names['workspace_name']}: the service answered without a location", SERVICE_FAILED)
+    return f"there, in {found.location}, and open to you"
 
 
 def write_config(workspace: dict[str, str]) -> None:
@@ -43,11 +95,24 @@ def write_config(workspace: dict[str, str]) -> None:
 
     Scope is what `az ml run` goes by, the three names are what the portal's download holds; the SDKs read both.
     """
-    names = {field: workspace[field] for field in FIELDS}
+    names = {field: workspace[field] for field in RULES}
     group = f"/subscriptions/{names['subscription_id']}/resourceGroups/{names['resource_group']}"
     scope = f"{group}/providers/Microsoft.MachineLearningServices/workspaces/{names['workspace_name']}"
     CONFIG.parent.mkdir(exist_ok=True)
-    CONFIG.write_text(json.dumps({"Id": None, "Scope": scope, **names}, indent=2) + "\n", encoding="utf-8")
+    beside = CONFIG.with_name("config.json.new")
+    beside.write_text(json.dumps({"Id": None, "Scope": scope, **names}, indent=2) + "\n", encoding="utf-8")
+    beside.replace(CONFIG)
+
+
+def read_attached() -> dict[str, str]:
+    """The workspace that is attached now; nothing if none is, or if no such file can be made out."""
+    try:
+        config = json.loads(CONFIG.read_text(encoding="utf-8"))
+        scope = str(config.get("Scope") or "").split("/")
+        names = [scope[2], scope[4], scope[8]] if len(scope) > 8 else [config[field] for field in RULES]
+    except (OSError, ValueError, KeyError, AttributeError):
+        return {}
+    return dict(zip(RULES, map(str, names), strict=True))
 
 
 def read_answers() -> dict[str, str]:
@@ -59,6 +124,10 @@ def read_answers() -> dict[str, str]:
         return {}
     except ValueError as error:
         raise SystemExit(f"ERROR: {file.name}: {error}") from None
+
+
+def option(field: str) -> str:
+    return f"--{field.replace('_', '-')}"
 
 
 if __name__ == "__main__":

@@ -278,7 +278,7 @@ def create(workspace: Any, details: dict[str, Any], prefix: str) -> Any:
 
     def find_asset() -> Any:
         found = assets.list_assets_with_query(run_id=run_id, name=name)
-        return next((asset for asset in found if asset.runid == run_id and holds(asset, prefix)), None)
+        return next((asset for asset in found if asset.runid in (None, run_id) and holds(asset, prefix)), None)
 
     asset = once(find_asset, lambda: assets_once.create_asset(name, [{"prefix": prefix}], None, run_id=run_id))
     url = f"aml://asset/{asset.id}"

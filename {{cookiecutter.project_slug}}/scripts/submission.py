@@ -1,0 +1,228 @@
+"""Submit a run once, whatever interrupts it.
+
+The id of the run is chosen here and noted in .azureml/submissions/ before anything is sent. The same command after an
+interruption finds the note, looks for that run in the workspace, and goes on with it instead of starting a second one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import local_docker
+from command_line import SERVICE_FAILED, Failure, Progress, note
+from run_log import ENDED, Follower
+from workspace import explain, status_of
+
+TRIES = 3  # to learn from the service whether it has a run
+
+
+class Submission:
+    """One model's run by one runconfig in one experiment."""
+
+    def __init__(self, root: Path, model: str, config: str, experiment: str, arguments: Sequence[str]) -> None:
+        self.folder = root / "models" / model
+        self.config, self.experiment, self.arguments = config, experiment, list(arguments)
+        name = hashlib.sha256(json.dumps([model, config, experiment]).encode()).hexdigest()[:16]
+        self.note = root / ".azureml" / "submissions" / f"{name}.json"
+        self.process: Any = None  # of a local run
+
+    def load(self) -> Any:
+        """Read the runconfig, by the real loader."""
+        from azureml.core import RunConfiguration
+
+        run_config = RunConfiguration.load(str(self.folder), self.config)
+        if self.arguments:
+            run_config.arguments = [*(run_config.arguments or []), *self.arguments]
+        return run_config
+
+    def start(self, workspace: Any, run_config: Any) -> Any:
+        """Return the run: the one that an interrupted call submitted, or else a new one."""
+        fingerprint = self.fingerprint(run_config)
+        noted = self.read_note()
+        run_id = ""
+        if noted and noted.get("workspace") == scope(workspace):
+            with Progress("Looking for the run of the interrupted call"):
+                run = find(workspace, noted["run_id"])
+            if run is None:
+                # It may still be on its way: the same id can't become two runs.
+                run_id = "" if run_config.target == "local" else noted["run_id"]
+            elif self.goes_on(run, noted, fingerprint):
+                self.complete_record(run, run_config)
+                return run
+        run_id = run_id or f"{self.experiment}_{int(time.time())}_{uuid.uuid4().hex[:8]}"
+        self.write_note(run_id=run_id, workspace=scope(workspace), fingerprint=fingerprint, process=None)
+        return self.send(workspace, run_config, run_id)
+
+    def goes_on(self, run: Any, noted: dict[str, Any], fingerprint: str) -> bool:
+        """Tell whether the run of the interrupted call is the one that is wanted."""
+        status = run.status
+        if status in ("Failed", "Canceled"):
+            note(f"the run of the interrupted call, {run.id}, {status.lower()}; submitting a new one")
+            return False
+        if noted.get("fingerprint") != fingerprint:
+            tail = "has completed" if status == "Completed" else f"goes on; to cancel it: {cancel_command(run)}"
+            note(f"what is submitted has changed since {run.id}, which {tail}; submitting a new run")
+            return False
+        local = run._run_dto.get("target") == "local"
+        if local and status not in ENDED and not is_running(noted.get("process")):
+            note(f"{run.id} never ran or was ended from outside; submitting a new run in its place")
+            run.cancel()
+            return False
+        note(f"going on with {run.id}, which an interrupted call submitted")
+        return True
+
+    def send(self, workspace: Any, run_config: Any, run_id: str) -> Any:
+        """Submit; a failure leaves no run behind that nobody knows of."""
+        from azureml.core import Experiment, ScriptRunConfig
+
+        source = ScriptRunConfig(source_directory=str(self.folder), run_config=run_config)
+        try:
+            with Progress("Submitting"), local_docker.own_python_first(), self.watch_process():
+                return Experiment(workspace, self.experiment).submit(source, run_id=run_id)
+        except Exception as error:
+            run = find(workspace, run_id)  # an answer may have been lost on its way
+            if run is not None and run_config.target != "local":
+                note(f"{explain(error)}. The run was accepted all the same.")
+                self.complete_record(run, run_config)
+                return run
+            if run is not None and not self.process:
+                run.cancel()  # the service has it, but nothing was started here
+            if run is not None and self.process:
+                return run
+            self.note.unlink(missing_ok=True)
+            raise Failure(f"not submitted: {explain(error)}", SERVICE_FAILED) from error
+
+    @contextlib.contextmanager
+    def watch_process(self) -> Iterator[None]:
+        """Start a local run in a session of its own, and note its process.
+
+        The client starts it in this terminal's group, where Ctrl-C would end the run and not only the following, and
+        does not say which process it is. Its helper is replaced for the call; the client's version is pinned.
+        """
+        import subprocess
+
+        from azureml._execution import _commands
+
+        def start(command: Sequence[str], cwd: str | None = None, env: dict[str, str] | None = None) -> Any:
+            nothing = subprocess.DEVNULL
+            self.process = subprocess.Popen(
+                command, cwd=cwd, env=env, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True
+            )
+            self.write_note(**{**(self.read_note() or {}), "process": self.process.pid})
+            return self.process
+
+        client_start = _commands.start_background_process
+        if os.name == "posix":
+            _commands.start_background_process = start
+        try:
+            yield
+        finally:
+            _commands.start_background_process = client_start
+
+    def complete_record(self, run: Any, run_config: Any) -> None:
+        """Add what the client adds to a run after the service has accepted it, if the interruption came before."""
+        from azureml._restclient.snapshots_client import SnapshotsClient
+        from azureml.core import Run
+
+        if run_config.history.snapshot_project and not run.get_properties().get("ContentSnapshotId"):
+            client = SnapshotsClient(run.experiment.workspace.service_context)
+            run.add_properties({"ContentSnapshotId": client.create_snapshot(str(self.folder))})
+        assert isinstance(run, Run)
+
+    def follow(self, run: Any) -> Any:
+        """Print the run's log until it has ended; return its details."""
+        noted = self.read_note() or {}
+        strikes = 0
+
+        def is_alive() -> bool:
+            nonlocal strikes
+            pid = noted.get("process")
+            ended = self.process.poll() is not None if self.process else bool(pid) and not is_running(pid)
+            strikes = strikes + 1 if ended else 0
+            return strikes < 10  # its last words may be on their way
+
+        try:
+            return Follower(run, is_alive).follow()
+        except ProcessLookupError as error:
+            run.cancel()
+            self.done()
+            raise Failure(f"run {run.id} ended without a result while {error}: it was killed, or never began") from None
+
+    def fingerprint(self, run_config: Any) -> str:
+        """Return a text that is the same if, and only if, the same is submitted."""
+        import snapshot
+
+        digest = hashlib.sha256()
+        docker = bool(run_config.docker and run_config.docker.use_docker)
+        head = [self.config, self.experiment, self.arguments, docker]
+        digest.update(json.dumps(head).encode())
+        for name in sorted(snapshot.take(self.folder).files):
+            content = hashlib.sha256((self.folder / name).read_bytes()).hexdigest()
+            digest.update(f"{content} {name}\n".encode(errors="surrogateescape"))
+        return digest.hexdigest()
+
+    def read_note(self) -> dict[str, Any] | None:
+        try:
+            noted = json.loads(self.note.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return noted if isinstance(noted, dict) and isinstance(noted.get("run_id"), str) else None
+
+    def write_note(self, **fields: object) -> None:
+        self.note.parent.mkdir(parents=True, exist_ok=True)
+        beside = self.note.with_suffix(f".{os.getpid()}")
+        beside.write_text(json.dumps(fields), encoding="utf-8")
+        beside.replace(self.note)
+
+    def done(self) -> None:
+        """Forget the run: nothing is left to go on with."""
+        self.note.unlink(missing_ok=True)
+
+
+def find(workspace: Any, run_id: str) -> Any:
+    """Return the run of that id, or None if the workspace has none."""
+    from azureml.core import Run
+
+    for attempt in range(TRIES):
+        try:
+            return Run.get(workspace, run_id)
+        except Exception as error:
+            if status_of(error) == 404:
+                return None
+            if attempt == TRIES - 1:
+                raise Failure(
+                    f"whether the run {run_id} was accepted is not known: {explain(error)};"
+                    " the same command again finds out, and goes on",
+                    SERVICE_FAILED,
+                ) from error
+            time.sleep(2**attempt)
+    raise AssertionError("the last try returns or raises")
+
+
+def is_running(pid: object) -> bool:
+    """Tell whether a process is there."""
+    if not isinstance(pid, int) or os.name != "posix":
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def scope(workspace: Any) -> str:
+    return str(workspace.service_context._get_workspace_scope()).lower()
+
+
+def cancel_command(run: Any) -> str:
+    return f"azml run cancel -e {run.experiment.name} -r {run.id}"
