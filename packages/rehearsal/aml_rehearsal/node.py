@@ -1,0 +1,332 @@
+"""A node: does one run, from its environment to its outputs. Started as a program of its own, with the job's file.
+
+It stands for the wrapper that Azure ML puts around a user's script, on a cluster and on one's own computer, and
+knows nothing of azureml: the script runs in the Python of its own environment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+LOG = "user_logs/std_log.txt"
+BUILD_LOG = "azureml-logs/20_image_build_log.txt"
+BEAT = 0.25  # seconds between two reports
+PATIENCE = 10  # seconds that a process gets to end by itself
+ATTEMPTS = 40
+
+
+class Failed(Exception):
+    """Why the run failed."""
+
+
+class Canceled(Exception):
+    """The run is to stop."""
+
+
+class Channel:
+    """The way to the service."""
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        self.server = urlsplit(job["server"]).netloc
+        self.base = f"/nodes/{job['run']}"
+        self.headers = {"Authorization": f"Bearer {job['token']}"}
+        self.killfile = Path("azureml-setup/killfile")  # how the client cancels a run on its own computer
+
+    def send(self, method: str, what: str, body: bytes = b"", **query: str) -> dict[str, Any]:
+        path = f"{self.base}/{what}" + (f"?{urlencode(query)}" if query else "")
+        for attempt in range(ATTEMPTS):
+            connection = http.client.HTTPConnection(self.server, timeout=60)
+            try:
+                connection.request(method, path, body, self.headers)
+                response = connection.getresponse()
+                answer = json.loads(response.read())
+                if response.status >= 400:
+                    raise Failed(answer["error"]["message"])
+                break
+            except OSError:
+                if attempt == ATTEMPTS - 1:
+                    raise
+                time.sleep(BEAT)
+            finally:
+                connection.close()
+        if answer.get("cancel") or self.killfile.exists():
+            raise Canceled
+        return dict(answer)
+
+    def status(self, status: str, error: str = "") -> None:
+        self.send("POST", "status", json.dumps({"status": status, "error": error}).encode())
+
+    def log(self, path: str, text: bytes) -> None:
+        self.send("POST", "log", text, path=path)
+
+
+class Node:
+    def __init__(self, job: dict[str, Any]) -> None:
+        self.job = job
+        self.work = Path.cwd()
+        self.root = Path(job["root"]) if "root" in job else None  # of a cluster's node; absent on one's own computer
+        self.channel = Channel(job)
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def run(self) -> int:
+        status, error = "Completed", ""
+        try:
+            self.channel.status("Preparing")
+            python = self.python()
+            places = self.fetch_data()
+            self.channel.status("Running")
+            self.execute(python, places)
+            self.channel.status("Finalizing")
+            self.upload()
+        except Canceled:
+            status = "Canceled"
+        except Failed as failed:
+            status, error = "Failed", str(failed)
+        except Exception as failed:
+            status, error = "Failed", f"The node failed: {failed!r}"
+        finally:
+            self.stop()
+        if status == "Failed":
+            self.quietly(self.upload)
+        self.quietly(lambda: self.channel.status(status, error))
+        return status != "Completed"
+
+    @staticmethod
+    def quietly(step: Any) -> None:
+        with contextlib.suppress(Canceled, Failed, OSError):
+            step()
+
+    def say(self, line: str, log: str = LOG) -> None:
+        self.channel.log(log, f"{line}\n".encode())
+
+    # ------------------------------------------------------------------------------------------- environment
+
+    def python(self) -> str:
+        """The Python that runs the script: the one that is active here, or one built from the conda file."""
+        if self.job["interpreter"]:
+            found = shutil.which(str(self.job["interpreter"]))
+            if found is None:
+                raise Failed(f"interpreterPath: there is no {self.job['interpreter']} on the PATH")
+            return found
+        if self.job["docker"] and self.root is None:
+            self.say("The rehearsal has no containers: the conda file's packages are installed beside them.", BUILD_LOG)
+        return str(self.build())
+
+    def build(self) -> Path:
+        version, packages, others = split(self.job["packages"])
+        key = hashlib.sha256(json.dumps([version, sorted(packages)]).encode()).hexdigest()[:16]
+        target = Path(self.job["cache"]) / "environments" / key
+        python = target / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+        if python.exists():
+            self.say(f"The environment {key} is built already.", BUILD_LOG)
+            return python
+        self.say(f"Building the environment {key}: Python {version}, {len(packages)} packages", BUILD_LOG)
+        if others:
+            self.say(f"From conda only, so not installed in a rehearsal: {', '.join(others)}", BUILD_LOG)
+        partial = target.with_name(f"{key}.{os.getpid()}")
+        requirements = self.work / "azureml-setup" / "requirements.txt"
+        requirements.parent.mkdir(exist_ok=True)
+        requirements.write_text("\n".join(packages))
+        variables = {name: text for name, text in os.environ.items() if "proxy" not in name.lower()}
+        variables.pop("VIRTUAL_ENV", None)
+        uv = [sys.executable, "-I", "-m", "uv"]
+        self.step([*uv, "venv", "--quiet", "--relocatable", "--python", version, str(partial)], variables)
+        inside = partial / python.relative_to(target)
+        self.step([*uv, "pip", "install", "--python", str(inside), "-r", str(requirements)], variables)
+        try:
+            partial.rename(target)
+        except OSError:
+            shutil.rmtree(partial, ignore_errors=True)  # another run has built the same
+        return python
+
+    def step(self, command: list[str], variables: dict[str, str]) -> None:
+        done = subprocess.run(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.channel.log(BUILD_LOG, done.stdout or b" ")
+        if done.returncode:
+            said = done.stdout.decode(errors="replace").strip().splitlines() or ["no reason given"]
+            raise Failed(f"The environment can't be built: {' '.join(said[-3:])}")
+
+    # -------------------------------------------------------------------------------------------------- data
+
+    def fetch_data(self) -> dict[str, str]:
+        """Bring each dataset to its path; return where the paths really lead."""
+        places = {}
+        for data in self.job["data"]:
+            listed = self.channel.send("GET", "data", saved=data["saved"])["files"]
+            folder = self.place(data["path"])
+            for file in listed:
+                target = (folder / file["name"]).resolve()
+                if folder.resolve() not in target.parents:
+                    raise Failed(f"data: {data['name']}: the name {file['name']} leads out of the folder")
+                if target.exists() and not data["overwrite"] and self.root is None:
+                    raise Failed(f"data: {data['name']}: {target} exists and overwrite is false")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with urllib.request.urlopen(file["url"], timeout=60) as source, target.open("wb") as sink:
+                    shutil.copyfileobj(source, sink)
+            places[data["path"]] = str(folder)
+            self.job["environment"][data["variable"]] = str(folder)
+            self.job["environment"][f"AZUREML_DATAREFERENCE_{data['name']}"] = str(folder)
+            self.replace(f"DatasetConsumptionConfig:{data['name']}", str(folder))
+        return places
+
+    def place(self, path: str) -> Path:
+        """A cluster's node has its own root; on one's own computer the path is what it says."""
+        folder = self.root / "mounted" / path.lstrip("/") if self.root else Path(path)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Failed(f"pathOnCompute: {path}: {error.strerror}") from None
+        return folder
+
+    def replace(self, text: str, by: str) -> None:
+        self.job["arguments"] = [argument.replace(text, by) for argument in self.job["arguments"]]
+
+    def arguments(self, places: dict[str, str]) -> list[str]:
+        """The arguments, with the node's own root in front of the paths that its data has there."""
+        found = []
+        for argument in self.job["arguments"]:
+            option, equals, text = argument.rpartition("=")
+            for path, folder in places.items():
+                if self.root and (text == path or text.startswith(path.rstrip("/") + "/")):
+                    text = folder + text[len(path) :]
+                    break
+            found.append(option + equals + text)
+        return found
+
+    # ---------------------------------------------------------------------------------------------- execution
+
+    def execute(self, python: str, places: dict[str, str]) -> None:
+        """Run the script in as many processes as were asked for; the first that fails ends them all."""
+        command = [python, self.job["script"], *self.arguments(places)]
+        alone = len(self.job["processes"]) == 1
+        logs = [LOG if alone else f"user_logs/std_log_process_{rank}.txt" for rank in range(len(self.job["processes"]))]
+        for folder in ("outputs", "logs"):
+            (self.work / folder).mkdir(exist_ok=True)
+        pumps = []
+        for own, log in zip(self.job["processes"], logs, strict=True):
+            variables = dict(self.job.get("own", os.environ))  # a cluster does not know its caller's variables
+            variables |= {name: str(text) for name, text in (self.job["environment"] | own).items()}
+            variables["PATH"] = os.pathsep.join((str(Path(python).parent), variables.get("PATH", os.defpath)))
+            process = subprocess.Popen(
+                command,
+                env=variables,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            self.processes.append(process)
+            pumps.append(Pump(process, log))
+        over = time.monotonic() + self.job["seconds"]
+        while any(process.poll() is None for process in self.processes):
+            time.sleep(BEAT)
+            self.report(pumps)
+            if any(process.poll() for process in self.processes):
+                break
+            if time.monotonic() > over:
+                raise Failed(f"The run took longer than maxRunDurationSeconds: {self.job['seconds']}")
+        codes = [process.poll() for process in self.processes]
+        self.stop()
+        for pump in pumps:
+            pump.thread.join(PATIENCE)
+        self.report(pumps)
+        failed = [rank for rank, code in enumerate(codes) if code]
+        if failed:
+            code, last = codes[failed[0]], pumps[failed[0]].last
+            which = "" if alone else f" (process {failed[0]} of {len(codes)})"
+            ended = f"was ended by signal {-code}" if code and code < 0 else f"ended with exit code {code}"
+            raise Failed(f"{self.job['script']} {ended}{which}: {last}")
+
+    def report(self, pumps: list[Pump]) -> None:
+        for pump in pumps:
+            if text := pump.taken():
+                self.channel.log(pump.log, text)
+        self.channel.status("Running")
+
+    def stop(self) -> None:
+        """End every process that is left, with all that it started."""
+        for number in (signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):
+            left = [process for process in self.processes if process.poll() is None]
+            for process in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, number) if hasattr(os, "killpg") else process.terminate()
+            over = time.monotonic() + PATIENCE
+            while time.monotonic() < over and any(process.poll() is None for process in left):
+                time.sleep(0.05)
+
+    def upload(self) -> None:
+        """Keep what the script wrote to outputs/, and to the folders that are watched."""
+        folders = (["outputs"] if self.job["outputs"] else []) + [
+            name for name in self.job["watched"] if name != "outputs"
+        ]
+        for folder in folders:
+            for file in sorted((self.work / folder).rglob("*")):
+                if file.is_file() and self.work in file.resolve().parents:
+                    path = file.relative_to(self.work).as_posix()
+                    self.channel.send("POST", "artifact", file.read_bytes(), path=path)
+
+
+class Pump:
+    """Takes what a process prints as it comes."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: str) -> None:
+        self.process, self.log, self.last = process, log, ""
+        self.lock, self.waiting = threading.Lock(), bytearray()
+        self.thread = threading.Thread(target=self.take, daemon=True)
+        self.thread.start()
+
+    def take(self) -> None:
+        assert self.process.stdout is not None
+        while text := os.read(self.process.stdout.fileno(), 65536):
+            with self.lock:
+                self.waiting += text
+
+    def taken(self) -> bytes:
+        with self.lock:
+            text, self.waiting = bytes(self.waiting), bytearray()
+        for line in reversed(text.decode(errors="replace").splitlines()):
+            if line.strip():
+                self.last = line.strip()
+                break
+        return text
+
+
+def split(dependencies: list[Any]) -> tuple[str, list[str], list[str]]:
+    """The Python version, the pip packages and what only conda has, of a conda file's dependencies."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    packages: list[str] = []
+    others: list[str] = []
+    for item in dependencies:
+        if isinstance(item, dict):
+            packages += item.get("pip") or []
+        elif match := re.fullmatch(r"python\s*={1,2}\s*([\d.]+)(\.\*)?", item.strip()):
+            version = match[1]
+        elif item.strip() != "pip":
+            others.append(item)
+    return version, packages, others
+
+
+def main() -> int:
+    file = Path(sys.argv[1])
+    job = json.loads(file.read_text(encoding="utf-8"))
+    file.unlink()  # it holds the run's token: the script need not find it
+    return Node(job).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""The services of Azure that the client talks to: one module for each, named as in the paths of its requests."""
+
+from aml_rehearsal.services import (
+    artifacts,
+    computes,
+    content,
+    data,
+    directory,
+    environments,
+    execution,
+    history,
+    metrics,
+    mlflow,
+    models,
+    resources,
+)
+from aml_rehearsal.services.hosts import api, arm, login
+
+__all__ = [
+    "api",
+    "arm",
+    "artifacts",
+    "computes",
+    "content",
+    "data",
+    "directory",
+    "environments",
+    "execution",
+    "history",
+    "login",
+    "metrics",
+    "mlflow",
+    "models",
+    "resources",
+]

@@ -1,0 +1,140 @@
+"""The workspace: what it is called, what it holds, and who may ask it for what."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from aml_rehearsal import azurite
+from aml_rehearsal.faults import Faults
+from aml_rehearsal.routing import Refusal, Reply, Request, Router
+from aml_rehearsal.state import Record, State, now
+from aml_rehearsal.tokens import LoginRefused, Tokens
+
+REGION = "westeurope"
+ARM_HOST = "management.azure.com"
+LOGIN_HOST = "login.microsoftonline.com"
+API_HOST = f"{REGION}.api.azureml.ms"
+API = f"https://{API_HOST}"
+WORKSPACE_ID = "11111111-2222-4333-8444-555555555555"
+RUNNING = ("NotStarted", "Starting", "Preparing", "Queued", "Running", "Finalizing", "CancelRequested")
+
+
+@dataclass(frozen=True)
+class Names:
+    """The three names by which a project is attached."""
+
+    subscription_id: str = "00000000-0000-4000-8000-000000000001"
+    resource_group: str = "rehearsal"
+    workspace_name: str = "rehearsal"
+
+    @property
+    def group_scope(self) -> str:
+        return f"/subscriptions/{self.subscription_id}/resourceGroups/{self.resource_group}"
+
+    @property
+    def scope(self) -> str:
+        return f"{self.group_scope}/providers/Microsoft.MachineLearningServices/workspaces/{self.workspace_name}"
+
+
+class Workspace:
+    """One workspace and the blob storage behind it."""
+
+    def __init__(self, folder: Path, names: Names, *, deterministic: bool = False) -> None:
+        from aml_rehearsal import services  # the services know the workspace, and it knows them
+
+        self.folder = folder
+        self.names = names
+        self.state = State(folder / "state.json", deterministic=deterministic)
+        self.tokens = Tokens()
+        self.faults = Faults()
+        self.blobs = azurite.Azurite(folder / "blobs")
+        self.routers: dict[str, Router] = {ARM_HOST: services.arm, LOGIN_HOST: services.login, API_HOST: services.api}
+        self.server_url = ""  # of the server in front, once it listens
+        self.client_environment: dict[str, str] = {}  # what leads a client here
+        self.nodes: list[threading.Thread] = []
+        with self.state.lock:
+            tables = self.state.tables
+            tables.datastores.setdefault("workspaceblobstore", self.datastore("workspaceblobstore", azurite.DATA))
+
+    def answer(self, request: Request) -> Reply:
+        """Answer a request as the service does, refusals included."""
+        try:
+            router = self.routers[request.host]
+            handler, request.names = router.find(request.method, request.path)
+            if handler not in router.open:
+                request.identity = self.tokens.check(request.headers.get("authorization"))
+            self.admit(request)
+            with self.state.lock:
+                result = handler(self, request)
+        except Refusal as refusal:
+            return refusal.reply
+        except LoginRefused as refused:
+            said = f"AADSTS{refused.number}: {refused}"
+            body = {"error": refused.error, "error_description": said, "error_codes": [refused.number]}
+            return Reply(body, 401)
+        return result if isinstance(result, Reply) else Reply(result)
+
+    def admit(self, request: Request) -> None:
+        """Refuse another workspace than this one, and a caller without the right."""
+        names = request.names
+        asked = names.get("subscription"), names.get("group"), names.get("workspace")
+        mine = self.names.subscription_id, self.names.resource_group, self.names.workspace_name
+        for kind, text, own in zip(("Subscription", "ResourceGroup", "Resource"), asked, mine, strict=True):
+            if text and text.lower() != own.lower():
+                raise Refusal(404, f"The {kind} '{text}' could not be found.", f"{kind}NotFound")
+        role = request.identity.role if request.identity else ""
+        writes = request.method not in {"GET", "HEAD"} and not request.path.endswith(("/list", "/full", "/rundata"))
+        if asked[2] and (role == "stranger" or (role == "reader" and writes)):
+            who = request.identity.name if request.identity else ""
+            message = f"The client '{who}' does not have authorization to perform action over '{self.names.scope}'."
+            raise Refusal(403, message, "AuthorizationFailed")
+
+    def blob_uri(self, container: str, name: str, permission: str = "racwd") -> str:
+        """The address that the client is given for a blob."""
+        signature = self.blobs.signature(container, name, permission)
+        return f"https://{self.blobs.host}/{container}/{quote(name)}?{signature}"
+
+    def datastore(self, name: str, container: str) -> Record:
+        storage = {
+            "accountName": azurite.ACCOUNT,
+            "containerName": container,
+            "endpoint": "core.windows.net",
+            "protocol": "https",
+            "credentialType": "AccountKey",
+            "credential": self.blobs.key,
+            "areWorkspaceManagedIdentitiesAllowed": False,
+            "blobCacheTimeout": None,
+            "clientCredentials": None,
+            "subscriptionId": self.names.subscription_id,
+            "resourceGroup": self.names.resource_group,
+            "serviceDataAccessAuthIdentity": "None",
+        }
+        return {
+            "name": name,
+            "dataStoreType": "AzureBlob",
+            "hasBeenValidated": True,
+            "tags": {},
+            "properties": {},
+            "azureStorageSection": storage,
+            "createdBy": creator("rehearsal"),
+            "createdTime": now(),
+            "modifiedTime": now(),
+        }
+
+    def close(self) -> None:
+        """Stop what runs, keep what is to be kept."""
+        with self.state.lock:
+            for run in self.state.tables.runs.values():
+                if run["status"] in RUNNING:
+                    run["status"] = "CancelRequested"
+        for node in self.nodes:
+            node.join(timeout=15)
+        self.state.save()
+        self.blobs.stop()
+
+
+def creator(name: str) -> Record:
+    return {"userObjectId": name, "userTenantId": "", "userName": name, "userPuId": None}
