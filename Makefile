@@ -26,6 +26,7 @@ lint: .venv/dev ## Check the sources: ruff, mypy
 	$(BIN)/ruff check --config pyproject.toml .
 	$(BIN)/ruff format --config pyproject.toml --check .
 	$(BIN)/mypy hooks tools tests benchmarks "$(PROJECT)/scripts"
+	$(BIN)/mypy packages/rehearsal/aml_rehearsal
 	$(foreach framework,$(FRAMEWORKS),MYPYPATH="templates/frameworks/$(framework):$(MODEL)" $(BIN)/mypy \
 		templates/frameworks/$(framework) $(foreach module,evaluation input_schema tables tests/*,"$(MODEL)"/$(module).py) &&) true
 

@@ -1,15 +1,19 @@
 """The fixtures of all tiers."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aml_rehearsal import Rehearsal
 from hypothesis import settings
 
 from tests.support import rendered
 
 Bake = Callable[..., Path]
+Rehearse = Callable[..., Rehearsal]
 
 # Git must answer alike on a machine where nobody has said who they are.
 for role in ("AUTHOR", "COMMITTER"):
@@ -46,3 +50,15 @@ def bake(tmp_path_factory: pytest.TempPathFactory) -> Bake:
         return baked[key]
 
     return render
+
+
+@pytest.fixture
+def rehearse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearse]:
+    """Start a workspace on loopback for a project; it ends with the test."""
+    with ExitStack() as stack:
+
+        def start(project: Path, **options: Any) -> Rehearsal:
+            folder = tmp_path_factory.mktemp("rehearsal")
+            return stack.enter_context(Rehearsal(folder, project=project, **options))
+
+        yield start
