@@ -1,4 +1,4 @@
-"""Follow a run: its log as it comes, each line once, until the run ends; through whatever the network does meanwhile."""
+"""Follow a run: its log as it comes, each line once, until the run ends; whatever the network does meanwhile."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ class Follower:
                 trouble_since = trouble_since or now
                 if now - trouble_since > PATIENCE:
                     raise Failure(
-                        f"{explain(error)}; for {PATIENCE // 60} minutes now. The run goes on, and"
-                        " the same command again goes on following it.",
+                        f"{explain(error)}, for {PATIENCE // 60} minutes now; the run goes on, and"
+                        " the same command again goes on following it",
                         SERVICE_FAILED,
                     ) from error
                 if not tries:
-                    note(f"{explain(error)}. The run goes on, and this goes on following it.")
+                    note(f"{explain(error)}; the run goes on, and so does this")
                 if any(status_of(cause) == 401 for cause in (error, error.__cause__) if cause):
                     forget_token(self.run)
                 time.sleep(min(retry_after(error) or 2.0**tries, SLOWEST_RETRY))

@@ -74,7 +74,7 @@ class Submission:
         local = run._run_dto.get("target") == "local"
         if local and status not in ENDED and not is_running(noted.get("process")):
             note(f"{run.id} never ran or was ended from outside; submitting a new run in its place")
-            run.cancel()
+            cancel_local(run)
             return False
         note(f"going on with {run.id}, which an interrupted call submitted")
         return True
@@ -90,13 +90,13 @@ class Submission:
         except Exception as error:
             run = find(workspace, run_id)  # an answer may have been lost on its way
             if run is not None and run_config.target != "local":
-                note(f"{explain(error)}. The run was accepted all the same.")
+                note("the answer of the service was lost; the run was accepted all the same")
                 self.complete_record(run, run_config)
                 return run
-            if run is not None and not self.process:
-                run.cancel()  # the service has it, but nothing was started here
             if run is not None and self.process:
                 return run
+            if run is not None:
+                cancel_local(run)  # the service has it, but nothing was started here
             self.note.unlink(missing_ok=True)
             raise Failure(f"not submitted: {explain(error)}", SERVICE_FAILED) from error
 
@@ -130,12 +130,10 @@ class Submission:
     def complete_record(self, run: Any, run_config: Any) -> None:
         """Add what the client adds to a run after the service has accepted it, if the interruption came before."""
         from azureml._restclient.snapshots_client import SnapshotsClient
-        from azureml.core import Run
 
         if run_config.history.snapshot_project and not run.get_properties().get("ContentSnapshotId"):
             client = SnapshotsClient(run.experiment.workspace.service_context)
             run.add_properties({"ContentSnapshotId": client.create_snapshot(str(self.folder))})
-        assert isinstance(run, Run)
 
     def follow(self, run: Any) -> Any:
         """Print the run's log until it has ended; return its details."""
@@ -152,7 +150,7 @@ class Submission:
         try:
             return Follower(run, is_alive).follow()
         except ProcessLookupError as error:
-            run.cancel()
+            cancel_local(run)
             self.done()
             raise Failure(f"run {run.id} ended without a result while {error}: it was killed, or never began") from None
 
@@ -205,6 +203,11 @@ def find(workspace: Any, run_id: str) -> Any:
                 ) from error
             time.sleep(2**attempt)
     raise AssertionError("the last try returns or raises")
+
+
+def cancel_local(run: Any) -> None:
+    """Say of a local run that it has ended. Run.cancel() would look for a folder that only its submission knew."""
+    run._client.run.post_event_canceled()
 
 
 def is_running(pid: object) -> bool:

@@ -98,6 +98,18 @@ def login(*, ask: bool) -> Any:
     return authentication.InteractiveLoginAuthentication()
 
 
+# What texts of the client and the service mean; \1 is what the pattern found, {said} the sentence of the exception.
+MEANINGS = (
+    (r"(AADSTS\d+[^\r\n\"]*)", r"wrong credentials: \1"),
+    (r"az login' |az login to|No subscription found|not logged in", NOT_LOGGED_IN),
+    (r"don't have access to (\S+) subscription", r"no such subscription for this login: \1"),
+    (r"AuthorizationFailed|\bForbidden\b", "no rights (403): {said}"),
+    (r"SubscriptionNotFound", "no such subscription"),
+    (r"ResourceGroupNotFound", "no such resource group"),
+    (r"ResourceNotFound|Workspaces? not found", "no such workspace"),
+)
+
+
 def explain(error: BaseException) -> str:
     """Say in one line what an exception of the client means."""
     causes = list(chain(error))
@@ -107,39 +119,38 @@ def explain(error: BaseException) -> str:
     text = " ".join(f"{type(cause).__name__} {cause}" for cause in causes)
     status = next((status for status in map(status_of, causes) if status), None)
     said = message_of(causes[0])
-    if found := re.search(r"AADSTS\d+[^\r\n\"]*", text):
-        return f"wrong credentials: {shorten(found[0])}"
-    if re.search(
-        "run 'az login'|az login to|No subscription found|not logged in|get_accessible_subscriptions",
-        text,
-        re.IGNORECASE,
-    ):
-        return NOT_LOGGED_IN
-    if found := re.search(r"don't have access to (\S+) subscription", text):
-        return f"no such subscription for this login: {found[1]}"
-    if status == 403 or re.search(r"AuthorizationFailed|\bForbidden\b", text):
+    for pattern, meaning in MEANINGS:
+        if found := re.search(pattern, text, re.IGNORECASE):
+            return shorten(found.expand(meaning)).replace("{said}", said).rstrip(".")
+    if status == 403:
         return f"no rights (403): {said}"
-    if re.search("SubscriptionNotFound", text):
-        return "no such subscription"
-    if re.search("ResourceGroupNotFound", text):
-        return "no such resource group"
-    if re.search("ResourceNotFound|Workspaces? not found|No workspaces? found", text, re.IGNORECASE):
-        return "no such workspace"
     if status == 401:
-        return f"the login was not accepted (401); log in again: {said}"
-    if unreachable(causes):
-        host = re.search(r"host='([^']+)'", text)
-        return f"not reachable{': ' + host[1] if host else ''}; is there a network, or a proxy to set?"
+        return f"the login was not accepted or has expired (401): {said}"
     if status:
         return f"the service answered {status}: {said}"
-    return said
+    return lost(text) if unreachable(causes) else said
+
+
+def lost(text: str) -> str:
+    """Say what became of a connection."""
+    host = re.search(r"host='([^']+)'", text)
+    where = f": {host[1]}" if host else ""
+    if "CERTIFICATE_VERIFY" in text:
+        return f"not reachable{where} (its certificate is not trusted here)"
+    if re.search("Failed to establish|Unable to connect|Cannot connect|resolution", text):
+        return f"not reachable{where} (is there a network, or a proxy to set?)"
+    return f"the connection was lost{where}"
 
 
 def unreachable(causes: list[BaseException]) -> bool:
     """Tell whether an exception comes from the network rather than from an answer."""
-    import requests
+    import http.client
 
-    return any(isinstance(cause, requests.ConnectionError | requests.Timeout | ConnectionError) for cause in causes)
+    import requests
+    import urllib3
+
+    network = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, ConnectionError)
+    return any(isinstance(cause, network) for cause in causes)
 
 
 def is_transient(error: BaseException) -> bool:
@@ -176,7 +187,7 @@ def message_of(error: BaseException) -> str:
         if found := re.search(pattern, text.replace('\\"', '"')):
             text = found[1]
             break
-    return shorten(text) or type(error).__name__
+    return shorten(text).rstrip(".") or type(error).__name__
 
 
 def shorten(text: str) -> str:

@@ -1,0 +1,95 @@
+"""Measure how fast the rendered commands answer, beside a bare Python that only imports argparse.
+
+    python benchmarks/scripts.py --project DIR
+
+--help, a dry run and a wrong argument need nothing of Azure ML, whose import takes a second or two. The floor and all
+commands take turns within one run; a ratio is one of medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+TEMPLATE = Path(__file__).resolve().parents[1]
+GOAL = 2.0  # times the floor
+WORKSPACE = [
+    "subscription_id=12345678-1234-1234-1234-123456789abc",
+    "resource_group=my-group",
+    "workspace_name=my-workspace",
+]
+FLOOR = ["-c", "import argparse"]
+# arguments: the exit code that they have to end with
+COMMANDS: dict[tuple[str, ...], int] = {
+    ("attach_workspace.py", "--help"): 0,
+    ("attach_workspace.py", "--dry-run"): 0,
+    ("attach_workspace.py", "--workspace-name=x"): 2,
+    ("submit_run.py", "--help"): 0,
+    ("submit_run.py", "--dry-run"): 0,
+    ("submit_run.py", "--model=none"): 2,
+    ("register_model.py", "--help"): 0,
+    ("register_model.py", "--dry-run"): 0,
+    ("register_model.py", "--require=accuracy"): 2,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Measure how fast the rendered commands answer.")
+    parser.add_argument("--project", type=Path, help="a rendered and installed project (default: a fresh render)")
+    parser.add_argument("--runs", type=int, default=21, help="runs of each (default: %(default)s)")
+    args = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an owner's Python keeps what it has compiled
+    with tempfile.TemporaryDirectory() as folder:
+        project = args.project.resolve() if args.project else render(Path(folder))
+        name = next(project.glob("models/*/train.py")).parent.name
+        own = project / ".venv" / name / "bin" / "python"
+        python = str(own if own.exists() else sys.executable)
+        run_file = project / "models" / name / "run.json"
+        if not run_file.exists():
+            run_file.write_text(f'{{"_experiment_name": "{name}", "run_id": "{name}_1"}}\n')
+        return report(measure(python, project, args.runs))
+
+
+def render(folder: Path) -> Path:
+    """Render the default project; this Python has what its dry runs need."""
+    cookiecutter = str(Path(sys.executable).with_name("cookiecutter"))
+    command = [cookiecutter, "--no-input", "-o", str(folder), str(TEMPLATE), *WORKSPACE]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return next(path for path in folder.iterdir() if path.is_dir())
+
+
+def measure(python: str, project: Path, runs: int) -> dict[tuple[str, ...], float]:
+    """Time the floor and every command by turns; return the medians, in seconds."""
+    times: dict[tuple[str, ...], list[float]] = {(): [], **{command: [] for command in COMMANDS}}
+    for number in range(runs + 1):
+        for command, taken in times.items():
+            arguments = [f"scripts/{command[0]}", *command[1:]] if command else FLOOR
+            began = time.perf_counter()
+            done = subprocess.run([python, *arguments], cwd=project, capture_output=True, text=True)
+            took = time.perf_counter() - began
+            if done.returncode != (COMMANDS[command] if command else 0):
+                sys.exit(f"ERROR: {' '.join(arguments)} ended with {done.returncode}: {done.stderr}")
+            if number:  # the first round compiles
+                taken.append(took)
+    return {command: median(taken) for command, taken in times.items()}
+
+
+def report(medians: dict[tuple[str, ...], float]) -> int:
+    """Print each command beside the floor; fail if one misses the goal."""
+    floor = medians.pop(())
+    print(f"{'bare Python and argparse':40}{floor * 1000:7.1f} ms")
+    for command, taken in medians.items():
+        ratio = taken / floor
+        missed = "" if ratio <= GOAL else f"  above the goal of {GOAL:g}"
+        print(f"{' '.join(command):40}{taken * 1000:7.1f} ms{ratio:7.2f} x{missed}")
+    return int(any(taken / floor > GOAL for taken in medians.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
