@@ -17,6 +17,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+START = "import sys; sys.path[0] = sys.argv[1]; import client_loader; client_loader.serve()"
 PATIENCE = 60  # seconds for all of them together
 
 
@@ -26,15 +27,17 @@ class Client:
     def __init__(self) -> None:
         self.questions: list[tuple[str, str, str]] = []
         self.process = subprocess.Popen(
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+            [sys.executable, "-c", START, str(Path(__file__).parent)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
 
     def __enter__(self) -> Client:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.process.kill()
-        self.process.communicate()
+        with self.process:  # closes its pipes
+            pass
 
     def ask(self, label: str, folder: Path, name: str) -> None:
         """Have a runconfig of aml_config/ loaded; label begins the line about it."""
@@ -44,6 +47,7 @@ class Client:
         """What the client says, one line for each runconfig that it refuses."""
         if not self.questions:
             return []
+        trouble = ""
         try:
             asked = json.dumps([question[1:] for question in self.questions])
             out, trouble = self.process.communicate(asked, timeout=PATIENCE)
@@ -61,7 +65,7 @@ class Client:
         ]
 
 
-def serve() -> int:
+def serve() -> None:
     """The process: answer the questions on the input with null, or the client's error in a line."""
     answer, sys.stdout = sys.stdout, sys.stderr  # whatever the client prints is no answer
     warnings.simplefilter("ignore")
@@ -70,9 +74,8 @@ def serve() -> int:
         load = quick_loader()
     except ModuleNotFoundError as error:
         json.dump(f"no {error.name}", answer)
-        return 0
+        return
     json.dump([said(load, folder, name) for folder, name in json.load(sys.stdin)], answer)
-    return 0
 
 
 def quick_loader() -> Any:
@@ -98,7 +101,3 @@ def said(load: Any, folder: str, name: str) -> str | None:
         text = " ".join(str(getattr(error, "message", "") or error).split())
         return f"{type(error).__name__}: {text}"[:300]
     return None
-
-
-if __name__ == "__main__":
-    sys.exit(serve())

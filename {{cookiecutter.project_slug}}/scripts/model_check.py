@@ -139,8 +139,7 @@ def _conda_file(folder: Path, config: dict[str, Any]) -> Iterator[str]:
     place = "environment.python.condaDependenciesFile"
     name = python.get("condaDependenciesFile")
     if not name:
-        named = environment.get("version") or environment.get("assetId")
-        if not (named or python.get("userManagedDependencies") or str(environment.get("name")).startswith("AzureML-")):
+        if not (python.get("userManagedDependencies") or runconfig_rules.is_registered(environment)):
             yield f"{place}: missing, and the client takes packages of its own: write aml_config/train-conda.yml"
         return
     try:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-MAX_BYTES = 1_000_000
+MAX_BYTES = 100_000
 MAX_VALUES = 20_000  # a page of aliases can stand for more values than there is memory
 MAX_DEPTH = 60
 
@@ -43,9 +43,8 @@ for _name, (_pattern, _first) in WORDS.items():
 def read_mapping(file: Path) -> dict[str, Any]:
     """Return the file's mapping; raise Unreadable with the line where it stops being one."""
     text = _read_text(file)
-    loader = _Loader(text)
     try:
-        node = loader.get_single_node()
+        node = _Loader(text).get_single_node()
         if node is None:
             raise Unreadable("it is empty")
         value = _Builder().build(node, 0)
@@ -60,8 +59,6 @@ def read_mapping(file: Path) -> dict[str, Any]:
         raise Unreadable(f"line {line}: a character that YAML does not allow") from None
     except RecursionError:
         raise Unreadable("nested too deep") from None
-    finally:
-        loader.dispose()
     if not isinstance(value, dict):
         raise Unreadable("not a mapping: write `key: value` lines")
     return value
@@ -76,7 +73,7 @@ def _read_text(file: Path) -> str:
     except OSError as error:
         raise Unreadable(error.strerror or str(error)) from None
     if len(content) > MAX_BYTES:
-        raise Unreadable(f"larger than {MAX_BYTES // 1_000_000} MB")
+        raise Unreadable(f"larger than {MAX_BYTES // 1000} kB")
     try:
         return content.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:

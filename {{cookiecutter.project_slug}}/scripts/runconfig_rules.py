@@ -12,6 +12,7 @@ from typing import Any
 Config = dict[str, Any]
 Rule = Callable[[Config], Iterator[str]]
 
+IMAGES = ("baseImage", "baseDockerfile", "buildContext")
 MPI = ("intelmpi", "openmpi", "mpi")
 TORCH = ("nccl", "gloo")
 # A placeholder that Azure ML fills in when the run starts.
@@ -23,6 +24,12 @@ def section(config: Config, *keys: str) -> Config:
     for key in keys:
         config = config.get(key) or {}
     return config
+
+
+def is_registered(environment: Config) -> bool:
+    """Whether the environment is one that the workspace has: then its parts need not be named here."""
+    known = environment.get("version") or environment.get("assetId")
+    return bool(known) or str(environment.get("name")).startswith("AzureML-")
 
 
 def what_runs(config: Config) -> Iterator[str]:
@@ -52,7 +59,8 @@ def docker_switches(config: Config) -> Iterator[str]:
 
 
 def image(config: Config) -> Iterator[str]:
-    docker = section(config, "environment", "docker")
+    environment = section(config, "environment")
+    docker = section(environment, "docker")
     dockerfile = docker.get("baseDockerfile")
     used = section(config, "docker").get("useDocker", False)
     if dockerfile and not re.search(r"^\s*FROM\s", dockerfile, re.IGNORECASE | re.MULTILINE):
@@ -60,13 +68,13 @@ def image(config: Config) -> Iterator[str]:
             "environment.docker.baseDockerfile: has no FROM line; it is the text of a Dockerfile and no path:"
             " write `baseDockerfile: |` and the text below it"
         )
-    if dockerfile and docker.get("baseImage", True):
+    elif dockerfile and docker.get("baseImage"):
         yield (
             "environment.docker.baseImage: the client sends it with baseDockerfile, and only one may be given:"
-            " write `baseImage:` with nothing behind it"
+            " remove the one that is not meant"
         )
-    if used and "baseImage" in docker and not (docker["baseImage"] or dockerfile or docker.get("buildContext")):
-        yield "environment.docker.baseImage: is empty, and so is baseDockerfile: name an image"
+    if used and not is_registered(environment) and not any(docker.get(kind) for kind in IMAGES):
+        yield "environment.docker.baseImage: missing: name an image, or write a Dockerfile's text as baseDockerfile"
 
 
 def node_counts(config: Config) -> Iterator[str]:

@@ -170,7 +170,7 @@ def one_of(choices: list[str]) -> str:
 
 def nearest(key: str, choices: list[str]) -> str | None:
     """The choice that was probably meant."""
-    lower = {choice.lower(): choice for choice in choices}
+    lower = {choice.lower(): choice for choice in reversed(choices)}
     near = difflib.get_close_matches(key.lower().replace("-", "")[:60], lower, n=1, cutoff=0.75)
     return lower[near[0]] if near else None
 

@@ -38,7 +38,11 @@ LEFTOVERS = {
 # What a secret looks like, and what any text with one holds: looked for first, which is fast.
 ASSIGNED = rb"[\"']?[ \t]*[=:][ \t]*[\"']?(?=[\w~.+/-]*[0-9])[\w~.+/-]{16,}"
 SECRETS = [
-    ("a private key", b"PRIVATE KEY-----", rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----"),
+    (
+        "a private key",
+        b"PRIVATE KEY-----",
+        rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----(?:\s|\\[nr])*(?:Proc-Type|[\w+/]{32})",
+    ),
     ("the key of a storage account", b"AccountKey=", rb"AccountKey=[A-Za-z0-9+/]{86}=="),
     ("a SAS token", b"sig=", rb"\bsig=[A-Za-z0-9+/%]{43,90}(?:=|%3[dD])"),
     ("the secret of a service principal", b"Q~", rb"(?<![\w~.-])[\w~.-]{3}[0-9]Q~[\w~.-]{31,34}(?![\w~.-])"),
@@ -47,9 +51,7 @@ SECRETS = [
     ("the secret of a service principal", b"clientSecret", rb"clientSecret" + ASSIGNED),
 ]
 WORKSPACE = re.compile(rb'"Scope"\s*:\s*"/subscriptions/|"subscription_id"\s*:\s*"[0-9a-fA-F]{8}-')
-KEY_NAMES = re.compile(
-    r"id_(rsa|dsa|ecdsa|ed25519)|.*\.(pfx|p12|ppk)|\.netrc|\.git-credentials|\.pypirc", re.IGNORECASE
-)
+KEY_NAMES = re.compile(r"(?is)id_(rsa|dsa|ecdsa|ed25519)|.*\.(pfx|p12|ppk)|\.netrc|\.git-credentials|\.pypirc")
 ENV_NAMES = re.compile(r"\.env(\.(?!example$|sample$|template$|dist$).+)?|.+\.env")
 
 
