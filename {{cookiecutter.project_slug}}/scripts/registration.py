@@ -10,9 +10,14 @@ import math
 import posixpath
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from decimal import Decimal
-from typing import Any, NamedTuple, TypeVar
+from collections import namedtuple
+
+TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
 
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     ">=": lambda value, bound: value >= bound,
@@ -27,26 +32,14 @@ PAUSES = (1, 4, 15)  # seconds before the tries after the first
 TRAINING = "training"  # azureml.core.Dataset.Scenario.TRAINING
 MANY = 12  # files or names that one line lists
 
-T = TypeVar("T")
-
 
 class Refused(Exception):
     """The rules do not let this be registered; the text is one line for the user."""
 
 
-class Requirement(NamedTuple):
-    """A bound that a metric of the run has to keep."""
-
-    metric: str
-    comparison: str
-    bound: float
-
-
-class Better(NamedTuple):
-    """The metric in which a model has to beat the newest version."""
-
-    metric: str
-    smaller: bool
+# A bound that a metric of the run has to keep; the metric in which a model has to beat the newest version.
+Requirement = namedtuple("Requirement", "metric comparison bound")
+Better = namedtuple("Better", "metric smaller")
 
 
 def parse_requirement(text: str) -> Requirement:
@@ -341,6 +334,8 @@ def some(names: Sequence[str]) -> str:
 
 def plain(value: float) -> str:
     """Write a number exactly, and never with an exponent."""
+    from decimal import Decimal
+
     if isinstance(value, int) or not math.isfinite(value):
         return str(value)
     text = format(Decimal(repr(value)), "f")

@@ -6,22 +6,20 @@ The file is whole or absent: it is written beside its place and then moved there
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import tempfile
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections import namedtuple
+
+TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
 
 # A run's record also holds a token with which anyone may write to it. No file gets that.
 LEFT_OUT = ("token", "token_expiry_time_utc", "options")
 
 
-class RunFile(NamedTuple):
-    """What a registration needs of the file."""
-
-    experiment: str
-    run_id: str
+RunFile = namedtuple("RunFile", "experiment run_id")  # what a registration needs of the file
 
 
 class BadRunFile(ValueError):
@@ -51,6 +49,9 @@ def read(path: Path) -> RunFile:
 
 def write(path: Path, run: Any) -> None:
     """Write the record of a run (azureml.core.Run), whole or not at all."""
+    import contextlib
+    import tempfile
+
     record = {key: value for key, value in run._run_dto.items() if key not in LEFT_OUT}
     record["_experiment_name"] = run.experiment.name
     text = json.dumps(record, indent=4, sort_keys=True, default=str) + "\n"
