@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 import yaml
 from azureml.core import RunConfiguration
-from azureml.core.environment import DEFAULT_CPU_IMAGE
+from azureml.core.environment import DEFAULT_CPU_IMAGE, DEFAULT_GPU_IMAGE
 
 from tests.conftest import Bake
 from tests.support import FRAMEWORKS, PROJECT, copy_of
@@ -62,6 +62,11 @@ def test_amlcompute(bake: Bake, framework: str) -> None:
     assert (data.mechanism, data.path_on_compute) == ("mount", "/data")
     packages = list(config.environment.python.conda_dependencies.pip_packages)
     assert "azureml-mlflow==1.62.0.post6" in packages
+
+
+def test_a_vm_with_a_gpu_gets_the_image_for_it(bake: Bake) -> None:
+    config = load(bake(vm_size="Standard_NC6s_v3") / "models" / "model1", "train-amlcompute")
+    assert config.environment.docker.base_image == DEFAULT_GPU_IMAGE, "the client's own default is the current one"
 
 
 def test_several_nodes(bake: Bake) -> None:
