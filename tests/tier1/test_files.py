@@ -29,6 +29,7 @@ REPO_FILES = {
     "scripts/install_environment.py",
     "scripts/local_docker.py",
     "scripts/model_check.py",
+    "scripts/preview.py",
     "scripts/register_model.py",
     "scripts/registration.py",
     "scripts/run_file.py",

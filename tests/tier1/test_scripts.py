@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from hooks import pre_gen_project as hook
@@ -23,8 +23,11 @@ sys.path.insert(0, str(PROJECT / "scripts"))
 
 import attach_workspace
 import local_docker
+import preview
 import registration
 import run_file
+import runconfig_file
+import snapshot
 
 WORKSPACE = {
     "subscription_id": "12345678-1234-1234-1234-123456789abc",
@@ -173,6 +176,81 @@ def test_a_dry_run_names_a_runconfig_that_cannot_be_read(project: Path, no_clien
     code, _, err = call(project, "submit_run", "--dry-run", "-c", "train-local", **no_client)
     assert code == 1
     assert err.startswith(f"ERROR: {Path('models/model1/aml_config/train-local.runconfig')}: line ")
+
+
+def as_text(value: object) -> object:
+    """A value as a dry run shows it."""
+    if isinstance(value, dict):
+        return {key: as_text(inner) for key, inner in value.items()}
+    return [as_text(inner) for inner in value] if isinstance(value, list) else str(value)
+
+
+@pytest.mark.parametrize(
+    "answers", [{}, {"framework": "none", "node_count": "4", "compute_name": "no", "model_name": "m2"}]
+)
+def test_the_quick_readers_read_every_render(bake: Bake, answers: dict[str, str]) -> None:
+    [model] = bake(**answers).glob("models/*")
+    assert preview.read_files(model) == snapshot.take(model).files
+    for file in model.glob("aml_config/*.runconfig"):
+        quick = preview.read_mapping(file)
+        assert quick is not None
+        assert as_text(quick) == as_text(runconfig_file.read_mapping(file))
+
+
+AFTER_A_KEY = [
+    ":", ": ", ": 1", ": x y", ": /d", ": '1'", ': "a\\u00e9"', ": [a, b]", ': ["-a", 1]', ": [a", ": {a: 1}", ": |",
+    ": &x", ": no", ": True", ": 1.0", ": a # b", ": a:b", ": a:", ": *x", "", ": ~", ": []",
+]  # fmt: skip
+YAML_LINE = st.tuples(
+    st.sampled_from(["", "  ", "    ", "# ", "- "]),
+    st.sampled_from(["a", "b", "data", "a b", '"a"', "yes"]),
+    st.sampled_from(AFTER_A_KEY),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(YAML_LINE, max_size=6))
+def test_the_quick_reader_of_runconfigs_agrees_or_passes(tmp_path: Path, lines: list[tuple[str, str, str]]) -> None:
+    file = tmp_path / "a.runconfig"
+    file.write_text("".join("".join(parts) + "\n" for parts in lines), encoding="utf-8")
+    quick = preview.read_mapping(file)
+    if quick:
+        assert as_text(quick) == as_text(runconfig_file.read_mapping(file))
+
+
+PATTERNS = [
+    "*.pyc",
+    "outputs/",
+    "outputs",
+    "*",
+    "a*",
+    "/a",
+    "!a",
+    "a/b",
+    "**/a",
+    "# a",
+    "",
+    " a",
+    "a ",
+    "[ab]",
+    "\\#a",
+    "a?",
+    ".*",
+]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(PATTERNS), max_size=3), st.booleans())
+def test_the_quick_reader_of_ignore_files_agrees_or_passes(tmp_path: Path, patterns: list[str], link: bool) -> None:
+    for name in ("a/b", "a/x.pyc", "outputs/a", "deep/outputs/b", "ab", "deep/a", ".b", "#a"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    (tmp_path / "deep" / "link").unlink(missing_ok=True)
+    if link:
+        (tmp_path / "deep" / "link").symlink_to(tmp_path / "ab")
+    (tmp_path / ".amlignore").write_text("".join(f"{pattern}\n" for pattern in patterns))
+    quick = preview.read_files(tmp_path)
+    assert quick is None or quick == snapshot.take(tmp_path).files
 
 
 def test_what_the_check_finds_is_not_submitted(project: Path) -> None:

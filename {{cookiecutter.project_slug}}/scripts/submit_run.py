@@ -145,14 +145,20 @@ def write_run_file(path: Path, accepted: Any) -> None:
 
 def describe(folder: Path, file: Path, experiment: str, args: argparse.Namespace, run_file: Path) -> int:
     """Say what would be submitted, from the files alone."""
-    import snapshot
-    from runconfig_file import Unreadable, read_mapping
+    import preview
 
-    try:
-        config = read_mapping(file)
-    except Unreadable as error:
-        raise Failure(f"{show(file)}: {error}") from None
-    taken = snapshot.take(folder)
+    config, files = preview.read_mapping(file), preview.read_files(folder)
+    if config is None:
+        from runconfig_file import Unreadable, read_mapping
+
+        try:
+            config = read_mapping(file)
+        except Unreadable as error:
+            raise Failure(f"{show(file)}: {error}") from None
+    if files is None:
+        import snapshot
+
+        files = snapshot.take(folder).files
     arguments = [*as_list(config.get("arguments")), *args.arguments]
     rows = {
         "workspace": attached_name(),
@@ -161,7 +167,7 @@ def describe(folder: Path, file: Path, experiment: str, args: argparse.Namespace
         "target": config.get("target"),
         "script": " ".join(map(str, [config.get("script") or config.get("command"), *arguments])),
         "data": ", ".join(datasets(config)) or "none",
-        "snapshot": f"{len(taken.files)} files, {taken.size} bytes",
+        "snapshot": f"{len(files)} files, {sum(files.values())} bytes",
         "run file": show(run_file),
     }
     print("Would submit, and submits nothing:")
