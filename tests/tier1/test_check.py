@@ -772,9 +772,12 @@ def test_what_only_the_client_knows_is_a_line(project: Path) -> None:
 
 
 def test_a_client_that_does_not_answer_is_no_leave_to_pass(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for start, line in [("import time; time.sleep(60)", "gave no answer"), ("1 / 0", "ZeroDivisionError")]:
+    for start, patience, line in [
+        ("import time; time.sleep(60)", 1, "gave no answer"),
+        ("1 / 0", 60, "ZeroDivisionError"),
+    ]:
         monkeypatch.setattr(client_loader, "START", start)
-        monkeypatch.setattr(client_loader, "PATIENCE", 0.5)
+        monkeypatch.setattr(client_loader, "PATIENCE", patience)
         (found,) = check_project.check(project, "model1")
         assert found.startswith("azureml-core: ")
         assert line in found
