@@ -11,7 +11,7 @@ NOT_LOGGED_IN = "not logged in: `az login`, or set AZUREML_SERVICE_PRINCIPAL_ID,
 # What the client says about something that the user can mend, and what that means.
 MEANINGS = (
     (r"default workspace not set", NOT_ATTACHED),
-    (r"subscription id cannot be determined", "which subscription? --subscription-id ID, or AZUREML_SUBSCRIPTION_ID"),
+    (r"subscription id cannot be determined", f"{NOT_ATTACHED[:-1]} --subscription-id ID`"),  # azml has no default
     (r"default experiment not set", "which experiment? -e NAME"),
     (r"run 'az login'|az login to|No subscription found|not logged in|get_accessible_subscriptions", NOT_LOGGED_IN),
     (r"ResourceGroupNotFound", "no such resource group"),

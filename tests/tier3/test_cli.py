@@ -1,0 +1,301 @@
+"""The documented commands of the first generation, on today's Azure CLI and with azml: packages/cli, installed.
+
+The real az and the real azureml-core, unmodified, against a workspace on loopback, on every Python that both run on.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from aml_rehearsal import Rehearsal
+
+from tests.conftest import Bake, Rehearse
+from tests.support import BIN, TEMPLATE, copy_of, files_of, heartbeat, run
+
+PYTHONS = ["3.10", "3.11", "3.12"]
+AZURE_CLI = "azure-cli==2.91.0"
+WORKSPACE = {"resource_group": "my-group", "workspace_name": "my-workspace"}
+SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
+# Every Python that pyenv has: uv looks for them on PATH.
+PATH = os.pathsep.join([*map(str, Path.home().glob(".pyenv/versions/*/bin")), os.environ["PATH"]])
+
+Command = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    run(BIN / "uv", "build", "--quiet", "--wheel", TEMPLATE / "packages" / "cli", "--out-dir", folder, cwd=TEMPLATE)
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="session", params=PYTHONS)
+def python(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def azure_cli(python: str, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An Azure CLI with the extension; what it needs in the environment."""
+    folder = tmp_path_factory.mktemp(f"az-{python}")
+    run(BIN / "uv", "venv", "--quiet", "--seed", "--python", python, folder / "venv", cwd=folder, PATH=PATH)
+    run(BIN / "uv", "pip", "install", "--quiet", "--python", folder / "venv/bin/python", AZURE_CLI, cwd=folder)
+    places = {
+        "PATH": f"{folder / 'venv/bin'}{os.pathsep}{os.environ['PATH']}",
+        "AZURE_EXTENSION_DIR": str(folder / "extensions"),
+        "AZURE_CORE_COLLECT_TELEMETRY": "0",
+    }
+    config = str(folder / "config")
+    run("az", "extension", "add", "--source", wheel, "--yes", cwd=folder, AZURE_CONFIG_DIR=config, expect=0, **places)
+    return places
+
+
+@pytest.fixture(scope="session")
+def installed(python: str, bake: Bake, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with its environment, and the plug-in in it. Not attached: that is for the tests to do."""
+    fresh = bake(python_version=python, subscription_id=SUBSCRIPTION, **WORKSPACE)
+    project = copy_of(fresh, tmp_path_factory.mktemp(f"project-{python}"))
+    run("make", "setup", cwd=project, PATH=PATH)
+    python_there = project / ".venv/model1/bin/python"
+    run(BIN / "uv", "pip", "install", "--quiet", "--python", python_there, wheel, cwd=project)
+    (project / ".azureml" / "config.json").unlink()
+    (project / ".azureml").rmdir()
+    return project
+
+
+@pytest.fixture
+def project(installed: Path) -> Iterator[Path]:
+    """The installed project; afterwards it is as it was."""
+    kept = {path for path in installed.rglob("*") if ".venv" not in path.parts}
+    yield installed
+    for path in sorted(installed.rglob("*"), reverse=True):
+        if ".venv" not in path.parts and path not in kept:
+            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+@pytest.fixture
+def rehearsal(project: Path, rehearse: Rehearse) -> Rehearsal:
+    return rehearse(project)
+
+
+@pytest.fixture
+def azml(project: Path, rehearsal: Rehearsal) -> Command:
+    def call(*args: str, cwd: Path, expect: int = 0, **env: str) -> str:
+        command = project / ".venv/model1/bin/azml"
+        return run(command, *args, cwd=cwd, expect=expect, **rehearsal.variables() | env)
+
+    return call
+
+
+@pytest.fixture
+def az(azure_cli: dict[str, str], rehearsal: Rehearsal) -> Command:
+    """`az ml`, not logged in yet."""
+    login = ("ID", "PASSWORD", "TENANT_ID")
+    variables = {key: value for key, value in rehearsal.variables().items() if not key.endswith(login)} | azure_cli
+
+    def call(*args: str, cwd: Path, expect: int = 0, **env: str) -> str:
+        return run("az", *args, cwd=cwd, expect=expect, **variables | env)
+
+    return call
+
+
+def error_of(said: str) -> str:
+    """The one line that a failing command ends in."""
+    assert "Traceback" not in said, said
+    last = said.rstrip().splitlines()[-1]
+    assert last.startswith("ERROR: "), said[-3000:]
+    return last.removeprefix("ERROR: ")
+
+
+def test_az(az: Command, project: Path, rehearsal: Rehearsal) -> None:
+    def ml(*args: str, **options: Any) -> str:
+        return az("ml", *args, **options)
+
+    attach = ("folder", "attach", "-g", WORKSPACE["resource_group"], "-w", WORKSPACE["workspace_name"])
+    assert "not logged in: `az login`" in error_of(ml(*attach, cwd=project, expect=1))
+    who = rehearsal.variables()
+    secret = who["AZUREML_SERVICE_PRINCIPAL_PASSWORD"]
+    login = ("login", "--service-principal", "-u", who["AZUREML_SERVICE_PRINCIPAL_ID"], "-p", secret)
+    az(*login, "-t", who["AZUREML_SERVICE_PRINCIPAL_TENANT_ID"], cwd=project)
+    walk(ml, attach, project, rehearsal)
+
+
+def test_azml(azml: Command, project: Path, rehearsal: Rehearsal) -> None:
+    attach = ("folder", "attach", "-g", WORKSPACE["resource_group"], "-w", WORKSPACE["workspace_name"])
+    walk(azml, (*attach, "--subscription-id", SUBSCRIPTION), project, rehearsal)
+
+
+class Walk(NamedTuple):
+    """A project, the command in one of its two spellings, and the workspace."""
+
+    ml: Command
+    project: Path
+    rehearsal: Rehearsal
+
+    @property
+    def model(self) -> Path:
+        return self.project / "models" / "model1"
+
+    @property
+    def result(self) -> Path:
+        return self.model / "run.json"
+
+    def record(self) -> dict[str, Any]:
+        return dict(json.loads(self.result.read_text()))
+
+    def state(self, table: str) -> dict[str, Any]:
+        return dict(self.rehearsal.state()[table])
+
+    def submit(self, *args: str, expect: int = 0) -> str:
+        submit = ("run", "submit-script", "-e", "trials", "-t", "run.json", "-c")
+        return self.ml(*submit, *args, cwd=self.model, expect=expect)
+
+
+def walk(ml: Command, attach: tuple[str, ...], project: Path, rehearsal: Rehearsal) -> None:
+    """Attach, submit here and in the cloud, register; and what is refused on the way."""
+    here = Walk(ml, project, rehearsal)
+    attach_the_root(here, attach)
+    submit_here(here)
+    be_refused(here)
+    submit_to_the_cluster(here)
+    register(here)
+    fail_and_not_wait(here)
+
+
+def attach_the_root(here: Walk, attach: tuple[str, ...]) -> None:
+    before = files_of(here.model)
+    assert "not attached to a workspace" in error_of(here.submit("train-local", expect=1))
+    assert "holds aml_config" in error_of(here.ml(*attach, cwd=here.model, expect=1))
+    assert files_of(here.model) == before
+    here.ml(*attach, "-e", "trials", cwd=here.project)
+    config = json.loads((here.project / ".azureml" / "config.json").read_text())
+    assert config.items() >= (WORKSPACE | {"subscription_id": SUBSCRIPTION, "Id": "trials"}).items()
+    assert config["Scope"].endswith(f"/workspaces/{WORKSPACE['workspace_name']}/projects/trials")
+    assert not (here.project / ".amlignore").exists(), "it would turn .gitignore off"
+    assert files_of(here.model) == before
+
+
+def submit_here(here: Walk) -> None:
+    """Twice: the second takes the place of the first in run.json, and needs no -e: the folder is attached to one."""
+    said = here.submit("train-local", "--docker", "no")
+    assert f"With this Python, as --docker no says: {here.project}/.venv/model1/bin/python" in said
+    first = here.record()
+    here.ml("run", "submit-script", "-c", "train-local", "-t", "run.json", cwd=here.model)
+    second = here.record()
+    assert first["run_id"] != second["run_id"]
+    assert second["_experiment_name"] == "trials"
+    for record in (first, second):
+        assert here.state("runs")[record["run_id"]]["status"] == record["status"] == "Completed"
+        assert not {"token", "token_expiry_time_utc"} & set(record)
+
+
+def be_refused(here: Walk) -> None:
+    """A submission that is refused leaves run.json alone; so does a -t that would hit another file."""
+    kept, train, runs = here.result.read_bytes(), (here.model / "train.py").read_bytes(), len(here.state("runs"))
+    assert "nowhere" in error_of(here.submit("train-amlcompute", "--ct", "nowhere", expect=1))
+    assert "no such runconfig" in error_of(here.submit("missing", expect=1))
+    runconfig = here.model / "aml_config" / "train-amlcompute.runconfig"
+    text = runconfig.read_text()
+    runconfig.write_text(text.replace('name: "model1-data"', 'name: "no-such-data"'))
+    assert "no-such-data" in error_of(here.submit("train-amlcompute", expect=1))
+    runconfig.write_text(text)
+    other = ("run", "submit-script", "-c", "train-local", "-t", "train.py")
+    assert "no earlier result" in error_of(here.ml(*other, cwd=here.model, expect=1))
+    assert (here.model / "train.py").read_bytes() == train
+    assert here.result.read_bytes() == kept
+    assert len(here.state("runs")) == runs
+
+
+def submit_to_the_cluster(here: Walk) -> None:
+    """The log is streamed, and the snapshot is the folder, byte for byte."""
+    before = files_of(here.model)
+    said = here.submit("train-amlcompute")
+    assert "Trained on 1400 rows" in said
+    record = here.record()
+    assert record["target"] == "cpu-cluster"
+    snapshot = here.rehearsal.snapshot(record["run_id"])
+    assert {"train.py", "aml_config/train-conda.yml"} < set(snapshot)
+    assert snapshot.items() <= before.items()
+    assert not [name for name in snapshot if name.startswith(("outputs/", "mlruns/", "tests/", "run.json"))]
+
+
+def register(here: Walk) -> None:
+    """Once, however often; linked to its run and its dataset, metrics as tags."""
+    run_id = here.record()["run_id"]
+    base = ("model", "register", "--asset-path", "outputs/model", "-f", "run.json", "-n")
+    ours = (*base, "churn", "--tag", "team=a", "--property", "p=q", "--require", "accuracy>=0.5", "-d", "Ours.")
+    shown = json_of(here.ml(*ours, cwd=here.model))
+    assert set(shown) == {
+        "createdTime", "description", "experimentName", "framework", "frameworkVersion", "id", "name", "properties",
+        "runId", "tags", "version",
+    }  # fmt: skip
+    assert (shown["id"], shown["version"], shown["runId"]) == ("churn:1", 1, run_id)
+    assert (shown["experimentName"], shown["description"]) == ("trials", "Ours.")
+    assert (shown["tags"]["team"], shown["properties"]) == ("a", {"p": "q"})
+    accuracy = float(json.loads(here.rehearsal.artifact(run_id, "outputs/metrics.json"))["accuracy"])
+    assert float(shown["tags"]["accuracy"]) == pytest.approx(accuracy)
+    again = here.ml(*ours, cwd=here.model)
+    assert json_of(again) == shown
+    assert "is registered from this run already" in again
+    (held,) = here.state("models").values()
+    assert (held["name"], held["version"], held["runId"]) == ("churn", 1, run_id)
+    assert [dataset["name"] for dataset in held["datasets"]] == ["training"]
+
+    for options, expected in {
+        ("--asset-path", "outputs/nothing"): "has no outputs/nothing; it has outputs/",
+        ("--require", "accuracy>=0.99"): "not >= 0.99",
+        ("--require", "accuracy"): "--require: a metric",
+        ("--tag", "x"): "--tag x: give it as key=value",
+    }.items():
+        assert expected in error_of(here.ml(*base, "other", *options, cwd=here.model, expect=1))
+    assert len(here.state("models")) == 1
+
+    # A file of this computer, which need not lie in the working folder.
+    local = here.ml(
+        "model", "register", "-n", "local", "-p", "../../data/customers.csv", "--tag", "x=y", cwd=here.model
+    )
+    assert (json_of(local)["id"], json_of(local)["tags"]) == ("local:1", {"x": "y"})
+
+    # The other commands that print a result.
+    assert json_of(here.ml("run", "show", "-r", run_id, "-e", "trials", cwd=here.model))["run_id"] == run_id
+    assert run_id in here.ml("run", "list", "-e", "trials", cwd=here.model)
+
+
+def fail_and_not_wait(here: Walk) -> None:
+    """A run that fails leaves no run.json, for it would name another; one that is not waited for has it at once."""
+    said = here.submit("train-local", "train.py", "--label", "none", expect=1)
+    assert error_of(said).startswith("the run failed: ")
+    assert not here.result.exists()
+    register = ("model", "register", "-n", "churn", "--asset-path", "outputs/model", "-f", "run.json")
+    assert "run.json: not there" in error_of(here.ml(*register, cwd=here.model, expect=1))
+    here.submit("train-local", "--async")
+    assert here.record()["run_id"] in here.state("runs")
+
+
+def json_of(said: str) -> dict[str, Any]:
+    """The object that a command printed, without warnings around it."""
+    start = said.index("{")
+    return dict(json.JSONDecoder().raw_decode(said[start:])[0])
+
+
+def test_az_without_ml_never_imports_azureml(az: Command, project: Path) -> None:
+    """The extension costs the other commands nothing, once az has noted what it adds."""
+    az("ml", "model", "register", "--help", cwd=project)
+    for command in (("version",), ("account", "list"), ("--help",)):
+        said = az(*command, cwd=project, PYTHONPROFILEIMPORTTIME="1")
+        assert "azure.cli.core" in said
+        assert "azureml" not in [line.rpartition("|")[2].strip().split(".")[0] for line in said.splitlines()]
+
+
+def test_wheel_from_git(tmp_path: Path) -> None:
+    """pip builds it from a clone of the repo, as the documented command has it."""
+    with heartbeat("clone"):
+        run("git", "clone", "--quiet", TEMPLATE, tmp_path / "clone", cwd=tmp_path)
+    source = f"aml-template-cli @ git+file://{tmp_path}/clone#subdirectory=packages/cli"
+    run(BIN / "uv", "venv", "--quiet", "--seed", tmp_path / "venv", cwd=tmp_path)
+    pip = tmp_path / "venv/bin/pip"
+    run(pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path / "wheels", source, cwd=tmp_path)
+    assert [file.name for file in (tmp_path / "wheels").iterdir()] == ["aml_template_cli-0.1.0-py3-none-any.whl"]
