@@ -1,5 +1,6 @@
 """The fixtures of all tiers."""
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,7 +11,7 @@ import pytest
 from aml_rehearsal import Rehearsal
 from hypothesis import settings
 
-from tests.support import rendered
+from tests.support import PYTHONS, rendered
 
 Bake = Callable[..., Path]
 Rehearse = Callable[..., Rehearsal]
@@ -21,6 +22,13 @@ for role in ("AUTHOR", "COMMITTER"):
     os.environ[f"GIT_{role}_EMAIL"] = "tester@example.com"
 # Where bytecode is forbidden, every start of a rendered project's Python compiles its packages again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+# Where pyenv keeps more Pythons than the one that is active, uv finds them; elsewhere it fetches what is missing.
+kept = [path for version in PYTHONS for path in (Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin")]
+os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *map(str, kept)])
+
+logging.getLogger("azure").setLevel(logging.WARNING)  # else the storage client tells of every request
 
 
 # Where a change is judged, the same texts every time; on a developer's machine, new ones.
