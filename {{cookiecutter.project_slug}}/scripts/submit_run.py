@@ -68,7 +68,7 @@ def submit(args: argparse.Namespace) -> int:
     run_file = args.run_file or folder / "run.json"
     if args.dry_run:
         return describe(folder, file, experiment, args, run_file)
-    if not args.skip_check and not passes_check(model, config):
+    if not args.skip_check and not passes_check(model, config, args.debug):
         return REFUSED
 
     import local_docker
@@ -125,16 +125,30 @@ def finish(submission: Submission, accepted: Any, model: str, run_file: Path) ->
     )
 
 
-def passes_check(model: str, config: str) -> bool:
+def passes_check(model: str, config: str, debug: bool) -> bool:
     """Run the check of the files first: what it finds would cost minutes in the cloud."""
-    from check_project import check
+    import threading
 
+    from check_project import check
+    from workspace import quiet
+
+    quiet(debug)
+    client = threading.Thread(target=import_client)  # it takes as long as the check, and much of that is waiting
+    client.start()
     findings = check(ROOT, model, config)
+    client.join()
     for finding in findings:
         print(f"ERROR: {finding}", file=sys.stderr)
     if findings:
         note("nothing was submitted; --skip-check submits all the same")
     return not findings
+
+
+def import_client() -> None:
+    import contextlib
+
+    with contextlib.suppress(Exception):  # whoever needs it will say what is wrong
+        import azureml.core  # noqa: F401
 
 
 def write_run_file(path: Path, accepted: Any) -> None:
