@@ -18,9 +18,9 @@ from tests.support import BIN, TEMPLATE, copy_of, files_of, heartbeat, run
 PYTHONS = ["3.10", "3.11", "3.12"]
 AZURE_CLI = "azure-cli==2.91.0"
 WORKSPACE = {"resource_group": "my-group", "workspace_name": "my-workspace"}
-SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
-# Every Python that pyenv has: uv looks for them on PATH.
-PATH = os.pathsep.join([*map(str, Path.home().glob(".pyenv/versions/*/bin")), os.environ["PATH"]])
+SUBSCRIPTION = "12345678-1234-1234-1234-123456789abc"
+# Every Python that pyenv has: uv looks for them on PATH, also where the rehearsal builds the environment of a run.
+PATH = os.pathsep.join([os.environ["PATH"], *map(str, Path.home().glob(".pyenv/versions/*/bin"))])
 
 Command = Callable[..., str]
 
@@ -54,7 +54,7 @@ def azure_cli(python: str, wheel: Path, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="session")
-def installed(python: str, bake: Bake, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def equipped(python: str, bake: Bake, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with its environment, and the plug-in in it. Not attached: that is for the tests to do."""
     fresh = bake(python_version=python, subscription_id=SUBSCRIPTION, **WORKSPACE)
     project = copy_of(fresh, tmp_path_factory.mktemp(f"project-{python}"))
@@ -67,17 +67,18 @@ def installed(python: str, bake: Bake, wheel: Path, tmp_path_factory: pytest.Tem
 
 
 @pytest.fixture
-def project(installed: Path) -> Iterator[Path]:
+def project(equipped: Path) -> Iterator[Path]:
     """The installed project; afterwards it is as it was."""
-    kept = {path for path in installed.rglob("*") if ".venv" not in path.parts}
-    yield installed
-    for path in sorted(installed.rglob("*"), reverse=True):
+    kept = {path for path in equipped.rglob("*") if ".venv" not in path.parts}
+    yield equipped
+    for path in sorted(equipped.rglob("*"), reverse=True):
         if ".venv" not in path.parts and path not in kept:
             path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 @pytest.fixture
-def rehearsal(project: Path, rehearse: Rehearse) -> Rehearsal:
+def rehearsal(project: Path, rehearse: Rehearse, monkeypatch: pytest.MonkeyPatch) -> Rehearsal:
+    monkeypatch.setenv("PATH", PATH)
     return rehearse(project)
 
 

@@ -14,6 +14,10 @@ MEANINGS = (
     (r"subscription id cannot be determined", f"{NOT_ATTACHED[:-1]} --subscription-id ID`"),  # azml has no default
     (r"default experiment not set", "which experiment? -e NAME"),
     (r"run 'az login'|az login to|No subscription found|not logged in|get_accessible_subscriptions", NOT_LOGGED_IN),
+    (
+        r"output streaming for the run interrupted",
+        "interrupted; the run goes on. Once it is over: `run show -e EXPERIMENT -r RUN -t run.json`; or `run cancel`",
+    ),
     (r"ResourceGroupNotFound", "no such resource group"),
     (r"ResourceNotFound|No workspaces? found", "no such workspace"),
 )

@@ -10,6 +10,7 @@ from azureml.exceptions import ActivityFailedException, UserErrorException
     [
         (UserErrorException("No such thing:\n\t a"), "No such thing: a"),
         (ValueError(""), "ValueError"),
+        (UserErrorException("The output streaming for the run interrupted.\nBut"), "interrupted; the run goes on. "),
         (KeyError("name"), "'name'"),
         (UserErrorException("Error, default workspace not set and workspace name"), "not attached to a workspace: "),
         (UserErrorException("Please run 'az login' to setup account."), "not logged in: `az login`"),
