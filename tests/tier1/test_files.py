@@ -21,6 +21,7 @@ REPO_FILES = {
     "README.md",
     "data/customers.csv",
     "pyproject.toml",
+    "requirements-azure.txt",
     "requirements-dev.txt",
     "scripts/attach_workspace.py",
     "scripts/check_project.py",

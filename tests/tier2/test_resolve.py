@@ -66,6 +66,19 @@ def test_both_here(bake: Bake, tmp_path: Path, framework: str, python: str) -> N
     assert (AZURE | INFERENCE | TRAIN).items() <= versions.items()
 
 
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_with_the_client(bake: Bake, tmp_path: Path, framework: str, python: str) -> None:
+    """What `make client` adds fits what is there: azureml-sdk where pip can install it, its parts where not."""
+    project = bake(framework=framework)
+    lines = [*packages(project, "train", "inference"), *(project / "requirements-dev.txt").read_text().splitlines()]
+    lines += (project / "requirements-azure.txt").read_text().splitlines()
+    versions = resolve(tmp_path, lines, python)
+    assert (AZURE | INFERENCE | TRAIN).items() <= versions.items()
+    assert ("azureml-sdk" in versions) == (python in {"3.10", "3.11"})
+    assert "azureml-dataset-runtime" in versions
+
+
 @pytest.mark.parametrize("python", ["3.9", "3.14"])
 def test_the_pythons_next_to_ours_do_not_resolve(bake: Bake, tmp_path: Path, python: str) -> None:
     """The day this fails, there is a Python more to offer."""
