@@ -129,11 +129,18 @@ class Submission:
 
     def complete_record(self, run: Any, run_config: Any) -> None:
         """Add what the client adds to a run after the service has accepted it, if the interruption came before."""
+        from azureml._base_sdk_common.tracking import global_tracking_info_registry
         from azureml._restclient.snapshots_client import SnapshotsClient
 
-        if run_config.history.snapshot_project and not run.get_properties().get("ContentSnapshotId"):
+        known = run.get_properties()
+        missing = {}
+        if run_config.history.snapshot_project and not known.get("ContentSnapshotId"):
             client = SnapshotsClient(run.experiment.workspace.service_context)
-            run.add_properties({"ContentSnapshotId": client.create_snapshot(str(self.folder))})
+            missing["ContentSnapshotId"] = client.create_snapshot(str(self.folder))
+        git = global_tracking_info_registry.gather_all(str(self.folder))
+        missing.update({name: text for name, text in git.items() if name not in known})
+        if missing:
+            run.add_properties(missing)
 
     def follow(self, run: Any) -> Any:
         """Print the run's log until it has ended; return its details."""
@@ -162,6 +169,7 @@ class Submission:
         docker = bool(run_config.docker and run_config.docker.use_docker)
         head = [self.config, self.experiment, self.arguments, docker]
         digest.update(json.dumps(head).encode())
+        digest.update((self.folder / "aml_config" / f"{self.config}.runconfig").read_bytes())
         for name in sorted(snapshot.take(self.folder).files):
             content = hashlib.sha256((self.folder / name).read_bytes()).hexdigest()
             digest.update(f"{content} {name}\n".encode(errors="surrogateescape"))
