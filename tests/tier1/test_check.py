@@ -326,7 +326,7 @@ def test_what_is_no_mapping_is_one_line_with_its_number(project: Path, content: 
     runconfig(project).write_bytes(content)
     started = time.process_time()
     found = said(project)
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < 1.5
     assert len(found) == 1, found
     assert found[0].startswith("models/model1/aml_config/train-amlcompute.runconfig: ")
     assert line in found[0]
@@ -533,9 +533,9 @@ def test_ordinary_code_tells_no_secret(project: Path) -> None:
     assert said(project) == []
 
 
-def test_our_own_sources_tell_no_secret() -> None:
-    """Every text of the installed packages' own code is code: a pattern that fires there fires at users."""
-    files = [file for file in Path(yaml.__file__).parents[1].rglob("*.py") if "test" not in file.as_posix()][:3000]
+def test_published_code_tells_no_secret() -> None:
+    """A pattern that fires at the code of the installed packages would fire at users."""
+    files = list(Path(yaml.__file__).parents[1].rglob("*.py"))
     assert len(files) > 1000
     fired = {file.name: what for file in files if (what := snapshot._secret(file.name, snapshot._head(file)))}
     assert fired == {}

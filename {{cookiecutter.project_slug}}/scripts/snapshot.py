@@ -37,6 +37,8 @@ LEFTOVERS = {
 }  # fmt: skip
 # What a secret looks like, and what any text with one holds: looked for first, which is fast.
 ASSIGNED = rb"[\"']?[ \t]*[=:][ \t]*[\"']?(?=[\w~.+/-]*[0-9])[\w~.+/-]{16,}"
+# Documentation shows a GUID in its place; what Azure gives out today is none.
+CLIENT_SECRET = rb"clientSecret[\"'][ \t]*:[ \t]*[\"'](?![0-9a-f]{8}-)(?=[\w~.+/-]*[0-9])[\w~.+/-]{16,}"
 SECRETS = [
     (
         "a private key",
@@ -48,7 +50,7 @@ SECRETS = [
     ("the secret of a service principal", b"Q~", rb"(?<![\w~.-])[\w~.-]{3}[0-9]Q~[\w~.-]{31,34}(?![\w~.-])"),
     ("the secret of a service principal", b"_PASSWORD", rb"AZUREML_SERVICE_PRINCIPAL_PASSWORD" + ASSIGNED),
     ("the secret of a service principal", b"CLIENT_SECRET", rb"(?:AZURE|ARM)_CLIENT_SECRET" + ASSIGNED),
-    ("the secret of a service principal", b"clientSecret", rb"clientSecret" + ASSIGNED),
+    ("the secret of a service principal", b"clientSecret", CLIENT_SECRET),
 ]
 WORKSPACE = re.compile(rb'"Scope"\s*:\s*"/subscriptions/|"subscription_id"\s*:\s*"[0-9a-fA-F]{8}-')
 KEY_NAMES = re.compile(r"(?is)id_(rsa|dsa|ecdsa|ed25519)|.*\.(pfx|p12|ppk)|\.netrc|\.git-credentials|\.pypirc")
