@@ -94,13 +94,16 @@ def azml(project: Path, rehearsal: Rehearsal) -> Command:
 @pytest.fixture
 def az(azure_cli: dict[str, str], rehearsal: Rehearsal) -> Command:
     """`az ml`, not logged in yet."""
-    login = ("ID", "PASSWORD", "TENANT_ID")
-    variables = {key: value for key, value in rehearsal.variables().items() if not key.endswith(login)} | azure_cli
+    variables = without_login(rehearsal) | azure_cli
 
     def call(*args: str, cwd: Path, expect: int = 0, **env: str) -> str:
         return run("az", *args, cwd=cwd, expect=expect, **variables | env)
 
     return call
+
+
+def without_login(rehearsal: Rehearsal) -> dict[str, str]:
+    return {key: value for key, value in rehearsal.variables().items() if "SERVICE_PRINCIPAL" not in key}
 
 
 def error_of(said: str) -> str:
@@ -125,8 +128,12 @@ def test_az(az: Command, project: Path, rehearsal: Rehearsal) -> None:
 
 
 def test_azml(azml: Command, project: Path, rehearsal: Rehearsal) -> None:
-    attach = ("folder", "attach", "-g", WORKSPACE["resource_group"], "-w", WORKSPACE["workspace_name"])
-    walk(azml, (*attach, "--subscription-id", SUBSCRIPTION), project, rehearsal)
+    attach: tuple[str, ...] = ("folder", "attach", "-g", WORKSPACE["resource_group"], "-w", WORKSPACE["workspace_name"])
+    attach = (*attach, "--subscription-id", SUBSCRIPTION)
+    nobody = without_login(rehearsal)
+    said = run(project / ".venv/model1/bin/azml", *attach, cwd=project, expect=1, **nobody)
+    assert "not logged in: `az login`" in error_of(said)
+    walk(azml, attach, project, rehearsal)
 
 
 class Walk(NamedTuple):

@@ -31,6 +31,7 @@ def apply() -> None:
         submit_with_care()
         attach_only_the_root()
         know_the_subscription()
+        log_in_only_where_somebody_is()
         end_in_one_line()
 
 
@@ -210,6 +211,24 @@ def know_the_subscription() -> None:
             raise
 
     _common.get_default_subscription_id = get_default_subscription_id
+
+
+def log_in_only_where_somebody_is() -> None:
+    """Without a login azml opens a browser or waits for a device code, also in a pipeline, where nobody sees it."""
+    from azureml.core import authentication
+    from azureml.exceptions import AuthenticationException
+
+    from aml_template_cli.errors import NOT_LOGGED_IN
+
+    log_in = authentication.perform_interactive_login
+
+    @functools.wraps(log_in)
+    def perform_interactive_login(*args: Any, **options: Any) -> Any:
+        if not sys.stdin.isatty():
+            raise AuthenticationException(NOT_LOGGED_IN)
+        return log_in(*args, **options)
+
+    authentication.perform_interactive_login = perform_interactive_login
 
 
 def end_in_one_line() -> None:
