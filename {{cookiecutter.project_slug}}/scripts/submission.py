@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ from command_line import SERVICE_FAILED, Failure, Progress, note
 from run_log import ENDED, Follower
 from workspace import explain, status_of
 
+GIT_ADDRESS = "AZUREML_GIT_REPOSITORY_URI"  # what the client takes in place of the remote's own address
 TRIES = 3  # to learn from the service whether it has a run
 
 
@@ -45,6 +47,7 @@ class Submission:
 
     def start(self, workspace: Any, run_config: Any) -> Any:
         """Return the run: the one that an interrupted call submitted, or else a new one."""
+        hide_git_password(self.folder)
         fingerprint = self.fingerprint(run_config)
         noted = self.read_note()
         run_id = ""
@@ -191,6 +194,22 @@ class Submission:
     def done(self) -> None:
         """Forget the run: nothing is left to go on with."""
         self.note.unlink(missing_ok=True)
+
+
+def hide_git_password(folder: Path) -> None:
+    """Keep a password or token in the address of git's remote out of the run, whose properties get that address."""
+    import subprocess
+
+    try:
+        asked = subprocess.run(
+            ["git", "ls-remote", "--get-url"], cwd=folder, capture_output=True, text=True, check=False
+        )
+    except OSError:  # no git, no address
+        return
+    address = asked.stdout.strip()
+    clean = re.sub(r"(?<=://)[^/]*@", "", address)
+    if asked.returncode == 0 and clean != address:
+        os.environ[GIT_ADDRESS] = clean
 
 
 def find(workspace: Any, run_id: str) -> Any:
