@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from aml_rehearsal import Rehearsal
 from hypothesis import settings
 
-from tests.support import PYTHONS, rendered
+from tests.support import PYTHONS, TEMPLATE, rendered
 
 Bake = Callable[..., Path]
 Rehearse = Callable[..., Rehearsal]
@@ -20,6 +21,8 @@ Rehearse = Callable[..., Rehearsal]
 for role in ("AUTHOR", "COMMITTER"):
     os.environ[f"GIT_{role}_NAME"] = "A Tester"
     os.environ[f"GIT_{role}_EMAIL"] = "tester@example.com"
+# The sources are a template: what the tests compile of them lies elsewhere, or it would be rendered.
+sys.pycache_prefix = str(TEMPLATE / ".pytest_cache" / "bytecode")
 # Where bytecode is forbidden, every start of a rendered project's Python compiles its packages again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 

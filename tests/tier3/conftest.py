@@ -8,7 +8,7 @@ import pytest
 from tests.support import rendered, run
 
 WORKSPACE = {
-    "subscription_id": "12345678-1234-4234-8234-123456789abc",
+    "subscription_id": "12345678-1234-1234-1234-123456789abc",
     "resource_group": "my-group",
     "workspace_name": "my-workspace",
 }

@@ -14,7 +14,7 @@ from typing import Any
 
 from aml_rehearsal.routing import Refusal
 
-TENANT = "99999999-0000-4000-8000-000000000000"
+TENANT = str(uuid.UUID(int=3))
 LIFETIME = 24 * 3600
 
 

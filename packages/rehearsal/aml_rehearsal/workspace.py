@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -18,7 +19,7 @@ ARM_HOST = "management.azure.com"
 LOGIN_HOST = "login.microsoftonline.com"
 API_HOST = f"{REGION}.api.azureml.ms"
 API = f"https://{API_HOST}"
-WORKSPACE_ID = "11111111-2222-4333-8444-555555555555"
+WORKSPACE_ID = str(uuid.UUID(int=2))
 RUNNING = ("NotStarted", "Starting", "Preparing", "Queued", "Running", "Finalizing", "CancelRequested")
 
 
@@ -26,7 +27,7 @@ RUNNING = ("NotStarted", "Starting", "Preparing", "Queued", "Running", "Finalizi
 class Names:
     """The three names by which a project is attached."""
 
-    subscription_id: str = "00000000-0000-4000-8000-000000000001"
+    subscription_id: str = str(uuid.UUID(int=1))
     resource_group: str = "rehearsal"
     workspace_name: str = "rehearsal"
 

@@ -12,7 +12,7 @@ from aml_rehearsal.services.hosts import api
 from aml_rehearsal.state import Record, now
 from aml_rehearsal.workspace import Workspace
 
-NONE = "00000000-0000-0000-0000-000000000000"
+NONE = str(uuid.UUID(int=0))
 MOST_BYTES = 300 << 20
 MOST_FILES = 2000
 
