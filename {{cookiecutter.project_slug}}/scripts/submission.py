@@ -100,7 +100,12 @@ class Submission:
                 return run
             if run is not None:
                 cancel_local(run)  # the service has it, but nothing was started here
-            self.note.unlink(missing_ok=True)
+                self.done()
+                lost = (
+                    "the answer of the service was lost before anything ran here; the same command again submits anew"
+                )
+                raise Failure(f"not submitted: {lost}", SERVICE_FAILED) from error
+            self.done()
             raise Failure(f"not submitted: {explain(error)}", SERVICE_FAILED) from error
 
     @contextlib.contextmanager

@@ -72,6 +72,7 @@ def quiet(debug: bool) -> None:
     if not debug:
         warnings.simplefilter("ignore")
         logging.disable(logging.CRITICAL)
+        sys.unraisablehook = lambda _: None  # its thread pools complain at exit when a submission has failed
     # How long the client pauses after a 429 that names no time: its own 32 s look like a standstill.
     os.environ.setdefault("AZUREML_DEFAULT_BACKOFF", "4")
 
