@@ -22,27 +22,38 @@ PAIR = re.compile(
 )
 
 
+def shown(request: Request, store: Record) -> Record:
+    """A datastore as the client gets it: with the key that it opens with, under both of its names."""
+    storage = store.get("azureStorageSection")
+    if not storage:
+        return store
+    if request.identity and request.identity.role == "reader":
+        return store | {"azureStorageSection": storage | {"credentialType": "None", "credential": None}}
+    kind, credential = storage.get("credentialType"), storage.get("credential")
+    # Where the client registers a key it says credential; where it reads one it looks at the older fields only.
+    older = {"accountKey": {"AccountKey": credential}.get(kind), "sasToken": {"Sas": credential}.get(kind)}
+    return store | {"azureStorageSection": storage | older | {"isSas": kind == "Sas"}}
+
+
 @api.route("GET POST", STORES + "/datastores")
 def datastores(workspace: Workspace, request: Request) -> Any:
     table = workspace.state.tables.datastores
     if request.method == "GET":
         return {"value": list(table.values()), "continuationToken": None}
     wish: Record = dict(request.json)
-    if wish["name"] in table and request.query.get("createIfNotExists", "").lower() != "true":
-        overwrite = request.query.get("overwrite", request.query.get("updateIfExists", "")).lower() == "true"
-        if not overwrite:
-            raise Refusal(409, f"Datastore {wish['name']} exists", "DatastoreExists")
+    if wish["name"] in table:
+        raise Refusal(409, f"Datastore {wish['name']} exists", "DatastoreExists")
     storage = wish.get("azureStorageSection")
     if storage:
         storage["endpoint"] = storage.get("endpoint") or "core.windows.net"
         storage["protocol"] = storage.get("protocol") or "https"
     table[wish["name"]] = wish
-    return wish
+    return shown(request, wish)
 
 
 @api.route("GET", STORES + "/default")
 def default_store(workspace: Workspace, request: Request) -> Any:
-    return workspace.state.tables.datastores[workspace.state.tables.default_datastore]
+    return shown(request, workspace.state.tables.datastores[workspace.state.tables.default_datastore])
 
 
 @api.route("PUT", STORES + "/default/{name}")
@@ -60,7 +71,7 @@ def datastore(workspace: Workspace, request: Request) -> Any:
         table[name] = request.json
     if name not in table:
         raise Refusal(404, f"Datastore {name} was not found")
-    return table.pop(name) if request.method == "DELETE" else table[name]
+    return shown(request, table.pop(name) if request.method == "DELETE" else table[name])
 
 
 def created(workspace: Workspace, name: str, store: str, path: str) -> Record:
@@ -178,7 +189,7 @@ def files(workspace: Workspace, dataset: Record) -> list[tuple[str, str, str]]:
     """The files of a dataset: container, blob, and the name below the folder that a run sees."""
     text = dataset["latest"].get("dataflow") or ""
     steps = json.loads(text).get("meta", {}).get("RsDataflow", text) if text else ""
-    found = []
+    found: list[tuple[str, str, str]] = []
     for match in list(ADDRESS.finditer(steps)) or list(PAIR.finditer(text)):
         store = workspace.state.tables.datastores.get(match["store"])
         if store is None:
