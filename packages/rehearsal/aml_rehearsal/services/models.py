@@ -55,15 +55,22 @@ def models(workspace: Workspace, request: Request) -> Any:
         return table[key]
     found = [model for model in table.values() if matches(model, request.query)]
     newest = sorted(found, key=lambda model: (model["name"], -model["version"]))
-    return {"value": newest, "nextLink": None, "continuationToken": None}
+    if request.query.get("latestVersionOnly", "").lower() == "true":
+        newest = list({model["name"]: model for model in reversed(newest)}.values())
+    count = int(request.query.get("count") or len(newest))
+    return {"value": newest[:count], "nextLink": None, "continuationToken": None}
 
 
 def matches(model: Record, query: dict[str, str]) -> bool:
     """The filters of a listing."""
     if query.get("name") not in {None, model["name"]}:
         return False
-    run = model.get("runId")
-    if query.get("runId") not in {None, run}:
+    if query.get("runId") not in {None, model.get("runId")} or query.get("framework") not in {
+        None,
+        model.get("framework"),
+    }:
+        return False
+    if "datasetId" in query and query["datasetId"] not in [entry.get("id") for entry in model.get("datasets") or []]:
         return False
     for key, table in (("tag", "kvTags"), ("tags", "kvTags"), ("properties", "properties")):
         for wanted in filter(None, query.get(key, "").split(",")):
