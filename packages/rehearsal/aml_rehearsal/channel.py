@@ -7,9 +7,10 @@ from urllib.parse import quote
 
 from aml_rehearsal import azurite
 from aml_rehearsal.routing import Refusal, Reply, Request
+from aml_rehearsal.services.artifacts import plain
 from aml_rehearsal.services.data import files, find
-from aml_rehearsal.services.history import run_of, set_status
-from aml_rehearsal.state import now
+from aml_rehearsal.services.history import run_of
+from aml_rehearsal.state import now, set_status
 from aml_rehearsal.workspace import Workspace
 
 
@@ -31,7 +32,7 @@ def answer(workspace: Workspace, request: Request) -> Reply:
         with workspace.state.lock:
             set_status(run, request.json["status"], request.json.get("error", ""))
     else:
-        key = f"ExperimentRun/{run['dataContainerId']}/{request.query['path']}"
+        key = f"ExperimentRun/{run['dataContainerId']}/{plain(request.query['path'])}"
         if match["what"] == "log":
             workspace.blobs.append(azurite.ARTIFACTS, key, request.body)
         else:

@@ -10,6 +10,10 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aml_rehearsal import Names
 
 EXAMPLES = """examples:
   aml-rehearsal shell                          a shell in which the client finds the rehearsal; exit ends it
@@ -28,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("what", choices=["shell", "serve"], help="open a shell, or only serve")
     parser.add_argument("--project", type=Path, default=Path(), help="the project to rehearse (default: this folder)")
     parser.add_argument("--folder", type=Path, help="where it is kept (default: PROJECT/.rehearsal)")
-    parser.add_argument("--port", type=int, default=0, help="of the page (default: a free one)")
+    parser.add_argument("--port", type=port, default=0, help="of the page (default: a free one)")
     parser.add_argument("--fresh", action="store_true", help="forget the runs and models of earlier rehearsals")
     parser.add_argument("--empty", action="store_true", help="without the cluster and the dataset of the runconfigs")
     own, command = split(sys.argv[1:] if argv is None else argv)
@@ -44,6 +48,12 @@ def main(argv: list[str] | None = None) -> int:
     return rehearse(args, command)
 
 
+def port(text: str) -> int:
+    if not (text.isdecimal() and int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"a number from 0 to 65535, not {text}")
+    return int(text)
+
+
 def split(argv: list[str]) -> tuple[list[str], list[str]]:
     """What is ours, and what follows --."""
     if "--" not in argv:
@@ -53,23 +63,21 @@ def split(argv: list[str]) -> tuple[list[str], list[str]]:
 
 
 def rehearse(args: argparse.Namespace, command: list[str]) -> int:
-    import shutil
-
     from aml_rehearsal import Rehearsal, seed
-    from aml_rehearsal.azurite import Unavailable
+    from aml_rehearsal.state import Unavailable
 
     folder = args.folder or args.project / ".rehearsal"
-    if args.fresh and (folder / "state.json").exists():
-        shutil.rmtree(folder)  # ours: the file says so
     try:
         names = seed.read(args.project).names
         project = None if args.empty else args.project
-        rehearsal = Rehearsal(folder, names=names, project=project, port=args.port, internet=True)
+        rehearsal = Rehearsal(folder, names=names, project=project, port=args.port, internet=True, fresh=args.fresh)
     except (Unavailable, OSError) as error:
         print(f"ERROR: the rehearsal can't start: {error}", file=sys.stderr)
         return 3
+    except KeyboardInterrupt:
+        print("Interrupted before it had started.", file=sys.stderr)
+        return 130
     with rehearsal:
-        names = rehearsal.workspace.names
         print(
             f"The workspace {names.workspace_name} in {names.resource_group} is a rehearsal. Its page: {rehearsal.url}"
         )
@@ -78,7 +86,9 @@ def rehearse(args: argparse.Namespace, command: list[str]) -> int:
         sys.stdout.flush()
         if args.what == "serve":
             return serve(rehearsal.variables())
-        return shell(rehearsal.environment(), args.project, command, attached=(args.project / ".azureml").exists())
+        if not command and not (args.project / ".azureml").exists():
+            print(f"  first: {attach(names)}")
+        return shell(rehearsal.environment(), args.project, command)
 
 
 def serve(variables: dict[str, str]) -> int:
@@ -94,22 +104,28 @@ def serve(variables: dict[str, str]) -> int:
     return 0
 
 
-def shell(environment: dict[str, str], project: Path, command: list[str], *, attached: bool) -> int:
+def attach(names: Names) -> str:
+    """The command that attaches the project."""
+    options = [part for option, text in vars(names).items() for part in (f"--{option.replace('_', '-')}", text)]
+    return f"make attach ARGS={shlex.quote(shlex.join(options))}"
+
+
+def shell(environment: dict[str, str], project: Path, command: list[str]) -> int:
     """Run the command, or a shell, among the variables that lead the client here."""
     if not command:
         command = [os.environ.get("SHELL") or "/bin/sh"]
         if Path(command[0]).name == "bash" and sys.stdin.isatty():
             rc = Path(environment["HOME"]) / ".bashrc"
             rc.write_text("PS1='(rehearsal) \\w \\$ '\n")
-        if not attached:
-            print("  first: make attach (with the three names above)")
         print('You are logged in. Type "exit" to end the rehearsal.', flush=True)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for what runs in the shell
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the rehearsal ends in order
+    signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for what runs in the shell, which does not inherit this
     try:
-        return subprocess.run(command, cwd=project, env=environment).returncode
+        code = subprocess.run(command, cwd=project, env=environment).returncode
     except OSError as error:
         print(f"ERROR: {command[0]}: {error.strerror}", file=sys.stderr)
         return 2
+    return code if code >= 0 else 128 - code  # as a shell says that a signal has ended it
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
@@ -27,7 +28,7 @@ LOG = "user_logs/std_log.txt"
 BUILD_LOG = "azureml-logs/20_image_build_log.txt"
 BEAT = 0.25  # seconds between two reports
 PATIENCE = 10  # seconds that a process gets to end by itself
-ATTEMPTS = 40
+ATTEMPTS = 12  # to reach the rehearsal; if it is gone, so is the run
 
 
 class Failed(Exception):
@@ -58,7 +59,7 @@ class Channel:
                 if response.status >= 400:
                     raise Failed(answer["error"]["message"])
                 break
-            except OSError:
+            except (OSError, http.client.HTTPException):
                 if attempt == ATTEMPTS - 1:
                     raise
                 time.sleep(BEAT)
@@ -138,20 +139,21 @@ class Node:
         self.say(f"Building the environment {key}: Python {version}, {len(packages)} packages", BUILD_LOG)
         if others:
             self.say(f"From conda only, so not installed in a rehearsal: {', '.join(others)}", BUILD_LOG)
-        partial = target.with_name(f"{key}.{os.getpid()}")
         requirements = self.work / "azureml-setup" / "requirements.txt"
         requirements.parent.mkdir(exist_ok=True)
         requirements.write_text("\n".join(packages))
-        variables = {name: text for name, text in os.environ.items() if "proxy" not in name.lower()}
+        # Packages come from the outside, not through the rehearsal.
+        variables = {name: text for name, text in os.environ.items() if text != self.job["server"]}
         variables.pop("VIRTUAL_ENV", None)
         uv = [sys.executable, "-I", "-m", "uv"]
-        self.step([*uv, "venv", "--quiet", "--relocatable", "--python", version, str(partial)], variables)
-        inside = partial / python.relative_to(target)
-        self.step([*uv, "pip", "install", "--python", str(inside), "-r", str(requirements)], variables)
-        try:
-            partial.rename(target)
-        except OSError:
-            shutil.rmtree(partial, ignore_errors=True)  # another run has built the same
+        target.parent.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, ignore_cleanup_errors=True) as name:
+            partial = Path(name) / key
+            self.step([*uv, "venv", "--quiet", "--relocatable", "--python", version, str(partial)], variables)
+            inside = partial / python.relative_to(target)
+            self.step([*uv, "pip", "install", "--python", str(inside), "-r", str(requirements)], variables)
+            with contextlib.suppress(OSError):  # another run has built the same
+                partial.rename(target)
         return python
 
     def step(self, command: list[str], variables: dict[str, str]) -> None:
@@ -233,18 +235,20 @@ class Node:
             self.processes.append(process)
             pumps.append(Pump(process, log))
         over = time.monotonic() + self.job["seconds"]
-        while any(process.poll() is None for process in self.processes):
+        late = False
+        while any(process.poll() is None for process in self.processes) and not late:
             time.sleep(BEAT)
             self.report(pumps)
             if any(process.poll() for process in self.processes):
                 break
-            if time.monotonic() > over:
-                raise Failed(f"The run took longer than maxRunDurationSeconds: {self.job['seconds']}")
+            late = time.monotonic() > over
         codes = [process.poll() for process in self.processes]
         self.stop()
         for pump in pumps:
             pump.thread.join(PATIENCE)
         self.report(pumps)
+        if late:
+            raise Failed(f"The run took longer than maxRunDurationSeconds: {self.job['seconds']}")
         failed = [rank for rank, code in enumerate(codes) if code]
         if failed:
             code, last = codes[failed[0]], pumps[failed[0]].last
@@ -285,7 +289,7 @@ class Pump:
     """Takes what a process prints as it comes."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: str) -> None:
-        self.process, self.log, self.last = process, log, ""
+        self.process, self.log, self.tail = process, log, b""
         self.lock, self.waiting = threading.Lock(), bytearray()
         self.thread = threading.Thread(target=self.take, daemon=True)
         self.thread.start()
@@ -299,11 +303,14 @@ class Pump:
     def taken(self) -> bytes:
         with self.lock:
             text, self.waiting = bytes(self.waiting), bytearray()
-        for line in reversed(text.decode(errors="replace").splitlines()):
-            if line.strip():
-                self.last = line.strip()
-                break
+        self.tail = (self.tail + text)[-2000:]
         return text
+
+    @property
+    def last(self) -> str:
+        """The last line that says something."""
+        lines = self.tail.decode(errors="replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
 def split(dependencies: list[Any]) -> tuple[str, list[str], list[str]]:
@@ -325,7 +332,12 @@ def main() -> int:
     file = Path(sys.argv[1])
     job = json.loads(file.read_text(encoding="utf-8"))
     file.unlink()  # it holds the run's token: the script need not find it
-    return Node(job).run()
+    node = Node(job)
+    try:
+        return node.run()
+    finally:
+        if node.root:  # whoever has started it may be gone
+            shutil.rmtree(node.root, ignore_errors=True)
 
 
 if __name__ == "__main__":

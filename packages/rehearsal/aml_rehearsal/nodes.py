@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,8 +16,8 @@ import zipfile
 from pathlib import Path
 
 from aml_rehearsal import azurite
-from aml_rehearsal.services.history import set_status
-from aml_rehearsal.state import Record
+from aml_rehearsal.routing import Refusal
+from aml_rehearsal.state import Record, set_status
 from aml_rehearsal.tokens import LIFETIME
 from aml_rehearsal.workspace import API, API_HOST, WORKSPACE_ID, Workspace
 
@@ -26,7 +27,9 @@ TORCH = {"nccl", "gloo"}
 KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
 
 
-def job(workspace: Workspace, run: Record, experiment: str, datasets: dict[str, Record]) -> Record:
+def job(
+    workspace: Workspace, run: Record, experiment: str, datasets: dict[str, Record], processes: list[dict[str, str]]
+) -> Record:
     """Everything that a node needs to know about its run."""
     configuration = run["runDefinition"]
     python = configuration["environment"]["python"]
@@ -54,7 +57,7 @@ def job(workspace: Workspace, run: Record, experiment: str, datasets: dict[str, 
         "environment": run_variables(workspace, run, experiment)
         | (configuration["environment"].get("environmentVariables") or {})
         | (configuration.get("environmentVariables") or {}),
-        "processes": processes(configuration),
+        "processes": processes,
         "data": data,
         "outputs": bool(history["outputCollection"]),
         "watched": history["directoriesToWatch"] or [],
@@ -99,7 +102,10 @@ def processes(configuration: Record) -> list[dict[str, str]]:
     if communicator in MPI:
         per_node = int((configuration.get("mpi") or {}).get("processCountPerNode") or 1)
     elif communicator in TORCH or str(configuration.get("framework")).lower() == "pytorch":
-        per_node = max(1, int(torch.get("processCount") or node_count) // node_count)
+        wanted = int(torch.get("processCount") or node_count)
+        per_node, rest = divmod(wanted, node_count)
+        if rest:
+            raise Refusal(400, f"pytorch.processCount: {wanted} is no multiple of nodeCount: {node_count}")
     else:
         per_node = 1
     size = node_count * per_node
@@ -144,14 +150,10 @@ def local_archive(job: Record) -> bytes:
         archive.writestr("azureml-setup/job.json", json.dumps(job))
         # Isolated: the user's files lie in this folder, and none of them is the node's.
         start = [sys.executable, "-I", "-m", "aml_rehearsal.node", "azureml-setup/job.json"]
-        archive.writestr("azureml-setup/Invocation.sh", f"#!/bin/sh\nexec {' '.join(map(shell_quoted, start))}\n")
+        archive.writestr("azureml-setup/Invocation.sh", f"#!/bin/sh\nexec {shlex.join(start)}\n")
         batch = " ".join(f'"{part}"' for part in start)
         archive.writestr("azureml-setup/Invocation.bat", f"@{batch}\r\n")
     return packed.getvalue()
-
-
-def shell_quoted(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"
 
 
 def start(workspace: Workspace, job: Record, snapshot: Record) -> None:

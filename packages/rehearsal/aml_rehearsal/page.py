@@ -13,6 +13,7 @@ from aml_rehearsal.services.metrics import last_numbers
 from aml_rehearsal.state import Record
 from aml_rehearsal.workspace import Workspace
 
+LOG_SHOWN = 100_000  # bytes at its end; the whole log is among the files
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: #222 }
 h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem }
@@ -106,7 +107,7 @@ def run_page(workspace: Workspace, run: Record) -> str:
     link = f"/runs/{quote(run['runId'])}/"
     listed = "".join(f'<li><a href="{link}{quote(file)}">{html.escape(file)}</a></li>' for file in files)
     logs = [file for file in files if file.startswith("user_logs/")]
-    log = workspace.blobs.read(ARTIFACTS, prefix + logs[0]).decode(errors="replace") if logs else ""
+    log = workspace.blobs.read(ARTIFACTS, prefix + logs[0])[-LOG_SHOWN:].decode(errors="replace") if logs else ""
     error = (run["error"] or {}).get("error", {}).get("message", "")
     return (
         f'<p><a href="/">all runs</a></p><h1>{html.escape(run["runId"])}</h1>'

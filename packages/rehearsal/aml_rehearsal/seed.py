@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import posixpath
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from aml_rehearsal.azurite import DATA
+from aml_rehearsal.routing import SCOPE
 from aml_rehearsal.services import computes, data
 from aml_rehearsal.workspace import Names, Workspace
 
@@ -27,16 +28,22 @@ class Wishes:
 def read(project: Path) -> Wishes:
     """Read a project's answers, its attached workspace and its runconfigs; what can't be read is left out."""
     answers = read_json(project / ".cookiecutter.json")
-    config = read_json(project / ".azureml" / "config.json") or answers
-    known = {field: str(config.get(field) or "") for field in Names.__dataclass_fields__}
-    wishes = Wishes(Names(**known) if all(known.values()) else Names())
+    wishes = Wishes(named(read_json(project / ".azureml" / "config.json")) or named(answers) or Names())
     for file in sorted(project.glob("models/*/aml_config/*.runconfig")):
         try:
             run = yaml.safe_load(file.read_text(encoding="utf-8"))
             add(wishes, run, str(answers.get("vm_size") or "Standard_DS3_v2"))
-        except (OSError, yaml.YAMLError, AttributeError, TypeError, ValueError):
+        except (OSError, yaml.YAMLError, AttributeError, LookupError, TypeError, ValueError):
             continue  # the project's own check names it
     return wishes
+
+
+def named(config: dict[str, Any]) -> Names | None:
+    """The workspace that a file names: in one line, as the client writes it, or in three fields."""
+    if match := re.fullmatch(SCOPE + "(/projects/.*)?", str(config.get("Scope")), re.IGNORECASE):
+        return Names(match["subscription"], match["group"], match["workspace"])
+    known = {field: str(config.get(field) or "") for field in Names.__dataclass_fields__}
+    return Names(**known) if all(known.values()) else None
 
 
 def add(wishes: Wishes, run: dict[str, Any], vm_size: str) -> None:
@@ -62,18 +69,19 @@ def sow(workspace: Workspace, project: Path, wishes: Wishes) -> list[str]:
                 computes.created(workspace, name, vm_size, max(nodes, 4))
                 made.append(f"cluster {name} ({vm_size}, at most {max(nodes, 4)} nodes)")
         for name, newest in wishes.datasets.items():
-            for version in range(len(tables.datasets.get(name, [])) + 1, newest + 1):
-                place = f"{name}/{version}"
-                for file in files:
-                    blob = posixpath.join(place, file.relative_to(folder).as_posix())
-                    workspace.blobs.write(DATA, blob, file.read_bytes())
+            missing = range(len(tables.datasets.get(name, [])) + 1, newest + 1)
+            place = f"{name}/{newest}"  # the files lie there once, also where several versions are missing
+            for file in files if missing else []:
+                with file.open("rb") as content:
+                    workspace.blobs.write(DATA, f"{place}/{file.relative_to(folder).as_posix()}", content)
+            for version in missing:
                 data.created(workspace, name, "workspaceblobstore", place)
-                made.append(f"dataset {name} version {version}: the {len(files)} files of data/")
+                made.append(f"dataset {name} version {version}: the files of data/ ({len(files)})")
     return made
 
 
 def read_json(file: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+    except (OSError, TypeError, ValueError):
         return {}

@@ -23,11 +23,12 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from aml_rehearsal import certificates, channel, page
 from aml_rehearsal.faults import Fault
 from aml_rehearsal.routing import Refusal, Reply, Request
+from aml_rehearsal.state import Unavailable
 from aml_rehearsal.workspace import API_HOST, ARM_HOST, LOGIN_HOST, Workspace
 
 AZURE = (
     *("azure.com", "azure.net", "azureml.ms", "azureml.net", "windows.net", "microsoftonline.com", "microsoft.com"),
-    *("visualstudio.com", "windowsazure.com", "applicationinsights.io"),
+    *("visualstudio.com", "windowsazure.com", "applicationinsights.io", "azurecr.io", "azurewebsites.net"),
 )
 HOP = {"transfer-encoding", "connection", "keep-alive", "content-length", "proxy-connection"}
 LARGEST = 1 << 30  # bytes of one request
@@ -39,7 +40,10 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def __init__(self, workspace: Workspace, port: int = 0, *, internet: bool = False) -> None:
-        super().__init__(("127.0.0.1", port), Connection)
+        try:
+            super().__init__(("127.0.0.1", port), Connection)
+        except OSError as error:
+            raise Unavailable(f"port {port}: {error.strerror}") from None
         self.workspace = workspace
         self.internet = internet
         self.requests: list[str] = []  # one line each: METHOD host/path status
@@ -58,19 +62,23 @@ class Server(ThreadingHTTPServer):
             "SSL_CERT_FILE": str(bundle),
             "AZUREML_CURRENT_CLOUD": "AzureCloud",  # else the client asks Azure which clouds there are
         }
-        self.saver = threading.Thread(target=self.save_now_and_then, daemon=True)
-        self.changed = threading.Event()
-        self.saver.start()
+        self.changed, self.over = threading.Event(), threading.Event()
+        threading.Thread(target=self.save_now_and_then, daemon=True).start()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def save_now_and_then(self) -> None:
-        while self.changed.wait():
-            time.sleep(0.5)  # a burst of requests is one save
-            self.changed.clear()
-            self.workspace.state.save()
+        while not self.over.wait(0.5):  # a burst of requests is one save
+            if self.changed.is_set():
+                self.changed.clear()
+                self.workspace.state.save()
+
+    def close(self) -> None:
+        self.shutdown()
+        self.server_close()
+        self.over.set()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hangs up is not worth a traceback."""
@@ -89,9 +97,10 @@ class Connection(BaseHTTPRequestHandler):
         """The server keeps its own list."""
 
     def do_CONNECT(self) -> None:
-        host, _, port = self.path.partition(":")
+        host, _, port = self.path.lower().rpartition(":")
+        host = host.rstrip(".")
         if host not in self.server.played:
-            self.pass_through(host, int(port or 443))
+            self.pass_through(host, port)
             return
         self.send_response_only(200, "OK")
         self.end_headers()
@@ -102,7 +111,7 @@ class Connection(BaseHTTPRequestHandler):
         self.host = host
         self.close_connection = False
 
-    def pass_through(self, host: str, port: int) -> None:
+    def pass_through(self, host: str, port: str) -> None:
         """Let a host that is not Azure's be reached as without the rehearsal."""
         self.close_connection = True
         azure = any(host == domain or host.endswith(f".{domain}") for domain in AZURE)
@@ -111,8 +120,8 @@ class Connection(BaseHTTPRequestHandler):
             self.send_error(403, "Not part of the rehearsal")
             return
         try:
-            upstream = socket.create_connection((host, port), timeout=30)
-        except OSError as error:
+            upstream = socket.create_connection((host, int(port)), timeout=30)
+        except (OSError, ValueError, OverflowError) as error:
             self.send_error(502, f"{host}: {error}")
             return
         self.send_response_only(200, "OK")
@@ -132,6 +141,9 @@ class Connection(BaseHTTPRequestHandler):
 
     def handle_request(self) -> None:
         request = self.read_request()
+        if request is None:
+            self.hang_up(None)
+            return
         if not self.host:
             self.reply(self.own(request))
             return
@@ -149,20 +161,33 @@ class Connection(BaseHTTPRequestHandler):
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = handle_request  # noqa: N815 # http.server's names
 
-    def read_request(self) -> Request:
-        length = self.headers.get("Content-Length")
-        if "chunked" in (self.headers.get("Transfer-Encoding") or ""):
-            body = b""
-            while size := int(self.rfile.readline(100).split(b";")[0], 16):
-                body += self.rfile.read(size)
-                self.rfile.readline()
-            self.rfile.readline()
-        else:
-            body = self.rfile.read(min(int(length or 0), LARGEST))
+    def read_request(self) -> Request | None:
+        """Read a request to its end; None where the caller went away before, or what it sends is not HTTP."""
+        try:
+            body = self.read_body()
+        except ValueError:
+            return None
         target = urlsplit(self.path)
         headers = {name.lower(): text for name, text in self.headers.items()}
         query = dict(parse_qsl(target.query, keep_blank_values=True))
         return Request(self.command, self.host, unquote(target.path), query, headers, body)
+
+    def read_body(self) -> bytes:
+        body = bytearray()
+        if "chunked" in (self.headers.get("Transfer-Encoding") or ""):
+            while size := int(self.rfile.readline(100).split(b";")[0], 16):
+                body += self.read_exactly(size)
+                self.rfile.readline()
+            self.rfile.readline()
+        else:
+            body += self.read_exactly(int(self.headers.get("Content-Length") or 0))
+        return bytes(body)
+
+    def read_exactly(self, size: int) -> bytes:
+        body = self.rfile.read(size) if 0 <= size <= LARGEST else b""
+        if len(body) != size:
+            raise ValueError(f"{len(body)} bytes instead of {size}")  # half a file must not be kept as a whole one
+        return body
 
     def strike(self, fault: Fault) -> bool:
         """Do what the fault says; tell whether the request is done with."""

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 import threading
 import uuid
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
 
 Record = dict[str, Any]
-NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "aml-rehearsal")  # its ids are its own
+NAMESPACE = uuid.UUID("6f1c1f52-3a5e-4f0e-9d3b-5a2f6c1e8b70")
+
+
+FINAL = ("Completed", "Failed", "Canceled")
+
+
+class Unavailable(Exception):
+    """The rehearsal can't start, and why."""
 
 
 @dataclass
@@ -36,15 +50,11 @@ class Tables:
 class State:
     """The tables, one lock for all of them, and the file that keeps them."""
 
-    def __init__(self, file: Path | None = None, *, deterministic: bool = False) -> None:
+    def __init__(self, file: Path, *, deterministic: bool = False) -> None:
         self.file = file
         self.deterministic = deterministic
         self.lock = threading.RLock()
-        self.tables = Tables()
-        if file and file.exists():
-            kept = json.loads(file.read_text(encoding="utf-8"))
-            known = {entry.name for entry in fields(Tables)}
-            self.tables = Tables(**{name: table for name, table in kept.items() if name in known})
+        self.tables = load(file) if file.exists() else Tables()
 
     def new_id(self) -> str:
         """A new id: random, or on request the same ones in every session."""
@@ -58,12 +68,61 @@ class State:
 
     def save(self) -> None:
         """Write the file, whole or not at all."""
-        if self.file is None:
-            return
-        text = json.dumps(self.as_dict(), indent=1)
-        partial = self.file.with_suffix(".partial")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(self.file)
+        with self.lock:
+            partial = self.file.with_suffix(".partial")
+            partial.touch(mode=0o600)  # it holds the storage's key
+            partial.write_text(json.dumps(asdict(self.tables), indent=1), encoding="utf-8")
+            partial.replace(self.file)
+
+
+def load(file: Path) -> Tables:
+    """Read what an earlier rehearsal has kept."""
+    tables = Tables()
+    try:
+        kept = dict(json.loads(file.read_text(encoding="utf-8")))
+    except (TypeError, ValueError) as error:
+        raise Unavailable(f"{file} is damaged ({error}); --fresh begins anew") from None
+    for entry in fields(Tables):
+        held = kept.get(entry.name, getattr(tables, entry.name))
+        if not isinstance(held, type(getattr(tables, entry.name))):
+            raise Unavailable(f"{file} is damaged ({entry.name}); --fresh begins anew")
+        setattr(tables, entry.name, held)
+    return tables
+
+
+def claim(folder: Path) -> IO[bytes]:
+    """Take a folder for this rehearsal alone, until the file is closed or the process ends."""
+    file = (folder / "lock").open("ab")
+    try:
+        if sys.platform == "win32":
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise Unavailable(f"{folder}: a rehearsal is running here already") from None
+    return file
+
+
+def forget(folder: Path) -> None:
+    """Remove what earlier rehearsals have left."""
+    for name in ("blobs", "home"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    (folder / "state.json").unlink(missing_ok=True)
+
+
+def set_status(run: Record, status: str, error: str = "") -> None:
+    """Let a run go on to another status; one that has ended stays as it is, one that is to stop can only end."""
+    if run["status"] in FINAL or (run["status"] == "CancelRequested" and status not in FINAL):
+        return
+    if status == "Running" and run["startTimeUtc"] is None:
+        run["startTimeUtc"] = now()
+    if status in FINAL:
+        run["endTimeUtc"] = now()
+    if error:
+        run["error"] = {"error": {"code": "UserError", "message": error, "details": []}}
+    run["status"] = status
+    run["revision"] += 1
 
 
 def now() -> str:

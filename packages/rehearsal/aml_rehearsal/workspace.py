@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,8 @@ from urllib.parse import quote
 from aml_rehearsal import azurite
 from aml_rehearsal.faults import Faults
 from aml_rehearsal.routing import Refusal, Reply, Request, Router
-from aml_rehearsal.state import Record, State, now
-from aml_rehearsal.tokens import LoginRefused, Tokens
+from aml_rehearsal.state import Record, State, now, set_status
+from aml_rehearsal.tokens import Identity, LoginRefused, Tokens
 
 REGION = "westeurope"
 ARM_HOST = "management.azure.com"
@@ -20,7 +21,7 @@ LOGIN_HOST = "login.microsoftonline.com"
 API_HOST = f"{REGION}.api.azureml.ms"
 API = f"https://{API_HOST}"
 WORKSPACE_ID = str(uuid.UUID(int=2))
-RUNNING = ("NotStarted", "Starting", "Preparing", "Queued", "Running", "Finalizing", "CancelRequested")
+LOOKS = ("/list", "/full", "/rundata", ":query")  # requests that only read, though they are no GET
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class Workspace:
         with self.state.lock:
             tables = self.state.tables
             tables.datastores.setdefault("workspaceblobstore", self.datastore("workspaceblobstore", azurite.DATA))
+            for run in tables.runs.values():
+                set_status(run, "Failed", "The rehearsal ended before the run did.")
 
     def answer(self, request: Request) -> Reply:
         """Answer a request as the service does, refusals included."""
@@ -80,20 +83,28 @@ class Workspace:
 
     def admit(self, request: Request) -> None:
         """Refuse another workspace than this one, and a caller without the right."""
-        names = request.names
+        names, identity = request.names, request.identity
         asked = names.get("subscription"), names.get("group"), names.get("workspace")
         mine = self.names.subscription_id, self.names.resource_group, self.names.workspace_name
         for kind, text, own in zip(("Subscription", "ResourceGroup", "Resource"), asked, mine, strict=True):
             if text and text.lower() != own.lower():
                 raise Refusal(404, f"The {kind} '{text}' could not be found.", f"{kind}NotFound")
-        role = request.identity.role if request.identity else ""
-        writes = request.method not in {"GET", "HEAD"} and not request.path.endswith(("/list", "/full", "/rundata"))
-        if asked[2] and (role == "stranger" or (role == "reader" and writes)):
-            who = request.identity.name if request.identity else ""
-            message = f"The client '{who}' does not have authorization to perform action over '{self.names.scope}'."
-            raise Refusal(403, message, "AuthorizationFailed")
+        if identity is None or not asked[2]:
+            return
+        writes = request.method not in {"GET", "HEAD"} and not request.path.endswith(LOOKS)
+        if identity.role == "stranger" or (identity.role == "reader" and writes):
+            message = f"The client '{identity.name}' does not have authorization to perform action over "
+            raise Refusal(403, f"{message}'{self.names.scope}'.", "AuthorizationFailed")
+        if writes:
+            self.admit_run(identity, names.get("run") or names.get("container", "").removeprefix("dcid."))
 
-    def blob_uri(self, container: str, name: str, permission: str = "racwd") -> str:
+    def admit_run(self, identity: Identity, run_id: str) -> None:
+        """Refuse what a run writes to another run, unless that one is its child."""
+        other = self.state.tables.runs.get(run_id)
+        if identity.role == "run" and other and identity.name not in {run_id, other["parentRunId"], other["rootRunId"]}:
+            raise Refusal(403, f"The token of {identity.name} is not for {run_id}.", "AuthorizationFailed")
+
+    def blob_uri(self, container: str, name: str, permission: str) -> str:
         """The address that the client is given for a blob."""
         signature = self.blobs.signature(container, name, permission)
         return f"https://{self.blobs.host}/{container}/{quote(name)}?{signature}"
@@ -125,14 +136,17 @@ class Workspace:
             "modifiedTime": now(),
         }
 
-    def close(self) -> None:
-        """Stop what runs, keep what is to be kept."""
+    def cancel_runs(self) -> None:
+        """Ask what still runs to stop, and wait for it."""
         with self.state.lock:
             for run in self.state.tables.runs.values():
-                if run["status"] in RUNNING:
-                    run["status"] = "CancelRequested"
+                set_status(run, "CancelRequested")
+        over = time.monotonic() + 15
         for node in self.nodes:
-            node.join(timeout=15)
+            node.join(max(0, over - time.monotonic()))
+
+    def close(self) -> None:
+        """Keep what is to be kept."""
         self.state.save()
         self.blobs.stop()
 

@@ -24,7 +24,15 @@ def key_of(request: Request, path: str | None = None) -> str:
     else:
         origin, container = names["origin"], names["container"]
     asked = path if path is not None else names.get("path") or request.query.get("path", "")
-    return f"{origin}/{container}/{posixpath.normpath(asked) if asked else ''}"
+    return f"{origin}/{container}/{plain(asked) if asked else ''}"
+
+
+def plain(path: str) -> str:
+    """A path without detours; it must not lead out of its container."""
+    found = posixpath.normpath(path)
+    if found.startswith(("/", "../")) or found == "..":
+        raise Refusal(400, f"A path leads out of the run: {path}")
+    return found + "/" * path.endswith("/")
 
 
 def described(key: str) -> Record:
@@ -40,9 +48,9 @@ def described(key: str) -> Record:
     }
 
 
-def located(workspace: Workspace, key: str) -> Record:
+def located(workspace: Workspace, key: str, permission: str = "r") -> Record:
     origin, container, path = key.split("/", 2)
-    uri = workspace.blob_uri(ARTIFACTS, key)
+    uri = workspace.blob_uri(ARTIFACTS, key, permission)
     return {"contentUri": uri, "origin": origin, "container": container, "path": path, "tags": {}}
 
 
@@ -64,11 +72,9 @@ def announce(workspace: Workspace, request: Request) -> Any:
     known: Record = {"artifacts": {}, "artifactContentInformation": {}, "errors": {}}
     for wish in request.json["paths"]:
         key = key_of(request, wish["path"])
-        if ".." in key.split("/"):
-            raise Refusal(400, f"A path leads out of the run: {wish['path']}")
         workspace.state.tables.artifacts[key] = {"createdTime": now()}
         known["artifacts"][wish["path"]] = described(key)
-        known["artifactContentInformation"][wish["path"]] = located(workspace, key)
+        known["artifactContentInformation"][wish["path"]] = located(workspace, key, "racw")
     return known
 
 

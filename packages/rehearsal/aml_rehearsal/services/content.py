@@ -27,13 +27,12 @@ def latest(workspace: Workspace, request: Request) -> Any:
 def places(workspace: Workspace, request: Request) -> Any:
     """Say where each file is to be put."""
     names = request.json["FileNames"]
-    if len(names) > MOST_FILES:
-        raise Refusal(400, f"A snapshot has at most {MOST_FILES} files, not {len(names)}.", "SnapshotTooLarge")
+    check_number(names)
     nodes = []
     for name in names:
         checked(name)
-        place = f"snapshots/{uuid.uuid4()}/{name}"
-        nodes.append({"fullName": name, "blobUri": workspace.blob_uri(ARTIFACTS, place)})
+        place = f"snapshots/{workspace.state.new_id()}/{name}"
+        nodes.append({"fullName": name, "blobUri": workspace.blob_uri(ARTIFACTS, place, "racw")})
     return {"fileNodes": nodes}
 
 
@@ -50,7 +49,9 @@ def create(workspace: Workspace, request: Request) -> Any:
         files = dict(snapshots[parent]["files"])
     else:
         raise Refusal(404, f"Snapshot {parent} was not found")
-    for node in wish["FileRevisionList"]["FileNodes"]:
+    sent = wish["FileRevisionList"]["FileNodes"]
+    check_number(sent)
+    for node in sent:
         blob = unquote(urlsplit(node["BlobUri"]).path).partition(f"/{ARTIFACTS}/")[2]
         files[checked(node["FullName"])] = {"blob": blob, "size": node["FileSize"]}
     alive = set(leaves(wish["DirTreeNode"]))
@@ -66,6 +67,11 @@ def create(workspace: Workspace, request: Request) -> Any:
         "createdTime": now(),
     }
     return {"id": request.names["snapshot"]}
+
+
+def check_number(files: list[Any]) -> None:
+    if len(files) > MOST_FILES:
+        raise Refusal(400, f"A snapshot has at most {MOST_FILES} files, not {len(files)}.", "SnapshotTooLarge")
 
 
 def leaves(node: Record, prefix: str = "") -> list[str]:

@@ -10,9 +10,9 @@ from typing import Any
 from aml_rehearsal import nodes
 from aml_rehearsal.routing import Refusal, Reply, Request
 from aml_rehearsal.services.data import find
-from aml_rehearsal.services.history import FINAL, new_run
+from aml_rehearsal.services.history import new_run
 from aml_rehearsal.services.hosts import api
-from aml_rehearsal.state import Record
+from aml_rehearsal.state import FINAL, Record
 from aml_rehearsal.workspace import Workspace
 
 EXPERIMENT = "/execution/v1.0{scope}/experiments/{experiment}"
@@ -50,6 +50,7 @@ def accept(workspace: Workspace, request: Request, definition: Record) -> Record
         check_compute(workspace, target, int(configuration["nodeCount"]))
     datasets = {name: wanted_dataset(workspace, name, wish) for name, wish in (configuration["data"] or {}).items()}
     inputs = [lineage(name, configuration["data"][name], dataset) for name, dataset in datasets.items()]
+    processes = nodes.processes(configuration)
     run = new_run(workspace, request.names["experiment"], run_id)
     run |= {
         "target": target,
@@ -58,8 +59,7 @@ def accept(workspace: Workspace, request: Request, definition: Record) -> Record
         "scriptName": configuration["script"],
         "inputDatasets": inputs,
     }
-    workspace.state.tables.runs[run_id] = run
-    return nodes.job(workspace, run, request.names["experiment"], datasets)
+    return nodes.job(workspace, run, request.names["experiment"], datasets, processes)
 
 
 def lineage(name: str, wish: Record, dataset: Record) -> Record:

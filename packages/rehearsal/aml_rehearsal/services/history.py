@@ -7,7 +7,7 @@ from typing import Any
 
 from aml_rehearsal.routing import Refusal, Request
 from aml_rehearsal.services.hosts import api
-from aml_rehearsal.state import Record, now
+from aml_rehearsal.state import Record, now, set_status
 from aml_rehearsal.tokens import LIFETIME
 from aml_rehearsal.workspace import Workspace, creator
 
@@ -15,7 +15,6 @@ BASE = "/history/v1.0{scope}"
 # The client names a run's experiment in one of two ways.
 RUN = (BASE + "/experiments/{experiment}/runs/{run}", BASE + "/experimentids/{experiment_id}/runs/{run}")
 LOGS = ("azureml-logs/", "user_logs/", "system_logs/", "logs/")
-FINAL = ("Completed", "Failed", "Canceled")
 EVENTS = {
     "Start": "Running",
     "Completed": "Completed",
@@ -213,20 +212,6 @@ def events(workspace: Workspace, request: Request) -> Any:
     return {}
 
 
-def set_status(record: Record, status: str, error: str = "") -> None:
-    """A run that has ended stays as it is."""
-    if record["status"] in FINAL:
-        return
-    record["status"] = status
-    record["revision"] += 1
-    if status == "Running":
-        record["startTimeUtc"] = now()
-    if status in FINAL:
-        record["endTimeUtc"] = now()
-    if error:
-        record["error"] = {"error": {"code": "UserError", "message": error, "details": []}}
-
-
 @api.route(
     "POST", *(path + "/cancel" for path in RUN), "/execution/v1.0{scope}/experiments/{experiment}/runId/{run}/cancel"
 )
@@ -238,4 +223,6 @@ def cancel(workspace: Workspace, request: Request) -> Any:
 
 @api.route("GET", *(path + "/children" for path in RUN))
 def children(workspace: Workspace, request: Request) -> Any:
-    return {"value": [], "continuationToken": None}
+    parent = run_of(workspace, request.names["run"])["runId"]
+    own = [run for run in workspace.state.tables.runs.values() if run["parentRunId"] == parent]
+    return {"value": [shown(workspace, run) for run in own], "continuationToken": None}

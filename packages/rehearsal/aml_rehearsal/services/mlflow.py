@@ -7,9 +7,9 @@ from typing import Any
 
 from aml_rehearsal.routing import Refusal, Request
 from aml_rehearsal.services import metrics
-from aml_rehearsal.services.history import experiment_of, new_run, run_of, set_status
+from aml_rehearsal.services.history import experiment_of, new_run, run_of
 from aml_rehearsal.services.hosts import api
-from aml_rehearsal.state import Record
+from aml_rehearsal.state import Record, set_status
 from aml_rehearsal.workspace import API_HOST, Workspace
 
 VERSION = "/mlflow/v2.0{scope}"
@@ -56,7 +56,10 @@ def run_json(workspace: Workspace, run: Record) -> Record:
 
 def asked_run(workspace: Workspace, request: Request) -> Record:
     wish = request.query if request.method == "GET" else request.json
-    return run_of(workspace, wish.get("run_id") or wish.get("run_uuid") or "")
+    run = run_of(workspace, wish.get("run_id") or wish.get("run_uuid") or "")
+    if request.method != "GET" and request.identity:
+        workspace.admit_run(request.identity, run["runId"])
+    return run
 
 
 def set_parameter(run: Record, key: str, text: str) -> None:
@@ -74,7 +77,10 @@ def create_run(workspace: Workspace, request: Request) -> Any:
     wish = request.json
     name = experiment_name(workspace, wish["experiment_id"])
     tags = {tag["key"]: tag["value"] for tag in wish.get("tags", [])}
+    parent = workspace.state.tables.runs.get(tags.get("mlflow.parentRunId", ""))
     run = new_run(workspace, name, workspace.state.new_id(), tags=tags, runType="mlflow")
+    if parent:
+        run |= {"parentRunId": parent["runId"], "rootRunId": parent["rootRunId"]}
     run["displayName"] = wish.get("run_name") or run["runId"]
     set_status(run, "Running")
     return {"run": run_json(workspace, run)}
