@@ -25,7 +25,7 @@ test-fast: lint ## Run the tiers that take a minute: sources and renders
 lint: .venv/dev ## Check the sources: ruff, mypy
 	$(BIN)/ruff check --config pyproject.toml .
 	$(BIN)/ruff format --config pyproject.toml --check .
-	$(BIN)/mypy hooks tools tests benchmarks "$(PROJECT)/scripts"
+	MYPYPATH="$(PROJECT)/scripts" $(BIN)/mypy hooks tools tests benchmarks "$(PROJECT)/scripts"
 	$(BIN)/mypy packages/rehearsal/aml_rehearsal
 	MYPYPATH=packages/cli $(BIN)/mypy $(addprefix packages/cli/,aml_template_cli azext_aml_template_cli tests)
 	$(foreach framework,$(FRAMEWORKS),MYPYPATH="templates/frameworks/$(framework):$(MODEL)" $(BIN)/mypy \
@@ -35,9 +35,11 @@ format: .venv/dev ## Format the sources
 	$(BIN)/ruff check --config pyproject.toml --fix .
 	$(BIN)/ruff format --config pyproject.toml .
 
-bench: .venv/dev ## Measure rendering and serving, as ratios within one run
+bench: .venv/dev ## Measure rendering, serving, the commands and submitting, as ratios within one run
 	$(BIN)/python benchmarks/render.py
 	$(BIN)/python benchmarks/serve.py
+	$(BIN)/python benchmarks/scripts.py
+	$(BIN)/python benchmarks/submit.py
 
 .venv/bin/uv:
 	$(PYTHON) -m venv .venv

@@ -2,7 +2,9 @@
 
 import logging
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 from aml_rehearsal import Rehearsal
 from hypothesis import settings
 
-from tests.support import PYTHONS, TEMPLATE, rendered
+from tests.support import PROJECT, PYTHONS, rendered
 
 Bake = Callable[..., Path]
 Rehearse = Callable[..., Rehearsal]
@@ -21,8 +23,9 @@ Rehearse = Callable[..., Rehearsal]
 for role in ("AUTHOR", "COMMITTER"):
     os.environ[f"GIT_{role}_NAME"] = "A Tester"
     os.environ[f"GIT_{role}_EMAIL"] = "tester@example.com"
-# The sources are a template: what the tests compile of them lies elsewhere, or it would be rendered.
-sys.pycache_prefix = str(TEMPLATE / ".pytest_cache" / "bytecode")
+# The rendered scripts, for the tests that import them: a copy, because bytecode beside the sources would be rendered.
+scripts = tempfile.TemporaryDirectory(prefix="scripts-")
+sys.path.insert(0, shutil.copytree(PROJECT / "scripts", scripts.name, dirs_exist_ok=True))
 # Where bytecode is forbidden, every start of a rendered project's Python compiles its packages again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 

@@ -1,6 +1,6 @@
 """make check: what it says to each mistake, what the real client says to it, and its silence about a fresh render."""
 
-# ruff: noqa: E402, E501 (the modules lie elsewhere; a case is a line)
+# ruff: noqa: E501 (the modules lie elsewhere; a case is a line)
 
 import ast
 import datetime
@@ -10,7 +10,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,20 +21,17 @@ import yaml
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import Bake
-from tests.support import FRAMEWORKS, PROJECT, PYTHONS, cookiecutter, copy_of, run
-
-# A copy: bytecode that Python writes beside the template's sources would be rendered with them.
-SCRIPTS = tempfile.TemporaryDirectory(prefix="scripts-")
-sys.path.insert(0, shutil.copytree(PROJECT / "scripts", SCRIPTS.name, dirs_exist_ok=True))
-
 import check_project
-import client_loader
-import model_check
-import runconfig_file
-import runconfig_schema
-import script_arguments
-import snapshot
+from checks import (
+    client_loader,
+    model_check,
+    runconfig_file,
+    runconfig_schema,
+    script_arguments,
+    snapshot,
+)
+from tests.conftest import Bake
+from tests.support import FRAMEWORKS, PYTHONS, cookiecutter, copy_of, run
 
 HOSTILE = {
     "compute_name": "no",

@@ -13,7 +13,7 @@ from azureml.core.environment import DEFAULT_CPU_IMAGE, DEFAULT_GPU_IMAGE
 from tests.conftest import Bake
 from tests.support import FRAMEWORKS, PROJECT, copy_of
 
-SCHEMA = json.loads((PROJECT / "scripts" / "runconfig.schema.json").read_text(encoding="utf-8"))
+SCHEMA = json.loads((PROJECT / "scripts" / "checks" / "runconfig.schema.json").read_text(encoding="utf-8"))
 # Names that plain YAML would take for a boolean or a number.
 HOSTILE_NAMES = {"compute_name": "no", "dataset_name": "1e3", "model_name": "yes"}
 

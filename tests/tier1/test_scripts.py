@@ -1,6 +1,5 @@
 """The rendered commands, as far as they go without a workspace: what they refuse, say, write and import."""
 
-import importlib
 import json
 import os
 import socket
@@ -15,19 +14,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+import attach_workspace
+from azure_ml import local_docker, registration, run_file
+from checks import preview, runconfig_file, snapshot
 from hooks import pre_gen_project as hook
 from tests.conftest import Bake
 from tests.support import PROJECT, copy_of, files_of
-
-sys.path.insert(0, str(PROJECT / "scripts"))
-
-import attach_workspace
-import local_docker
-import preview
-import registration
-import run_file
-import runconfig_file
-import snapshot
 
 WORKSPACE = {
     "subscription_id": "12345678-1234-1234-1234-123456789abc",
@@ -449,6 +441,5 @@ def test_the_three_switches_of_a_local_run_agree() -> None:
 
 @pytest.mark.parametrize("module", ["registration", "run_file", "local_docker"])
 def test_what_the_az_command_takes_along_needs_no_other_script(module: str, tmp_path: Path) -> None:
-    (tmp_path / f"{module}.py").write_bytes((PROJECT / "scripts" / f"{module}.py").read_bytes())
+    (tmp_path / f"{module}.py").write_bytes((PROJECT / "scripts" / "azure_ml" / f"{module}.py").read_bytes())
     subprocess.run([sys.executable, "-c", f"import {module}"], cwd=tmp_path, check=True)
-    assert importlib.import_module(module)

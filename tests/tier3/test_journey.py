@@ -69,30 +69,29 @@ def test_make_attach_submit_register(python_version: str, installed: Installed, 
     attached = (project / ".azureml" / "config.json").read_bytes()
     run("make", "attach", cwd=project)
     assert (project / ".azureml" / "config.json").read_bytes() == attached, "attaching again changes nothing"
-    assert "my-workspace" in run("make", "attach", "ARGS=--check", cwd=project, **env)
+    assert "my-workspace" in run("make", "attach", "ARGS=--check", cwd=project, expect=0, **env)
     run("make", "check", cwd=project)
 
-    said = run("make", "submit", cwd=project, **env)
+    said = run("make", "submit", cwd=project, expect=0, **env)
     submitted = check_run(rehearsal, project, said, "cpu-cluster")
     run_file = project / "models" / "model1" / "run.json"
     assert json.loads(run_file.read_text())["run_id"] == submitted["runId"]
-    said = run(
-        "make", "register", "ARGS=--require 'accuracy>=0.7' --tag by=me --property from=here", cwd=project, **env
-    )
+    rules = "ARGS=--require 'accuracy>=0.7' --tag by=me --property from=here"
+    said = run("make", "register", rules, cwd=project, expect=0, **env)
     assert "model1:1" in said
     model = model_registered(rehearsal, "model1:1")
     check_model(rehearsal, model, submitted)
     assert model["kvTags"]["by"] == "me"
     assert model["properties"]["from"] == "here"
 
-    said = run("make", "submit", "ARGS=-c train-local", cwd=project, **env)
+    said = run("make", "submit", "ARGS=-c train-local", cwd=project, expect=0, **env)
     again = check_run(rehearsal, project, said, "local")
     assert again["runId"] != submitted["runId"]
     assert json.loads(run_file.read_text())["run_id"] == again["runId"]
-    run("make", "register", cwd=project, **env)
+    run("make", "register", cwd=project, expect=0, **env)
     check_model(rehearsal, model_registered(rehearsal, "model1:2"), again)
 
-    said = run("make", "register", cwd=project, **env)
+    said = run("make", "register", cwd=project, expect=0, **env)
     assert "model1:2" in said
     assert sorted(rehearsal.state()["models"]) == ["model1:1", "model1:2"], "the same run is registered once"
 

@@ -79,7 +79,7 @@ def check_names(names: dict[str, str]) -> None:
 
 def ask_service(names: dict[str, str], debug: bool) -> str:
     """Say where the workspace is; a Failure says why it can't be opened."""
-    from workspace import connect
+    from azure_ml.workspace import connect
 
     try:
         found = connect(*(names[field] for field in RULES), ask=False, debug=debug)

@@ -50,12 +50,12 @@ def check(root: Path, model: str, config: str | None = None) -> list[str]:
 def _examine(root: Path, models: list[str], config: str | None) -> tuple[list[str], str]:
     """The findings about some models, and what to say if there are none."""
     try:
-        import model_check
+        from checks import model_check
     except ModuleNotFoundError as error:  # --help works with any Python, this does not
         how = f"make setup MODEL={models[0]}"
         return [f"scripts/check_project.py: {error.name} is not installed in this Python: {how}, then make check"], ""
-    from client_loader import Client
-    from snapshot import readable_size
+    from checks.client_loader import Client
+    from checks.snapshot import readable_size
 
     findings: list[str] = []
     runconfigs = files = size = 0

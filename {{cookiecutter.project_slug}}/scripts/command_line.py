@@ -71,7 +71,7 @@ def told(error: Exception) -> tuple[str, int]:
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}", REFUSED
     if "azureml.core" in sys.modules:
-        from workspace import explain
+        from azure_ml.workspace import explain
 
         return explain(error), SERVICE_FAILED
     return f"{type(error).__name__}: {error} (--debug shows where)", REFUSED

@@ -58,8 +58,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def register(args: argparse.Namespace) -> int:
-    import registration
-    import run_file
+    from azure_ml import registration, run_file
 
     model = pick_model(ROOT, args.model)
     name = args.name or model
@@ -89,7 +88,7 @@ def register(args: argparse.Namespace) -> int:
                 print(f"  {title + ':':12}{', '.join(values)}")
         return DONE
 
-    from workspace import open_workspace
+    from azure_ml.workspace import open_workspace
 
     workspace = open_workspace(ROOT, debug=args.debug)
     try:

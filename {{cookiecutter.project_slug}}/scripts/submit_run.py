@@ -19,7 +19,7 @@ TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
     from typing import Any
 
-    from submission import Submission
+    from azure_ml.submission import Submission
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = """  python scripts/submit_run.py -c train-local
@@ -71,9 +71,9 @@ def submit(args: argparse.Namespace) -> int:
     if not args.skip_check and not passes_check(model, config, args.debug):
         return REFUSED
 
-    import local_docker
-    from submission import Submission
-    from workspace import open_workspace
+    from azure_ml import local_docker
+    from azure_ml.submission import Submission
+    from azure_ml.workspace import open_workspace
 
     workspace = open_workspace(ROOT, debug=args.debug)
     submission = Submission(ROOT, model, config, experiment, args.arguments)
@@ -100,8 +100,8 @@ def submit(args: argparse.Namespace) -> int:
 
 def finish(submission: Submission, accepted: Any, model: str, run_file: Path) -> int:
     """Follow the run to its end, and do what its end asks for."""
-    from run_log import error_of
-    from submission import cancel_command
+    from azure_ml.run_log import error_of
+    from azure_ml.submission import cancel_command
 
     try:
         details = submission.follow(accepted)
@@ -129,8 +129,8 @@ def passes_check(model: str, config: str, debug: bool) -> bool:
     """Run the check of the files first: what it finds would cost minutes in the cloud."""
     import threading
 
+    from azure_ml.workspace import quiet
     from check_project import check
-    from workspace import quiet
 
     quiet(debug)
     client = threading.Thread(target=import_client)  # it takes as long as the check, and much of that is waiting
@@ -152,25 +152,25 @@ def import_client() -> None:
 
 
 def write_run_file(path: Path, accepted: Any) -> None:
-    import run_file
+    from azure_ml import run_file
 
     run_file.write(path, accepted)
 
 
 def describe(folder: Path, file: Path, experiment: str, args: argparse.Namespace, run_file: Path) -> int:
     """Say what would be submitted, from the files alone."""
-    import preview
+    from checks import preview
 
     config, files = preview.read_mapping(file), preview.read_files(folder)
     if config is None:
-        from runconfig_file import Unreadable, read_mapping
+        from checks.runconfig_file import Unreadable, read_mapping
 
         try:
             config = read_mapping(file)
         except Unreadable as error:
             raise Failure(f"{show(file)}: {error}") from None
     if files is None:
-        import snapshot
+        from checks import snapshot
 
         files = snapshot.take(folder).files
     arguments = [*as_list(config.get("arguments")), *args.arguments]

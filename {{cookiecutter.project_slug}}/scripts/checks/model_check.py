@@ -12,12 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import runconfig_rules
-import script_arguments
-import snapshot
-from client_loader import Client
-from runconfig_file import Unreadable, read_mapping
-from runconfig_schema import Reading, camel_case, nearest
+from checks import runconfig_rules, script_arguments, snapshot
+from checks.client_loader import Client
+from checks.runconfig_file import Unreadable, read_mapping
+from checks.runconfig_schema import Reading, camel_case, nearest
 
 CONDA_KEYS = ("name", "channels", "dependencies", "prefix", "variables")  # the client refuses any other
 MAX_SCRIPT = 1_000_000

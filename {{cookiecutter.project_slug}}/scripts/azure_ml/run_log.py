@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from azure_ml.workspace import explain, is_transient, status_of
 from command_line import SERVICE_FAILED, Failure, note
-from workspace import explain, is_transient, status_of
 
 ENDED = ("Completed", "Failed", "Canceled")
 TIMEOUT = 20  # seconds without a byte until a request counts as lost

@@ -17,10 +17,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import local_docker
+from azure_ml import local_docker
+from azure_ml.run_log import ENDED, Follower
+from azure_ml.workspace import explain, status_of
 from command_line import SERVICE_FAILED, Failure, Progress, note
-from run_log import ENDED, Follower
-from workspace import explain, status_of
 
 GIT_ADDRESS = "AZUREML_GIT_REPOSITORY_URI"  # what the client takes in place of the remote's own address
 TRIES = 3  # to learn from the service whether it has a run
@@ -171,7 +171,7 @@ class Submission:
 
     def fingerprint(self, run_config: Any) -> str:
         """Return a text that is the same if, and only if, the same is submitted."""
-        import snapshot
+        from checks import snapshot
 
         digest = hashlib.sha256()
         docker = bool(run_config.docker and run_config.docker.use_docker)
