@@ -26,7 +26,7 @@ lint: .venv/dev ## Check the sources: ruff, mypy
 	$(BIN)/ruff check --config pyproject.toml .
 	$(BIN)/ruff format --config pyproject.toml --check .
 	MYPYPATH="$(PROJECT)/scripts" $(BIN)/mypy hooks tools tests benchmarks "$(PROJECT)/scripts"
-	$(BIN)/mypy packages/rehearsal/aml_rehearsal
+	MYPYPATH=packages/rehearsal $(BIN)/mypy packages/rehearsal/aml_rehearsal
 	MYPYPATH=packages/cli $(BIN)/mypy $(addprefix packages/cli/,aml_template_cli azext_aml_template_cli tests)
 	$(foreach framework,$(FRAMEWORKS),MYPYPATH="templates/frameworks/$(framework):$(MODEL)" $(BIN)/mypy \
 		templates/frameworks/$(framework) $(foreach module,evaluation input_schema tables tests/*,"$(MODEL)"/$(module).py) &&) true

@@ -5,31 +5,22 @@ The real az and the real azureml-core, unmodified, against a workspace on loopba
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from aml_rehearsal import Rehearsal
+from aml_rehearsal import Names, Rehearsal
 
-from tests.conftest import Bake, Rehearse
-from tests.support import BIN, TEMPLATE, copy_of, files_of, heartbeat, run
+from tests.conftest import Rehearse
+from tests.support import BIN, TEMPLATE, files_of, heartbeat, run
+from tests.tier3.conftest import WORKSPACE, Installed
 
 PYTHONS = ["3.10", "3.11", "3.12"]
 AZURE_CLI = "azure-cli==2.91.0"
-WORKSPACE = {"resource_group": "my-group", "workspace_name": "my-workspace"}
-SUBSCRIPTION = "12345678-1234-1234-1234-123456789abc"
-# Every Python that pyenv has: uv looks for them on PATH, also where the rehearsal builds the environment of a run.
-PATH = os.pathsep.join([os.environ["PATH"], *map(str, Path.home().glob(".pyenv/versions/*/bin"))])
 
 Command = Callable[..., str]
-
-
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    run(BIN / "uv", "build", "--quiet", "--wheel", TEMPLATE / "packages" / "cli", "--out-dir", folder, cwd=TEMPLATE)
-    return next(folder.glob("*.whl"))
 
 
 @pytest.fixture(scope="session", params=PYTHONS)
@@ -38,48 +29,44 @@ def python(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def azure_cli(python: str, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An Azure CLI with the extension; what it needs in the environment."""
+def azure_cli(python: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Today's Azure CLI; what it needs in the environment."""
     folder = tmp_path_factory.mktemp(f"az-{python}")
-    run(BIN / "uv", "venv", "--quiet", "--seed", "--python", python, folder / "venv", cwd=folder, PATH=PATH)
+    run(BIN / "uv", "venv", "--quiet", "--seed", "--python", python, folder / "venv", cwd=folder)
     run(BIN / "uv", "pip", "install", "--quiet", "--python", folder / "venv/bin/python", AZURE_CLI, cwd=folder)
-    places = {
+    return {
         "PATH": f"{folder / 'venv/bin'}{os.pathsep}{os.environ['PATH']}",
         "AZURE_EXTENSION_DIR": str(folder / "extensions"),
+        "AZURE_CONFIG_DIR": str(folder / "config"),
         "AZURE_CORE_COLLECT_TELEMETRY": "0",
     }
-    config = str(folder / "config")
-    run("az", "extension", "add", "--source", wheel, "--yes", cwd=folder, AZURE_CONFIG_DIR=config, expect=0, **places)
-    return places
 
 
 @pytest.fixture(scope="session")
-def equipped(python: str, bake: Bake, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with its environment, and the plug-in in it. Not attached: that is for the tests to do."""
-    fresh = bake(python_version=python, subscription_id=SUBSCRIPTION, **WORKSPACE)
-    project = copy_of(fresh, tmp_path_factory.mktemp(f"project-{python}"))
-    run("make", "setup", cwd=project, PATH=PATH)
-    python_there = project / ".venv/model1/bin/python"
-    run(BIN / "uv", "pip", "install", "--quiet", "--python", python_there, wheel, cwd=project)
-    (project / ".azureml" / "config.json").unlink()
-    (project / ".azureml").rmdir()
+def equipped(python: str, installed: Installed, azure_cli: dict[str, str]) -> Path:
+    """An installed project after `make client`, on a computer that has az."""
+    project = installed(python)
+    run("make", "client", f"PACKAGES={TEMPLATE / 'packages'}", cwd=project, expect=0, **azure_cli)
     return project
 
 
 @pytest.fixture
 def project(equipped: Path) -> Iterator[Path]:
-    """The installed project; afterwards it is as it was."""
-    kept = {path for path in equipped.rglob("*") if ".venv" not in path.parts}
+    """The project, not attached: that is for the tests to do. Afterwards it is as it was."""
+    attached, aside = equipped / ".azureml", equipped / ".venv" / "azureml-aside"
+    attached.rename(aside)
+    kept = files_of(equipped / "models")
     yield equipped
-    for path in sorted(equipped.rglob("*"), reverse=True):
-        if ".venv" not in path.parts and path not in kept:
-            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+    shutil.rmtree(attached, ignore_errors=True)
+    aside.rename(attached)
+    for name in files_of(equipped / "models"):
+        if name not in kept:
+            (equipped / "models" / name).unlink()
 
 
 @pytest.fixture
-def rehearsal(project: Path, rehearse: Rehearse, monkeypatch: pytest.MonkeyPatch) -> Rehearsal:
-    monkeypatch.setenv("PATH", PATH)
-    return rehearse(project)
+def rehearsal(project: Path, rehearse: Rehearse) -> Rehearsal:
+    return rehearse(project, names=Names(**WORKSPACE))
 
 
 @pytest.fixture
@@ -129,7 +116,7 @@ def test_az(az: Command, project: Path, rehearsal: Rehearsal) -> None:
 
 def test_azml(azml: Command, project: Path, rehearsal: Rehearsal) -> None:
     attach: tuple[str, ...] = ("folder", "attach", "-g", WORKSPACE["resource_group"], "-w", WORKSPACE["workspace_name"])
-    attach = (*attach, "--subscription-id", SUBSCRIPTION)
+    attach = (*attach, "--subscription-id", WORKSPACE["subscription_id"])
     nobody = without_login(rehearsal)
     said = run(project / ".venv/model1/bin/azml", *attach, cwd=project, expect=1, **nobody)
     assert "not logged in: `az login`" in error_of(said)
@@ -180,7 +167,7 @@ def attach_the_root(here: Walk, attach: tuple[str, ...]) -> None:
     assert files_of(here.model) == before
     here.ml(*attach, "-e", "trials", cwd=here.project)
     config = json.loads((here.project / ".azureml" / "config.json").read_text())
-    assert config.items() >= (WORKSPACE | {"subscription_id": SUBSCRIPTION, "Id": "trials"}).items()
+    assert config.items() >= (WORKSPACE | {"Id": "trials"}).items()
     assert config["Scope"].endswith(f"/workspaces/{WORKSPACE['workspace_name']}/projects/trials")
     assert not (here.project / ".amlignore").exists(), "it would turn .gitignore off"
     assert files_of(here.model) == before
