@@ -37,6 +37,7 @@ def main(answers: dict[str, str]) -> None:
         print(f"\nCreated {answers['project_slug']}. Next:\n  cd {answers['project_slug']}")
         print("  make setup train test    # install, train on the sample data, test")
         print("  make serve               # then, in another terminal: make request")
+        print("  make rehearse            # then Azure ML's commands, on this computer and without an account")
         if attach_later:
             print(f"  {attach_later}")
     else:
