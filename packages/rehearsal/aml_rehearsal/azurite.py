@@ -76,8 +76,10 @@ def install(npm: list[str], folder: Path) -> None:
     done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:
         said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        # npm's last line names its own log file; its reason stands above.
-        reasons = [line for line in said if re.match(r"npm (ERR!|error) (?!A complete log|code )\S", line)] or said[-1:]
+        # npm's last line names its own log file; its reason stands above, among words for machines.
+        reasons = [
+            line for line in said if re.match(r"npm (ERR!|error) (?!A complete log|code |syscall |errno )\S", line)
+        ] or said[-1:]
         raise Unavailable(f"npm could not install Azurite: {' '.join(reasons[:1]) or f'exit code {done.returncode}'}")
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import html
-import json
 from urllib.parse import quote
 
 from aml_rehearsal.azurite import ARTIFACTS
 from aml_rehearsal.routing import Refusal, Reply, Request
+from aml_rehearsal.services.data import without_key
 from aml_rehearsal.services.history import run_of
 from aml_rehearsal.services.metrics import last_numbers
 from aml_rehearsal.state import Record
@@ -34,7 +34,9 @@ def answer(workspace: Workspace, request: Request) -> Reply:
     if request.path == "/":
         return shown(workspace, overview(workspace))
     if request.path == "/state.json":
-        return Reply(without_keys(workspace.state.as_dict()))
+        state = workspace.state.as_dict()
+        state["datastores"] = {name: without_key(store) for name, store in state["datastores"].items()}
+        return Reply(state)
     if request.path.startswith("/runs/"):
         run_id, _, file = request.path.removeprefix("/runs/").partition("/")
         run = run_of(workspace, run_id)
@@ -65,7 +67,7 @@ def overview(workspace: Workspace) -> str:
         experiments = {known["experimentId"]: name for name, known in tables.experiments.items()}
         runs = [
             [
-                f'<a href="/runs/{quote(run["runId"])}">{text(run["runId"])}</a>',
+                link(run["runId"]),
                 text(experiments.get(run["experimentId"], "")),
                 text(run["target"]),
                 status(run),
@@ -74,7 +76,7 @@ def overview(workspace: Workspace) -> str:
             for run in sorted(tables.runs.values(), key=lambda run: -run["runNumber"])
         ]
         models = [
-            [text(key), text(str(model.get("runId") or "")), pairs(model.get("kvTags") or {})]
+            [text(key), link(str(model.get("runId") or "")), pairs(model.get("kvTags") or {})]
             for key, model in sorted(tables.models.items())
         ]
         datasets = [
@@ -104,8 +106,8 @@ def run_page(workspace: Workspace, run: Record) -> str:
     prefix = f"ExperimentRun/{run['dataContainerId']}/"
     with workspace.state.lock:
         files = [key[len(prefix) :] for key in sorted(workspace.state.tables.artifacts) if key.startswith(prefix)]
-    link = f"/runs/{quote(run['runId'])}/"
-    listed = "".join(f'<li><a href="{link}{quote(file)}">{html.escape(file)}</a></li>' for file in files)
+    place = f"/runs/{quote(run['runId'], safe='')}/"
+    listed = "".join(f'<li><a href="{place}{quote(file)}">{html.escape(file)}</a></li>' for file in files)
     logs = [file for file in files if file.startswith("user_logs/")]
     log = workspace.blobs.read(ARTIFACTS, prefix + logs[0])[-LOG_SHOWN:].decode(errors="replace") if logs else ""
     error = (run["error"] or {}).get("error", {}).get("message", "")
@@ -127,6 +129,10 @@ def artifact(workspace: Workspace, run: Record, file: str) -> Reply:
     return Reply(workspace.blobs.read(ARTIFACTS, key), headers={"Content-Type": kind})
 
 
+def link(run_id: str) -> str:
+    return f'<a href="/runs/{quote(run_id, safe="")}">{html.escape(run_id)}</a>'
+
+
 def status(run: Record) -> str:
     return f'<span class="{html.escape(run["status"])}">{html.escape(run["status"])}</span>'
 
@@ -137,12 +143,3 @@ def numbers(workspace: Workspace, run: Record) -> str:
 
 def pairs(named: dict[str, str]) -> str:
     return ", ".join(f"{html.escape(name)}&nbsp;{html.escape(str(text))}" for name, text in sorted(named.items()))
-
-
-def without_keys(state: Record) -> Record:
-    """The state without what opens the storage."""
-    text = json.dumps(state)
-    for store in state["datastores"].values():
-        key = (store.get("azureStorageSection") or {}).get("credential")
-        text = text.replace(key, "***") if key else text
-    return dict(json.loads(text))

@@ -79,8 +79,10 @@ def load(file: Path) -> Tables:
     """Read what an earlier rehearsal has kept."""
     tables = Tables()
     try:
-        kept = dict(json.loads(file.read_text(encoding="utf-8")))
-    except (TypeError, ValueError) as error:
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(kept, dict):
+            raise ValueError("no tables")
+    except ValueError as error:
         raise Unavailable(f"{file} is damaged ({error}); --fresh begins anew") from None
     for entry in fields(Tables):
         held = kept.get(entry.name, getattr(tables, entry.name))

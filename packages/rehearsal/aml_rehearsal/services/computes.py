@@ -79,15 +79,17 @@ for host, prefix in ((arm, ""), (api, "/rp/workspaces")):
     @host.route("GET PUT PATCH DELETE", prefix + "{scope}/computes/{name}")
     def compute(workspace: Workspace, request: Request) -> Any:
         name, computes = request.names["name"], workspace.state.tables.computes
+        watched = {"Azure-AsyncOperation": f"{API}/operations/{name}"}  # where the client asks whether it is done
         if request.method == "PUT":
-            done = put(workspace, name, request.json)
-            return Reply(done, 201, {"Azure-AsyncOperation": f"{API}/operations/{name}"})
+            return Reply(put(workspace, name, request.json), 201, watched)
         if name not in computes:
             raise Refusal(404, f"Compute target '{name}' was not found.", "ComputeNotFound")
         if request.method == "PATCH":
             merge(computes[name]["properties"], request.json.get("properties") or {})
             computes[name]["properties"]["modifiedOn"] = now()
-        return computes.pop(name) if request.method == "DELETE" else computes[name]
+        if request.method == "DELETE":
+            return Reply(computes.pop(name), 202, watched)
+        return computes[name]
 
 
 @api.route("GET", "/operations/{name}")

@@ -28,18 +28,24 @@ def shown(request: Request, store: Record) -> Record:
     if not storage:
         return store
     if request.identity and request.identity.role == "reader":
-        return store | {"azureStorageSection": storage | {"credentialType": "None", "credential": None}}
+        return without_key(store)
     kind, credential = storage.get("credentialType"), storage.get("credential")
     # Where the client registers a key it says credential; where it reads one it looks at the older fields only.
     older = {"accountKey": {"AccountKey": credential}.get(kind), "sasToken": {"Sas": credential}.get(kind)}
     return store | {"azureStorageSection": storage | older | {"isSas": kind == "Sas"}}
 
 
+def without_key(store: Record) -> Record:
+    """A datastore as those see it who only look."""
+    storage = store.get("azureStorageSection")
+    return store | {"azureStorageSection": storage and storage | {"credential": None}}
+
+
 @api.route("GET POST", STORES + "/datastores")
 def datastores(workspace: Workspace, request: Request) -> Any:
     table = workspace.state.tables.datastores
     if request.method == "GET":
-        return {"value": list(table.values()), "continuationToken": None}
+        return {"value": [without_key(store) for store in table.values()], "continuationToken": None}
     wish: Record = dict(request.json)
     if wish["name"] in table:
         raise Refusal(409, f"Datastore {wish['name']} exists", "DatastoreExists")

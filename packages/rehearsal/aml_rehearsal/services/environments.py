@@ -13,7 +13,7 @@ from aml_rehearsal.workspace import Workspace
 BASE = "/environment/v1.0{scope}/environments"
 
 
-@api.route("GET", BASE)
+@api.route("GET", BASE, BASE + "/")
 def environments(workspace: Workspace, request: Request) -> Any:
     return {
         "value": [versions[-1] for versions in workspace.state.tables.environments.values()],
@@ -27,7 +27,8 @@ def environment(workspace: Workspace, request: Request) -> Any:
     table = workspace.state.tables.environments
     versions = table.get(name, [])
     if request.method == "PUT":
-        wish: Record = dict(request.json)
+        # The client writes some keys with a capital, and reads all without: the service does not mind the case.
+        wish: Record = {key[:1].lower() + key[1:]: value for key, value in request.json.items()}
         version = str(wanted or wish.get("version") or len(versions) + 1)
         same = [known for known in versions if known["version"] == version]
         if same:

@@ -102,7 +102,5 @@ def patch(record: Record, change: Record) -> None:
         record = record.setdefault(name, {})
     if change["op"] == "remove":
         record.pop(last, None)
-    elif isinstance(record.get(last), dict) and isinstance(change["value"], dict):
-        record[last] |= change["value"]
     else:
         record[last] = change["value"]
