@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +28,7 @@ WORKSPACE = {
     "workspace_name": "my-workspace",
 }
 RUN = {"_experiment_name": "exp", "run_id": "exp_1", "status": "Completed"}
+VERBS = sorted({path.stem for path in (PROJECT / "scripts").glob("*.py")} - {"command_line"})
 SCRIPTS = ("attach_workspace", "submit_run", "register_model")
 
 
@@ -60,14 +62,14 @@ def call(project: Path, script: str, *args: str, **env: str) -> tuple[int, str, 
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("script", VERBS)
 def test_help_has_an_example_and_the_exit_codes(project: Path, no_client: dict[str, str], script: str) -> None:
     code, out, _ = call(project, script, "--help", **no_client)
     assert code == 0
     assert f"example:\n  python scripts/{script}.py" in out
     assert "0 done    1 refused by a check    2 wrong use    3 the service failed" in out
-    for option in ("--debug", "--dry-run"):
-        assert option in out
+    assert "--debug" in out
+    assert ("--dry-run" in out) == (script != "check_project"), "a check changes nothing anyway"
 
 
 @pytest.mark.parametrize(
@@ -443,3 +445,34 @@ def test_the_three_switches_of_a_local_run_agree() -> None:
 def test_what_the_az_command_takes_along_needs_no_other_script(module: str, tmp_path: Path) -> None:
     (tmp_path / f"{module}.py").write_bytes((PROJECT / "scripts" / "azure_ml" / f"{module}.py").read_bytes())
     subprocess.run([sys.executable, "-c", f"import {module}"], cwd=tmp_path, check=True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "named"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 3, "the answer is not JSON"),
+        (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 4\r\n\r\nrow!", 1, "answered 400: row!"),
+        (b"HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\nsad!", 3, "answered 500: sad!"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{", 3, "hung up"),
+        (b"", 3, "make serve"),
+    ],
+)
+def test_a_request_fails_in_one_line(project: Path, tmp_path: Path, answer: bytes, code: int, named: str) -> None:
+    """Whatever listens on the port."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        request = tmp_path / "request.json"
+        request.write_text("{}")
+        got, out, err = call(project, "send_request", str(request), f"--port={server.getsockname()[1]}")
+        thread.join()
+    assert (got, out) == (code, "")
+    assert err.count("\n") == 1 and err.startswith("ERROR: ")
+    assert named in err

@@ -13,25 +13,35 @@ import subprocess
 import sys
 from pathlib import Path
 
+from command_line import DONE, Failure, Parser, pick_model, run
+
+EXAMPLE = "  python scripts/install_environment.py model1"
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".venv" / ".tools"  # what reads the conda files and installs; kept apart from the models' packages
 UV = "uv==0.13.8"
 YAML = "pyyaml==6.0.3"
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Install what a model needs into .venv/MODEL.")
+def main(argv: list[str] | None = None) -> int:
+    parser = Parser("Install what a model needs here into .venv/MODEL.", EXAMPLE)
     parser.add_argument("model", help="a folder of models/")
-    model = parser.parse_args().model
-    config = ROOT / "models" / model / "aml_config"
-    if not config.is_dir():
-        return fail(f"models/{model}: no such model")
+    parser.add_argument("--dry-run", action="store_true", help="list what would be installed, and install nothing")
+    return run(install, parser, argv)
+
+
+def install(args: argparse.Namespace) -> int:
+    model = pick_model(ROOT, args.model)
     try:
+        if args.dry_run and not (TOOLS / "ready").exists():
+            print(f"Would install uv into {TOOLS.relative_to(ROOT)}, then what the conda files list into .venv/{model}")
+            return DONE
         if Path(sys.prefix) != TOOLS:
-            return subprocess.run([install_tools(), __file__, model]).returncode
-        return install(model, [config / "train-conda.yml", config / "inference-conda.yml"])
+            own = ["--debug"] * args.debug + ["--dry-run"] * args.dry_run
+            return subprocess.run([install_tools(), __file__, model, *own]).returncode
+        config = ROOT / "models" / model / "aml_config"
+        return install_packages(model, [config / "train-conda.yml", config / "inference-conda.yml"], args.dry_run)
     except subprocess.CalledProcessError:
-        return fail("the step above failed; once its cause is mended, run this again")
+        raise Failure("the step above failed; once its cause is mended, run this again") from None
 
 
 def install_tools() -> Path:
@@ -40,13 +50,13 @@ def install_tools() -> Path:
     ready = TOOLS / "ready"  # written last: an installation that was killed begins again
     if not ready.exists():
         print("1/3  Installing the installer (uv)", flush=True)
-        run(sys.executable, "-m", "venv", TOOLS)
-        run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", UV, YAML)
+        call(sys.executable, "-m", "venv", TOOLS)
+        call(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", UV, YAML)
         ready.touch()
     return python
 
 
-def install(model: str, conda_files: list[Path]) -> int:
+def install_packages(model: str, conda_files: list[Path], dry_run: bool) -> int:
     """Install the packages of the conda files, and those for work on this repo."""
     target = ROOT / ".venv" / model
     packages: list[str] = []
@@ -58,23 +68,27 @@ def install(model: str, conda_files: list[Path]) -> int:
         if conda:
             print(f"NOTE: {file.name}: from conda only, so not installed here: {', '.join(conda)}")
     if len(versions) != 1 or None in versions:
-        return fail(f"{' and '.join(file.name for file in conda_files)} must name the same python=")
-    version = versions.pop()
+        raise Failure(f"{' and '.join(file.name for file in conda_files)} must name the same python=")
+    version, unique = versions.pop(), list(dict.fromkeys(packages))
+    requirements = ROOT / "requirements-dev.txt"
+    if dry_run:
+        print(
+            f"Would install Python {version} into .venv/{model}, and beside {requirements.name}:", *unique, sep="\n  "
+        )
+        return DONE
 
     uv = bin_folder(TOOLS) / "uv"
     print(f"2/3  Python {version} in {target.relative_to(ROOT)}", flush=True)
     try:
-        run(uv, "venv", "--quiet", "--allow-existing", "--python", str(version), target)
+        call(uv, "venv", "--quiet", "--allow-existing", "--python", str(version), target)
     except subprocess.CalledProcessError:
-        return fail(
+        raise Failure(
             f"Python {version} is not here and can't be fetched: install it, or name another in both conda files"
-        )
+        ) from None
     print(f"3/3  The packages of {' and '.join(file.name for file in conda_files)}", flush=True)
-    requirements = ROOT / "requirements-dev.txt"
-    unique = list(dict.fromkeys(packages))
-    run(uv, "pip", "install", "--python", bin_folder(target) / "python", "-r", requirements, *unique)
+    call(uv, "pip", "install", "--python", bin_folder(target) / "python", "-r", requirements, *unique)
     print(f"Installed. Next: make train MODEL={model}")
-    return 0
+    return DONE
 
 
 def read_conda_file(file: Path) -> tuple[str | None, list[str], list[str]]:
@@ -87,7 +101,7 @@ def read_conda_file(file: Path) -> tuple[str | None, list[str], list[str]]:
     try:
         items = yaml.safe_load(file.read_text(encoding="utf-8"))["dependencies"]
     except (yaml.YAMLError, KeyError, TypeError, OSError) as error:
-        raise SystemExit(f"ERROR: {file.name}: {' '.join(str(error).split())}") from None
+        raise Failure(f"{file.name}: {' '.join(str(error).split())}") from None
     for item in items:
         if isinstance(item, dict):
             pip += item.get("pip") or []
@@ -98,17 +112,12 @@ def read_conda_file(file: Path) -> tuple[str | None, list[str], list[str]]:
     return version, pip, conda
 
 
-def run(*command: object) -> None:
+def call(*command: object) -> None:
     subprocess.run([str(part) for part in command], check=True)
 
 
 def bin_folder(environment: Path) -> Path:
     return environment / ("Scripts" if sys.platform == "win32" else "bin")
-
-
-def fail(message: str) -> int:
-    print(f"ERROR: {message}", file=sys.stderr)
-    return 1
 
 
 if __name__ == "__main__":

@@ -3,38 +3,58 @@
 python scripts/send_request.py models/model1/sample-request.json
 """
 
+from __future__ import annotations
+
 import argparse
-import json
 import sys
-import urllib.error
-import urllib.request
 from pathlib import Path
 
+from command_line import DONE, REFUSED, SERVICE_FAILED, Failure, Parser, Progress, run
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Send a request to a model that is served here; print its answer.")
+EXAMPLE = "  python scripts/send_request.py models/model1/sample-request.json --port 5002"
+SECONDS = 60  # that an answer may take
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = Parser("Send a request to a model that is served here; print its answer.", EXAMPLE)
     parser.add_argument("file", type=Path, help="the request, a JSON file")
     parser.add_argument("--port", type=int, default=5001, help="where make serve listens (default: %(default)s)")
-    args = parser.parse_args()
+    parser.add_argument("--dry-run", action="store_true", help="say what would be sent, and send nothing")
+    return run(send, parser, argv)
+
+
+def send(args: argparse.Namespace) -> int:
     url = f"http://127.0.0.1:{args.port}/score"
+    body = args.file.read_bytes()
+    if args.dry_run:
+        print(f"Would send {args.file}, {len(body)} bytes, to {url}")
+        return DONE
+    print(answer_of(url, body))
+    return DONE
+
+
+def answer_of(url: str, body: bytes) -> str:
+    """Return the server's answer, laid out for reading."""
+    import http.client
+    import json
+    import urllib.error
+    import urllib.request
+
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     try:
-        body = args.file.read_bytes()
-        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=60) as response:
-            answer = json.load(response)
+        with Progress("Waiting for the answer"), urllib.request.urlopen(request, timeout=SECONDS) as response:
+            answer = response.read()
     except urllib.error.HTTPError as error:
-        return fail(f"{url} answered {error.code}: {error.read().decode(errors='replace')}")
+        said = error.read().decode(errors="replace").strip()
+        raise Failure(f"{url} answered {error.code}: {said}", REFUSED if error.code < 500 else SERVICE_FAILED) from None
     except urllib.error.URLError as error:
-        return fail(f"{url}: {error.reason}. Is the model served? make serve")
-    except OSError as error:
-        return fail(f"{args.file}: {error.strerror or error}")
-    print(json.dumps(answer, indent=2, ensure_ascii=False))
-    return 0
-
-
-def fail(message: str) -> int:
-    print(f"ERROR: {message}", file=sys.stderr)
-    return 1
+        raise Failure(f"{url}: {error.reason}. Is the model served? make serve", SERVICE_FAILED) from None
+    except (OSError, http.client.HTTPException) as error:
+        raise Failure(f"{url} hung up: {error}. Look at what make serve prints", SERVICE_FAILED) from None
+    try:
+        return json.dumps(json.loads(answer), indent=2, ensure_ascii=False)
+    except ValueError:
+        raise Failure(f"{url}: the answer is not JSON; is it make serve that listens there?", SERVICE_FAILED) from None
 
 
 if __name__ == "__main__":
