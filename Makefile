@@ -17,7 +17,7 @@ demo: .venv/demo ## Render the default project to demo/, train it, serve it, ask
 	$(BIN)/python tools/demo.py
 
 test: lint ## Run every tier of tests (tests/README.md)
-	$(BIN)/python -m pytest $(ARGS) tests/tier0 packages/cli/tests tests/tier1 tests/tier2 tests/tier3
+	$(BIN)/python -m pytest $(ARGS) tests/tier0 packages/cli/tests packages/rehearsal/tests tests/tier1 tests/tier2 tests/tier3
 
 test-fast: lint ## Run the tiers that take a minute: sources and renders
 	$(BIN)/python -m pytest $(ARGS) tests/tier0 packages/cli/tests tests/tier1
@@ -26,7 +26,7 @@ lint: .venv/dev ## Check the sources: ruff, mypy
 	$(BIN)/ruff check --config pyproject.toml .
 	$(BIN)/ruff format --config pyproject.toml --check .
 	MYPYPATH="$(PROJECT)/scripts" $(BIN)/mypy hooks tools tests benchmarks "$(PROJECT)/scripts"
-	MYPYPATH=packages/rehearsal $(BIN)/mypy packages/rehearsal/aml_rehearsal
+	MYPYPATH=packages/rehearsal:packages/rehearsal/tests $(BIN)/mypy $(addprefix packages/rehearsal/,aml_rehearsal tests)
 	MYPYPATH=packages/cli $(BIN)/mypy $(addprefix packages/cli/,aml_template_cli azext_aml_template_cli tests)
 	$(foreach framework,$(FRAMEWORKS),MYPYPATH="templates/frameworks/$(framework):$(MODEL)" $(BIN)/mypy \
 		templates/frameworks/$(framework) $(foreach module,evaluation input_schema tables tests/*,"$(MODEL)"/$(module).py) &&) true
