@@ -46,11 +46,12 @@ class Channel:
         self.server = urlsplit(job["server"]).netloc
         self.base = f"/nodes/{job['run']}"
         self.headers = {"Authorization": f"Bearer {job['token']}"}
+        self.attempts = ATTEMPTS
         self.killfile = Path("azureml-setup/killfile")  # how the client cancels a run on its own computer
 
     def send(self, method: str, what: str, body: bytes = b"", **query: str) -> dict[str, Any]:
         path = f"{self.base}/{what}" + (f"?{urlencode(query)}" if query else "")
-        for attempt in range(ATTEMPTS):
+        for left in range(self.attempts - 1, -1, -1):
             connection = http.client.HTTPConnection(self.server, timeout=60)
             try:
                 connection.request(method, path, body, self.headers)
@@ -60,7 +61,8 @@ class Channel:
                     raise Failed(answer["error"]["message"])
                 break
             except (OSError, http.client.HTTPException):
-                if attempt == ATTEMPTS - 1:
+                if not left:
+                    self.attempts = 1  # it is gone: no need to wait for it again
                     raise
                 time.sleep(BEAT)
             finally:
