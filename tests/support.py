@@ -3,12 +3,16 @@
 import json
 import logging
 import os
+import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +29,8 @@ BIN = Path(sys.executable).parent
 # A project that is installed takes the Python at hand if it is offered: another one may have to be fetched first.
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 PYTHON = HERE if HERE in PYTHONS else PYTHONS[0]
+
+SERVER_STARTS_IN = 120  # seconds, on a machine that is busy
 
 log = logging.getLogger("progress")
 
@@ -55,6 +61,16 @@ def files_of(project: Path) -> dict[str, bytes]:
     return {
         path.relative_to(project).as_posix(): path.read_bytes() for path in sorted(project.rglob("*")) if path.is_file()
     }
+
+
+def shown_commands(page: Path) -> dict[str, list[list[str]]]:
+    """The lines of a page's code blocks without their comments: a list for each block, under the heading above it."""
+    blocks: dict[str, list[list[str]]] = {}
+    for section in re.split(r"^## ", page.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+        heading, _, text = section.partition("\n")
+        found = re.findall(r"^```\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+        blocks[heading] = [[re.split(r"\s+# ", line)[0] for line in block.splitlines()] for block in found]
+    return blocks
 
 
 def copy_of(project: Path, folder: Path) -> Path:
@@ -103,3 +119,38 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@contextmanager
+def served(project: Path, log: Path, command: list[str | Path], **env: str) -> Iterator[str]:
+    """Start a server on a {port}, which is $PORT as well, wait until it answers, end it as Ctrl-C does."""
+    port = free_port()
+    command = [str(part).replace("{port}", str(port)) for part in command]
+    variables = os.environ | {"PORT": str(port)} | env
+    with log.open("w") as output:
+        server = subprocess.Popen(
+            command, cwd=project, env=variables, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        over = time.monotonic() + SERVER_STARTS_IN
+        while not answers(url):
+            assert server.poll() is None, log.read_text()
+            assert time.monotonic() < over, f"no answer in {SERVER_STARTS_IN} s:\n{log.read_text()}"
+            time.sleep(0.25)
+        yield url
+    finally:
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGINT)
+            server.wait(timeout=30)
+
+
+def answers(url: str) -> bool:
+    """Whether somebody does, whatever it is."""
+    try:
+        urllib.request.urlopen(url, timeout=5).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True

@@ -5,22 +5,28 @@ The project has the most hostile answers and lies in a folder with a space in it
 
 import csv
 import json
-import os
 import re
-import signal
-import subprocess
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from openapi_spec_validator import validate
 
-from tests.support import BIN, FRAMEWORKS, PYTHON, PYTHONS, answer, cookiecutter, files_of, free_port, rendered, run
+from tests.support import (
+    BIN,
+    FRAMEWORKS,
+    PYTHON,
+    PYTHONS,
+    answer,
+    cookiecutter,
+    files_of,
+    free_port,
+    rendered,
+    run,
+    served,
+)
 from tests.tier1.test_free_text import HOSTILE
 from tests.tier2.test_resolve import packages
 
@@ -44,31 +50,6 @@ def project(fresh: Path) -> Path:
     assert trained
     assert float(trained[1]) > 0.74, "0.693 is what naming the commonest label gives"
     return fresh
-
-
-@contextmanager
-def served(project: Path, log: Path, command: list[str | Path], **env: str) -> Iterator[str]:
-    """Start a server, wait until it answers, end it as Ctrl-C does."""
-    port = free_port()
-    command = [str(part).replace("{port}", str(port)) for part in command]
-    with log.open("w") as output:
-        server = subprocess.Popen(
-            command, cwd=project, env=os.environ | env, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(240):
-            assert server.poll() is None, log.read_text()
-            try:
-                urllib.request.urlopen(url, timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.25)
-        yield url
-    finally:
-        if server.poll() is None:
-            os.killpg(server.pid, signal.SIGINT)
-            server.wait(timeout=30)
 
 
 def post(url: str, body: Any) -> tuple[int, Any]:
