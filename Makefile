@@ -13,7 +13,7 @@ FRAMEWORKS := $(notdir $(wildcard templates/frameworks/*))
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
-demo: .venv/demo ## Render the default project to demo/, train it, serve it, ask it
+demo: .venv/demo ## Walk the whole way in demo/: render, train, serve, submit, register
 	$(BIN)/python tools/demo.py
 
 test: lint ## Run every tier of tests (tests/README.md)
