@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from azure_ml import local_docker, registration, run_file
 from checks import preview, runconfig_file, snapshot
 from hooks import pre_gen_project as hook
 from tests.conftest import Bake
-from tests.support import PROJECT, copy_of, files_of
+from tests.support import PROJECT, TEMPLATE, copy_of, files_of
 
 WORKSPACE = {
     "subscription_id": "12345678-1234-1234-1234-123456789abc",
@@ -309,7 +310,7 @@ def test_check_asks_the_service_with_the_real_client(project: Path, tmp_path: Pa
         }
         before = (project / ".azureml" / "config.json").read_bytes()
         for env, code, said in (
-            ({}, 3, "not logged in: az login, or set AZUREML_SERVICE_PRINCIPAL_ID"),
+            ({}, 3, "not logged in: `az login`, or set AZUREML_SERVICE_PRINCIPAL_ID"),
             (dict(list(principal.items())[:2]), 2, "a service principal needs AZUREML_SERVICE_PRINCIPAL_TENANT_ID"),
             (principal, 3, "my-workspace in my-group: not reachable: login.microsoftonline.com"),
         ):
@@ -441,10 +442,15 @@ def test_the_three_switches_of_a_local_run_agree() -> None:
         assert run_config.environment.python.user_managed_dependencies is not use_docker
 
 
-@pytest.mark.parametrize("module", ["registration", "run_file", "local_docker"])
-def test_what_the_az_command_takes_along_needs_no_other_script(module: str, tmp_path: Path) -> None:
-    (tmp_path / f"{module}.py").write_bytes((PROJECT / "scripts" / "azure_ml" / f"{module}.py").read_bytes())
-    subprocess.run([sys.executable, "-c", f"import {module}"], cwd=tmp_path, check=True)
+def test_what_the_az_command_takes_along_needs_no_other_script(tmp_path: Path) -> None:
+    taken = re.findall(r'"(aml_template_scripts)/(\w+)\.py"', (TEMPLATE / "packages/cli/pyproject.toml").read_text())
+    assert ("aml_template_scripts", "registration") in taken
+    for package, module in taken:
+        (tmp_path / package).mkdir(exist_ok=True)
+        source = PROJECT / "scripts" / "azure_ml" / f"{module}.py"
+        (tmp_path / package / source.name).write_bytes(source.read_bytes())
+    names = ", ".join(map(".".join, taken))
+    subprocess.run([sys.executable, "-c", f"import {names}"], cwd=tmp_path, check=True)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ FIRST_BEAT, BEAT = 2.0, 10.0  # seconds until the first sign of life, and betwee
 class Failure(Exception):
     """An end with one line for the user and an exit code."""
 
+    for_user = True
+
     def __init__(self, message: str, code: int = REFUSED) -> None:
         super().__init__(message)
         self.code = code
@@ -71,7 +73,7 @@ def told(error: Exception) -> tuple[str, int]:
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}", REFUSED
     if "azureml.core" in sys.modules:
-        from azure_ml.workspace import explain
+        from azure_ml.errors import explain
 
         return explain(error), SERVICE_FAILED
     return f"{type(error).__name__}: {error} (--debug shows where)", REFUSED

@@ -87,8 +87,9 @@ def submit_with_care() -> None:
 
     Until the run is over that file would name the run before, and `model register` would take that one's model: it goes
     once the new run is accepted. A submission that is refused leaves it. --docker is the switch of submit_run.py.
+    A password in the address of git's remote would go into the run's properties: it is kept out of them.
     """
-    from aml_template_scripts import local_docker
+    from aml_template_scripts import git_address, local_docker
     from azureml._cli.argument import Argument
     from azureml._cli.run import run_commands
     from azureml._cli.run.run_subgroup import RunSubGroup
@@ -116,6 +117,7 @@ def submit_with_care() -> None:
         result = Path(file).absolute() if file else None
         if result:
             check_replaceable(result)
+        git_address.hide_git_password(folder)
         submit = Experiment.submit
 
         def submit_here(experiment: Any, config: Any, *rest: Any, **more: Any) -> Any:
@@ -215,10 +217,9 @@ def know_the_subscription() -> None:
 
 def log_in_only_where_somebody_is() -> None:
     """Without a login azml opens a browser or waits for a device code, also in a pipeline, where nobody sees it."""
+    from aml_template_scripts.errors import NOT_LOGGED_IN
     from azureml.core import authentication
     from azureml.exceptions import AuthenticationException
-
-    from aml_template_cli.errors import NOT_LOGGED_IN
 
     log_in = authentication.perform_interactive_login
 

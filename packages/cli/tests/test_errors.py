@@ -1,7 +1,8 @@
 """Whatever the client raises becomes one line that says what to do."""
 
 import pytest
-from aml_template_cli.errors import LIMIT, one_line
+from aml_template_cli.errors import one_line
+from aml_template_scripts.errors import LIMIT
 from azureml.exceptions import ActivityFailedException, UserErrorException
 
 
@@ -15,7 +16,10 @@ from azureml.exceptions import ActivityFailedException, UserErrorException
         (UserErrorException("Error, default workspace not set and workspace name"), "not attached to a workspace: "),
         (UserErrorException("Please run 'az login' to setup account."), "not logged in: `az login`"),
         (Exception('(x) {"error": {"code": "UserError", "message": "Unknown compute \\"a\\""}}'), "Unknown compute"),
-        (ConnectionError("HTTPSConnectionPool(host='a.b', port=443): Max retries"), "a.b: not reachable"),
+        (
+            ConnectionError("HTTPSConnectionPool(host='a.b', port=443): Failed to establish a new connection"),
+            "not reachable: a.b (is there a network",
+        ),
         (
             Exception("AADSTS7000215: Invalid client secret.\r\nTrace ID: 1"),
             "wrong credentials: AADSTS7000215: Invalid",

@@ -12,9 +12,12 @@ import re
 import time
 from collections import namedtuple
 
+from .errors import status_in
+from .tokens import forget_token
+
 TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any, TypeVar
 
     T = TypeVar("T")
@@ -28,6 +31,7 @@ COMPARISONS: dict[str, Callable[[float, float], bool]] = {
 }
 NAME = r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,254}"
 NAME_RULE = "1 to 255 letters, digits, '-', '_' and '.', starting with a letter or digit"
+UNAUTHORIZED = 401
 PAUSES = (1, 4, 15)  # seconds before the tries after the first
 TRAINING = "training"  # azureml.core.Dataset.Scenario.TRAINING
 MANY = 12  # files or names that one line lists
@@ -35,6 +39,8 @@ MANY = 12  # files or names that one line lists
 
 class Refused(Exception):
     """The rules do not let this be registered; the text is one line for the user."""
+
+    for_user = True
 
 
 # A bound that a metric of the run has to keep; the metric in which a model has to beat the newest version.
@@ -98,45 +104,55 @@ def register(
 ) -> Any:
     """Register a run's model as the next version of a name; return it (azureml.core.Model).
 
-    A version that was registered from the same run and files before is returned as it is. A dry run asks and checks,
+    A version that was registered from the same run and files before is returned as it is, if the run keeps the
+    `requirements`; it is not compared with itself. A dry run asks and checks,
     registers nothing, and returns None unless there is such a version. Refused says what the rules do not allow;
     ValueError, that an argument is malformed; any other exception is the client's own. `say` gets a line about what
     the user may want to know.
     """
-    from azureml.core import Model
-
     bounds = [parse_requirement(text) for text in requirements]
     better = parse_better(better_than_current) if better_than_current else None
     parse_name(name)
     asset_path = parse_asset_path(asset_path)
-    run = find_run(workspace, experiment, run_id)
-    prefix = f"ExperimentRun/{run._container}/{asset_path}"
-
-    versions = sorted(Model.list(workspace, name=name, expand=False), key=lambda model: int(model.version))
-    if known := find_version(workspace, versions, run_id, prefix):
-        say(f"{known.id} is registered from this run already; nothing was changed")
-        return known
-
-    check_files(run, prefix, asset_path)
-    metrics = read_metrics(run)
-    check_requirements(metrics, bounds)
-    if better and versions:
-        check_better(workspace, metrics, better, versions[-1])
-    if dry_run:
-        return None
-
-    details = {
+    given = {
         "name": name,
-        "tags": {key: plain(value) for key, value in metrics.items()} | dict(tags or {}),
         "properties": dict(properties or {}) or None,
         "description": description,
         "framework": framework,
         "framework_version": framework_version,
-        "experiment_name": run.experiment.name,
-        "run_id": run_id,
-        "datasets": [{"name": TRAINING, "id": dataset} for dataset in input_datasets(workspace, run)],
     }
-    return create(workspace, details, prefix)
+
+    def try_once() -> Any:
+        run = find_run(workspace, experiment, run_id)
+        prefix = f"ExperimentRun/{run._container}/{asset_path}"
+        metrics = read_metrics(run)
+        check_requirements(metrics, bounds)
+        versions = sorted(Model.list(workspace, name=name, expand=False), key=lambda model: int(model.version))
+        if known := find_version(workspace, versions, run_id, prefix):
+            say(f"{known.id} is registered from this run already; nothing was changed")
+            return known  # before the comparison: it would be with this very version
+        check_files(run, prefix, asset_path)
+        if better and versions:
+            check_better(workspace, metrics, better, versions[-1])
+        if dry_run:
+            return None
+        found = {
+            "tags": {key: plain(value) for key, value in metrics.items()} | dict(tags or {}),
+            "experiment_name": run.experiment.name,
+            "run_id": run_id,
+            "datasets": [{"name": TRAINING, "id": dataset} for dataset in input_datasets(workspace, run)],
+        }
+        return create(workspace, given | found, prefix)
+
+    from azureml.core import Model
+
+    try:
+        return try_once()
+    except Exception as error:
+        if status_in(error) != UNAUTHORIZED:
+            raise
+        forget_token(workspace)  # it may have expired on the way; what was done before it is found again
+        return try_once()
 
 
 def find_run(workspace: Any, experiment: str, run_id: str) -> Any:
@@ -146,7 +162,7 @@ def find_run(workspace: Any, experiment: str, run_id: str) -> Any:
     try:
         run = Run.get(workspace, run_id)
     except Exception as error:
-        if status_of(error) == 404:
+        if status_in(error) == 404:
             raise Refused(f"run {run_id}: not in the workspace {workspace.name}; is another one attached?") from error
         raise
     if run.experiment.name != experiment:
@@ -211,7 +227,7 @@ def check_better(workspace: Any, metrics: Mapping[str, float], better: Better, c
         try:
             old = read_metrics(Run.get(workspace, current.run_id)).get(better.metric)
         except Exception as error:
-            if status_of(error) != 404:  # a run that was deleted since is no trouble of the service
+            if status_in(error) != 404:  # a run that was deleted since is no trouble of the service
                 raise
     if old is None:
         raise Refused(
@@ -291,7 +307,7 @@ def once(find: Callable[[], T | None], make: Callable[[], T]) -> T:
         try:
             return make()
         except Exception as error:
-            status = status_of(error)
+            status = status_in(error)
             if pause is None or (status and status < 500 and status not in (408, 429)):
                 raise
             time.sleep(pause)
@@ -300,26 +316,6 @@ def once(find: Callable[[], T | None], make: Callable[[], T]) -> T:
 
 def holds(asset: Any, prefix: str) -> bool:
     return [artifact.prefix for artifact in asset.artifacts or []] == [prefix]
-
-
-def status_of(error: BaseException) -> int | None:
-    """Return the HTTP status that an exception of the client stands for, if it does for one."""
-    for cause in chain(error):
-        status = getattr(getattr(cause, "response", None), "status_code", None) or getattr(cause, "status_code", None)
-        if isinstance(status, int):
-            return status
-        if found := re.search(r"Response Code: (\d{3})\b", str(cause)):  # the models' client keeps it in its text only
-            return int(found[1])
-    return None
-
-
-def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an exception and those that it came from."""
-    seen: set[int] = set()
-    while error and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def unknown(metric: str, metrics: Mapping[str, float]) -> str:

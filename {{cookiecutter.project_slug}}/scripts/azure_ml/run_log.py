@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from azure_ml.workspace import explain, is_transient, status_of
+from azure_ml.errors import explain, is_transient, status_in
+from azure_ml.tokens import forget_token
 from command_line import SERVICE_FAILED, Failure, note
 
 ENDED = ("Completed", "Failed", "Canceled")
@@ -58,8 +59,8 @@ class Follower:
                     ) from error
                 if not tries:
                     note(f"{explain(error)}; the run goes on, and so does this")
-                if any(status_of(cause) == 401 for cause in (error, error.__cause__) if cause):
-                    forget_token(self.run)
+                if status_in(error) == 401:
+                    forget_token(self.run.experiment.workspace)
                 time.sleep(min(retry_after(error) or 2.0**tries, SLOWEST_RETRY))
                 tries += 1
                 continue
@@ -137,13 +138,6 @@ def retry_after(error: BaseException) -> float | None:
         except (KeyError, ValueError, TypeError):
             continue
     return None
-
-
-def forget_token(run: Any) -> None:
-    """Let the login fetch a new token: the service has refused the one that the client still takes for good."""
-    login = run.experiment.workspace._auth_object
-    for name in getattr(login, "_token_type_to_field_dict", {}).values():
-        setattr(login, name, None)
 
 
 def error_of(details: Any) -> tuple[str, str]:

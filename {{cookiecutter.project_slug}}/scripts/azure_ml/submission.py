@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -18,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from azure_ml import local_docker
+from azure_ml.errors import explain, status_in
+from azure_ml.git_address import hide_git_password
 from azure_ml.run_log import ENDED, Follower
-from azure_ml.workspace import explain, status_of
 from command_line import SERVICE_FAILED, Failure, Progress, note
 
-GIT_ADDRESS = "AZUREML_GIT_REPOSITORY_URI"  # what the client takes in place of the remote's own address
 TRIES = 3  # to learn from the service whether it has a run
 
 
@@ -201,22 +200,6 @@ class Submission:
         self.note.unlink(missing_ok=True)
 
 
-def hide_git_password(folder: Path) -> None:
-    """Keep a password or token in the address of git's remote out of the run, whose properties get that address."""
-    import subprocess
-
-    try:
-        asked = subprocess.run(
-            ["git", "ls-remote", "--get-url"], cwd=folder, capture_output=True, text=True, check=False
-        )
-    except OSError:  # no git, no address
-        return
-    address = asked.stdout.strip()
-    clean = re.sub(r"(?<=://)[^/]*@", "", address)
-    if asked.returncode == 0 and clean != address:
-        os.environ[GIT_ADDRESS] = clean
-
-
 def find(workspace: Any, run_id: str) -> Any:
     """Return the run of that id, or None if the workspace has none."""
     from azureml.core import Run
@@ -225,7 +208,7 @@ def find(workspace: Any, run_id: str) -> Any:
         try:
             return Run.get(workspace, run_id)
         except Exception as error:
-            if status_of(error) == 404:
+            if status_in(error) == 404:
                 return None
             if attempt == TRIES - 1:
                 raise Failure(
