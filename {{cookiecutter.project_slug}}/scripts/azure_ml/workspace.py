@@ -8,12 +8,14 @@ Nothing of it is printed, written or handed on.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import logging
 import os
 import re
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -87,12 +89,27 @@ def login(*, ask: bool) -> Any:
     if given:
         missing = ", ".join(sorted(set(PRINCIPAL) - set(given)))
         raise Failure(f"a service principal needs {missing} as well as {', '.join(given)}", WRONG_USE)
-    if not ask:
-        # The client would open a browser or wait for a device code, also where nobody is there to see it.
-        def refuse(*_: object, **__: object) -> None:
-            raise Failure(NOT_LOGGED_IN, SERVICE_FAILED)
+    log_in = authentication.perform_interactive_login
+    # The client would open a browser or wait for a device code, also where nobody is there to see it.
+    authentication.perform_interactive_login = aloud(log_in) if ask else refuse
+    # It announces what will not happen. A None for its output would break its reading of what `az login` has stored.
+    with contextlib.redirect_stdout(sys.stdout if ask else io.StringIO()):
+        return authentication.InteractiveLoginAuthentication()
 
-        authentication.perform_interactive_login = refuse
-        with contextlib.redirect_stdout(None):  # it announces what will not happen
-            return authentication.InteractiveLoginAuthentication()
-    return authentication.InteractiveLoginAuthentication()
+
+def refuse(*_: object, **__: object) -> None:
+    raise Failure(NOT_LOGGED_IN, SERVICE_FAILED)
+
+
+def aloud(log_in: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a login be seen: the client shows the code for the browser as one of its warnings."""
+
+    def log_in_aloud(*args: Any, **options: Any) -> Any:
+        silenced = logging.root.manager.disable
+        logging.disable(logging.INFO)
+        try:
+            return log_in(*args, **options)
+        finally:
+            logging.disable(silenced)
+
+    return log_in_aloud

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 from aml_rehearsal.routing import Reply, Request
 from aml_rehearsal.services.hosts import login
-from aml_rehearsal.tokens import TENANT, LoginRefused
+from aml_rehearsal.tokens import TENANT, LoginRefused, encode
 from aml_rehearsal.workspace import LOGIN_HOST, Workspace
 
 HOST = f"https://{LOGIN_HOST}"
@@ -75,5 +75,8 @@ def token(workspace: Workspace, request: Request) -> Any:
         "access_token": workspace.tokens.issue(name, role),
     }
     if kind != "client_credentials":
+        # A person, whom the client remembers by these: whoever logs in with a code is not asked again.
         answer["refresh_token"] = workspace.tokens.sign("refresh")
+        answer["id_token"] = workspace.tokens.describe(name, form.get("client_id", ""), f"{HOST}/{TENANT}/v2.0")
+        answer["client_info"] = encode({"uid": name, "utid": TENANT})
     return Reply(answer)
