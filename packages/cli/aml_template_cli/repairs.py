@@ -113,11 +113,11 @@ def submit_with_care() -> None:
     @functools.wraps(submit_script)
     def submit_run(*args: Any, docker: str = "auto", **options: Any) -> Any:
         folder = Path(options.get("source_directory") or options.get("path") or ".").absolute()
+        git_address.hide_git_password(folder)
         file = options.get("output_metadata_file")
         result = Path(file).absolute() if file else None
         if result:
             check_replaceable(result)
-        git_address.hide_git_password(folder)
         submit = Experiment.submit
 
         def submit_here(experiment: Any, config: Any, *rest: Any, **more: Any) -> Any:

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,27 @@ def test_subscription_of_the_attached_folder(tmp_path: Path, monkeypatch: pytest
         _common.get_default_subscription_id(None)
     (tmp_path / ".azureml" / "config.json").write_text(json.dumps({"Scope": SCOPE}))
     assert _common.get_default_subscription_id(None) == "S"
+
+
+def test_password_in_the_address_of_gits_remote_stays_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the client gathers for a run's properties, asked as it asks."""
+    from azureml._base_sdk_common.tracking import global_tracking_info_registry
+    from azureml._cli.run import run_commands
+
+    monkeypatch.setenv("AZUREML_GIT_REPOSITORY_URI", "")
+    for command in (
+        ["init", "-q"],
+        ["-c", "user.name=me", "-c", "user.email=me@example.com", "commit", "-q", "--allow-empty", "-m", "first"],
+        ["remote", "add", "origin", "https://me:a-git-token@example.com/o/r.git"],
+    ):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    monkeypatch.delenv("AZUREML_GIT_REPOSITORY_URI")
+    gathered = global_tracking_info_registry.gather_all(str(tmp_path))
+    assert "a-git-token" in gathered["azureml.git.repository_uri"], "the client no longer needs this"
+    with pytest.raises(UserErrorException, match="a folder"):  # so that nothing is sent
+        run_commands.submit_run(path=str(tmp_path), output_metadata_file=str(tmp_path))
+    gathered = global_tracking_info_registry.gather_all(str(tmp_path))
+    assert gathered["azureml.git.repository_uri"] == "https://example.com/o/r.git"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the place of the interpreter is another")

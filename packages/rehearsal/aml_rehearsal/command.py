@@ -112,7 +112,8 @@ def attach(names: Names) -> str:
 
 def shell(environment: dict[str, str], project: Path, command: list[str]) -> int:
     """Run the command, or a shell, among the variables that lead the client here."""
-    if not command:
+    interactive = not command
+    if interactive:
         command = [os.environ.get("SHELL") or "/bin/sh"]
         if Path(command[0]).name == "bash" and sys.stdin.isatty():
             rc = Path(environment["HOME"]) / ".bashrc"
@@ -125,6 +126,8 @@ def shell(environment: dict[str, str], project: Path, command: list[str]) -> int
     except OSError as error:
         print(f"ERROR: {command[0]}: {error.strerror}", file=sys.stderr)
         return 2
+    if interactive:
+        return 0  # what failed in the shell is no failure of the rehearsal
     return code if code >= 0 else 128 - code  # as a shell says that a signal has ended it
 
 

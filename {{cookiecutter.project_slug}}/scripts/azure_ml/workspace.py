@@ -1,7 +1,7 @@
 """The attached workspace, opened with whatever login there is.
 
 A login is, in this order: a service principal in AZUREML_SERVICE_PRINCIPAL_ID, _PASSWORD and _TENANT_ID; a managed
-identity where the machine offers one; `az login`, of any kind; a device code, if somebody is there to type it in.
+identity where MSI_ENDPOINT names one; `az login`, of any kind; a device code, if somebody is there to type it in.
 Nothing of it is printed, written or handed on.
 """
 
