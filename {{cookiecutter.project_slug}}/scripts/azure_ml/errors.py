@@ -78,8 +78,8 @@ def status_of(error: BaseException) -> int | None:
     status = getattr(getattr(error, "response", None), "status_code", None) or getattr(error, "status_code", None)
     if isinstance(status, int):
         return status
-    found = re.search(r"Response Code: (\d{3})\b|\"?statusCode\"?: (\d{3})\b", str(error))
-    return int(found[1] or found[2]) if found else None
+    found = re.search(r"(?:Response Code|status_?code)\W{1,4}(\d{3})\b", str(error), re.IGNORECASE)
+    return int(found[1]) if found else None
 
 
 def status_in(error: BaseException) -> int | None:

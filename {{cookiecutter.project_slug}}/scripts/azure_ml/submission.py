@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import sys
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ from azure_ml import local_docker
 from azure_ml.errors import explain, status_in
 from azure_ml.git_address import hide_git_password
 from azure_ml.run_log import ENDED, Follower
+from azure_ml.tokens import forget_token
 from command_line import SERVICE_FAILED, Failure, Progress, note
 
 TRIES = 3  # to learn from the service whether it has a run
@@ -86,26 +88,32 @@ class Submission:
         from azureml.core import Experiment, ScriptRunConfig
 
         source = ScriptRunConfig(source_directory=str(self.folder), run_config=run_config)
-        try:
-            with Progress("Submitting"), local_docker.own_python_first(), self.watch_process():
-                return Experiment(workspace, self.experiment).submit(source, run_id=run_id)
-        except Exception as error:
-            run = find(workspace, run_id)  # an answer may have been lost on its way
-            if run is not None and run_config.target != "local":
-                note("the answer of the service was lost; the run was accepted all the same")
-                self.complete_record(run, run_config)
-                return run
-            if run is not None and self.process:
-                return run
-            if run is not None:
-                cancel_local(run)  # the service has it, but nothing was started here
-                self.done()
-                lost = (
-                    "the answer of the service was lost before anything ran here; the same command again submits anew"
-                )
-                raise Failure(f"not submitted: {lost}", SERVICE_FAILED) from error
+        experiment, renewed = Experiment(workspace, self.experiment), False
+        while True:
+            try:
+                with Progress("Submitting"), local_docker.own_python_first(), self.watch_process():
+                    return experiment.submit(source, run_id=run_id)
+            except Exception as error:
+                run = find(workspace, run_id)  # an answer may have been lost on its way
+                if run is not None:
+                    return self.accepted(run, run_config, error)
+                if renewed or status_in(error) != 401:
+                    self.done()
+                    raise Failure(f"not submitted: {explain(error)}", SERVICE_FAILED) from error
+                forget_token(workspace)  # it may have expired on the way
+                renewed = True
+
+    def accepted(self, run: Any, run_config: Any, error: Exception) -> Any:
+        """Return a run that the service has although its submission ended in an error."""
+        if run_config.target != "local":
+            note("the answer of the service was lost; the run was accepted all the same")
+            self.complete_record(run, run_config)
+        elif not self.process:
+            cancel_local(run)  # the service has it, but nothing was started here
             self.done()
-            raise Failure(f"not submitted: {explain(error)}", SERVICE_FAILED) from error
+            lost = "the answer of the service was lost before anything ran here; the same command again submits anew"
+            raise Failure(f"not submitted: {lost}", SERVICE_FAILED) from error
+        return run
 
     @contextlib.contextmanager
     def watch_process(self) -> Iterator[None]:
@@ -210,6 +218,8 @@ def find(workspace: Any, run_id: str) -> Any:
         except Exception as error:
             if status_in(error) == 404:
                 return None
+            if status_in(error) == 401:  # the login's token has expired on the way
+                forget_token(workspace)
             if attempt == TRIES - 1:
                 raise Failure(
                     f"whether the run {run_id} was accepted is not known: {explain(error)};"
@@ -243,4 +253,5 @@ def scope(workspace: Any) -> str:
 
 
 def cancel_command(run: Any) -> str:
-    return f"azml run cancel -e {run.experiment.name} -r {run.id}"
+    azml = os.path.relpath(Path(sys.executable).with_name("azml"))
+    return f"{azml} run cancel -e {run.experiment.name} -r {run.id}"
