@@ -5,6 +5,7 @@ The real az and the real azureml-core, unmodified, against a workspace on loopba
 
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from aml_rehearsal import Names, Rehearsal
 
 from tests.conftest import Rehearse
-from tests.support import BIN, PYTHON, TEMPLATE, files_of, heartbeat, run
+from tests.support import BIN, PYTHON, TEMPLATE, files_of, heartbeat, run, shown_commands
 from tests.tier3.conftest import WORKSPACE, Installed
 
 PYTHONS = ["3.10", "3.11", "3.12"]
@@ -147,6 +148,14 @@ class Walk(NamedTuple):
     def state(self, table: str) -> dict[str, Any]:
         return dict(self.rehearsal.state()[table])
 
+    def shown(self, text: str) -> str:
+        """Run the line of the project's README that holds a text, word by word after `az ml`."""
+        documented = shown_commands(self.project / "README.md")["3. Train in Azure ML"][1]
+        assert documented[0] == f"cd {self.model.relative_to(self.project)}"
+        (line,) = (line for line in documented if text in line)
+        assert line.startswith("az ml ")
+        return self.ml(*shlex.split(line)[2:], cwd=self.model)
+
     def submit(self, *args: str, expect: int = 0) -> str:
         submit = ("run", "submit-script", "-e", "trials", "-t", "run.json", "-c")
         return self.ml(*submit, *args, cwd=self.model, expect=expect)
@@ -180,17 +189,24 @@ def attach_the_root(here: Walk, attach: tuple[str, ...]) -> None:
 
 
 def submit_here(here: Walk) -> None:
-    """Twice: the second takes the place of the first in run.json, and needs no -e: the folder is attached to one."""
-    said = here.submit("train-local", "--docker", "no")
+    """As the README says, without run.json; then with it, and without -e: the folder is attached to an experiment."""
+    here.shown("train-local")
+    (first,) = here.state("runs").values()
+    assert (first["status"], first["target"]) == ("Completed", "local")
+    assert not here.result.exists()
+    said = here.ml("run", "submit-script", "-c", "train-local", "--docker", "no", "-t", "run.json", cwd=here.model)
     assert f"With this Python, as --docker no says: {here.project}/.venv/model1/bin/python" in said
-    first = here.record()
-    here.ml("run", "submit-script", "-c", "train-local", "-t", "run.json", cwd=here.model)
-    second = here.record()
-    assert first["run_id"] != second["run_id"]
-    assert second["_experiment_name"] == "trials"
-    for record in (first, second):
-        assert here.state("runs")[record["run_id"]]["status"] == record["status"] == "Completed"
-        assert not {"token", "token_expiry_time_utc"} & set(record)
+    check_record(here, "trials", "local")
+
+
+def check_record(here: Walk, experiment: str, target: str) -> None:
+    """run.json names the newest run, which has completed, and holds no token."""
+    record = here.record()
+    newest = max(here.state("runs").values(), key=lambda run: int(run["runNumber"]))
+    assert (record["run_id"], record["status"]) == (newest["runId"], "Completed")
+    assert (record["_experiment_name"], record["target"]) == (experiment, target)
+    assert newest["status"] == "Completed"
+    assert not {"token", "token_expiry_time_utc"} & set(record)
 
 
 def be_refused(here: Walk) -> None:
@@ -211,13 +227,12 @@ def be_refused(here: Walk) -> None:
 
 
 def submit_to_the_cluster(here: Walk) -> None:
-    """The log is streamed, and the snapshot is the folder, byte for byte."""
+    """The log is streamed, the snapshot is the folder, byte for byte, and run.json has the place of the one before."""
     before = files_of(here.model)
-    said = here.submit("train-amlcompute")
+    said = here.shown("train-amlcompute")
     assert "Trained on 1400 rows" in said
-    record = here.record()
-    assert record["target"] == "cpu-cluster"
-    snapshot = here.rehearsal.snapshot(record["run_id"])
+    check_record(here, "model1", "cpu-cluster")
+    snapshot = here.rehearsal.snapshot(here.record()["run_id"])
     assert {"train.py", "aml_config/train-conda.yml"} < set(snapshot)
     assert snapshot.items() <= before.items()
     assert not [name for name in snapshot if name.startswith(("outputs/", "mlruns/", "tests/", "run.json"))]
@@ -234,7 +249,7 @@ def register(here: Walk) -> None:
         "runId", "tags", "version",
     }  # fmt: skip
     assert (shown["id"], shown["version"], shown["runId"]) == ("churn:1", 1, run_id)
-    assert (shown["experimentName"], shown["description"]) == ("trials", "Ours.")
+    assert (shown["experimentName"], shown["description"]) == ("model1", "Ours.")
     assert (shown["tags"]["team"], shown["properties"]) == ("a", {"p": "q"})
     accuracy = float(json.loads(here.rehearsal.artifact(run_id, "outputs/metrics.json"))["accuracy"])
     assert float(shown["tags"]["accuracy"]) == pytest.approx(accuracy)
@@ -244,6 +259,9 @@ def register(here: Walk) -> None:
     (held,) = here.state("models").values()
     assert (held["name"], held["version"], held["runId"]) == ("churn", 1, run_id)
     assert [dataset["name"] for dataset in held["datasets"]] == ["training"]
+    documented = json_of(here.shown("model register"))
+    assert (documented["id"], documented["runId"], documented["tags"]["stage"]) == ("model1:1", run_id, "test")
+    assert documented["properties"] == {"owner": "me"}
 
 
 def be_refused_to_register(here: Walk) -> None:
@@ -255,7 +273,7 @@ def be_refused_to_register(here: Walk) -> None:
         ("--tag", "x"): "--tag x: give it as key=value",
     }.items():
         assert expected in error_of(here.ml(*base, "other", *options, cwd=here.model, expect=1))
-    assert len(here.state("models")) == 1
+    assert sorted(here.state("models")) == ["churn:1", "model1:1"]
 
 
 def print_results(here: Walk) -> None:
@@ -265,8 +283,8 @@ def print_results(here: Walk) -> None:
     )
     assert (json_of(local)["id"], json_of(local)["tags"]) == ("local:1", {"x": "y"})
     run_id = here.record()["run_id"]
-    assert json_of(here.ml("run", "show", "-r", run_id, "-e", "trials", cwd=here.model))["run_id"] == run_id
-    assert run_id in here.ml("run", "list", "-e", "trials", cwd=here.model)
+    assert json_of(here.ml("run", "show", "-r", run_id, "-e", "model1", cwd=here.model))["run_id"] == run_id
+    assert run_id in here.ml("run", "list", "-e", "model1", cwd=here.model)
 
 
 def fail_and_not_wait(here: Walk) -> None:

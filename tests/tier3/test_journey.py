@@ -1,7 +1,7 @@
 """Attach, submit, register: the lines of a rendered README, word by word, against the workspace on loopback.
 
 Asserted on what the workspace holds afterwards. The lines are read from the README: one that fails, fails here.
-test_cli.py walks the same way with the real `az ml`.
+test_cli.py takes the documented lines from there as well, with the real `az ml`.
 """
 
 import json
