@@ -14,7 +14,7 @@ import pytest
 from aml_rehearsal import Rehearsal
 from hypothesis import settings
 
-from tests.support import PROJECT, PYTHONS, rendered
+from tests.support import PROJECT, PYTHONS, files_of, rendered
 
 Bake = Callable[..., Path]
 Rehearse = Callable[..., Rehearsal]
@@ -53,17 +53,21 @@ def cookiecutter_home(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(scope="session")
-def bake(tmp_path_factory: pytest.TempPathFactory) -> Bake:
-    """Render a set of answers, once a session. The render is shared: don't change it."""
+def bake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bake]:
+    """Render a set of answers, once a session. The render is shared: who changes it makes the session fail."""
     baked: dict[tuple[tuple[str, str], ...], Path] = {}
+    fresh: dict[Path, list[str]] = {}
 
     def render(**answers: str) -> Path:
         key = tuple(sorted(answers.items()))
         if key not in baked:
             baked[key] = rendered(tmp_path_factory.mktemp("bake"), **answers)
+            fresh[baked[key]] = sorted(files_of(baked[key]))
         return baked[key]
 
-    return render
+    yield render
+    for project, files in fresh.items():
+        assert sorted(files_of(project)) == files, "a test has left files in a shared render: use copy_of()"
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 TEMPLATE = Path(__file__).resolve().parents[1]
-NAMES = "--subscription-id 00000000-0000-0000-0000-000000000001 --resource-group my-group --workspace-name my-workspace"
+NAMES = "--subscription-id 12345678-1234-1234-1234-123456789abc --resource-group my-group --workspace-name my-workspace"
 # The rendered README's section 3. Attaching needs no workspace; the rest runs in a rehearsal of it.
 ATTACH = f'make attach ARGS="{NAMES}"'
 IN_REHEARSAL = {

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from command_line import DONE, Failure, Parser, pick_model, run
+from command_line import DONE, WRONG_USE, Failure, Parser, run
 
 EXAMPLE = "  python scripts/install_environment.py model1"
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,7 +30,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def install(args: argparse.Namespace) -> int:
-    model = pick_model(ROOT, args.model)
+    model = args.model
+    if not (ROOT / "models" / model / "aml_config").is_dir():
+        there = ", ".join(sorted(path.name for path in (ROOT / "models").glob("*/"))) or "none"
+        raise Failure(f"models/{model}: no such model; there are: {there}", WRONG_USE)
     try:
         if args.dry_run and not (TOOLS / "ready").exists():
             print(f"Would install uv into {TOOLS.relative_to(ROOT)}, then what the conda files list into .venv/{model}")
