@@ -163,8 +163,8 @@ def test_the_answers_are_kept_without_a_path_of_the_machine(bake: Bake) -> None:
     assert not any(question.startswith("_") for question in answers)
 
 
-def test_a_known_workspace_is_attached_and_not_shared(bake: Bake) -> None:
-    project = bake(**WORKSPACE)
+def test_a_known_workspace_is_attached_and_not_shared(bake: Bake, tmp_path: Path) -> None:
+    project = copy_of(bake(**WORKSPACE), tmp_path)
     assert set(files_of(project)) - set(files_of(bake())) == {".azureml/config.json"}
     assert WORKSPACE.items() <= json.loads((project / ".azureml" / "config.json").read_text()).items()
     run("git", "init", "-q", cwd=project)
