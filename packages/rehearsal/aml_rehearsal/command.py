@@ -92,13 +92,13 @@ def rehearse(args: argparse.Namespace, command: list[str]) -> int:
 
 
 def serve(variables: dict[str, str]) -> int:
+    over = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):  # before it is said that Ctrl-C ends it
+        signal.signal(number, lambda *_: over.set())
     print("In the other terminal:")
     for name, text in variables.items():
         print(f"export {name}={shlex.quote(text)}")
     print("Ctrl-C ends it.", flush=True)
-    over = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: over.set())
     while not over.wait(1):
         pass
     return 0
