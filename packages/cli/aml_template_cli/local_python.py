@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -20,14 +17,3 @@ def find(model: Path) -> Path:
     if made.exists():
         return made
     return Path(shutil.which("python") or sys.executable)
-
-
-@contextmanager
-def first(python: Path) -> Iterator[None]:
-    """Let `python`, as the runconfig says, be that one."""
-    before = os.environ.get("PATH", "")
-    os.environ["PATH"] = f"{python.parent}{os.pathsep}{before}"
-    try:
-        yield
-    finally:
-        os.environ["PATH"] = before

@@ -124,7 +124,7 @@ def submit_with_care() -> None:
             with contextlib.ExitStack() as stack:
                 if config.run_config.target == "local":
                     python = local_python.find(folder)
-                    stack.enter_context(local_python.first(python))
+                    stack.enter_context(local_docker.python_first(python))
                     use_docker, why = local_docker.decide(docker)
                     logging.disable(logging.WARNING)  # the client warns of the older of the two switches
                     local_docker.apply(config.run_config, use_docker)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from aml_template_cli import local_python, repairs
+from aml_template_scripts import local_docker
 from azureml.exceptions import UserErrorException
 
 SCOPE = "/subscriptions/S/resourceGroups/G/providers/Microsoft.MachineLearningServices/workspaces/W"
@@ -113,19 +114,19 @@ def test_password_in_the_address_of_gits_remote_stays_out(tmp_path: Path, monkey
     assert gathered["azureml.git.repository_uri"] == "https://example.com/o/r.git"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="the place of the interpreter is another")
 def test_python_of_a_local_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = tmp_path / "models" / "model1"
     model.mkdir(parents=True)
-    active = tmp_path / "active" / "python"
-    made = tmp_path / ".venv" / "model1" / "bin" / "python"
+    folder, name = ("Scripts", "python.exe") if sys.platform == "win32" else ("bin", "python")
+    active = tmp_path / "active" / name
+    made = tmp_path / ".venv" / "model1" / folder / name
     for file in (active, made):
         file.parent.mkdir(parents=True)
         file.write_text("#!/bin/sh\n")
         file.chmod(0o755)
     monkeypatch.setenv("PATH", str(active.parent))
     assert local_python.find(model) == made
-    with local_python.first(made):
+    with local_docker.python_first(made):
         assert os.environ["PATH"].split(os.pathsep) == [str(made.parent), str(active.parent)]
     assert os.environ["PATH"] == str(active.parent)
     made.unlink()

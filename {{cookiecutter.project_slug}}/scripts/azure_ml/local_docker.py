@@ -56,10 +56,10 @@ def apply(run_config: Any, use_docker: bool) -> None:
 
 
 @contextlib.contextmanager
-def own_python_first() -> Iterator[None]:
-    """Let `python`, as the runconfig says, be the Python that runs this: nothing has to be activated."""
+def python_first(python: Path) -> Iterator[None]:
+    """Let `python`, as the runconfig says, be this one: nothing has to be activated."""
     before = os.environ.get("PATH", "")
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{before}"
+    os.environ["PATH"] = f"{python.parent}{os.pathsep}{before}"
     try:
         yield
     finally:

@@ -91,7 +91,7 @@ class Submission:
         experiment, renewed = Experiment(workspace, self.experiment), False
         while True:
             try:
-                with Progress("Submitting"), local_docker.own_python_first(), self.watch_process():
+                with Progress("Submitting"), local_docker.python_first(Path(sys.executable)), self.watch_process():
                     return experiment.submit(source, run_id=run_id)
             except Exception as error:
                 run = find(workspace, run_id)  # an answer may have been lost on its way
