@@ -1,0 +1,133 @@
+"""The files of a folder that go into a dataset: all of them, or a line that says why not."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from command_line import Failure
+
+LEFT_OUT = {".DS_Store", "Thumbs.db", "desktop.ini", ".git", ".ipynb_checkpoints", ".amlignore"}
+LONGEST = 1024  # characters of a blob's name
+DEEPEST = 250  # folders of a blob's name
+SHOWN = 3  # problems that one line names
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    """A file as it was when it was listed. What has changed since is found out by its times, size and number."""
+
+    name: str  # below the folder, with slashes
+    path: str
+    size: int
+    mtime: int  # in nanoseconds, as the next
+    ctime: int
+    inode: int
+
+    def open(self) -> int:
+        """Open it for reading; what is not the listed file any more is refused."""
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        except FileNotFoundError:
+            raise Failure(f"{self.path}: vanished meanwhile; the same command again takes what is there now") from None
+        except OSError as error:
+            raise Failure(f"{self.path}: {error.strerror}") from None
+        try:
+            self.check(descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def check(self, descriptor: int) -> None:
+        """Refuse a file that has changed since it was listed."""
+        now = os.fstat(descriptor)
+        if (now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino) != (
+            self.size,
+            self.mtime,
+            self.ctime,
+            self.inode,
+        ):
+            raise Failure(f"{self.path}: changes while it is read; call the same command once it is at rest")
+
+
+def list_files(folder: Path, room: int) -> tuple[list[LocalFile], list[str]]:
+    """Return the files of a folder by name, and what is left out; `room` is what a blob's name has for theirs."""
+    if not folder.is_dir():
+        raise Failure(f"{folder}: {'no folder' if folder.exists() else 'no such folder'}")
+    root = os.path.realpath(folder)
+    problems: list[str] = []
+    left_out: list[str] = []
+    found = []
+    for entry, name in walk(folder, problems, left_out):
+        problem = wrong_name(name, room)
+        try:
+            problem = problem or wrong_link(entry, root)
+            status = os.stat(entry.path)
+            problem = problem or ("" if stat.S_ISREG(status.st_mode) else "no regular file")
+        except OSError as error:
+            problem = problem or error.strerror or str(error)
+        if problem:
+            problems.append(f"{entry.path}: {problem}")
+        else:
+            times = status.st_mtime_ns, status.st_ctime_ns
+            found.append(LocalFile(name, entry.path, status.st_size, *times, status.st_ino))
+    if problems:
+        more = len(problems) - SHOWN
+        raise Failure("; ".join(problems[:SHOWN]) + (f"; and {more} more" if more > 0 else ""))
+    if not found:
+        raise Failure(f"{folder}: holds no files")
+    return sorted(found, key=lambda file: file.name), sorted(left_out)
+
+
+def walk(folder: Path, problems: list[str], left_out: list[str]) -> Iterator[tuple[os.DirEntry[str], str]]:
+    """Yield all that is no folder below a folder, with its name there."""
+    waiting = [(str(folder), "")]
+    while waiting:
+        path, below = waiting.pop()
+        try:
+            with os.scandir(path) as entries:
+                listed = list(entries)
+        except OSError as error:
+            problems.append(f"{path}: {error.strerror}")
+            continue
+        for entry in listed:
+            name = f"{below}{entry.name}"
+            if entry.name in LEFT_OUT:
+                left_out.append(name)
+            elif entry.is_dir(follow_symlinks=False):
+                waiting.append((entry.path, f"{name}/"))
+            else:
+                yield entry, name
+
+
+def wrong_name(name: str, room: int) -> str:
+    """Say what keeps a name from being a blob's."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return "a name that is not UTF-8"
+    if any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in name):
+        return "a control character in the name"
+    if "\\" in name:
+        return "a backslash in the name, which Azure takes for a slash"
+    if any(part.endswith(".") for part in name.split("/")):
+        return "a name that ends with a dot, which Azure drops"
+    if name.count("/") > DEEPEST:
+        return f"more than {DEEPEST} folders"
+    return f"a name of {len(name)} characters; {room} fit" if len(name) > room else ""
+
+
+def wrong_link(entry: os.DirEntry[str], root: str) -> str:
+    """Say what keeps a link from being read as a file of this folder."""
+    if not entry.is_symlink():
+        return ""
+    target = os.path.realpath(entry.path)
+    if not os.path.exists(target):
+        return "a link to nothing"
+    if not target.startswith(root.rstrip(os.sep) + os.sep):
+        return "a link out of the folder: put the file itself here"
+    return "a link to a folder: put the files themselves here" if os.path.isdir(target) else ""
