@@ -9,26 +9,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from pathlib import Path
 
-from command_line import DONE, SERVICE_FAILED, WRONG_USE, Failure, Parser, run
+from azure_ml.names import RULES as NAMES
+from azure_ml.names import WORKSPACE, check, option
+from command_line import DONE, SERVICE_FAILED, Failure, Parser, run
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / ".azureml" / "config.json"
-# field: what it has to be, in full and in words; the rules that the template has for its questions.
-RULES = {
-    "subscription_id": (r"[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}", "a GUID"),
-    "resource_group": (
-        r"([^\W]|[-.()]){0,89}([^\W]|[-()])",
-        "1 to 90 letters, digits, '-', '_', '.' and parentheses, not ending in '.'",
-    ),
-    "workspace_name": (
-        r"[a-zA-Z0-9][a-zA-Z0-9_-]{2,32}",
-        "3 to 33 letters, digits, '-' and '_', starting with a letter or digit",
-    ),
-}
+RULES = {field: NAMES[field] for field in WORKSPACE}
 EXAMPLE = """  python scripts/attach_workspace.py --subscription-id 12345678-1234-1234-1234-123456789abc \\
       --resource-group my-group --workspace-name my-workspace
   python scripts/attach_workspace.py --check"""
@@ -48,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def attach(args: argparse.Namespace) -> int:
     names: dict[str, str] = {field: getattr(args, field) or "" for field in RULES}
-    check_names(names)
+    check(names)
     before = read_attached()
     replaced = bool(before) and any(before[field].lower() != names[field].lower() for field in RULES)
     instead = f", in place of {before['workspace_name']} in {before['resource_group']}" if replaced else ""
@@ -61,20 +51,6 @@ def attach(args: argparse.Namespace) -> int:
     write_config(names)
     print(f"Attached to {where}{instead}: {CONFIG.relative_to(ROOT)}")
     return DONE
-
-
-def check_names(names: dict[str, str]) -> None:
-    """Refuse names that no workspace has, all of them at once."""
-    missing = [option(field) for field in RULES if not names[field]]
-    if missing:
-        raise Failure(f"give {' and '.join(missing)}", WRONG_USE)
-    wrong = [
-        f"{option(field)}: {words}, not {names[field]!r}"
-        for field, (pattern, words) in RULES.items()
-        if not re.fullmatch(pattern, names[field])
-    ]
-    if wrong:
-        raise Failure("\nERROR: ".join(wrong), WRONG_USE)
 
 
 def ask_service(names: dict[str, str], debug: bool) -> str:
@@ -124,10 +100,6 @@ def read_answers() -> dict[str, str]:
         return {}
     except ValueError as error:
         raise SystemExit(f"ERROR: {file.name}: {error}") from None
-
-
-def option(field: str) -> str:
-    return f"--{field.replace('_', '-')}"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,214 @@
+"""Print the Azure CLI's lines that make a workspace and what it stands on; with --yes, run them.
+
+    python scripts/create_workspace.py --resource-group my-group --workspace-name my-workspace --location westeurope
+
+Resource group, storage account, container for the data, workspace: in this order, with names that Azure takes. Only
+commands that az has by itself: neither generation's extension is needed, and it does not matter which is installed.
+Twice the same is once: what is there stays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from pathlib import Path
+
+from attach_workspace import read_answers, read_attached
+from azure_ml.names import WORKSPACE, check, option
+from command_line import DONE, REFUSED, SERVICE_FAILED, Failure, Parser, Progress, run
+
+ROOT = Path(__file__).resolve().parent.parent
+TEMPLATE = ROOT / "scripts" / "azure_ml" / "workspace.template.json"
+API_VERSION = "2022-10-01"  # of the workspace, as in the template
+SKUS = ("Standard_LRS", "Standard_ZRS", "Standard_GRS", "Standard_GZRS")
+NOT_FOUND = 3  # what az exits with when it was asked to show something that is not there
+EXAMPLE = """  python scripts/create_workspace.py --subscription-id 12345678-1234-1234-1234-123456789abc \\
+      --resource-group my-group --workspace-name my-workspace --location westeurope
+  python scripts/create_workspace.py --location westeurope --yes"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    known = read_answers() | read_attached()
+    parser = Parser(
+        "Print the Azure CLI's lines that make a workspace and what it stands on; --yes runs them.", EXAMPLE
+    )
+    for field in WORKSPACE:
+        given = known.get(field) or None
+        shown = (given or "none").replace("%", "%%")
+        parser.add_argument(option(field), default=given, help=f"(default: {shown})")
+    parser.add_argument(
+        "--location", help="the Azure region, as in westeurope: where the data will lie, and at what price (no default)"
+    )
+    parser.add_argument("--storage-account", metavar="NAME", help="(default: made from the workspace's three names)")
+    parser.add_argument(
+        "--container", metavar="NAME", default=container_name(known.get("project_slug") or ROOT.name),
+        help="for the data (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--sku", choices=SKUS, default=SKUS[0], help="how often the storage keeps its data (default: %(default)s)"
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--print", "--dry-run", action="store_true", help="print the lines; so it is without --yes, too")
+    what.add_argument("--yes", action="store_true", help="run the lines, each after the one before it has succeeded")
+    return run(create, parser, argv)
+
+
+def create(args: argparse.Namespace) -> int:
+    names: dict[str, str] = {field: getattr(args, field) or "" for field in WORKSPACE}
+    names["location"] = "".join((args.location or "").split()).lower()  # az itself takes "West Europe", too
+    names["container"] = args.container
+    check(names | ({} if args.storage_account is None else {"storage_account": args.storage_account}))
+    names["storage_account"] = args.storage_account or storage_account_name(names)
+    names["key_vault"] = key_vault_name(names)
+    lines = commands(names, args.sku)
+    if args.yes:
+        execute(lines, names)
+    else:
+        print_lines(lines)
+    print(f"{'Next' if args.yes else '# Then, in the folder of this repo'}:\n{attach_line(names)}")
+    print(f"{'and then' if args.yes else '# And then'}: make compute, make dataset")
+    return DONE
+
+
+def commands(names: dict[str, str], sku: str) -> dict[str, list[str]]:
+    """Return what has to be run, in order: a title, and the words of the command."""
+    account = ["--subscription", names["subscription_id"]]
+    group = ["--resource-group", names["resource_group"], *account]
+    return {
+        "Resource group": [
+            "az", "group", "create", "--name", names["resource_group"], "--location", names["location"], *account,
+        ],
+        # Read with a login or a key only, by TLS 1.2 and newer only.
+        "Storage account": [
+            "az", "storage", "account", "create", "--name", names["storage_account"], *group,
+            "--location", names["location"], "--kind", "StorageV2", "--sku", sku, "--access-tier", "Hot",
+            "--https-only", "true", "--min-tls-version", "TLS1_2", "--allow-blob-public-access", "false",
+        ],
+        # Through the resource manager: its maker has no right to the account's data yet, and no key is asked for.
+        "Container": [
+            "az", "storage", "container-rm", "create", "--name", names["container"],
+            "--storage-account", names["storage_account"], *group, "--public-access", "off",
+        ],
+        "Workspace": [
+            "az", "deployment", "group", "create", "--name", f"workspace-{names['workspace_name']}", *group,
+            "--template-file", os.path.relpath(TEMPLATE), "--parameters", f"workspaceName={names['workspace_name']}",
+            f"storageAccount={names['storage_account']}", f"keyVault={names['key_vault']}",
+            f"location={names['location']}",
+        ],
+    }  # fmt: skip
+
+
+def print_lines(lines: dict[str, list[str]]) -> None:
+    """Print the commands so that a shell takes them as they are, whatever the names hold."""
+    import shlex
+
+    print("# Printed, not run: paste them one by one, or let --yes run them. What is there is not made twice.")
+    for title, words in lines.items():
+        once = ", with its key vault and its log; once: run again, it resets who may read the vault"
+        print(f"# {title}{once if title == 'Workspace' else ''}\n{shlex.join(words)}")
+
+
+def attach_line(names: dict[str, str]) -> str:
+    """Return the line that attaches; make hands what is in ARGS to a shell, so it is quoted for that one as well."""
+    import shlex
+
+    args = shlex.join([word for field in WORKSPACE for word in (option(field), names[field])])
+    return f"make attach ARGS={shlex.quote(args)}"
+
+
+def execute(lines: dict[str, list[str]], names: dict[str, str]) -> None:
+    """Run the commands; stop at the first that fails."""
+    import shutil
+
+    if not shutil.which("az"):
+        raise Failure("az is not here: install the Azure CLI, or print the lines and run them where it is", REFUSED)
+    with Progress("Asking az for its login"):
+        code, said = call(["az", "account", "show", "--subscription", names["subscription_id"], "--output", "none"])
+    if code:
+        raise Failure(reason(said), SERVICE_FAILED)
+    for title, words in lines.items():
+        try:
+            with Progress(f"{title}: waiting for Azure"):
+                made = title != "Workspace" or not exists(names)
+                code, said = call([*words, "--output", "none"]) if made else (0, "")
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"Interrupted at: {title}. The same command again goes on.") from None
+        if code:
+            raise Failure(
+                f"{title.lower()}: {reason(said)} (what came before it is there; the same command again goes on)",
+                SERVICE_FAILED,
+            )
+        print(f"{title}: {'done' if made else 'is there already, nothing was changed'}", flush=True)
+
+
+def exists(names: dict[str, str]) -> bool:
+    """Tell whether the workspace is there: deploying it again would take from it the right to read its vault."""
+    scope = (
+        f"/subscriptions/{names['subscription_id']}/resourceGroups/{names['resource_group']}"
+        f"/providers/Microsoft.MachineLearningServices/workspaces/{names['workspace_name']}"
+    )
+    show = ["az", "resource", "show", "--ids", scope, "--api-version", API_VERSION, "--output", "none"]
+    code, said = call(show)
+    if code not in (0, NOT_FOUND):
+        raise Failure(f"workspace: {reason(said)}", SERVICE_FAILED)
+    return code == 0
+
+
+def call(words: list[str]) -> tuple[int, str]:
+    """Run az, never by a shell; return how it ended, and what it said of that."""
+    import shutil
+    import subprocess
+
+    program = shutil.which(words[0]) or words[0]  # on Windows its name has an ending
+    done = subprocess.run(
+        [program, *words[1:]],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+def reason(said: str) -> str:
+    """Take the sentence that counts out of what az says when it fails: of messages within messages, the innermost."""
+    from azure_ml.errors import NOT_LOGGED_IN, shorten
+
+    if "az login" in said:
+        return NOT_LOGGED_IN
+    messages = re.findall(r'"message"\s*:\s*"((?:[^"\\]|\\.)+)"', said)
+    errors = re.findall(r"^ERROR: (.+)", said, re.MULTILINE)
+    return shorten((messages or errors or said.split("\n\n") or [""])[-1]).rstrip(".") or "az failed and said nothing"
+
+
+def storage_account_name(names: dict[str, str]) -> str:
+    """Return a name that nobody else has, always the same for the same workspace."""
+    return stem(names, 14) + fingerprint(names)
+
+
+def key_vault_name(names: dict[str, str]) -> str:
+    return f"kv{stem(names, 12)}{fingerprint(names)}"
+
+
+def stem(names: dict[str, str], length: int) -> str:
+    return re.sub(r"[^a-z0-9]", "", names["workspace_name"].lower())[:length]
+
+
+def fingerprint(names: dict[str, str]) -> str:
+    """Return ten digits that differ where the names do; it is no secret, and hashlib's import would take too long."""
+    whole = "/".join(names[field].lower() for field in WORKSPACE)
+    return f"{int.from_bytes(whole.encode(), 'big') % (2**40 - 87):010x}"
+
+
+def container_name(text: str) -> str:
+    """Make a container's name out of a project's."""
+    name = re.sub(r"[^a-z0-9]+", "-", text.lower())[:63].strip("-")
+    return name if len(name) >= 3 else f"{name}-data".strip("-")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
