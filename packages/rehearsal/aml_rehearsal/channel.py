@@ -44,4 +44,5 @@ def answer(workspace: Workspace, request: Request) -> Reply:
 
 def local_url(workspace: Workspace, container: str, blob: str) -> str:
     """Where a node, which is on this computer, reads a blob."""
-    return f"{workspace.blobs.url}/{container}/{quote(blob)}?{workspace.blobs.signature(container, blob, 'r')}"
+    place = f"{workspace.blobs.url(azurite.ACCOUNT)}/{container}/{quote(blob)}"
+    return f"{place}?{workspace.blobs.signature(container, blob, 'r')}"

@@ -20,7 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from aml_rehearsal import certificates, channel, page
+from aml_rehearsal import certificates, channel, page, storage_door
 from aml_rehearsal.faults import Fault
 from aml_rehearsal.routing import Refusal, Reply, Request
 from aml_rehearsal.state import Unavailable
@@ -47,8 +47,7 @@ class Server(ThreadingHTTPServer):
         self.workspace = workspace
         self.internet = internet
         self.requests: list[str] = []  # one line each: METHOD host/path status
-        blob_host = workspace.blobs.host
-        self.played = {ARM_HOST, LOGIN_HOST, API_HOST, blob_host}
+        self.played = {ARM_HOST, LOGIN_HOST, API_HOST, *workspace.blobs.hosts}
         bundle, certificate, key = certificates.make(workspace.folder, sorted(self.played))
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.tls.load_cert_chain(certificate, key)
@@ -150,7 +149,7 @@ class Connection(BaseHTTPRequestHandler):
         fault = self.server.workspace.faults.take(request.method, request.host, request.path)
         if fault and self.strike(fault):
             return
-        reply = self.forward(request) if request.host == self.server.workspace.blobs.host else self.serve(request)
+        reply = self.forward(request) if request.host in self.server.workspace.blobs.hosts else self.serve(request)
         self.server.requests.append(f"{request.method} {request.host}{request.path} {reply.status}")
         if request.method not in {"GET", "HEAD"}:
             self.server.changed.set()
@@ -229,9 +228,17 @@ class Connection(BaseHTTPRequestHandler):
         headers = {name: text for name, text in self.headers.items() if name.lower() not in HOP}
         if request.method in {"PUT", "POST"}:
             headers["Content-Length"] = str(len(request.body))
+        address = self.path
+        try:
+            signature = storage_door.enter(self.server.workspace, request)
+        except storage_door.Shut as shut:
+            return shut.reply
+        if signature:
+            address += ("&" if "?" in address else "?") + signature
+            headers = {name: text for name, text in headers.items() if name.lower() != "authorization"}
         upstream = http.client.HTTPConnection("127.0.0.1", self.server.workspace.blobs.port, timeout=300)
         try:
-            upstream.request(request.method, self.path, request.body or None, headers)
+            upstream.request(request.method, address, request.body or None, headers)
             response = upstream.getresponse()
             body = response.read()
             kept = {name: text for name, text in response.getheaders() if name.lower() not in HOP}
@@ -257,7 +264,8 @@ class Connection(BaseHTTPRequestHandler):
     def reply(self, reply: Reply) -> None:
         body = as_bytes(reply)
         self.send_response(reply.status)
-        headers = {"Content-Type": "application/json; charset=utf-8"} | reply.headers
+        told = {} if isinstance(reply.body, bytes) else {"Content-Type": "application/json; charset=utf-8"}
+        headers = told | reply.headers
         headers.setdefault("Content-Length", str(len(body)))
         for name, text in headers.items():
             self.send_header(name, text)

@@ -32,6 +32,8 @@ class Unavailable(Exception):
 class Tables:
     """One table for each kind of thing, by its name or id."""
 
+    resource_groups: dict[str, Record] = field(default_factory=dict)  # by name, in lower case
+    storage_accounts: dict[str, Record] = field(default_factory=dict)
     experiments: dict[str, Record] = field(default_factory=dict)  # by name
     runs: dict[str, Record] = field(default_factory=dict)
     metrics: dict[str, dict[str, Record]] = field(default_factory=dict)  # run, then metric

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -21,6 +22,7 @@ LOGIN_HOST = "login.microsoftonline.com"
 API_HOST = f"{REGION}.api.azureml.ms"
 API = f"https://{API_HOST}"
 WORKSPACE_ID = str(uuid.UUID(int=2))
+DENIED = "AuthorizationFailed"
 LOOKS = ("/list", "/full", "/rundata", ":query")  # requests that only read, though they are no GET
 
 
@@ -44,7 +46,9 @@ class Names:
 class Workspace:
     """One workspace and the blob storage behind it."""
 
-    def __init__(self, folder: Path, names: Names, *, deterministic: bool = False) -> None:
+    def __init__(
+        self, folder: Path, names: Names, *, deterministic: bool = False, accounts: Iterable[str] = ()
+    ) -> None:
         from aml_rehearsal import services  # the services know the workspace, and it knows them
 
         self.folder = folder
@@ -52,13 +56,16 @@ class Workspace:
         self.state = State(folder / "state.json", deterministic=deterministic)
         self.tokens = Tokens()
         self.faults = Faults()
-        self.blobs = azurite.Azurite(folder / "blobs")
+        self.blobs = azurite.Azurite(folder / "blobs", accounts)
         self.routers: dict[str, Router] = {ARM_HOST: services.arm, LOGIN_HOST: services.login, API_HOST: services.api}
         self.server_url = ""  # of the server in front, once it listens
         self.client_environment: dict[str, str] = {}  # what leads a client here
         self.nodes: list[threading.Thread] = []
         with self.state.lock:
             tables = self.state.tables
+            services.resources.add_group(self, names.resource_group)
+            for account in (azurite.ACCOUNT, azurite.SECOND):
+                services.storage.add_account(self, names.resource_group, account)
             tables.datastores.setdefault("workspaceblobstore", self.datastore("workspaceblobstore", azurite.DATA))
             for run in tables.runs.values():
                 set_status(run, "Failed", "The rehearsal ended before the run did.")
@@ -84,17 +91,22 @@ class Workspace:
     def admit(self, request: Request) -> None:
         """Refuse another workspace than this one, and a caller without the right."""
         names, identity = request.names, request.identity
-        asked = names.get("subscription"), names.get("group"), names.get("workspace")
-        mine = self.names.subscription_id, self.names.resource_group, self.names.workspace_name
-        for kind, text, own in zip(("Subscription", "ResourceGroup", "Resource"), asked, mine, strict=True):
-            if text and text.lower() != own.lower():
+        group = names.get("group", "")
+        groups = [self.names.resource_group.lower()] if names.get("workspace") else self.state.tables.resource_groups
+        made_now = request.method == "PUT" and request.path.endswith(f"/{group}")
+        for kind, text, known in (
+            ("Subscription", names.get("subscription"), [self.names.subscription_id.lower()]),
+            ("ResourceGroup", "" if made_now else group, groups),
+            ("Resource", names.get("workspace"), [self.names.workspace_name.lower()]),
+        ):
+            if text and text.lower() not in known:
                 raise Refusal(404, f"The {kind} '{text}' could not be found.", f"{kind}NotFound")
-        if identity is None or not asked[2]:
+        if identity is None or not group:
             return
         writes = request.method not in {"GET", "HEAD"} and not request.path.endswith(LOOKS)
         if identity.role == "stranger" or (identity.role == "reader" and writes):
             message = f"The client '{identity.name}' does not have authorization to perform action over "
-            raise Refusal(403, f"{message}'{self.names.scope}'.", "AuthorizationFailed")
+            raise Refusal(403, f"{message}'{self.names.scope if names.get('workspace') else request.path}'.", DENIED)
         if writes:
             self.admit_run(identity, names.get("run") or names.get("container", "").removeprefix("dcid."))
 
@@ -102,7 +114,7 @@ class Workspace:
         """Refuse what a run writes to another run, unless that one is its child."""
         other = self.state.tables.runs.get(run_id)
         if identity.role == "run" and other and identity.name not in {run_id, other["parentRunId"], other["rootRunId"]}:
-            raise Refusal(403, f"The token of {identity.name} is not for {run_id}.", "AuthorizationFailed")
+            raise Refusal(403, f"The token of {identity.name} is not for {run_id}.", DENIED)
 
     def blob_uri(self, container: str, name: str, permission: str) -> str:
         """The address that the client is given for a blob."""

@@ -13,6 +13,7 @@ from aml_rehearsal.services import (
     mlflow,
     models,
     resources,
+    storage,
 )
 from aml_rehearsal.services.hosts import api, arm, login
 
@@ -32,4 +33,5 @@ __all__ = [
     "mlflow",
     "models",
     "resources",
+    "storage",
 ]

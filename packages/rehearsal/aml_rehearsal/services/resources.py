@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from aml_rehearsal import azurite
-from aml_rehearsal.routing import Refusal, Request
+from aml_rehearsal.routing import Refusal, Reply, Request
 from aml_rehearsal.services.hosts import api, arm
+from aml_rehearsal.state import Record
 from aml_rehearsal.tokens import TENANT
 from aml_rehearsal.workspace import API, REGION, WORKSPACE_ID, Workspace
 
@@ -37,18 +39,49 @@ def describe(workspace: Workspace) -> dict[str, Any]:
     }
 
 
-@arm.route("GET HEAD", "/subscriptions/{subscription}/resourceGroups/{group}")
+def add_group(workspace: Workspace, name: str, location: str = REGION, tags: Record | None = None) -> Record:
+    group = workspace.state.tables.resource_groups.setdefault(
+        name.lower(),
+        {
+            "id": f"/subscriptions/{workspace.names.subscription_id}/resourceGroups/{name}",
+            "name": name,
+            "type": "Microsoft.Resources/resourceGroups",
+            "location": location,
+            "tags": {},
+            "managedBy": None,
+            "properties": {"provisioningState": "Succeeded"},
+        },
+    )
+    if group["location"].lower() != location.lower():
+        message = f"The Resource group '{name}' already exists in location '{group['location']}'."
+        raise Refusal(409, f"{message} It can't be made in '{location}'.", "InvalidResourceGroupLocation")
+    if tags is not None:
+        group["tags"] = tags
+    return group
+
+
+@arm.route("GET", "/subscriptions/{subscription}/resourceGroups")
+def groups(workspace: Workspace, request: Request) -> Any:
+    return {"value": list(workspace.state.tables.resource_groups.values())}
+
+
+@arm.route("GET HEAD PUT", "/subscriptions/{subscription}/resourceGroups/{group}")
 def group(workspace: Workspace, request: Request) -> Any:
-    return {
-        "id": workspace.names.group_scope,
-        "name": workspace.names.resource_group,
-        "location": REGION,
-        "properties": {"provisioningState": "Succeeded"},
-    }
+    name, table = request.names["group"], workspace.state.tables.resource_groups
+    if request.method == "PUT":
+        if not re.fullmatch(r"[\w().-]{0,89}[\w()-]", name):
+            raise Refusal(400, f"The resource group name '{name}' is not allowed.", "InvalidResourceGroup")
+        known = name.lower() in table
+        location = str(request.json.get("location") or "").replace(" ", "").lower()
+        if not location:
+            raise Refusal(400, "The location property is required for this definition.", "LocationRequired")
+        return Reply(add_group(workspace, name, location, request.json.get("tags")), 200 if known else 201)
+    return Reply(status=204) if request.method == "HEAD" else table[name.lower()]
 
 
-@arm.route("GET", "{scope}")
+@arm.route("GET PUT", "{scope}")
 def workspace_resource(workspace: Workspace, request: Request) -> Any:
+    """The one workspace; who makes it finds it made."""
     names, group_scope = workspace.names, workspace.names.group_scope
     return {
         "id": names.scope,
