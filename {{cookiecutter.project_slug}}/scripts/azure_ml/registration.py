@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 import posixpath
 import re
-import time
 from collections import namedtuple
 
+from . import datasets
 from .errors import status_in
+from .once import once
 from .tokens import forget_token
 
 TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
@@ -32,7 +33,6 @@ COMPARISONS: dict[str, Callable[[float, float], bool]] = {
 NAME = r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,254}"
 NAME_RULE = "1 to 255 letters, digits, '-', '_' and '.', starting with a letter or digit"
 UNAUTHORIZED = 401
-PAUSES = (1, 4, 15)  # seconds before the tries after the first
 TRAINING = "training"  # azureml.core.Dataset.Scenario.TRAINING
 MANY = 12  # files or names that one line lists
 
@@ -253,22 +253,9 @@ def input_datasets(workspace: Any, run: Any) -> list[str]:
             if dataset.get("id"):
                 ids.append(dataset["id"])
             elif dataset.get("name"):
-                ids.append(dataset_id(workspace, dataset["name"], dataset.get("version")))
+                version = datasets.find_version(workspace, dataset["name"], dataset.get("version"))
+                ids += [str(version.latest.saved_dataset_id)] if version is not None else []
     return list(dict.fromkeys(ids))
-
-
-def dataset_id(workspace: Any, name: str, version: str | None) -> str:
-    """Return the id of a registered dataset.
-
-    Through the client's own request, not its Dataset class: that one needs packages which only a training
-    environment has.
-    """
-    from azureml.data._dataset_rest_helper import _restclient
-
-    found = _restclient(workspace).dataset.get_dataset_by_name(
-        workspace.subscription_id, workspace.resource_group, workspace.name, dataset_name=name, version_id=version
-    )
-    return str(found.latest.saved_dataset_id)
 
 
 def create(workspace: Any, details: dict[str, Any], prefix: str) -> Any:
@@ -297,21 +284,6 @@ def create(workspace: Any, details: dict[str, Any], prefix: str) -> Any:
 
     model = once(find_model, lambda: models_once.register_model(url=url, unpack=False, **details))
     return Model(workspace, _model_dto=model, expand=False)
-
-
-def once(find: Callable[[], T | None], make: Callable[[], T]) -> T:
-    """Make something that is not there yet; after trouble, look whether it is there now before trying again."""
-    for pause in (*PAUSES, None):
-        if there := find():
-            return there
-        try:
-            return make()
-        except Exception as error:
-            status = status_in(error)
-            if pause is None or (status and status < 500 and status not in (408, 429)):
-                raise
-            time.sleep(pause)
-    raise AssertionError("the last try returns or raises")
 
 
 def holds(asset: Any, prefix: str) -> bool:

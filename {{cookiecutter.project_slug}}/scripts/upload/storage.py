@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qs, quote, unquote
 from xml.etree import ElementTree
 
+from azure_ml.errors import explain
 from command_line import SERVICE_FAILED, Failure
 
 T = TypeVar("T")
@@ -23,6 +24,7 @@ TRANSIENT = {408, 429, 500, 502, 503, 504}
 VERSION = "2021-12-02"  # of the protocol, where it is spoken here
 STORAGE_SCOPE = "https://storage.azure.com/.default"
 OWN_HOURS = 7 * 24  # an upload may take days
+PARTS = ("Properties/Content-Length", "Metadata/sha256", "Properties/Content-MD5", "Properties/Etag")
 SHA256 = "sha256"  # of a blob's content, in its metadata
 
 
@@ -45,6 +47,7 @@ class Place:
 class Blob(NamedTuple):
     size: int
     sha256: str  # as whoever wrote it has noted it; often nothing
+    mark: str  # what changes with the content: its MD5, or else its tag
 
 
 class Storage:
@@ -56,7 +59,8 @@ class Storage:
         from azure.core.pipeline.transport import RequestsTransport
         from azure.storage.blob import ContainerClient
 
-        self.place, self.login = place, None if isinstance(credential, str) else credential
+        self.place, self.credential = place, credential
+        self.login = None if isinstance(credential, str) else credential
         self.by_key = isinstance(credential, str) and not is_sas(credential)
         # For what is asked without the storage package, a SAS stands for the key.
         self.sas = "" if self.login else signed(place, credential, "rl", OWN_HOURS) if self.by_key else credential
@@ -69,14 +73,18 @@ class Storage:
         self.session.proxies.update(found["proxies"])
         self.session.verify = found["verify"]
         self.session.trust_env = False
+        transport = RequestsTransport(
+            session=self.session,
+            use_env_settings=False,
+            connection_verify=found["verify"],
+            connection_timeout=CONNECT,
+            read_timeout=READ,
+        )
         self.client: Any = ContainerClient(
             place.url,
             place.container,
             credential=self.login or (credential if self.by_key else self.sas),
-            transport=RequestsTransport(session=self.session, use_env_settings=False),
-            connection_verify=found["verify"],
-            connection_timeout=CONNECT,
-            read_timeout=READ,
+            transport=transport,
             retry_total=0,  # patient() knows of more: a 429, and what Retry-After says
             max_single_put_size=1 << 30,
         )
@@ -106,8 +114,8 @@ class Storage:
                 name = entry.find("Name")
                 assert name is not None and name.text
                 text = unquote(name.text) if name.get("Encoded") == "true" else name.text
-                size = int(entry.findtext("Properties/Content-Length") or 0)
-                found[text[len(start) :]] = Blob(size, entry.findtext(f"Metadata/{SHA256}") or "")
+                size, sha256, md5, tag = (entry.findtext(part) or "" for part in PARTS)
+                found[text[len(start) :]] = Blob(int(size or 0), sha256, md5 or tag)
             marker = page.findtext("NextMarker") or ""
             if not marker:
                 return found
@@ -150,8 +158,8 @@ class Storage:
                     raise Failure(self.meaning(error), SERVICE_FAILED) from error
                 wait = asked_pause(error) or pause
             except AzureError as error:
-                if pause is None or stop():
-                    raise Failure(f"{self.place}: the connection was lost: {said(error)}", SERVICE_FAILED) from error
+                if pause is None or stop() or "CERTIFICATE_VERIFY" in str(error):
+                    raise Failure(f"{self.place}: {explain(error)}", SERVICE_FAILED) from error
                 wait = pause
             time.sleep(wait * random.uniform(0.8, 1.2))  # noqa: S311 (so that the threads don't all come at once)
         raise AssertionError("the last try returns or raises")

@@ -1,0 +1,256 @@
+"""Upload a folder and register it as the next version of a dataset, which the runconfigs then read.
+
+    python scripts/register_dataset.py --from data --name customers
+
+Only what is not in the storage yet is sent, whatever has interrupted an earlier call; what has not changed gets no new
+version. With --spec, files that lie in a datastore already are registered.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from pathlib import Path
+
+from command_line import DONE, WRONG_USE, Failure, Parser, Progress, note, run
+
+TYPE_CHECKING = False  # typing's own costs its import
+if TYPE_CHECKING:
+    from typing import Any
+
+    from runconfig_data import Reader
+
+    from upload.folder import Brought, Folder
+    from upload.storage import Storage
+
+ROOT = Path(__file__).resolve().parent.parent
+MEMORY = ROOT / ".azureml" / "hashes.db"
+DATA = ROOT / "data"
+NAME = r"[a-zA-Z0-9][\w-]{0,254}"
+NAME_RULE = "1 to 255 letters, digits, '-' and '_', starting with a letter or digit"
+STORE_RULE = "1 to 255 small letters, digits and '_'"
+EXAMPLE = """  python scripts/register_dataset.py
+  python scripts/register_dataset.py --from ~/images --name images --account mystorage --container images
+  python scripts/register_dataset.py --spec dataset_spec.json"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = Parser("Upload a folder and register it as the next version of a dataset.", EXAMPLE)
+    parser.add_argument("--from", dest="folder", type=Path, metavar="FOLDER", help="what to upload (default: data/)")
+    parser.add_argument("--name", help="of the dataset (default: the one that the runconfigs read)")
+    parser.add_argument(
+        "--spec", type=Path, metavar="FILE", help="a dataset_spec.json: registers files that are in a datastore already"
+    )
+    parser.add_argument("--description", help="a sentence for people")
+    parser.add_argument("--datastore", metavar="NAME", help="where it goes (default: the workspace's own)")
+    parser.add_argument("--account", help="a storage account of your own; its container becomes a datastore")
+    parser.add_argument("--container", help="the container there; made if it is missing")
+    parser.add_argument(
+        "--access", choices=("sas", "key", "identity"), default="sas",
+        help="how runs open that container: by a SAS to read and list, by the account's key, or by their own identity "
+        "(default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--hours", type=float, default=24, help="how long the SAS holds (default: %(default)s)")
+    parser.add_argument("--model", help="whose runconfigs are written (default: of all that read the dataset)")
+    parser.add_argument("--no-write", action="store_true", help="print the lines for the runconfigs, and write none")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done; ask and change nothing")
+    return run(register, parser, argv)
+
+
+def register(args: argparse.Namespace) -> int:
+    from runconfig_data import concerned, readers
+
+    check(args)
+    if args.spec:
+        from dataset_spec import read as read_spec
+
+        spec = read_spec(args.spec)
+        args.name, args.datastore = spec.name, spec.datastore
+    found = readers(ROOT, args.model)
+    args.name = args.name or only([reader.name for reader in found])
+    for option, value, pattern, rule in (
+        ("--name", args.name, NAME, NAME_RULE),
+        ("--datastore", args.datastore or "any", r"[a-z0-9_]{1,255}", STORE_RULE),
+    ):
+        if not re.fullmatch(pattern, value):
+            raise Failure(f"{option}: {rule}, not {value!r}", WRONG_USE)
+    reading = concerned(found, args.name)
+    if args.dry_run:
+        return describe(args, reading)
+    try:
+        version = register_spec(args, spec) if args.spec else register_folder(args)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("Interrupted; the same command sends only what is missing.") from None
+    tell(reading, args.name, version, args.no_write)
+    return DONE
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuse options that do not go together."""
+    if args.spec and (args.folder or args.name or args.account or args.datastore):
+        raise Failure(
+            "--spec: names files and datastore itself; leave --from, --name, --account, --datastore", WRONG_USE
+        )
+    if bool(args.account) != bool(args.container):
+        raise Failure("--account and --container: give both, or neither", WRONG_USE)
+    if not 0 < args.hours <= 24 * 365:
+        raise Failure(f"--hours: more than 0 and at most a year, not {args.hours:g}", WRONG_USE)
+    if args.account and not re.fullmatch(r"[a-z0-9]{3,24}", args.account):
+        raise Failure(f"--account: 3 to 24 small letters and digits, not {args.account!r}", WRONG_USE)
+    if args.container and not re.fullmatch(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*", args.container):
+        rule = "3 to 63 small letters, digits and single '-' between them"
+        raise Failure(f"--container: {rule}, not {args.container!r}", WRONG_USE)
+    if args.model and not (ROOT / "models" / args.model).is_dir():
+        raise Failure(f"--model: no such model: {args.model}", WRONG_USE)
+
+
+def only(names: list[str]) -> str:
+    """Return the one dataset that the runconfigs read."""
+    there = sorted(set(names))
+    if len(there) != 1:
+        raise Failure(f"--name: say which; the runconfigs read {', '.join(there) or 'none'}", WRONG_USE)
+    return there[0]
+
+
+def register_folder(args: argparse.Namespace) -> str:
+    """Upload, and register a version if there is none of this content; return its number."""
+    from upload import folder as folders
+
+    folder = folders.read(source(args), args.name, MEMORY)
+    if folder.left_out:
+        note(f"left out: {', '.join(folder.left_out[:3])}" + (" …" if len(folder.left_out) > 3 else ""))
+
+    from azure_ml import datasets
+    from azure_ml.workspace import open_workspace
+
+    workspace = open_workspace(ROOT, debug=args.debug)
+    newest = datasets.find_version(workspace, args.name)
+    datastore, storage = destination(workspace, args)
+    place = f"{datastore.name}/{folder.path}"
+    store, _, earlier = datasets.tag(newest, datasets.PLACE).partition("/")
+    brought = folders.bring(folder, storage, earlier if store == datastore.name else None)
+    print(summary(folder, brought, place), flush=True)
+    if (datasets.tag(newest, datasets.CONTENT), datasets.tag(newest, datasets.PLACE)) == (folder.content, place):
+        print(f"Dataset {args.name}, version {datasets.number(newest)}: holds this already; no new version")
+        return datasets.number(newest)
+    tags = {datasets.CONTENT: folder.content, datasets.PLACE: place}
+    tags |= {"files": str(len(folder.files)), "bytes": str(folder.size)}
+    with Progress("Registering"):
+        version = datasets.register_version(
+            workspace,
+            args.name,
+            datastore=datastore,
+            path=f"{folder.path}/**",
+            tags=tags,
+            description=args.description,
+        )
+    print(f"Dataset {args.name}, version {datasets.number(version)}: registered")
+    return datasets.number(version)
+
+
+def source(args: argparse.Namespace) -> Path:
+    """The folder to upload, as one would type it here."""
+    return Path(os.path.relpath(args.folder or DATA))
+
+
+def destination(workspace: Any, args: argparse.Namespace) -> tuple[Any, Storage]:
+    """Return the datastore that the dataset goes into, and its container, opened for writing."""
+    from azure_ml import datastores
+    from upload.storage import Place, Storage
+    from upload.transfer import THREADS
+
+    if not args.account:
+        datastore = datastores.find(workspace, args.datastore)
+        return datastore, datastores.open_datastore(workspace, datastore, THREADS)
+    place = Place(args.account, args.container, f"https://{args.account}.blob.core.windows.net")
+    storage = Storage(place, datastores.credential(workspace, place.account), THREADS)
+    if storage.make():
+        print(f"Container {place}: made")
+    name = args.datastore or args.container.replace("-", "_")
+    return datastores.register(workspace, name, storage, access=args.access, hours=args.hours), storage
+
+
+def summary(folder: Folder, brought: Brought, place: str) -> str:
+    from upload.progress import bytes_text
+
+    parts = [f"{brought.sent} sent"]
+    if brought.copied:
+        parts.append(f"{brought.copied} copied from the version before")
+    if brought.there:
+        parts.append(f"{brought.there} there already")
+    return f"{len(folder.files)} files, {bytes_text(folder.size)} in {place}: {', '.join(parts)}"
+
+
+def register_spec(args: argparse.Namespace, spec: Any) -> str:
+    """Register what a spec names; return the version's number."""
+    from azure_ml import datasets, datastores
+    from azure_ml.workspace import open_workspace
+    from upload.pattern import content_of, matching
+
+    workspace = open_workspace(ROOT, debug=args.debug)
+    datastore = datastores.find(workspace, spec.datastore)
+    storage = datastores.open_datastore(workspace, datastore, 1)
+    blobs = matching(storage, spec.path)
+    if not blobs:
+        raise Failure(f"{args.spec}: parameters.path.relativePath: no file in {storage.place} fits {spec.path!r}")
+    content, place = content_of(blobs), f"{datastore.name}/{spec.path}"
+    newest = datasets.find_version(workspace, spec.name)
+    if (datasets.tag(newest, datasets.CONTENT), datasets.tag(newest, datasets.PLACE)) == (content, place):
+        print(f"Dataset {spec.name}, version {datasets.number(newest)}: holds this already; no new version")
+        return datasets.number(newest)
+    tags = spec.tags | {datasets.CONTENT: content, datasets.PLACE: place, "files": str(len(blobs))}
+    with Progress("Registering"):
+        version = datasets.register_version(
+            workspace,
+            spec.name,
+            datastore=datastore,
+            path=spec.path,
+            tags=tags,
+            description=args.description or spec.description,
+        )
+    print(f"Dataset {spec.name}, version {datasets.number(version)}: registered, {len(blobs)} files of {place}")
+    return datasets.number(version)
+
+
+def tell(reading: list[Reader], name: str, version: str, no_write: bool) -> None:
+    """Write the version into the runconfigs, and say which; or say what to write."""
+    from runconfig_data import write
+
+    line = f'name: "{name}", version: "{version}"'
+    if not reading:
+        note(f"no runconfig reads that dataset; for one that shall, below data.BLOCK.dataLocation.dataset: {line}")
+    for reader in reading:
+        where = f"{os.path.relpath(reader.file)}: data.{reader.block}.dataLocation.dataset: "
+        if no_write:
+            print(f"{where}{line}")
+        elif write(reader, name, version):
+            print(f"{where}{line}: written")
+        else:
+            print(f"{where}{line}")
+
+
+def describe(args: argparse.Namespace, reading: list[Reader]) -> int:
+    """Say what would be done, from the files alone."""
+    rows = {"dataset": args.name}
+    if args.spec:
+        rows["from"] = f"{args.datastore}, as {args.spec} says"
+    else:
+        from upload.local_files import list_files
+        from upload.progress import bytes_text
+
+        files, left_out = list_files(source(args), 900)
+        rows["from"] = f"{source(args)}: {len(files)} files, {bytes_text(sum(file.size for file in files))}"
+        rows["left out"] = ", ".join(left_out) or "nothing"
+        own = f"{args.account}/{args.container}, opened by {args.access}" if args.account else ""
+        rows["to"] = own or f"datastore {args.datastore or 'of the workspace, the default one'}"
+    rows["runconfigs"] = ", ".join(os.path.relpath(reader.file) for reader in reading) or "none reads it"
+    print("Would upload and register; asked nobody:" if not args.spec else "Would register; asked nobody:")
+    for name, value in rows.items():
+        print(f"  {name + ':':12}{value}")
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

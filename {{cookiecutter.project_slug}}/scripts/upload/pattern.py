@@ -1,0 +1,38 @@
+"""The blobs that a path of a datastore stands for: a file, a folder, or a pattern with * and **."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from upload.storage import Blob, Storage
+
+
+def matching(storage: Storage, path: str) -> dict[str, Blob]:
+    """Return the blobs that fit, by name."""
+    start = re.split(r"[*?\[]", path, maxsplit=1)[0]
+    folder = start if start == path else start.rpartition("/")[0]
+    below = {f"{folder}/{name}".lstrip("/"): blob for name, blob in storage.blobs(folder).items()}
+    if start == path:  # no pattern: a folder with all that is in it, or else a file
+        return below or {name: blob for name, blob in beside(storage, path).items() if name == path}
+    fits = re.compile(expression(path))
+    return {name: blob for name, blob in below.items() if fits.fullmatch(name)}
+
+
+def beside(storage: Storage, path: str) -> dict[str, Blob]:
+    folder = path.rpartition("/")[0]
+    return {f"{folder}/{name}".lstrip("/"): blob for name, blob in storage.blobs(folder).items()}
+
+
+def expression(path: str) -> str:
+    """Write a pattern as a regular expression: ** goes through folders, * and ? stay within one."""
+    meanings = {"**/": r"(?:.*/)?", "**": r".*", "*": r"[^/]*", "?": r"[^/]"}
+    return "".join(meanings.get(part) or re.escape(part) for part in re.split(r"(\*\*/|\*\*|\*|\?)", path))
+
+
+def content_of(blobs: dict[str, Blob]) -> str:
+    """Return a text that is the same if, and only if, names and contents are, as far as the storage knows them."""
+    digest = hashlib.sha256()
+    for name in sorted(blobs):
+        digest.update(f"{blobs[name].mark} {blobs[name].size} {name}\n".encode())
+    return digest.hexdigest()
