@@ -32,7 +32,7 @@ RULES = {
         "2 to 16 characters, starting with a letter, then letters, digits and '-', not ending in '-'",
     ),
     "vm_size": (
-        r"Standard_[a-zA-Z][a-zA-Z0-9_-]{0,59}",
+        r"(?i:standard)_[a-zA-Z][a-zA-Z0-9_-]{0,59}",
         "an Azure VM size, which starts with 'Standard_'",
     ),
     "ssh_user": (r"[a-z_][a-z0-9_-]{0,31}", "1 to 32 of a-z, 0-9, '-' and '_', starting with a letter or '_'"),

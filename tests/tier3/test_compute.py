@@ -1,0 +1,310 @@
+"""create_compute with the real client and a workspace on loopback: what it makes, changes and refuses; faults, kills.
+
+Whatever happens, the same command again ends with one cluster that is as it was wished for.
+"""
+
+import json
+import logging
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aml_rehearsal import Fault, Rehearsal
+
+from tests.conftest import Bake, Rehearse
+from tests.support import copy_of
+from tests.tier3.conftest import WORKSPACE
+
+log = logging.getLogger("progress")
+KILLS = 16
+NAME = "cpu-cluster"
+KEY = "ssh-ed25519 " + "AAAAC3NzaC1lZDI1NTE5AAAA" * 3 + " me@home"
+
+
+class Owner:
+    """A project, its workspace, and the command that its owner gives."""
+
+    def __init__(self, project: Path, rehearsal: Rehearsal) -> None:
+        self.project, self.rehearsal = project, rehearsal
+        self.role = "contributor"
+        self.computes.clear()  # a rehearsal begins with the clusters that the runconfigs name
+
+    @property
+    def computes(self) -> dict[str, Any]:
+        return self.rehearsal.workspace.state.tables.computes
+
+    @property
+    def details(self) -> dict[str, Any]:
+        return dict(self.computes[NAME]["properties"]["properties"])
+
+    @property
+    def limits(self) -> tuple[int, int, str]:
+        scale = self.details["scaleSettings"]
+        return scale["minNodeCount"], scale["maxNodeCount"], scale["nodeIdleTimeBeforeScaleDown"]
+
+    def sent(self, methods: str = "PUT PATCH DELETE") -> list[str]:
+        """The requests that would have changed a compute."""
+        return [
+            line
+            for line in self.rehearsal.server.requests
+            if line.split()[0] in methods.split() and "/computes/" in line
+        ]
+
+    def start(self, *args: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, "scripts/create_compute.py", *args],
+            cwd=self.project,
+            env=self.rehearsal.environment(self.role),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def call(self, *args: str) -> tuple[int, str, str]:
+        process = self.start(*args)
+        out, err = process.communicate(timeout=300)
+        assert "Traceback" not in err, err
+        return process.returncode, out, err
+
+    def error(self, *args: str, code: int) -> str:
+        """The one line of a call that fails."""
+        got, out, err = self.call(*args)
+        assert (got, out) == (code, ""), err
+        [line] = [line for line in err.splitlines() if line.startswith("ERROR: ")]
+        return line
+
+
+@pytest.fixture
+def owner(bake: Bake, rehearse: Rehearse, tmp_path: Path) -> Owner:
+    project = copy_of(bake(**WORKSPACE), tmp_path)
+    return Owner(project, rehearse(project))
+
+
+def ask_for_nodes(owner: Owner, count: int) -> None:
+    file = owner.project / "models" / "model1" / "aml_config" / "train-amlcompute.runconfig"
+    file.write_text(file.read_text().replace("nodeCount: 1", f"nodeCount: {count}"))
+
+
+def test_a_cluster_is_made_once_and_its_limits_are_changed(owner: Owner) -> None:
+    code, out, err = owner.call()
+    assert (code, err) == (0, "")
+    assert out == f"Cluster {NAME}: made, Standard_DS3_v2, 0 to 4 nodes, 300 idle seconds, SSH off\n"
+    assert owner.limits == (0, 4, "PT300S")
+    assert owner.details["vmSize"] == "Standard_DS3_v2"
+    assert owner.details["vmPriority"].lower() == "dedicated"
+    assert owner.details["remoteLoginPortPublicAccess"] == "Disabled"
+    assert "userAccountCredentials" not in owner.details
+    assert len(owner.sent()) == 1
+
+    code, out, err = owner.call()  # again, and with what it has already
+    assert (code, out, err) == (0, f"Cluster {NAME}: is there already, nothing was changed\n", "")
+    code, out, err = owner.call("--max-nodes=4", "--idle-seconds=300", "--vm-size=STANDARD_DS3_V2")
+    assert (code, out, err) == (0, f"Cluster {NAME}: is there already, nothing was changed\n", "")
+    assert len(owner.sent()) == 1
+
+    code, out, err = owner.call("--max-nodes=9", "--idle-seconds=120")
+    assert (code, out, err) == (0, f"Cluster {NAME}: max nodes 4 -> 9, idle seconds 300 -> 120\n", "")
+    assert owner.limits == (0, 9, "PT120S")
+    assert owner.call()[1] == f"Cluster {NAME}: is there already, nothing was changed\n", "a default changes no cluster"
+    assert owner.limits == (0, 9, "PT120S")
+
+
+def test_nodes_that_are_kept_are_said_to_cost_money(owner: Owner) -> None:
+    cost = "NOTE: 1 node kept: that costs money while idle; --min-nodes 0 ends it\n"
+    code, out, err = owner.call("--min-nodes=1", "--low-priority")
+    assert (code, err) == (0, cost)
+    assert "1 to 4 nodes" in out
+    assert owner.details["vmPriority"].lower() == "lowpriority"
+    code, out, err = owner.call("--low-priority")
+    assert (code, err) == (0, cost), "also when nothing is changed"
+    code, out, err = owner.call("--low-priority", "--min-nodes=0")
+    assert (code, out, err) == (0, f"Cluster {NAME}: min nodes 1 -> 0\n", "")
+    code, out, err = owner.call()
+    assert "is of low priority: Azure may take its nodes away" in err
+
+
+def test_a_minimum_above_the_clusters_own_maximum_is_refused(owner: Owner) -> None:
+    assert owner.call("--max-nodes=2")[0] == 0
+    assert f"{NAME}: min nodes would be 3, more than the max nodes, 2" in owner.error("--min-nodes=3", code=1)
+    assert owner.limits == (0, 2, "PT300S")
+
+
+def test_a_cluster_that_is_too_small_for_a_run_is_noted(owner: Owner) -> None:
+    assert owner.call("--max-nodes=3")[0] == 0
+    ask_for_nodes(owner, 6)
+    code, out, err = owner.call()
+    assert (code, out) == (0, f"Cluster {NAME}: is there already, nothing was changed\n")
+    assert "train-amlcompute.runconfig asks for 6 nodes, and cpu-cluster has at most 3: --max-nodes 6" in err
+    assert owner.call("--max-nodes=6")[1:] == (f"Cluster {NAME}: max nodes 3 -> 6\n", "")
+
+
+def test_what_cannot_be_changed_is_refused_if_given_and_noted_if_not(owner: Owner, tmp_path: Path) -> None:
+    key = tmp_path / "key.pub"
+    key.write_text(f"{KEY}\n")
+    ssh = ("--ssh-user=me", f"--ssh-key-file={key}")
+    code, out, err = owner.call(*ssh)
+    assert (code, err) == (0, "")
+    assert out.endswith("SSH on\n")
+    assert KEY not in out
+    assert owner.details["remoteLoginPortPublicAccess"] == "Enabled"
+    assert owner.details["userAccountCredentials"] == {"adminUserName": "me", "adminUserSshPublicKey": KEY}
+    assert owner.call(*ssh)[1:] == (f"Cluster {NAME}: is there already, nothing was changed\n", "")
+    code, _, err = owner.call()
+    assert (code, err) == (0, f"NOTE: {NAME} is open to SSH for me\n")
+    you = owner.error("--ssh-user=you", ssh[1], code=1)
+    assert f"{NAME}: SSH is on for me, and that can't be changed" in you
+
+    fixed = "can't be changed: take another --name, or delete the cluster first"
+    vm_size = owner.error("--vm-size=Standard_NC6s_v3", code=1)
+    assert f"{NAME}: its VM size is Standard_DS3_v2, not Standard_NC6s_v3, and {fixed}" in vm_size
+    assert f"its nodes are dedicated, and that {fixed}" in owner.error("--low-priority", code=1)
+    (owner.project / ".cookiecutter.json").write_text(json.dumps({"vm_size": "Standard_D2_v2"}))
+    code, _, err = owner.call()
+    assert code == 0
+    assert f"{NAME} has the VM size Standard_DS3_v2, not Standard_D2_v2 as in .cookiecutter.json" in err
+    assert len(owner.sent()) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("ComputeInstance", "a compute instance"),
+        ("AKS", "an AKS cluster"),
+        ("VirtualMachine", "a virtual machine"),
+        ("Databricks", "a Databricks workspace"),
+        ("SomethingNew", "SomethingNew"),
+    ],
+)
+def test_a_name_of_another_kind_is_refused(owner: Owner, kind: str, words: str) -> None:
+    assert owner.call()[0] == 0
+    owner.computes[NAME]["properties"]["computeType"] = kind
+    error = owner.error("--max-nodes=9", code=1)
+    assert error == f"ERROR: {NAME} is there, and it is {words}: give the cluster another --name"
+    assert len(owner.sent()) == 1
+
+
+def test_without_rights_nothing_is_made(owner: Owner) -> None:
+    for owner.role in ("reader", "stranger"):
+        assert "no rights (403): " in owner.error(code=3)
+    assert owner.computes == {}
+
+
+@pytest.mark.parametrize("state", ["Failed", "Canceled"])
+def test_a_cluster_that_azure_could_not_make_says_why(owner: Owner, state: str) -> None:
+    assert owner.call()[0] == 0
+    errors = [{"error": {"code": "ClusterCoreQuotaReached", "message": "The quota of 0 cores is reached."}}]
+    owner.computes[NAME]["properties"] |= {"provisioningState": state, "provisioningErrors": errors}
+    error = owner.error(code=3)
+    assert f"{NAME}: {state.lower()}: The quota of 0 cores is reached (delete it in the Studio" in error
+
+
+def test_what_keeps_the_nodes_away_is_noted(owner: Owner) -> None:
+    assert owner.call()[0] == 0
+    errors = [{"error": {"code": "OutOfCapacity", "message": "No such machine is free in the region."}}]
+    owner.computes[NAME]["properties"]["properties"]["errors"] = errors
+    code, _, err = owner.call()
+    assert (code, err) == (0, "NOTE: Azure says of its nodes: No such machine is free in the region\n")
+
+
+TROUBLES = {
+    "429": {"status": 429, "headers": {"Retry-After": "1"}},
+    "500": {"status": 500},
+    "503": {"status": 503, "times": 2},
+    "a token that has expired": {"expire_tokens": True},
+    "nothing arrives": {"drop": "before"},
+    "the answer is lost": {"drop": "after"},
+    "half an answer": {"drop": "half"},
+}
+REQUESTS = {
+    "looking": (r"GET .*/computes/", ()),
+    "making": (r"PUT .*/computes/", ()),
+    "changing": (r"PATCH .*/computes/", ("--max-nodes=8",)),
+}
+
+
+@pytest.mark.parametrize("request_", REQUESTS)
+def test_trouble_that_passes_is_waited_out(owner: Owner, request_: str) -> None:
+    pattern, args = REQUESTS[request_]
+    assert owner.call("--idle-seconds=77")[0] == 0
+    made = json.dumps(owner.computes[NAME])
+    for trouble in TROUBLES.values():
+        owner.computes.clear()
+        if request_ == "changing":
+            owner.computes[NAME] = json.loads(made)
+        owner.rehearsal.faults.add(Fault(pattern, **trouble))  # type: ignore[arg-type]
+        code, out, err = owner.call(*args)
+        assert code == 0, err
+        assert owner.rehearsal.faults.fired
+        assert list(owner.computes) == [NAME]
+        assert owner.limits == ((0, 8, "PT77S") if request_ == "changing" else (0, 4, "PT300S"))
+        assert out.count("\n") == 1
+        owner.rehearsal.faults.clear()
+    log.info("  %s: %d kinds of trouble", request_, len(TROUBLES))
+    assert owner.call(*args)[1] == f"Cluster {NAME}: is there already, nothing was changed\n"
+
+
+def test_trouble_that_stays_is_told_in_one_line(owner: Owner) -> None:
+    owner.rehearsal.faults.add(Fault(r"PUT .*/computes/", times=1000, status=400))
+    assert f"{NAME}: the service answered 400" in owner.error(code=3)
+    assert owner.computes == {}
+
+
+def test_it_is_interrupted_at_any_moment(owner: Owner) -> None:
+    """kill -9 and Ctrl-C, at moments between the start and the end of the command; then the same command again."""
+    moments = random.Random(11)
+    began = time.monotonic()
+    assert owner.call()[0] == 0
+    usual = time.monotonic() - began
+    killed = half = 0
+    for number in range(KILLS):
+        making = number % 2 == 0
+        if making:
+            owner.computes.clear()
+        args = () if making else (f"--max-nodes={20 + number}",)
+        owner.rehearsal.server.requests.clear()
+        process = owner.start(*args)
+        try:
+            process.communicate(timeout=moments.uniform(0.4, 1.1) * usual)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGINT if number % 4 == 3 else signal.SIGKILL)
+            process.communicate()
+            killed += 1
+        half += bool(owner.sent())
+        code, out, err = owner.call(*args)
+        assert code == 0, err
+        assert list(owner.computes) == [NAME]
+        assert owner.limits == (0, 4 if making else 20 + number, "PT300S")
+        assert len(owner.sent()) == 1, "what has arrived is not sent again"
+        assert out.count("\n") == 1
+    log.info("  %d calls: %d interrupted within %.1f s, %d after their request", KILLS, killed, usual * 1.1, half)
+    assert killed > KILLS // 2
+
+
+def test_ctrl_c_is_one_line(owner: Owner) -> None:
+    owner.rehearsal.faults.add(Fault(r"PUT .*/computes/", delay=20))
+    process = owner.start()
+    assert process.stderr
+    over = time.monotonic() + 60
+    while not owner.rehearsal.faults.fired:
+        assert time.monotonic() < over
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert "Interrupted; the same command again goes on with what is there." in err
+    assert "Traceback" not in err
+
+
+def test_a_command_that_waits_shows_that_it_is_alive(owner: Owner) -> None:
+    owner.rehearsal.faults.add(Fault(r"PUT .*/computes/", delay=4))
+    code, _, err = owner.call()
+    assert code == 0
+    assert f"Cluster {NAME}: waiting for Azure: 2 s\n" in err
