@@ -18,9 +18,9 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import IO, Any
 
+from azure.core.credentials import AzureSasCredential
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import (
-    AccountSasPermissions,
     BlobSasPermissions,
     BlobServiceClient,
     ContainerClient,
@@ -130,7 +130,9 @@ class Azurite:
 
     def service(self, account: str, credential: str) -> BlobServiceClient:
         """An account, opened by a key or a SAS."""
-        return BlobServiceClient(self.url(account), credential=credential, retry_total=0)
+        if "sig=" in credential:
+            return BlobServiceClient(self.url(account), credential=AzureSasCredential(credential))
+        return BlobServiceClient(self.url(account), credential=credential)
 
     def wait(self) -> int:
         """Wait until it listens; return the port that it has chosen."""
@@ -184,7 +186,7 @@ class Azurite:
             account,
             self.keys[account],
             ResourceTypes(service=True, container=True, object=True),
-            AccountSasPermissions.from_string(permission),
+            permission,
             soon(),
         )
         return str(signed)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import quote
 
-from aml_rehearsal import azurite
+from aml_rehearsal import azurite, dataset_files
 from aml_rehearsal.routing import Refusal, Reply, Request
 from aml_rehearsal.services.artifacts import plain
-from aml_rehearsal.services.data import files, find
+from aml_rehearsal.services.datasets import find
 from aml_rehearsal.services.history import run_of
 from aml_rehearsal.state import now, set_status
 from aml_rehearsal.workspace import Workspace
@@ -25,9 +24,8 @@ def answer(workspace: Workspace, request: Request) -> Reply:
     run = run_of(workspace, match["run"])
     if match["what"] == "data":
         dataset = find(workspace, saved=request.query["saved"])
-        found = files(workspace, dataset)
-        listed = [{"name": name, "url": local_url(workspace, container, blob)} for container, blob, name in found]
-        return Reply({"files": listed})
+        listed = [vars(file) for file in dataset_files.files(workspace, dataset)]
+        return Reply({"dataset": dataset_files.title(dataset), "files": listed})
     if match["what"] == "status":
         with workspace.state.lock:
             set_status(run, request.json["status"], request.json.get("error", ""))
@@ -40,9 +38,3 @@ def answer(workspace: Workspace, request: Request) -> Reply:
         with workspace.state.lock:
             workspace.state.tables.artifacts.setdefault(key, {"createdTime": now()})
     return Reply({"cancel": run["status"] in {"CancelRequested", "Canceled"}})
-
-
-def local_url(workspace: Workspace, container: str, blob: str) -> str:
-    """Where a node, which is on this computer, reads a blob."""
-    place = f"{workspace.blobs.url(azurite.ACCOUNT)}/{container}/{quote(blob)}"
-    return f"{place}?{workspace.blobs.signature(container, blob, 'r')}"

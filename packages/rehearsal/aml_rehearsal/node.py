@@ -6,6 +6,7 @@ knows nothing of azureml: the script runs in the Python of its own environment.
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import hashlib
 import http.client
@@ -19,7 +20,10 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -28,6 +32,8 @@ LOG = "user_logs/std_log.txt"
 BUILD_LOG = "azureml-logs/20_image_build_log.txt"
 BEAT = 0.25  # seconds between two reports
 PATIENCE = 10  # seconds that a process gets to end by itself
+DOWNLOADS = 8  # files at once
+CHUNK = 1 << 20
 ATTEMPTS = 12  # to reach the rehearsal; if it is gone, so is the run
 
 
@@ -171,22 +177,47 @@ class Node:
         """Bring each dataset to its path; return where the paths really lead."""
         places = {}
         for data in self.job["data"]:
-            listed = self.channel.send("GET", "data", saved=data["saved"])["files"]
+            answer = self.channel.send("GET", "data", saved=data["saved"])
             folder = self.place(data["path"])
-            for file in listed:
-                target = (folder / file["name"]).resolve()
-                if folder.resolve() not in target.parents:
-                    raise Failed(f"data: {data['name']}: the name {file['name']} leads out of the folder")
-                if target.exists() and not data["overwrite"] and self.root is None:
-                    raise Failed(f"data: {data['name']}: {target} exists and overwrite is false")
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with urllib.request.urlopen(file["url"], timeout=60) as source, target.open("wb") as sink:
-                    shutil.copyfileobj(source, sink)
+            try:
+                self.download(self.targets(data, answer["files"], folder))
+            except Failed as failed:
+                raise Failed(f"data: {data['name']}: {answer['dataset']}: {failed}") from None
             places[data["path"]] = str(folder)
             self.job["environment"][data["variable"]] = str(folder)
             self.job["environment"][f"AZUREML_DATAREFERENCE_{data['name']}"] = str(folder)
             self.replace(f"DatasetConsumptionConfig:{data['name']}", str(folder))
         return places
+
+    def targets(self, data: dict[str, Any], files: list[dict[str, str]], folder: Path) -> dict[Path, dict[str, str]]:
+        """Where each file is to lie: below the folder, and on no other's place."""
+        found: dict[Path, dict[str, str]] = {}
+        inside = folder.resolve()
+        for file in files:
+            target = (folder / file["name"]).resolve()
+            if inside not in target.parents:
+                raise Failed(f"the name {file['name']} leads out of the folder")
+            if target in found:
+                raise Failed(f"{found[target]['name']} and {file['name']} want the same place")
+            if target.exists() and not data["overwrite"] and self.root is None:
+                raise Failed(f"{target} exists and overwrite is false")
+            found[target] = file
+        return found
+
+    def download(self, files: dict[Path, dict[str, str]]) -> None:
+        """Bring files, several at once; the first that fails ends it, and so does the run's end."""
+        over = threading.Event()
+        with concurrent.futures.ThreadPoolExecutor(DOWNLOADS) as pool:
+            waiting = {pool.submit(download, file, target, over) for target, file in files.items()}
+            try:
+                while waiting:
+                    done, waiting = concurrent.futures.wait(waiting, BEAT, concurrent.futures.FIRST_EXCEPTION)
+                    for future in done:
+                        future.result()
+                    self.channel.status("Preparing")
+            finally:
+                over.set()
+                pool.shutdown(cancel_futures=True)
 
     def place(self, path: str) -> Path:
         """A cluster's node has its own root; on one's own computer the path is what it says."""
@@ -313,6 +344,42 @@ class Pump:
         """The last line that says something."""
         lines = self.tail.decode(errors="replace").split("\n")
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def download(file: dict[str, str], target: Path, over: threading.Event) -> None:
+    """Bring one file; under its name it is whole, or not there."""
+    partial = target.parent / f".{uuid.uuid4().hex}.partial"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as sink:
+            for chunk in content(file, over):
+                sink.write(chunk)
+        partial.replace(target)
+    except OSError as error:
+        raise Failed(f"{error.strerror}: {target}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+
+
+def content(file: dict[str, str], over: threading.Event) -> Iterator[bytes]:
+    """A blob, piece by piece."""
+    blob = f"datastore {file['store']}: {file['name']}"
+    try:
+        with urllib.request.urlopen(file["url"], timeout=60) as source:
+            left = int(source.headers["Content-Length"])
+            while left and not over.is_set():
+                chunk = source.read(min(left, CHUNK))
+                if not chunk:
+                    raise Failed(f"{blob} ended {left} bytes early")
+                left -= len(chunk)
+                yield chunk
+            if left:
+                raise Canceled
+    except urllib.error.HTTPError as error:
+        raise Failed(f"{blob} can't be read: {error.headers.get('x-ms-error-code') or error.reason}") from None
+    except (OSError, http.client.HTTPException) as error:
+        raise Failed(f"{blob} can't be read: {error}") from None
 
 
 def split(dependencies: list[Any]) -> tuple[str, list[str], list[str]]:

@@ -12,7 +12,7 @@ import yaml
 
 from aml_rehearsal.azurite import DATA
 from aml_rehearsal.routing import SCOPE
-from aml_rehearsal.services import computes, data
+from aml_rehearsal.services import computes, datasets
 from aml_rehearsal.workspace import Names, Workspace
 
 
@@ -75,7 +75,7 @@ def sow(workspace: Workspace, project: Path, wishes: Wishes) -> list[str]:
                 with file.open("rb") as content:
                     workspace.blobs.write(DATA, f"{place}/{file.relative_to(folder).as_posix()}", content)
             for version in missing:
-                data.created(workspace, name, "workspaceblobstore", place)
+                datasets.created(workspace, name, "workspaceblobstore", place)
                 made.append(f"dataset {name} version {version}: the files of data/ ({len(files)})")
     return made
 

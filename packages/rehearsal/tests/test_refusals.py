@@ -218,7 +218,7 @@ def test_a_version_that_exists_stays(caller: Caller) -> None:
     assert caller.ask("POST", "/dataset/v1.0SCOPE/datasets", dataset)[0] == 409
     store = {"name": "versioned", "dataStoreType": "AzureBlob"}
     assert caller.ask("POST", "/datastore/v1.0SCOPE/datastores", store)[0] == 200
-    assert caller.ask("POST", "/datastore/v1.0SCOPE/datastores", store)[0] == 409
+    assert caller.ask("POST", "/datastore/v1.0SCOPE/datastores", store)[0] == 400
 
 
 def test_an_asset_names_artifacts_that_exist(caller: Caller) -> None:

@@ -193,7 +193,7 @@ def test_the_page_has_nothing_else(rehearsal: Rehearsal, method: str, path: str,
 def test_keys_and_tokens_appear_nowhere(rehearsal: Rehearsal, caller: Caller) -> None:
     secret = "a-key-of-somebody"
     storage = {"accountName": "other", "containerName": "c", "credentialType": "AccountKey", "credential": secret}
-    store = {"name": "with-a-key", "dataStoreType": "AzureBlob", "azureStorageSection": storage}
+    store = {"name": "with_a_key", "dataStoreType": "AzureBlob", "azureStorageSection": storage}
     answer = caller.ask("POST", "/datastore/v1.0SCOPE/datastores", store)[1]
     assert answer["azureStorageSection"]["accountKey"] == secret
     run = caller.run("import os\nprint(os.environ['AZUREML_RUN_ID'])")

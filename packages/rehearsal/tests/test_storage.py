@@ -127,7 +127,7 @@ def test_a_login_opens_what_its_role_may(rehearsal: Rehearsal) -> None:
     storage(rehearsal, Login(rehearsal, "run")).get_container_client("by-login").upload_blob("of-a-run", b"x")
     with pytest.raises(HttpResponseError) as refused:
         storage(rehearsal, Login(rehearsal, "reader")).get_container_client("by-login").upload_blob("b", b"x")
-    assert (refused.value.status_code, refused.value.error_code) == (403, "AuthorizationPermissionMismatch")
+    assert refused.value.status_code == 403 and "AuthorizationPermissionMismatch" in str(refused.value)
     with pytest.raises(HttpResponseError) as refused:
         list(storage(rehearsal, Login(rehearsal, "stranger")).list_containers())
     assert refused.value.status_code == 403

@@ -9,7 +9,7 @@ from typing import Any
 
 from aml_rehearsal import nodes
 from aml_rehearsal.routing import Refusal, Reply, Request
-from aml_rehearsal.services.data import find
+from aml_rehearsal.services.datasets import find
 from aml_rehearsal.services.history import new_run
 from aml_rehearsal.services.hosts import api
 from aml_rehearsal.state import FINAL, Record
