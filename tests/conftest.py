@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aml_rehearsal import Rehearsal
+from aml_rehearsal import Names, Rehearsal, seed
 from hypothesis import settings
 
 from tests.support import PROJECT, PYTHONS, files_of, rendered
@@ -70,13 +70,19 @@ def bake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bake]:
         assert sorted(files_of(project)) == files, "a test has left files in a shared render: use copy_of()"
 
 
+def names_of(project: Path) -> Names:
+    """The workspace that a project is attached to, or is to be."""
+    return seed.read(project).names
+
+
 @pytest.fixture
 def rehearse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearse]:
-    """Start a workspace on loopback for a project; it ends with the test."""
+    """Start a workspace on loopback for a project; it ends with the test. An empty one has no cluster and no data."""
     with ExitStack() as stack:
 
-        def start(project: Path, **options: Any) -> Rehearsal:
+        def start(project: Path, *, empty: bool = False, **options: Any) -> Rehearsal:
             folder = tmp_path_factory.mktemp("rehearsal")
-            return stack.enter_context(Rehearsal(folder, project=project, **options))
+            held = {"names": names_of(project)} if empty else {"project": project}
+            return stack.enter_context(Rehearsal(folder, **held, **options))
 
         yield start

@@ -28,6 +28,8 @@ NAMES = "--subscription-id 12345678-1234-1234-1234-123456789abc --resource-group
 ATTACH = f'make attach ARGS="{NAMES}"'
 IN_REHEARSAL = {
     "make attach ARGS=--check": "Asking the workspace, a rehearsal on this computer",
+    "make dataset": "Uploading and registering the data",
+    "make compute": "Making the cluster",
     "make check": "Checking what would be sent",
     'make submit ARGS="-c train-local"': "Training here, tracked in the workspace",
     "make submit": "Training on the cluster",

@@ -116,7 +116,7 @@ def processes_of(clone: Path) -> list[str]:
 def test_it_walks_the_whole_way(demo: Demo) -> None:
     said = "\n".join(demo.lines)
     steps = [re.match(r"=== (\d+)/(\d+)  [^:]+: (.+)", line) for line in demo.lines if line.startswith("===")]
-    assert [(int(step[1]), int(step[2])) for step in steps if step] == [(number, 10) for number in range(1, 11)]
+    assert [(int(step[1]), int(step[2])) for step in steps if step] == [(number, 12) for number in range(1, 13)]
     commands = [step[3] for step in steps if step]
     (shown, _) = shown_commands(demo.project / "README.md")["3. Train in Azure ML"]
     assert commands[5:] == [line for line in shown[1:] if line != "az login"]
@@ -158,6 +158,6 @@ def test_it_says_that_a_step_failed(demo: Demo) -> None:
     process = demo.again()
     said, _ = process.communicate(timeout=300)
     assert process.returncode == 1, said
-    assert [line[4:8] for line in said.splitlines() if line.startswith("===")][-1] == "7/10"
+    assert [line[4:8] for line in said.splitlines() if line.startswith("===")][-1] == "9/12"
     assert re.search(r"ERROR: the step above failed: exit code \d+\n$", said)
     assert left_over(demo.clone) == []

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 from aml_rehearsal import Rehearsal
 
-from tests.conftest import Rehearse
+from tests.conftest import Rehearse, names_of
 from tests.support import BIN, PROJECT, PYTHON, TEMPLATE, answer, files_of, rendered, run, served, shown_commands
 from tests.tier1.test_free_text import HOSTILE
 from tests.tier3.conftest import WORKSPACE, Installed, commit, create_and_commit, git, update
@@ -100,12 +100,14 @@ def submitted_as(model: Path) -> str:
 def test_make_attach_submit_register(python_version: str, installed: Installed, rehearse: Rehearse) -> None:
     """The README's section on Azure ML, with the defaults, on each Python."""
     project = installed(python_version)
-    rehearsal, model = rehearse(project), project / "models" / "model1"
+    rehearsal, model = rehearse(project, empty=True), project / "models" / "model1"
     env = rehearsal.environment()
     attached = (project / ".azureml" / "config.json").read_bytes()
     said = follow(project, shown_commands(project / "README.md")[IN_AZURE][0], **env)
     assert (project / ".azureml" / "config.json").read_bytes() == attached, "attaching again changes nothing"
     assert "my-workspace" in said["make attach ARGS=--check"]
+    assert "version 1: registered" in said["make dataset"]
+    assert "cpu-cluster" in said["make compute"]
     assert "2 runconfigs fine" in said["make check"]
     here = check_run(rehearsal, model, said[LOCAL], "local")
     submitted = check_run(rehearsal, model, said[CLOUD], "cpu-cluster")
@@ -148,7 +150,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Walked:
     with served(project, folder / "serve.log", ["sh", "-c", serving[0]]) as url:
         said |= follow(project, serving[1:], PORT=url.rpartition(":")[2])
     said |= follow(project, ours[:1])  # before the workspace starts: it takes its names from there
-    with Rehearsal(folder / "workspace", project=project) as rehearsal:
+    with Rehearsal(folder / "workspace", names=names_of(project)) as rehearsal:
         env = rehearsal.environment()
         said |= follow(project, ours[1:], **env)
         assert "`make client` installs them" in readme.read_text(encoding="utf-8")
@@ -164,7 +166,7 @@ def test_hostile_answers(hostile: Walked) -> None:
     assert re.search(r'"label": "(yes|no)"', said["make request"])
     assert "my-workspace" in said["make attach ARGS=--check"]
     assert "yes: 2 runconfigs fine" in said["make check"]
-    with Rehearsal(workspace, project=project) as rehearsal:
+    with Rehearsal(workspace, names=names_of(project)) as rehearsal:
         targets = {
             LOCAL: "local",
             CLOUD: "no",
@@ -191,7 +193,7 @@ def test_a_second_model(hostile: Walked) -> None:
     follow(project, [f"{line} MODEL=churn" for line in shown[HERE][0][:2]])
     commands = {line: f"{line} MODEL=churn" for line in shown[IN_AZURE][0][3:]}
     refused = commands.pop(REGISTER)
-    with Rehearsal(workspace, project=project) as rehearsal:
+    with Rehearsal(workspace, names=names_of(project)) as rehearsal:
         env = rehearsal.environment()
         said = follow(project, commands.values(), **env)
         assert "churn: 2 runconfigs fine" in said[commands["make check"]]
@@ -226,7 +228,7 @@ def test_after_an_update(template: Path, tmp_path: Path, rehearse: Rehearse) -> 
     update(old)
     run("make", "setup", cwd=old)
 
-    rehearsal, model = rehearse(old), train.parent
+    rehearsal, model = rehearse(old, empty=True), train.parent
     said = follow(old, shown_commands(old / "README.md")[IN_AZURE][0][2:], **rehearsal.environment())
     assert (old / ".azureml" / "config.json").read_bytes() == attached
     assert "Ours. Trained on" in said[LOCAL]

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections import namedtuple
 
+import runconfigs
 
-@dataclass(frozen=True)
-class Reader:
-    """The place in a runconfig that names a dataset."""
+TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import Any
 
-    file: Path
-    block: str  # below data:
-    name: str
-    version: str
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        return ("data", self.block, "dataLocation", "dataset")
+# The place in a runconfig that names a dataset: the file, the block below data: there, the dataset's name and version.
+Reader = namedtuple("Reader", "file block name version")
 
 
 def readers(root: Path, model: str | None = None) -> list[Reader]:
-    """List what the runconfigs of a model, or of all models, read; a file that can't be read is the check's to name."""
-    from checks.runconfig_file import Unreadable, read_mapping
-
-    found: list[Reader] = []
-    for file in sorted(root.glob(f"models/{model or '*'}/aml_config/*.runconfig")):
-        try:
-            found += blocks(file, read_mapping(file))
-        except Unreadable:
-            continue
-    return found
+    """List what the runconfigs of a model, or of all models, read."""
+    return [reader for file, config in runconfigs.read_all(root, model) for reader in blocks(file, config)]
 
 
 def blocks(file: Path, config: dict[str, Any]) -> Iterator[Reader]:
@@ -58,4 +44,5 @@ def write(reader: Reader, name: str, version: str) -> bool:
 
     if (reader.name, reader.version) == (name, version):
         return False
-    return edit(reader.file, {(*reader.key, "name"): name, (*reader.key, "version"): version})
+    key = ("data", reader.block, "dataLocation", "dataset")
+    return edit(reader.file, {(*key, "name"): name, (*key, "version"): version})

@@ -159,16 +159,10 @@ def write_run_file(path: Path, accepted: Any) -> None:
 
 def describe(folder: Path, file: Path, experiment: str, args: argparse.Namespace, run_file: Path) -> int:
     """Say what would be submitted, from the files alone."""
+    import runconfigs
     from checks import preview
 
-    config, files = preview.read_mapping(file), preview.read_files(folder)
-    if config is None:
-        from checks.runconfig_file import Unreadable, read_mapping
-
-        try:
-            config = read_mapping(file)
-        except Unreadable as error:
-            raise Failure(f"{show(file)}: {error}") from None
+    config, files = runconfigs.read(file), preview.read_files(folder)
     if files is None:
         from checks import snapshot
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 from command_line import Failure
+
+TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 LEFT_OUT = {".DS_Store", "Thumbs.db", "desktop.ini", ".git", ".ipynb_checkpoints", ".amlignore"}
 LONGEST = 1024  # characters of a blob's name
@@ -16,16 +18,14 @@ DEEPEST = 250  # folders of a blob's name
 SHOWN = 3  # problems that one line names
 
 
-@dataclass(frozen=True)
 class LocalFile:
     """A file as it was when it was listed. What has changed since is found out by its times, size and number."""
 
-    name: str  # below the folder, with slashes
-    path: str
-    size: int
-    mtime: int  # in nanoseconds, as the next
-    ctime: int
-    inode: int
+    __slots__ = ("ctime", "inode", "mtime", "name", "path", "size")
+
+    def __init__(self, name: str, path: str, status: os.stat_result) -> None:
+        self.name, self.path, self.size = name, path, status.st_size  # the name is that below the folder
+        self.mtime, self.ctime, self.inode = status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
     def open(self) -> int:
         """Open it for reading; what is not the listed file any more is refused."""
@@ -44,14 +44,12 @@ class LocalFile:
 
     def check(self, descriptor: int) -> None:
         """Refuse a file that has changed since it was listed."""
-        now = os.fstat(descriptor)
-        if (now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino) != (
-            self.size,
-            self.mtime,
-            self.ctime,
-            self.inode,
-        ):
+        now = LocalFile(self.name, self.path, os.fstat(descriptor))
+        if now.state() != self.state():
             raise Failure(f"{self.path}: changes while it is read; call the same command once it is at rest")
+
+    def state(self) -> tuple[int, int, int, int]:
+        return self.size, self.mtime, self.ctime, self.inode
 
 
 def list_files(folder: Path, room: int) -> tuple[list[LocalFile], list[str]]:
@@ -73,8 +71,7 @@ def list_files(folder: Path, room: int) -> tuple[list[LocalFile], list[str]]:
         if problem:
             problems.append(f"{entry.path}: {problem}")
         else:
-            times = status.st_mtime_ns, status.st_ctime_ns
-            found.append(LocalFile(name, entry.path, status.st_size, *times, status.st_ino))
+            found.append(LocalFile(name, entry.path, status))
     if problems:
         more = len(problems) - SHOWN
         raise Failure("; ".join(problems[:SHOWN]) + (f"; and {more} more" if more > 0 else ""))
