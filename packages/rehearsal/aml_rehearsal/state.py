@@ -34,6 +34,7 @@ class Tables:
 
     resource_groups: dict[str, Record] = field(default_factory=dict)  # by name, in lower case
     storage_accounts: dict[str, Record] = field(default_factory=dict)
+    deployments: dict[str, Record] = field(default_factory=dict)
     experiments: dict[str, Record] = field(default_factory=dict)  # by name
     runs: dict[str, Record] = field(default_factory=dict)
     metrics: dict[str, dict[str, Record]] = field(default_factory=dict)  # run, then metric

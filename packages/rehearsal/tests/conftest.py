@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from aml_rehearsal import Rehearsal
+from aml_rehearsal.azurite import SECOND
 from callers import Caller, Client
 
 logging.getLogger("azure").setLevel(logging.WARNING)
@@ -94,7 +95,7 @@ def client(rehearsal: Rehearsal, client_python: Path, tmp_path_factory: pytest.T
         done = subprocess.run(
             [client_python, "code.py"],
             cwd=folder,
-            env=rehearsal.environment(role) | {"NAMES": listed},
+            env=rehearsal.environment(role) | {"NAMES": listed, "STORAGE_KEY": rehearsal.workspace.blobs.keys[SECOND]},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

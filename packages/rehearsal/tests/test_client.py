@@ -44,6 +44,89 @@ kept.unregister()
     assert "other" not in rehearsal.state()["datastores"]
 
 
+def test_datastores_of_ones_own_storage(rehearsal: Rehearsal, client: Client) -> None:
+    answer = client("""
+from azure.storage.blob import BlobServiceClient
+key = os.environ["STORAGE_KEY"]
+service = BlobServiceClient("https://rehearsaldata.blob.core.windows.net", credential=key)
+service.create_container("of-the-client").upload_blob("a/b.csv", b"1")
+def registered(name, container="of-the-client", **options):
+    return Datastore.register_azure_blob_container(ws, name, container, "rehearsaldata", **options)
+def seen(store):
+    return [store.name, store.container_name, store.account_name, store.endpoint, store.protocol,
+            store.account_key == key, store.sas_token]
+def refused(step):
+    try:
+        step()
+    except Exception as error:
+        return str(error)
+registered("by_key", account_key=key)
+answer["by key"] = seen(Datastore.get(ws, "by_key"))
+answer["again"] = refused(lambda: registered("by_key", sas_token="sv=1&sig=abc"))
+registered("By_Key", sas_token="sv=1&sig=abc", overwrite=True)
+answer["overwritten"] = seen(Datastore.get(ws, "by_key"))
+answer["none"] = seen(registered("by_login"))
+registered("making", "made-by-the-client", account_key=key, create_if_not_exists=True)
+registered("making", "made-by-the-client", account_key=key, create_if_not_exists=True, overwrite=True)
+answer["containers"] = [container.name for container in service.list_containers()]
+answer["not made"] = refused(lambda: registered("wrong", "not-made", account_key="bm9uZQ==", create_if_not_exists=True))
+answer["names"] = [refused(lambda: registered(name, account_key=key)) for name in ("with-hyphen", "a" * 256, "a b")]
+answer["longest"] = registered("a" * 255, account_key=key).name
+answer["default"] = refused(lambda: ws.get_default_datastore().unregister())
+for name in ("by_key", "by_login", "making", "a" * 255):
+    Datastore.get(ws, name).unregister()
+answer["gone"] = refused(lambda: Datastore.get(ws, "by_key"))
+""")
+    place = ["of-the-client", "rehearsaldata", "core.windows.net", "https"]
+    assert answer["by key"] == ["by_key", *place, True, None]
+    assert "Another datastore with the same name already exists" in answer["again"]
+    assert answer["overwritten"] == ["by_key", *place, False, "sv=1&sig=abc"]
+    assert answer["none"] == ["by_login", *place, False, None]
+    assert "made-by-the-client" in answer["containers"] and "not-made" not in answer["containers"]
+    assert "can't be made in rehearsaldata" in answer["not made"]
+    assert all("letters, digits and underscores only" in said for said in answer["names"])
+    assert answer["longest"] == "a" * 255
+    assert "is the default datastore" in answer["default"]
+    assert "by_key was not found" in answer["gone"]
+    assert list(rehearsal.state()["datastores"]) == ["workspaceblobstore"]
+
+
+def test_datasets_have_words_and_versions(rehearsal: Rehearsal, client: Client) -> None:
+    """The words of a version change; what it holds does not."""
+    answer = client("""
+store = ws.get_default_datastore()
+def registered(name, path="words/1", **options):
+    return Dataset.File.from_files((store, path), validate=False).register(ws, name, **options)
+def seen(dataset):
+    return [dataset.version, dataset.description, dataset.tags]
+def refused(step):
+    try:
+        step()
+    except Exception as error:
+        return str(error)
+registered("words", description="one", tags={"hash": "1"}, create_new_version=True)
+registered("words", "words/2/**", description="two", tags={"hash": "2"}, create_new_version=True)
+answer["versions"] = [seen(Dataset.get_by_name(ws, "words", version=wanted)) for wanted in (1, 2, "latest")]
+Dataset.get_by_name(ws, "words").add_tags({"more": "x"})
+Dataset.get_by_name(ws, "words", version=1).update(description="changed")
+answer["changed"] = [seen(Dataset.get_by_name(ws, "words", version=wanted)) for wanted in (1, 2)]
+answer["removed"] = Dataset.get_by_name(ws, "words").remove_tags(["more"]).tags
+answer["all"] = {name: dataset.version for name, dataset in Dataset.get_all(ws).items()}
+answer["missing"] = [refused(lambda: Dataset.get_by_name(ws, *wanted)) for wanted in (("words", 9), ("no-words",))]
+answer["names"] = [refused(lambda: registered(name)) for name in ("a/b", "x" * 256, "-", "")]
+Dataset.get_by_name(ws, "words").unregister_all_versions()
+answer["gone"] = refused(lambda: Dataset.get_by_name(ws, "words"))
+""")
+    one, two = [1, "one", {"hash": "1"}], [2, "two", {"hash": "2"}]
+    assert answer["versions"] == [one, two, two]
+    assert answer["changed"] == [[1, "changed", {"hash": "1"}], [2, "two", {"hash": "2", "more": "x"}]]
+    assert answer["removed"] == {"hash": "2"}
+    assert answer["all"]["words"] == 2
+    assert all("Cannot find dataset" in said for said in [*answer["missing"], answer["gone"]])
+    assert all("letters, digits" in said for said in answer["names"][:3]) and answer["names"][3]
+    assert "words" not in rehearsal.state()["datasets"]
+
+
 def test_models(client: Client) -> None:
     answer = client("""
 Path("m").mkdir(); Path("m/model.bin").write_bytes(b"weights" * 1000); Path("m/deep").mkdir()
