@@ -36,6 +36,16 @@ COMMANDS: dict[tuple[str, ...], int] = {
     ("register_model.py", "--help"): 0,
     ("register_model.py", "--dry-run"): 0,
     ("register_model.py", "--require=accuracy"): 2,
+    ("register_dataset.py", "--help"): 0,
+    ("register_dataset.py", "--dry-run"): 0,
+    ("register_dataset.py", "--hours=0"): 2,
+    ("create_compute.py", "--help"): 0,
+    ("create_compute.py", "--dry-run"): 0,
+    ("create_compute.py", "--max-nodes=0"): 2,
+    ("register_environment.py", "--help"): 0,
+    ("register_environment.py", "--dry-run"): 0,
+    ("create_workspace.py", "--help"): 0,
+    ("create_workspace.py", "--location=westeurope"): 0,
 }
 
 

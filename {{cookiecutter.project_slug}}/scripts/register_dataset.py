@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from runconfig_data import Reader
-
     from upload.folder import Brought, Folder
     from upload.storage import Storage
 

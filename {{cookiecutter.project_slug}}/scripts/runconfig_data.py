@@ -40,9 +40,9 @@ def concerned(found: list[Reader], name: str) -> list[Reader]:
 
 def write(reader: Reader, name: str, version: str) -> bool:
     """Let a runconfig read this version; False if it does already."""
-    from runconfig_edit import edit
-
     if (reader.name, reader.version) == (name, version):
         return False
+    from runconfig_edit import edit
+
     key = ("data", reader.block, "dataLocation", "dataset")
     return edit(reader.file, {(*key, "name"): name, (*key, "version"): version})
