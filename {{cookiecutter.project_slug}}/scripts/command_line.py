@@ -62,9 +62,11 @@ def run(act: Callable[[argparse.Namespace], int], parser: Parser, argv: list[str
         return REFUSED
     except Exception as error:
         if args.debug:
-            raise
+            import traceback
+
+            print(without_secrets(traceback.format_exc()), file=sys.stderr)
         message, code = (str(error), error.code) if isinstance(error, Failure) else told(error)
-        print(f"ERROR: {message}", file=sys.stderr)
+        print(f"ERROR: {without_secrets(message)}", file=sys.stderr)
         return code
 
 
@@ -77,6 +79,13 @@ def told(error: Exception) -> tuple[str, int]:
 
         return explain(error), SERVICE_FAILED
     return f"{type(error).__name__}: {error} (--debug shows where)", REFUSED
+
+
+def without_secrets(text: str) -> str:
+    """Leave out what opens a storage: an exception may hold an address with its SAS."""
+    import re
+
+    return re.sub(r"(sig=|AccountKey=)[^&\s'\";]+", r"\1***", text)
 
 
 def pick_model(root: Path, given: str | None) -> str:

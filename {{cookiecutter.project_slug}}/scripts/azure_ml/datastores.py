@@ -23,19 +23,25 @@ READING = "rl"  # what a run gets: to read and to list
 
 def find(workspace: Any, name: str | None) -> Any:
     """Return a datastore (azureml.core.Datastore) by name, or the workspace's default; it must be a blob container."""
+    datastore = get(workspace, name) if name else workspace.get_default_datastore()
+    if datastore is None:
+        raise Failure(f"datastore {name}: not in the workspace {workspace.name}")
+    if datastore.datastore_type != "AzureBlob":
+        kind = datastore.datastore_type
+        raise Failure(f"datastore {datastore.name}: is {kind}, and data goes into blob containers only")
+    return datastore
+
+
+def get(workspace: Any, name: str) -> Any:
+    """Return a datastore, or None if there is none of that name."""
     from azureml.core import Datastore
 
     try:
-        datastore = Datastore.get(workspace, name) if name else workspace.get_default_datastore()
+        return Datastore.get(workspace, name)
     except Exception as error:
-        if "not found" in str(error).lower() or status_in(error) == 404:
-            raise Failure(f"datastore {name}: not in the workspace {workspace.name}") from error
+        if status_in(error) == 404 or "not found" in str(error).lower():
+            return None
         raise
-    if datastore.datastore_type != "AzureBlob":
-        raise Failure(
-            f"datastore {datastore.name}: is {datastore.datastore_type}, and data goes into blob containers only"
-        )
-    return datastore
 
 
 def place_of(datastore: Any) -> Place:
@@ -114,7 +120,7 @@ def register(workspace: Any, name: str, opened: Storage, *, access: str, hours: 
     from azureml.core import Datastore
 
     place = opened.place
-    before = Datastore.get(workspace, name) if name in workspace.datastores else None
+    before = get(workspace, name)
     if before is not None and place_of(before) != place:
         raise Failure(
             f"datastore {name}: is {place_of(before)}, not {place}; give another name with --datastore", WRONG_USE

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, quote, unquote
 from xml.etree import ElementTree
 
 from azure_ml.errors import explain
-from command_line import SERVICE_FAILED, Failure
+from command_line import SERVICE_FAILED, Failure, without_secrets
 
 T = TypeVar("T")
 
@@ -188,9 +188,8 @@ def asked_pause(error: Any) -> float:
 
 
 def said(error: BaseException) -> str:
-    """The first line of an exception, without what could open the storage."""
-    line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return re.sub(r"(sig=|AccountKey=)[^&\s'\"]+", r"\1***", line)[:200]
+    """The first line of an exception."""
+    return without_secrets((str(error).strip() or type(error).__name__).splitlines()[0])[:200]
 
 
 def is_sas(text: str) -> bool:
