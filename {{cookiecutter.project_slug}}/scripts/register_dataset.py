@@ -14,7 +14,7 @@ import re
 import sys
 from pathlib import Path
 
-from command_line import DONE, WRONG_USE, Failure, Parser, Progress, note, run
+from command_line import DONE, REFUSED, WRONG_USE, Failure, Parser, Progress, note, run
 
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 MEMORY = ROOT / ".azureml" / "hashes.db"
 DATA = ROOT / "data"
-NAME = r"[a-zA-Z0-9][\w-]{0,254}"
+NAME = r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,254}"
 NAME_RULE = "1 to 255 letters, digits, '-' and '_', starting with a letter or digit"
 STORE_RULE = "1 to 255 small letters, digits and '_'"
 EXAMPLE = """  python scripts/register_dataset.py
@@ -69,12 +69,13 @@ def register(args: argparse.Namespace) -> int:
         args.name, args.datastore = spec.name, spec.datastore
     found = readers(ROOT, args.model)
     args.name = args.name or only([reader.name for reader in found])
-    for option, value, pattern, rule in (
-        ("--name", args.name, NAME, NAME_RULE),
-        ("--datastore", args.datastore or "any", r"[a-z0-9_]{1,255}", STORE_RULE),
+    for option, field, value, pattern, rule in (
+        ("--name", "registration.name", args.name, NAME, NAME_RULE),
+        ("--datastore", "parameters.path.datastoreName", args.datastore or "any", r"[a-z0-9_]{1,255}", STORE_RULE),
     ):
         if not re.fullmatch(pattern, value):
-            raise Failure(f"{option}: {rule}, not {value!r}", WRONG_USE)
+            where, code = (f"{args.spec}: {field}", REFUSED) if args.spec else (option, WRONG_USE)
+            raise Failure(f"{where}: {rule}, not {value!r}", code)
     reading = concerned(found, args.name)
     if args.dry_run:
         return describe(args, reading)
@@ -236,10 +237,10 @@ def describe(args: argparse.Namespace, reading: list[Reader]) -> int:
     if args.spec:
         rows["from"] = f"{args.datastore}, as {args.spec} says"
     else:
-        from upload.local_files import list_files
+        from upload.local_files import list_files, room_below
         from upload.progress import bytes_text
 
-        files, left_out = list_files(source(args), 900)
+        files, left_out = list_files(source(args), room_below(args.name))
         rows["from"] = f"{source(args)}: {len(files)} files, {bytes_text(sum(file.size for file in files))}"
         rows["left out"] = ", ".join(left_out) or "nothing"
         own = f"{args.account}/{args.container}, opened by {args.access}" if args.account else ""

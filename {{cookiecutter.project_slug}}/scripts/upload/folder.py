@@ -8,11 +8,9 @@ from pathlib import Path
 
 from upload import transfer
 from upload.hashes import content_of, hash_files
-from upload.local_files import LONGEST, LocalFile, list_files
+from upload.local_files import SHORT, LocalFile, list_files, room_below
 from upload.progress import Bar
 from upload.storage import Storage
-
-SHORT = 16  # characters of the content's hash that a folder's name has
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class Brought:
 
 def read(folder: Path, name: str, memory: Path) -> Folder:
     """Read a folder; what was read before and has not changed since is not read again."""
-    files, left_out = list_files(folder, LONGEST - len(name) - SHORT - 2)
+    files, left_out = list_files(folder, room_below(name))
     with Bar("Reading", len(files), sum(file.size for file in files)) as bar:
         hashes = hash_files(files, memory, bar.add)
     return Folder(files, hashes, left_out, f"{name}/{content_of(files, hashes)[:SHORT]}")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 LEFT_OUT = {".DS_Store", "Thumbs.db", "desktop.ini", ".git", ".ipynb_checkpoints", ".amlignore"}
 LONGEST = 1024  # characters of a blob's name
+SHORT = 16  # characters of the content's hash that the folder in the storage is named by
 DEEPEST = 250  # folders of a blob's name
 SHOWN = 3  # problems that one line names
 
@@ -69,7 +70,7 @@ def list_files(folder: Path, room: int) -> tuple[list[LocalFile], list[str]]:
         except OSError as error:
             problem = problem or error.strerror or str(error)
         if problem:
-            problems.append(f"{entry.path}: {problem}")
+            problems.append(f"{shown(entry.path)}: {problem}")
         else:
             found.append(LocalFile(name, entry.path, status))
     if problems:
@@ -78,6 +79,11 @@ def list_files(folder: Path, room: int) -> tuple[list[LocalFile], list[str]]:
     if not found:
         raise Failure(f"{folder}: holds no files")
     return sorted(found, key=lambda file: file.name), sorted(left_out)
+
+
+def room_below(name: str) -> int:
+    """The characters that a blob's name has for a file's, below the folder of a dataset's content."""
+    return LONGEST - len(f"{name}/") - SHORT - 1
 
 
 def walk(folder: Path, problems: list[str], left_out: list[str]) -> Iterator[tuple[os.DirEntry[str], str]]:
@@ -89,7 +95,7 @@ def walk(folder: Path, problems: list[str], left_out: list[str]) -> Iterator[tup
             with os.scandir(path) as entries:
                 listed = list(entries)
         except OSError as error:
-            problems.append(f"{path}: {error.strerror}")
+            problems.append(f"{shown(path)}: {error.strerror}")
             continue
         for entry in listed:
             name = f"{below}{entry.name}"
@@ -99,6 +105,11 @@ def walk(folder: Path, problems: list[str], left_out: list[str]) -> Iterator[tup
                 waiting.append((entry.path, f"{name}/"))
             else:
                 yield entry, name
+
+
+def shown(path: str) -> str:
+    """A path as it can stand in a line, whatever is in it."""
+    return path if path.isprintable() else ascii(path)
 
 
 def wrong_name(name: str, room: int) -> str:
