@@ -2,7 +2,9 @@
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -84,7 +86,7 @@ def test_a_runconfig_that_cannot_be_read_is_left_out(project: Path) -> None:
     file.write_text("target: [")
     said = dry_run(project)
     assert "cpu-cluster" in said["first"]
-    assert "NOTE: models/broken/aml_config/train-amlcompute.runconfig is left out: line " in said["err"]
+    assert "NOTE: left out: models/broken/aml_config/train-amlcompute.runconfig: line " in said["err"]
     file.write_text("target: &x 'gpu-cluster'\nnodeCount: 6\n")  # what only the thorough reader reads
     assert dry_run(project, "--name=gpu-cluster")["nodes"].strip() == "0 to 6"
 
@@ -155,7 +157,7 @@ def test_what_is_no_public_key_is_refused_and_not_shown(
     assert SECRET not in err
 
 
-KEYS = {
+KEYS: dict[str, Callable[[], Any]] = {
     "ssh-rsa": lambda: rsa.generate_private_key(65537, 2048),
     "ssh-ed25519": ed25519.Ed25519PrivateKey.generate,
     "ecdsa-sha2-nistp256": lambda: ec.generate_private_key(ec.SECP256R1()),

@@ -90,26 +90,14 @@ def create(args: argparse.Namespace) -> int:
 
 def nodes_asked(model: str | None) -> dict[str, tuple[int, str]]:
     """Return what the runconfigs name as a target: with the most nodes that one asks for, and which one that is."""
-    from checks import preview
+    import runconfigs
 
     found: dict[str, tuple[int, str]] = {}
-    folders = [pick_model(ROOT, model)] if model else ["*"]
-    for path in sorted(
-        path for folder in folders for path in (ROOT / "models").glob(f"{folder}/aml_config/*.runconfig")
-    ):
-        config, shown = preview.read_mapping(path), os.path.relpath(path)
-        if config is None:
-            from checks.runconfig_file import Unreadable, read_mapping
-
-            try:
-                config = read_mapping(path)
-            except Unreadable as error:
-                note(f"{shown} is left out: {error}")
-                continue
+    for path, config in runconfigs.read_all(ROOT, pick_model(ROOT, model) if model else None):
         target, count = config.get("target"), str(config.get("nodeCount") or 1)
         if isinstance(target, str) and target not in RESERVED:
             asks = int(count) if count.isdecimal() else 1
-            found[target] = max(found.get(target, (0, "")), (asks, shown), key=lambda ask: ask[0])
+            found[target] = max(found.get(target, (0, "")), (asks, os.path.relpath(path)), key=lambda ask: ask[0])
     return found
 
 

@@ -51,7 +51,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--print", "--dry-run", action="store_true", help="print the lines; so it is without --yes, too")
-    what.add_argument("--yes", action="store_true", help="run the lines, each after the one before it has succeeded")
+    what.add_argument(
+        "--yes", action="store_true", help="run the lines, each after the one before it, for what is not there yet"
+    )
     return run(create, parser, argv)
 
 
@@ -62,52 +64,75 @@ def create(args: argparse.Namespace) -> int:
     check(names | ({} if args.storage_account is None else {"storage_account": args.storage_account}))
     names["storage_account"] = args.storage_account or storage_account_name(names)
     names["key_vault"] = key_vault_name(names)
-    lines = commands(names, args.sku)
+    steps = plan(names, args.sku)
     if args.yes:
-        execute(lines, names)
+        execute(steps, names)
     else:
-        print_lines(lines)
+        print_lines(steps)
     print(f"{'Next' if args.yes else '# Then, in the folder of this repo'}:\n{attach_line(names)}")
     print(f"{'and then' if args.yes else '# And then'}: make compute, make dataset")
     return DONE
 
 
-def commands(names: dict[str, str], sku: str) -> dict[str, list[str]]:
-    """Return what has to be run, in order: a title, and the words of the command."""
+class Step:
+    """One thing that is made: the words of az that make it, and those that fail where it is not there yet."""
+
+    def __init__(self, title: str, make: list[str], show: list[str]) -> None:
+        self.title, self.make, self.show = title, make, show
+
+
+def plan(names: dict[str, str], sku: str) -> list[Step]:
+    """Return what has to be there, in order."""
     account = ["--subscription", names["subscription_id"]]
     group = ["--resource-group", names["resource_group"], *account]
-    return {
-        "Resource group": [
-            "az", "group", "create", "--name", names["resource_group"], "--location", names["location"], *account,
-        ],
-        # Read with a login or a key only, by TLS 1.2 and newer only.
-        "Storage account": [
-            "az", "storage", "account", "create", "--name", names["storage_account"], *group,
-            "--location", names["location"], "--kind", "StorageV2", "--sku", sku, "--access-tier", "Hot",
-            "--https-only", "true", "--min-tls-version", "TLS1_2", "--allow-blob-public-access", "false",
-        ],
-        # Through the resource manager: its maker has no right to the account's data yet, and no key is asked for.
-        "Container": [
-            "az", "storage", "container-rm", "create", "--name", names["container"],
-            "--storage-account", names["storage_account"], *group, "--public-access", "off",
-        ],
-        "Workspace": [
-            "az", "deployment", "group", "create", "--name", f"workspace-{names['workspace_name']}", *group,
-            "--template-file", os.path.relpath(TEMPLATE), "--parameters", f"workspaceName={names['workspace_name']}",
-            f"storageAccount={names['storage_account']}", f"keyVault={names['key_vault']}",
-            f"location={names['location']}",
-        ],
-    }  # fmt: skip
+    container = ["az", "storage", "container-rm"]
+    in_account = ["--name", names["container"], "--storage-account", names["storage_account"], *group]
+    scope = (
+        f"/subscriptions/{names['subscription_id']}/resourceGroups/{names['resource_group']}"
+        f"/providers/Microsoft.MachineLearningServices/workspaces/{names['workspace_name']}"
+    )
+    return [
+        Step(
+            "Resource group",
+            ["az", "group", "create", "--name", names["resource_group"], "--location", names["location"], *account],
+            ["az", "group", "show", "--name", names["resource_group"], *account],
+        ),
+        Step(  # open to a login or a key only, by TLS 1.2 and newer only
+            "Storage account",
+            [
+                "az", "storage", "account", "create", "--name", names["storage_account"], *group,
+                "--location", names["location"], "--kind", "StorageV2", "--sku", sku, "--access-tier", "Hot",
+                "--https-only", "true", "--min-tls-version", "TLS1_2", "--allow-blob-public-access", "false",
+            ],
+            ["az", "storage", "account", "show", "--name", names["storage_account"], *group],
+        ),
+        Step(  # by the resource manager: its maker has no right to the account's data yet, and this needs no key
+            "Container",
+            [*container, "create", *in_account, "--public-access", "off"],
+            [*container, "show", *in_account],
+        ),
+        Step(
+            "Workspace",
+            [
+                "az", "deployment", "group", "create", "--name", f"workspace-{names['workspace_name']}", *group,
+                "--template-file", os.path.relpath(TEMPLATE),
+                "--parameters", f"workspaceName={names['workspace_name']}",
+                f"storageAccount={names['storage_account']}", f"keyVault={names['key_vault']}",
+                f"location={names['location']}",
+            ],
+            ["az", "resource", "show", "--ids", scope, "--api-version", API_VERSION],
+        ),
+    ]  # fmt: skip
 
 
-def print_lines(lines: dict[str, list[str]]) -> None:
+def print_lines(steps: list[Step]) -> None:
     """Print the commands so that a shell takes them as they are, whatever the names hold."""
     import shlex
 
-    print("# Printed, not run: paste them one by one, or let --yes run them. What is there is not made twice.")
-    for title, words in lines.items():
+    print("# Printed, not run: paste them one by one, or let --yes run them, which leaves alone what is there.")
+    for step in steps:
         once = ", with its key vault and its log; once: run again, it resets who may read the vault"
-        print(f"# {title}{once if title == 'Workspace' else ''}\n{shlex.join(words)}")
+        print(f"# {step.title}{once if step.title == 'Workspace' else ''}\n{shlex.join(step.make)}")
 
 
 def attach_line(names: dict[str, str]) -> str:
@@ -118,42 +143,36 @@ def attach_line(names: dict[str, str]) -> str:
     return f"make attach ARGS={shlex.quote(args)}"
 
 
-def execute(lines: dict[str, list[str]], names: dict[str, str]) -> None:
-    """Run the commands; stop at the first that fails."""
+def execute(steps: list[Step], names: dict[str, str]) -> None:
+    """Make what is missing; stop at the first thing that can't be made."""
     import shutil
 
     if not shutil.which("az"):
         raise Failure("az is not here: install the Azure CLI, or print the lines and run them where it is", REFUSED)
     with Progress("Asking az for its login"):
-        code, said = call(["az", "account", "show", "--subscription", names["subscription_id"], "--output", "none"])
+        code, said = call(["az", "account", "show", "--subscription", names["subscription_id"]])
     if code:
         raise Failure(reason(said), SERVICE_FAILED)
-    for title, words in lines.items():
+    for step in steps:
         try:
-            with Progress(f"{title}: waiting for Azure"):
-                made = title != "Workspace" or not exists(names)
-                code, said = call([*words, "--output", "none"]) if made else (0, "")
+            with Progress(f"{step.title}: waiting for Azure"):
+                made = make(step)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"Interrupted at: {title}. The same command again goes on.") from None
-        if code:
-            raise Failure(
-                f"{title.lower()}: {reason(said)} (what came before it is there; the same command again goes on)",
-                SERVICE_FAILED,
-            )
-        print(f"{title}: {'done' if made else 'is there already, nothing was changed'}", flush=True)
+            raise KeyboardInterrupt(f"Interrupted at: {step.title}. The same command again goes on.") from None
+        print(f"{step.title}: {'made' if made else 'is there already, nothing was changed'}", flush=True)
 
 
-def exists(names: dict[str, str]) -> bool:
-    """Tell whether the workspace is there: deploying it again would take from it the right to read its vault."""
-    scope = (
-        f"/subscriptions/{names['subscription_id']}/resourceGroups/{names['resource_group']}"
-        f"/providers/Microsoft.MachineLearningServices/workspaces/{names['workspace_name']}"
-    )
-    show = ["az", "resource", "show", "--ids", scope, "--api-version", API_VERSION, "--output", "none"]
-    code, said = call(show)
-    if code not in (0, NOT_FOUND):
-        raise Failure(f"workspace: {reason(said)}", SERVICE_FAILED)
-    return code == 0
+def make(step: Step) -> bool:
+    """Make a thing, unless it is there: making it again would reset what its owner has set since."""
+    code, said = call(step.show)
+    if code == 0:
+        return False
+    if code == NOT_FOUND:
+        code, said = call(step.make)
+    if code:
+        what = "what came before it is there; the same command again goes on"
+        raise Failure(f"{step.title.lower()}: {reason(said)} ({what})", SERVICE_FAILED)
+    return True
 
 
 def call(words: list[str]) -> tuple[int, str]:
@@ -163,7 +182,7 @@ def call(words: list[str]) -> tuple[int, str]:
 
     program = shutil.which(words[0]) or words[0]  # on Windows its name has an ending
     done = subprocess.run(
-        [program, *words[1:]],
+        [program, *words[1:], "--output", "none"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -176,10 +195,10 @@ def call(words: list[str]) -> tuple[int, str]:
 
 def reason(said: str) -> str:
     """Take the sentence that counts out of what az says when it fails: of messages within messages, the innermost."""
-    from azure_ml.errors import NOT_LOGGED_IN, shorten
+    from azure_ml.errors import shorten
 
     if "az login" in said:
-        return NOT_LOGGED_IN
+        return "not logged in, or with another login: `az login`"
     messages = re.findall(r'"message"\s*:\s*"((?:[^"\\]|\\.)+)"', said)
     errors = re.findall(r"^ERROR: (.+)", said, re.MULTILINE)
     return shorten((messages or errors or said.split("\n\n") or [""])[-1]).rstrip(".") or "az failed and said nothing"

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from azure_ml.errors import explain, is_transient, shorten, status_in
+from azure_ml.once import PAUSES
 from azure_ml.tokens import forget_token
 from command_line import REFUSED, SERVICE_FAILED, Failure
 
-PAUSES = (1, 4, 15)  # seconds before the tries after the first
 POLL = 3.0  # seconds between two looks at a cluster that is being made
 PATIENCE = 25 * 60.0  # seconds until a cluster that is being made is left to Azure
 CONFLICT = 409  # somebody, perhaps an interrupted call of this very command, is at work on it
