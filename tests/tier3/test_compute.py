@@ -33,7 +33,6 @@ class Owner:
     def __init__(self, project: Path, rehearsal: Rehearsal) -> None:
         self.project, self.rehearsal = project, rehearsal
         self.role = "contributor"
-        self.computes.clear()  # a rehearsal begins with the clusters that the runconfigs name
 
     @property
     def computes(self) -> dict[str, Any]:
@@ -85,7 +84,7 @@ class Owner:
 @pytest.fixture
 def owner(bake: Bake, rehearse: Rehearse, tmp_path: Path) -> Owner:
     project = copy_of(bake(**WORKSPACE), tmp_path)
-    return Owner(project, rehearse(project))
+    return Owner(project, rehearse(project, empty=True))
 
 
 def ask_for_nodes(owner: Owner, count: int) -> None:
@@ -206,6 +205,32 @@ def test_a_cluster_that_azure_could_not_make_says_why(owner: Owner, state: str) 
     assert f"{NAME}: {state.lower()}: The quota of 0 cores is reached (delete it in the Studio" in error
 
 
+@pytest.mark.parametrize(("end", "code"), [("Succeeded", 0), ("Failed", 3), (None, 0)])
+def test_what_is_being_made_is_waited_for(owner: Owner, end: str | None, code: int) -> None:
+    """By an interrupted call, or by somebody else; or it is being deleted, and is made anew."""
+    assert owner.call("--max-nodes=2")[0] == 0
+    properties = owner.computes[NAME]["properties"]
+    properties["provisioningState"] = "Creating" if end else "Deleting"
+    process = owner.start("--max-nodes=5")
+    assert process.stderr
+    assert process.stderr.readline() == f"Cluster {NAME}: waiting for Azure: 2 s\n"
+    while len([line for line in owner.rehearsal.server.requests if line.startswith("GET") and NAME in line]) < 4:
+        assert process.poll() is None
+        time.sleep(0.1)
+    assert len(owner.sent()) == 1, "nothing is sent meanwhile"
+    if end:
+        properties |= {"provisioningState": end, "provisioningErrors": [{"error": {"message": "No quota."}}]}
+    else:
+        owner.computes.clear()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    if code:
+        assert f"ERROR: {NAME}: failed: No quota (delete it in the Studio" in err
+    else:
+        assert out.startswith(f"Cluster {NAME}: max nodes 2 -> 5\n" if end else f"Cluster {NAME}: made")
+        assert owner.limits == (0, 5, "PT300S")
+
+
 def test_what_keeps_the_nodes_away_is_noted(owner: Owner) -> None:
     assert owner.call()[0] == 0
     errors = [{"error": {"code": "OutOfCapacity", "message": "No such machine is free in the region."}}]
@@ -249,6 +274,15 @@ def test_trouble_that_passes_is_waited_out(owner: Owner, request_: str) -> None:
         owner.rehearsal.faults.clear()
     log.info("  %s: %d kinds of trouble", request_, len(TROUBLES))
     assert owner.call(*args)[1] == f"Cluster {NAME}: is there already, nothing was changed\n"
+
+
+def test_a_cluster_that_is_not_shown_at_once_is_made_once(owner: Owner) -> None:
+    """Accepted, and for a moment nobody knows of it: the client takes that for a failure."""
+    owner.rehearsal.faults.add(Fault(r"GET .*/computes/", skip=1, status=404))
+    code, out, err = owner.call()
+    assert (code, err) == (0, "")
+    assert out.startswith(f"Cluster {NAME}: made")
+    assert len(owner.rehearsal.faults.fired) == len(owner.sent()) == 1
 
 
 def test_trouble_that_stays_is_told_in_one_line(owner: Owner) -> None:
