@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from aml_rehearsal import Names
+    from aml_rehearsal import Names, Rehearsal
 
 EXAMPLES = """examples:
   aml-rehearsal shell                          a shell in which the client finds the rehearsal; exit ends it
@@ -34,7 +34,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, help="where it is kept (default: PROJECT/.rehearsal)")
     parser.add_argument("--port", type=port, default=0, help="of the page (default: a free one)")
     parser.add_argument("--fresh", action="store_true", help="forget the runs and models of earlier rehearsals")
-    parser.add_argument("--empty", action="store_true", help="without the cluster and the dataset of the runconfigs")
     own, command = split(sys.argv[1:] if argv is None else argv)
     args = parser.parse_args(own)
     if command and args.what == "serve":
@@ -69,8 +68,7 @@ def rehearse(args: argparse.Namespace, command: list[str]) -> int:
     folder = args.folder or args.project / ".rehearsal"
     try:
         names = seed.read(args.project).names
-        project = None if args.empty else args.project
-        rehearsal = Rehearsal(folder, names=names, project=project, port=args.port, internet=True, fresh=args.fresh)
+        rehearsal = Rehearsal(folder, names=names, port=args.port, internet=True, fresh=args.fresh)
     except (Unavailable, OSError) as error:
         print(f"ERROR: the rehearsal can't start: {error}", file=sys.stderr)
         return 3
@@ -81,13 +79,12 @@ def rehearse(args: argparse.Namespace, command: list[str]) -> int:
         print(
             f"The workspace {names.workspace_name} in {names.resource_group} is a rehearsal. Its page: {rehearsal.url}"
         )
-        for line in rehearsal.made:
-            print(f"  made: {line}")
+        if not command:
+            for line in next_steps(rehearsal, args.project):
+                print(f"  {line}")
         sys.stdout.flush()
         if args.what == "serve":
             return serve(rehearsal.variables())
-        if not command and not (args.project / ".azureml").exists():
-            print(f"  first: {attach(names)}")
         return shell(rehearsal.environment(), args.project, command)
 
 
@@ -102,6 +99,18 @@ def serve(variables: dict[str, str]) -> int:
     while not over.wait(1):
         pass
     return 0
+
+
+def next_steps(rehearsal: Rehearsal, project: Path) -> list[str]:
+    """What the project is still to do before its runs can start: nothing, or a line for each step."""
+    from aml_rehearsal import seed
+
+    wishes, tables = seed.read(project), rehearsal.workspace.state.tables
+    steps = [] if (project / ".azureml").exists() else [attach(wishes.names)]
+    missing = ["dataset"] if wishes.datasets.keys() - tables.datasets.keys() else []
+    missing += ["compute"] if wishes.clusters.keys() - tables.computes.keys() else []
+    steps += [f"make {' '.join(missing)}"] if missing else []
+    return [f"{word}: {step}" for word, step in zip(("first", "then"), steps, strict=False)]
 
 
 def attach(names: Names) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,6 +15,7 @@ from typing import Any
 
 import pytest
 from aml_rehearsal import Fault, Names, Rehearsal
+from aml_rehearsal.services import computes
 from callers import Caller
 
 COMMAND = [sys.executable, "-m", "aml_rehearsal.command"]
@@ -55,14 +58,9 @@ def test_a_command_finds_the_workspace(project: Path, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (7, "")
     lines = done.stdout.splitlines()
     assert lines[0].startswith("The workspace rehearsal in rehearsal is a rehearsal. Its page: http://127.0.0.1:")
-    assert lines[1:3] == [
-        "  made: cluster cpu-cluster (Standard_DS3_v2, at most 4 nodes)",
-        "  made: dataset numbers version 1: the files of data/ (2)",
-    ]
-    assert "http://127.0.0.1:" in lines[3] and lines[3].split()[1]
-    assert "made:" not in rehearse(project, folder, "shell", "--", "true").stdout  # it is there still
-    assert "made:" in rehearse(project, folder, "shell", "--fresh", "--", "true").stdout
-    assert "made:" not in rehearse(project, tmp_path / "empty", "shell", "--empty", "--", "true").stdout
+    assert "http://127.0.0.1:" in lines[1] and lines[1].split()[1]
+    state = json.loads((folder / "state.json").read_text())
+    assert not state["computes"] and not state["datasets"]  # the project makes them, as in Azure
     assert gone(str(folder), 5)
 
 
@@ -76,7 +74,33 @@ def test_a_shell_that_is_not_attached_says_how(project: Path, tmp_path: Path) ->
     done = rehearse(project, tmp_path, "shell", env=os.environ | {"SHELL": "/bin/sh"})
     assert done.returncode == 0
     names = Names()
-    assert f"make attach ARGS='--subscription-id {names.subscription_id} --resource-group rehearsal" in done.stdout
+    assert f"  first: make attach ARGS='--subscription-id {names.subscription_id} --resource-group" in done.stdout
+    assert "\n  then: make dataset compute\n" in done.stdout
+
+
+def test_what_is_there_need_not_be_made(project: Path, tmp_path: Path) -> None:
+    attached = shutil.copytree(project, tmp_path / "project")
+    (attached / ".azureml").mkdir()
+    shell = {"env": os.environ | {"SHELL": "/bin/sh"}}
+    assert "\n  first: make dataset compute\n" in rehearse(attached, tmp_path / "kept", "shell", **shell).stdout
+    with Rehearsal(tmp_path / "kept") as rehearsal, rehearsal.workspace.state.lock:
+        computes.created(rehearsal.workspace, "cpu-cluster", "Standard_DS3_v2", 1)
+    assert "\n  first: make dataset\n" in rehearse(attached, tmp_path / "kept", "shell", **shell).stdout
+    with Rehearsal(tmp_path / "kept", project=attached) as rehearsal:
+        assert rehearsal.made == ["dataset numbers version 1: the files of data/ (2)"]
+    assert "make " not in rehearse(attached, tmp_path / "kept", "shell", **shell).stdout
+    fresh = rehearse(attached, tmp_path / "kept", "shell", "--fresh", **shell)
+    assert "make dataset compute" in fresh.stdout
+
+
+def test_seeding_is_for_tests(project: Path, tmp_path: Path) -> None:
+    with Rehearsal(tmp_path, project=project) as rehearsal:
+        assert rehearsal.made == [
+            "cluster cpu-cluster (Standard_DS3_v2, at most 4 nodes)",
+            "dataset numbers version 1: the files of data/ (2)",
+        ]
+    with Rehearsal(tmp_path, project=project) as rehearsal:
+        assert rehearsal.made == []  # it is there still
 
 
 def test_serve_ends_in_order(project: Path, tmp_path: Path) -> None:
@@ -156,6 +180,7 @@ import sys, time
 from pathlib import Path
 from aml_rehearsal import Rehearsal
 sys.path.insert(0, sys.argv[2])
+from aml_rehearsal.services import computes
 from callers import Caller
 with Rehearsal(Path(sys.argv[1]), project=Path(sys.argv[3])) as rehearsal:
     caller = Caller(rehearsal)
