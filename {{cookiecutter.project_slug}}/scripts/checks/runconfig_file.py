@@ -42,7 +42,16 @@ for _name, (_pattern, _first) in WORDS.items():
 
 def read_mapping(file: Path) -> dict[str, Any]:
     """Return the file's mapping; raise Unreadable with the line where it stops being one."""
-    text = _read_text(file)
+    return parse(_read_text(file))
+
+
+def parse(text: str) -> dict[str, Any]:
+    """Return the mapping of a text, as of a file."""
+    return parse_with_nodes(text)[0]
+
+
+def parse_with_nodes(text: str) -> tuple[dict[str, Any], yaml.MappingNode]:
+    """Return the mapping of a text, and the nodes that say where in the text everything is."""
     try:
         node = _Loader(text).get_single_node()
         if node is None:
@@ -59,9 +68,9 @@ def read_mapping(file: Path) -> dict[str, Any]:
         raise Unreadable(f"line {line}: a character that YAML does not allow") from None
     except RecursionError:
         raise Unreadable("nested too deep") from None
-    if not isinstance(value, dict):
+    if not isinstance(node, yaml.MappingNode):
         raise Unreadable("not a mapping: write `key: value` lines")
-    return value
+    return value, node
 
 
 def _read_text(file: Path) -> str:
