@@ -109,7 +109,8 @@ def test_without_a_cluster_in_the_runconfigs_a_name_is_asked_for(project: Path, 
         (["--max-nodes", "0"], "--max-nodes: a whole number from 1, not 0"),
         (["--idle-seconds", "0"], "--idle-seconds: a whole number from 1, not 0"),
         (["--idle-seconds", "5m"], "--idle-seconds: invalid int value: '5m'"),
-        (["--min-nodes", "5"], "--min-nodes: 5 is more than the most, 4"),
+        (["--min-nodes", "5", "--dry-run"], "--min-nodes: 5 is more than the most, 4"),
+        (["--min-nodes", "5", "--max-nodes", "3"], "--min-nodes: 5 is more than the most, 3"),
         (["--ssh-user", "me"], "--ssh-user and --ssh-key-file: give both"),
         (["--ssh-key-file", "key.pub"], "--ssh-user and --ssh-key-file: give both"),
         (["--ssh-user", "", "--ssh-key-file", "key.pub"], "give --ssh-user"),
@@ -204,3 +205,18 @@ def test_the_services_reasons_are_found_however_deep() -> None:
     assert compute.reasons(deep) == "The quota is 0; Ask"
     assert compute.reasons(None) == ""
     assert len(compute.reasons({"message": "x" * 5000})) < 400
+
+
+@pytest.mark.parametrize("state", ["Creating", "Updating", "Deleting"])
+def test_a_cluster_that_is_never_ready_is_not_waited_for_without_end(
+    monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    record = {"properties": {"provisioningState": state}}
+    looks = iter([record] * 1000)
+    monkeypatch.setattr(compute, "find", lambda *_: next(looks))
+    monkeypatch.setattr(compute, "POLL", 0.01)
+    monkeypatch.setattr(compute, "PATIENCE", 0.1)
+    with pytest.raises(Failure, match=f"^mine: still {state.lower()} after .* the same command goes on$") as failure:
+        compute.settled(None, "mine", record)
+    assert failure.value.code == 3
+    assert len(list(looks)) < 1000

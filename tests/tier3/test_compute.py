@@ -130,10 +130,14 @@ def test_nodes_that_are_kept_are_said_to_cost_money(owner: Owner) -> None:
     assert "is of low priority: Azure may take its nodes away" in err
 
 
-def test_a_minimum_above_the_clusters_own_maximum_is_refused(owner: Owner) -> None:
+def test_a_minimum_is_held_against_the_clusters_own_maximum(owner: Owner) -> None:
+    assert f"{NAME}: min nodes would be 5, more than the max nodes, 4" in owner.error("--min-nodes=5", code=1)
+    assert owner.computes == {}
     assert owner.call("--max-nodes=2")[0] == 0
     assert f"{NAME}: min nodes would be 3, more than the max nodes, 2" in owner.error("--min-nodes=3", code=1)
     assert owner.limits == (0, 2, "PT300S")
+    assert owner.call("--max-nodes=9")[0] == 0
+    assert owner.call("--min-nodes=5")[1] == f"Cluster {NAME}: min nodes 0 -> 5\n", "more than the default of a new one"
 
 
 def test_a_cluster_that_is_too_small_for_a_run_is_noted(owner: Owner) -> None:

@@ -50,7 +50,7 @@ def log_in(rehearsal: Rehearsal, project: Path, env: dict[str, str], role: str =
     who = rehearsal.variables(role)
     secret = who["AZUREML_SERVICE_PRINCIPAL_PASSWORD"]
     login = ("az", "login", "--service-principal", "-u", who["AZUREML_SERVICE_PRINCIPAL_ID"], "-p", secret)
-    run(*login, "-t", who["AZUREML_SERVICE_PRINCIPAL_TENANT_ID"], "--output", "none", cwd=project, **env)
+    run(*login, "-t", who["AZUREML_SERVICE_PRINCIPAL_TENANT_ID"], "--output", "none", cwd=project, expect=0, **env)
 
 
 def test_az_runs_the_lines(project: Path, rehearse: Rehearse, az_on_path: dict[str, str]) -> None:
@@ -90,9 +90,9 @@ def test_az_runs_the_lines(project: Path, rehearse: Rehearse, az_on_path: dict[s
     assert changes() == []
 
     for words in made:  # as somebody pastes them
-        run(*words, "--output", "none", cwd=project, **env)
+        run(*words, "--output", "none", cwd=project, expect=0, **env)
     assert changes() == ["resourcegroups", "storageAccounts", "containers", "deployments"]
-    run("sh", "-ec", shlex.join(attach), cwd=project, **env)
+    run("sh", "-ec", shlex.join(attach), cwd=project, expect=0, **env)
 
     check_a_failure_is_one_line(rehearsal, yes)
     check_an_interruption(project, rehearsal, env, yes)

@@ -66,8 +66,8 @@ def create(args: argparse.Namespace) -> int:
         "ssh_user": args.ssh_user,
         "ssh_key": read_public_key(args.ssh_key_file) if args.ssh_key_file else None,
     }
-    check_limits(wish["limits"])
     if args.dry_run:
+        check_limits(wish["limits"])
         return describe(wish)
 
     from azure_ml import compute
@@ -132,6 +132,8 @@ def check_arguments(args: argparse.Namespace, name: str, vm_size: str) -> None:
         if getattr(args, limit) is not None and getattr(args, limit) < least:
             shown = limit.replace("_", "-")
             raise Failure(f"--{shown}: a whole number from {least}, not {getattr(args, limit)}", WRONG_USE)
+    if args.min_nodes is not None and args.max_nodes is not None:
+        check_limits(given_limits(args))
 
 
 def check_limits(limits: dict[str, int]) -> None:

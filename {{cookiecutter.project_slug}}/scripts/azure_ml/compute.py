@@ -46,6 +46,7 @@ def ensure(
     name = wish["name"]
     record = settled(workspace, name, find(workspace, name))
     if record is None:
+        refuse_limits(name, wish["limits"])
         attempt(workspace, name, lambda: make(workspace, wish), lambda found: found is not None)
         record = settled(workspace, name, find(workspace, name))
         if record is None:
@@ -59,10 +60,7 @@ def ensure(
     compare(name, record, wish, given, say)
     before = limits_of(record)
     wanted = before | dict(given["limits"])
-    if wanted["min_nodes"] > wanted["max_nodes"]:
-        raise Failure(
-            f"{name}: min nodes would be {wanted['min_nodes']}, more than the max nodes, {wanted['max_nodes']}"
-        )
+    refuse_limits(name, wanted)
     if wanted == before:
         say_errors(record, say)
         return "is there already, nothing was changed", before
@@ -191,6 +189,13 @@ def compare(
         raise Failure(f"{name}: SSH is {has}, and that {fixed}", REFUSED)
     if is_open and not wish["ssh_user"]:
         say(f"{name} is open to SSH for {user}")
+
+
+def refuse_limits(name: str, limits: Mapping[str, int]) -> None:
+    """Refuse what was given in part, and does not go with what the cluster has, or would have by default."""
+    if limits["min_nodes"] > limits["max_nodes"]:
+        wrong = f"min nodes would be {limits['min_nodes']}, more than the max nodes, {limits['max_nodes']}"
+        raise Failure(f"{name}: {wrong}", REFUSED)
 
 
 def refuse_failed(name: str, record: dict[str, Any]) -> None:
