@@ -16,13 +16,14 @@ from typing import Any
 
 from aml_rehearsal import seed, server
 from aml_rehearsal.faults import Fault, Faults
+from aml_rehearsal.services import computes
 from aml_rehearsal.state import claim, forget
 from aml_rehearsal.tokens import TENANT
-from aml_rehearsal.workspace import Names, Workspace
+from aml_rehearsal.workspace import Names, Provisioning, Workspace
 
 LOGIN = ("AZUREML_", "MSI_", "IDENTITY_")  # how the caller's own login, or a run, would be found
 
-__all__ = ["Fault", "Names", "Rehearsal"]
+__all__ = ["Fault", "Names", "Provisioning", "Rehearsal"]
 
 
 class Rehearsal:
@@ -69,6 +70,11 @@ class Rehearsal:
     def state(self) -> dict[str, Any]:
         """A copy of what the workspace holds."""
         return self.workspace.state.as_dict()
+
+    def plant_compute(self, name: str, kind: str) -> None:
+        """Add a compute target of another kind than a cluster: ComputeInstance, AKS, Kubernetes or VirtualMachine."""
+        with self.workspace.state.lock:
+            computes.planted(self.workspace, name, kind)
 
     def artifact(self, run_id: str, path: str) -> bytes:
         """The content of a run's file."""

@@ -43,6 +43,14 @@ class Names:
         return f"{self.group_scope}/providers/Microsoft.MachineLearningServices/workspaces/{self.workspace_name}"
 
 
+@dataclass
+class Provisioning:
+    """How the making of a cluster goes: how often somebody looks before it is done, and why it fails if it does."""
+
+    polls: int = 0
+    error: str = ""
+
+
 class Workspace:
     """One workspace and the blob storage behind it."""
 
@@ -61,6 +69,9 @@ class Workspace:
         self.server_url = ""  # of the server in front, once it listens
         self.client_environment: dict[str, str] = {}  # what leads a client here
         self.nodes: list[threading.Thread] = []
+        self.quota = 1000  # cores that a cluster may have at most
+        self.provisioning = Provisioning()  # of the clusters that are made from now on
+        self.waiting: dict[str, Provisioning] = {}  # by the name of what is being made
         with self.state.lock:
             tables = self.state.tables
             services.resources.add_group(self, names.resource_group)

@@ -210,3 +210,14 @@ def test_packages_that_can_not_be_installed_are_named(caller: Caller) -> None:
     run = caller.run("", **conda("six==99.99.99"))
     assert "can't be built" in failure(run) and "six==99.99.99" in failure(run)
     assert set(cache.iterdir()) == before
+
+
+def test_the_definition_that_a_run_brings_counts(rehearsal: Rehearsal, caller: Caller) -> None:
+    """Also where the environment that it names is registered with another content."""
+    registered = {"python": {"condaDependencies": {"dependencies": [{"pip": ["six==99.99.99"]}]}}}
+    assert caller.ask("PUT", "/environment/v1.0SCOPE/environments/named/versions/1", registered)[0] == 200
+    own = {"name": "named", "version": "1", "environmentVariables": {"BROUGHT": "yes"}}
+    python = {"python": {"userManagedDependencies": True, "interpreterPath": sys.executable}}
+    run = caller.run("import os\nprint(os.environ['BROUGHT'])", environment=own | python)
+    assert run["status"] == "Completed", run["error"]
+    assert rehearsal.artifact(run["runId"], LOG) == b"yes\n"

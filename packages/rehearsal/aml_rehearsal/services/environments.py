@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from aml_rehearsal.routing import Refusal, Request
@@ -10,6 +11,8 @@ from aml_rehearsal.services.hosts import api
 from aml_rehearsal.state import Record
 from aml_rehearsal.workspace import Workspace
 
+NAME = re.compile(r"[A-Za-z0-9_.-]{1,255}")
+RESERVED = ("azureml", "microsoft")
 BASE = "/environment/v1.0{scope}/environments"
 
 
@@ -21,26 +24,56 @@ def environments(workspace: Workspace, request: Request) -> Any:
     }
 
 
+@api.route("GET", BASE + "/{name}/versions")
+def all_versions(workspace: Workspace, request: Request) -> Any:
+    return {"value": found(workspace, request.names["name"]), "continuationToken": None}
+
+
+@api.route("GET", BASE + "/{name}/labels/{label}")
+def labelled(workspace: Workspace, request: Request) -> Any:
+    """The one label that is there without anybody having set it."""
+    name, label = request.names["name"], request.names["label"]
+    if label.lower() != "latest":
+        raise Refusal(404, f"Environment {name} has no label {label}", "EnvironmentNotFound")
+    return found(workspace, name)[-1]
+
+
 @api.route("GET PUT", BASE + "/{name}", BASE + "/{name}/versions/{version}")
 def environment(workspace: Workspace, request: Request) -> Any:
-    name, wanted = request.names["name"], request.names.get("version", "")
-    table = workspace.state.tables.environments
-    versions = table.get(name, [])
+    name, version = request.names["name"], request.names.get("version", "")
     if request.method == "PUT":
         # The client writes some keys with a capital, and reads all without: the service does not mind the case.
         wish: Record = {key[:1].lower() + key[1:]: value for key, value in request.json.items()}
-        version = str(wanted or wish.get("version") or len(versions) + 1)
-        same = [known for known in versions if known["version"] == version]
-        if same:
-            if contents(same[0]) != contents(wish):
-                raise Refusal(409, f"Environment {name} version {version} exists and differs", "EnvironmentExists")
-            return same[0]
-        table[name] = [*versions, wish | {"name": name, "version": version}]
-        return table[name][-1]
-    found = [known for known in versions if wanted in {"", known["version"]}]
-    if not found:
-        raise Refusal(404, f"Environment {name} {wanted} was not found".replace("  ", " "), "EnvironmentNotFound")
-    return found[-1]
+        return register(workspace, name, version or str(wish.get("version") or ""), wish)
+    return found(workspace, name, version)[-1]
+
+
+def found(workspace: Workspace, name: str, version: str = "") -> list[Record]:
+    """The versions of an environment, or the one that is asked for."""
+    known = workspace.state.tables.environments.get(name, [])
+    known = [environment for environment in known if version in {"", environment["version"]}]
+    if not known:
+        raise Refusal(404, f"Environment {name} {version} was not found".replace("  ", " "), "EnvironmentNotFound")
+    return known
+
+
+def register(workspace: Workspace, name: str, version: str, wish: Record) -> Record:
+    """Keep a new version; what is there as it is wished is returned, under another content it is refused."""
+    if not NAME.fullmatch(name) or not (version == "" or NAME.fullmatch(version)):
+        message = "has letters, digits, dot, hyphen and underscore, at most 255"
+        raise Refusal(400, f"The name of an environment and its version {message}: not {name} {version}.")
+    if name.lower().startswith(RESERVED):
+        raise Refusal(400, f"{name}: names that begin with AzureML or Microsoft are for Azure's own environments.")
+    versions = workspace.state.tables.environments.setdefault(name, [])
+    for known in versions if version else versions[-1:]:
+        if version in {"", known["version"]} and contents(known) == contents(wish):
+            return known
+        if version == known["version"]:
+            raise Refusal(409, f"Environment {name} version {version} exists and differs", "EnvironmentExists")
+    taken = {known["version"] for known in versions}
+    number = next(str(number) for number in range(len(versions) + 1, 2 * len(versions) + 2) if str(number) not in taken)
+    versions.append(wish | {"name": name, "version": version or number})
+    return versions[-1]
 
 
 def contents(environment: Record) -> str:

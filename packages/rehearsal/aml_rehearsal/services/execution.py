@@ -9,6 +9,7 @@ from typing import Any
 
 from aml_rehearsal import nodes
 from aml_rehearsal.routing import Refusal, Reply, Request
+from aml_rehearsal.services import computes
 from aml_rehearsal.services.datasets import find
 from aml_rehearsal.services.history import new_run
 from aml_rehearsal.services.hosts import api
@@ -74,6 +75,11 @@ def check_compute(workspace: Workspace, target: str, nodes_wanted: int) -> None:
     compute = workspace.state.tables.computes.get(target)
     if compute is None:
         raise Refusal(400, f"Unknown compute target '{target}'.", "ComputeTargetNotFound")
+    kind, state = compute["properties"]["computeType"], computes.progress(workspace, target)
+    if kind != "AmlCompute":
+        raise Refusal(400, f"Compute target '{target}' is a {kind}: the rehearsal runs on AmlCompute only.")
+    if state != "Succeeded":
+        raise Refusal(400, f"Compute target '{target}' is not ready: {state}.", "ComputeTargetNotReady")
     scale = compute["properties"]["properties"].get("scaleSettings") or {}
     most = scale.get("maxNodeCount")
     if most is not None and nodes_wanted > int(most):
