@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from tests.support import copy_of
 from tests.tier3.conftest import WORKSPACE
 
 log = logging.getLogger("progress")
-KILLS = 16
+KILLS = 12
+AT_ONCE = 3  # commands, of different clusters: each spends most of its time on waiting
 NAME = "cpu-cluster"
 KEY = "ssh-ed25519 " + "AAAAC3NzaC1lZDI1NTE5AAAA" * 3 + " me@home"
 
@@ -247,37 +249,42 @@ TROUBLES = {
     "429": {"status": 429, "headers": {"Retry-After": "1"}},
     "500": {"status": 500},
     "503": {"status": 503, "times": 2},
-    "a token that has expired": {"expire_tokens": True},
     "nothing arrives": {"drop": "before"},
     "the answer is lost": {"drop": "after"},
     "half an answer": {"drop": "half"},
 }
 REQUESTS = {
-    "looking": (r"GET .*/computes/", ()),
-    "making": (r"PUT .*/computes/", ()),
-    "changing": (r"PATCH .*/computes/", ("--max-nodes=8",)),
+    "looking": ("GET", ()),
+    "making": ("PUT", ()),
+    "changing": ("PATCH", ("--max-nodes=8",)),
 }
 
 
 @pytest.mark.parametrize("request_", REQUESTS)
 def test_trouble_that_passes_is_waited_out(owner: Owner, request_: str) -> None:
-    pattern, args = REQUESTS[request_]
+    method, args = REQUESTS[request_]
     assert owner.call("--idle-seconds=77")[0] == 0
     made = json.dumps(owner.computes[NAME])
-    for trouble in TROUBLES.values():
-        owner.computes.clear()
+    owner.computes.clear()
+
+    def one(name: str, trouble: dict[str, Any]) -> None:
         if request_ == "changing":
-            owner.computes[NAME] = json.loads(made)
-        owner.rehearsal.faults.add(Fault(pattern, **trouble))  # type: ignore[arg-type]
-        code, out, err = owner.call(*args)
+            owner.computes[name] = json.loads(made) | {"name": name}
+        owner.rehearsal.faults.add(Fault(f"{method} .*/computes/{name}$", **trouble))
+        code, out, err = owner.call(f"--name={name}", *args)
         assert code == 0, err
-        assert owner.rehearsal.faults.fired
-        assert list(owner.computes) == [NAME]
-        assert owner.limits == ((0, 8, "PT77S") if request_ == "changing" else (0, 4, "PT300S"))
         assert out.count("\n") == 1
-        owner.rehearsal.faults.clear()
-    log.info("  %s: %d kinds of trouble", request_, len(TROUBLES))
-    assert owner.call(*args)[1] == f"Cluster {NAME}: is there already, nothing was changed\n"
+        assert any(line.endswith(name) for line in owner.rehearsal.faults.fired)
+        scale = owner.computes[name]["properties"]["properties"]["scaleSettings"]
+        limits = (scale["maxNodeCount"], scale["nodeIdleTimeBeforeScaleDown"])
+        assert limits == ((8, "PT77S") if request_ == "changing" else (4, "PT300S"))
+
+    named = {f"cluster-{number}": trouble for number, trouble in enumerate(TROUBLES.values())}
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(one, named, named.values()))
+    one("alone", {"expire_tokens": True})  # that strikes them all
+    assert sorted(owner.computes) == sorted([*named, "alone"])
+    log.info("  %s: %d kinds of trouble", request_, len(owner.computes))
 
 
 def test_a_cluster_that_is_not_shown_at_once_is_made_once(owner: Owner) -> None:
@@ -297,32 +304,43 @@ def test_trouble_that_stays_is_told_in_one_line(owner: Owner) -> None:
 
 def test_it_is_interrupted_at_any_moment(owner: Owner) -> None:
     """kill -9 and Ctrl-C, at moments between the start and the end of the command; then the same command again."""
-    moments = random.Random(11)
     began = time.monotonic()
     assert owner.call()[0] == 0
     usual = time.monotonic() - began
-    killed = half = 0
-    for number in range(KILLS):
-        making = number % 2 == 0
-        if making:
-            owner.computes.clear()
-        args = () if making else (f"--max-nodes={20 + number}",)
-        owner.rehearsal.server.requests.clear()
+    made = json.dumps(owner.computes[NAME])
+    moments = random.Random(11)
+    drawn = {f"kill-{number}": moments.uniform(0.4, 1.2) for number in range(KILLS)}
+
+    def interrupt(name: str) -> tuple[bool, bool]:
+        """Whether it was interrupted, and whether its request had been sent by then."""
+        number = int(name.partition("-")[2])
+        args = [f"--name={name}"]
+        if number % 2:
+            owner.computes[name] = json.loads(made) | {"name": name}
+            args.append("--max-nodes=20")
         process = owner.start(*args)
         try:
-            process.communicate(timeout=moments.uniform(0.4, 1.1) * usual)
+            process.communicate(timeout=drawn[name] * usual)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGINT if number % 4 == 3 else signal.SIGKILL)
             process.communicate()
-            killed += 1
-        half += bool(owner.sent())
+        before = len(sent(name))
         code, out, err = owner.call(*args)
         assert code == 0, err
-        assert list(owner.computes) == [NAME]
-        assert owner.limits == (0, 4 if making else 20 + number, "PT300S")
-        assert len(owner.sent()) == 1, "what has arrived is not sent again"
+        scale = owner.computes[name]["properties"]["properties"]["scaleSettings"]
+        assert (scale["minNodeCount"], scale["maxNodeCount"]) == (0, 20 if number % 2 else 4)
+        assert len(sent(name)) == 1, "what has arrived is not sent again"
         assert out.count("\n") == 1
-    log.info("  %d calls: %d interrupted within %.1f s, %d after their request", KILLS, killed, usual * 1.1, half)
+        return process.returncode != 0, before > 0
+
+    def sent(name: str) -> list[str]:
+        return [line for line in owner.sent() if f"/computes/{name} " in line]
+
+    with ThreadPoolExecutor(2) as pool:
+        ends = list(pool.map(interrupt, drawn))
+    killed, late = (sum(flags) for flags in zip(*ends, strict=True))
+    log.info("  %d calls: %d interrupted within %.1f s, %d after their request", KILLS, killed, usual * 1.2, late)
+    assert sorted(owner.computes) == sorted([NAME, *drawn])
     assert killed > KILLS // 2
 
 
