@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from azure_ml.names import RULES
 from command_line import Failure
 
 EXAMPLE = '{"datastoreName": "workspaceblobstore", "relativePath": "folder/**"}'
@@ -37,9 +39,9 @@ def read(file: Path) -> Spec:
     said = section(file, spec.get("registration"), "registration")
     tags = section(file, said.get("tags") or {}, "registration.tags")
     return Spec(
-        datastore=text(file, where, "parameters.path.datastoreName"),
+        datastore=name(file, where, "parameters.path.datastoreName", "datastore"),
         path=text(file, where, "parameters.path.relativePath").lstrip("/"),
-        name=text(file, said, "registration.name"),
+        name=name(file, said, "registration.name", "dataset_name"),
         description=text(file, said, "registration.description") if said.get("description") else None,
         tags={str(key): str(value) for key, value in tags.items()},
     )
@@ -56,4 +58,12 @@ def text(file: Path, holder: dict[str, Any], field: str) -> str:
     value = holder.get(field.rpartition(".")[2])
     if not isinstance(value, str) or not value:
         raise Failure(f"{file}: {field}: {'missing' if value is None else f'a text, not {value!r}'}")
+    return value
+
+
+def name(file: Path, holder: dict[str, Any], field: str, kind: str) -> str:
+    pattern, rule = RULES[kind]
+    value = text(file, holder, field)
+    if not re.fullmatch(pattern, value):
+        raise Failure(f"{file}: {field}: {rule}, not {value!r}")
     return value

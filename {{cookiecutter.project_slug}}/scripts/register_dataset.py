@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 from pathlib import Path
 
-from command_line import DONE, REFUSED, WRONG_USE, Failure, Parser, Progress, note, run
+from azure_ml.names import check
+from command_line import DONE, WRONG_USE, Failure, Parser, Progress, note, pick_model, run
 
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 MEMORY = ROOT / ".azureml" / "hashes.db"
 DATA = ROOT / "data"
-NAME = r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,254}"
-NAME_RULE = "1 to 255 letters, digits, '-' and '_', starting with a letter or digit"
-STORE_RULE = "1 to 255 small letters, digits and '_'"
 EXAMPLE = """  python scripts/register_dataset.py
   python scripts/register_dataset.py --from ~/images --name images --account mystorage --container images
   python scripts/register_dataset.py --spec dataset_spec.json"""
@@ -61,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
 def register(args: argparse.Namespace) -> int:
     from runconfig_data import concerned, readers
 
-    check(args)
+    check_options(args)
     if args.spec:
         from dataset_spec import read as read_spec
 
@@ -69,13 +66,7 @@ def register(args: argparse.Namespace) -> int:
         args.name, args.datastore = spec.name, spec.datastore
     found = readers(ROOT, args.model)
     args.name = args.name or only([reader.name for reader in found])
-    for option, field, value, pattern, rule in (
-        ("--name", "registration.name", args.name, NAME, NAME_RULE),
-        ("--datastore", "parameters.path.datastoreName", args.datastore or "any", r"[a-z0-9_]{1,255}", STORE_RULE),
-    ):
-        if not re.fullmatch(pattern, value):
-            where, code = (f"{args.spec}: {field}", REFUSED) if args.spec else (option, WRONG_USE)
-            raise Failure(f"{where}: {rule}, not {value!r}", code)
+    check({"dataset_name": args.name}, {"dataset_name": "--name"})
     reading = concerned(found, args.name)
     if args.dry_run:
         return describe(args, reading)
@@ -87,23 +78,20 @@ def register(args: argparse.Namespace) -> int:
     return DONE
 
 
-def check(args: argparse.Namespace) -> None:
-    """Refuse options that do not go together."""
+def check_options(args: argparse.Namespace) -> None:
+    """Refuse options that do not go together, and names that nothing has."""
     if args.spec and (args.folder or args.name or args.account or args.datastore):
         raise Failure(
-            "--spec: names files and datastore itself; leave --from, --name, --account, --datastore", WRONG_USE
+            "--spec: names files, dataset and datastore; leave --from, --name, --account, --datastore", WRONG_USE
         )
     if bool(args.account) != bool(args.container):
         raise Failure("--account and --container: give both, or neither", WRONG_USE)
     if not 0 < args.hours <= 24 * 365:
         raise Failure(f"--hours: more than 0 and at most a year, not {args.hours:g}", WRONG_USE)
-    if args.account and not re.fullmatch(r"[a-z0-9]{3,24}", args.account):
-        raise Failure(f"--account: 3 to 24 small letters and digits, not {args.account!r}", WRONG_USE)
-    if args.container and not re.fullmatch(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*", args.container):
-        rule = "3 to 63 small letters, digits and single '-' between them"
-        raise Failure(f"--container: {rule}, not {args.container!r}", WRONG_USE)
-    if args.model and not (ROOT / "models" / args.model).is_dir():
-        raise Failure(f"--model: no such model: {args.model}", WRONG_USE)
+    given = {"storage_account": args.account, "container": args.container, "datastore": args.datastore}
+    check({field: text for field, text in given.items() if text is not None}, {"storage_account": "--account"})
+    if args.model:
+        pick_model(ROOT, args.model)
 
 
 def only(names: list[str]) -> str:

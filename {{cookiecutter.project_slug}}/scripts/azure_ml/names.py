@@ -27,6 +27,11 @@ RULES = {
         r"(?=.{3,24}\Z)[a-zA-Z][a-zA-Z0-9]*(-[a-zA-Z0-9]+)*",
         "3 to 24 letters, digits and single '-', starting with a letter",
     ),
+    "dataset_name": (
+        r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,254}",
+        "1 to 255 letters, digits, '-', '_' and '.', starting with a letter or digit",
+    ),
+    "datastore": (r"[a-zA-Z0-9_-]{1,255}", "1 to 255 letters, digits, '-' and '_'"),
     "compute_name": (
         r"[a-zA-Z][a-zA-Z0-9-]{0,14}[a-zA-Z0-9]",
         "2 to 16 characters, starting with a letter, then letters, digits and '-', not ending in '-'",

@@ -45,7 +45,7 @@ def read(folder: Path, name: str, memory: Path) -> Folder:
     files, left_out = list_files(folder, room_below(name))
     with Bar("Reading", len(files), sum(file.size for file in files)) as bar:
         hashes = hash_files(files, memory, bar.add)
-    return Folder(files, hashes, left_out, f"{name}/{content_of(files, hashes)[:SHORT]}")
+    return Folder(files, hashes, left_out, f"{name.rstrip('.')}/{content_of(files, hashes)[:SHORT]}")
 
 
 def bring(folder: Folder, storage: Storage, earlier: str | None = None) -> Brought:
