@@ -57,10 +57,12 @@ def hash_files(files: Sequence[LocalFile], memory: Path, read: Callable[[int, in
 def hash_file(file: LocalFile, read: Callable[[int, int], None]) -> str:
     """Read a file; a Failure says so if it changes meanwhile."""
     digest = hashlib.sha256()
+    left = file.size  # of a file that grows as fast as it is read there is no end
     descriptor = file.open()
     try:
-        while piece := os.read(descriptor, PIECE):
+        while left > 0 and (piece := os.read(descriptor, min(left, PIECE))):
             digest.update(piece)
+            left -= len(piece)
             read(0, len(piece))
         file.check(descriptor)
     finally:
