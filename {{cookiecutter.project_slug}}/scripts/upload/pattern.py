@@ -10,6 +10,7 @@ from upload.storage import Blob, Storage
 
 def matching(storage: Storage, path: str) -> dict[str, Blob]:
     """Return the blobs that fit, by name."""
+    path = path.rstrip("/")
     start = re.split(r"[*?\[]", path, maxsplit=1)[0]
     folder = start if start == path else start.rpartition("/")[0]
     below = {f"{folder}/{name}".lstrip("/"): blob for name, blob in storage.blobs(folder).items()}
