@@ -17,6 +17,9 @@ from typing import Any
 
 import pytest
 from aml_rehearsal import Fault, Rehearsal
+from aml_rehearsal.routing import Reply, Request
+from aml_rehearsal.services import computes
+from aml_rehearsal.workspace import Provisioning
 
 from tests.conftest import Bake, Rehearse
 from tests.support import copy_of
@@ -151,7 +154,17 @@ def test_a_cluster_that_is_too_small_for_a_run_is_noted(owner: Owner) -> None:
     assert owner.call("--max-nodes=6")[1:] == (f"Cluster {NAME}: max nodes 3 -> 6\n", "")
 
 
-def test_what_cannot_be_changed_is_refused_if_given_and_noted_if_not(owner: Owner, tmp_path: Path) -> None:
+def test_what_cannot_be_changed_is_refused_if_given_and_noted_if_not(
+    owner: Owner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Request] = []
+
+    def note(request: Request) -> Reply:
+        asked.append(request)
+        return answer(request)
+
+    workspace, answer = owner.rehearsal.workspace, owner.rehearsal.workspace.answer
+    monkeypatch.setattr(workspace, "answer", note)
     key = tmp_path / "key.pub"
     key.write_text(f"{KEY}\n")
     ssh = ("--ssh-user=me", f"--ssh-key-file={key}")
@@ -160,7 +173,9 @@ def test_what_cannot_be_changed_is_refused_if_given_and_noted_if_not(owner: Owne
     assert out.endswith("SSH on\n")
     assert KEY not in out
     assert owner.details["remoteLoginPortPublicAccess"] == "Enabled"
-    assert owner.details["userAccountCredentials"] == {"adminUserName": "me", "adminUserSshPublicKey": KEY}
+    [request] = [request for request in asked if request.method == "PUT"]
+    credentials = request.json["properties"]["properties"]["userAccountCredentials"]
+    assert credentials == {"adminUserName": "me", "adminUserSshPublicKey": KEY}
     assert owner.call(*ssh)[1:] == (f"Cluster {NAME}: is there already, nothing was changed\n", "")
     code, _, err = owner.call()
     assert (code, err) == (0, f"NOTE: {NAME} is open to SSH for me\n")
@@ -178,22 +193,49 @@ def test_what_cannot_be_changed_is_refused_if_given_and_noted_if_not(owner: Owne
     assert len(owner.sent()) == 1
 
 
-@pytest.mark.parametrize(
-    ("kind", "words"),
-    [
-        ("ComputeInstance", "a compute instance"),
-        ("AKS", "an AKS cluster"),
-        ("VirtualMachine", "a virtual machine"),
-        ("Databricks", "a Databricks workspace"),
-        ("SomethingNew", "SomethingNew"),
-    ],
-)
-def test_a_name_of_another_kind_is_refused(owner: Owner, kind: str, words: str) -> None:
-    assert owner.call()[0] == 0
-    owner.computes[NAME]["properties"]["computeType"] = kind
-    error = owner.error("--max-nodes=9", code=1)
-    assert error == f"ERROR: {NAME} is there, and it is {words}: give the cluster another --name"
-    assert len(owner.sent()) == 1
+KINDS = {
+    "ComputeInstance": "a compute instance",
+    "AKS": "an AKS cluster",
+    "Kubernetes": "a Kubernetes cluster",
+    "VirtualMachine": "a virtual machine",
+    "Databricks": "a Databricks workspace",
+    "SomethingNew": "SomethingNew",
+}
+
+
+def test_a_name_of_another_kind_is_refused(owner: Owner) -> None:
+    for kind, words in KINDS.items():
+        computes.planted(owner.rehearsal.workspace, NAME, kind if kind in computes.KINDS else "AKS")
+        owner.computes[NAME]["properties"]["computeType"] = kind
+        error = owner.error("--max-nodes=9", code=1)
+        assert error == f"ERROR: {NAME} is there, and it is {words}: give the cluster another --name"
+    assert owner.sent() == []
+
+
+def test_a_cluster_that_takes_its_time_is_waited_for(owner: Owner) -> None:
+    owner.rehearsal.workspace.provisioning = Provisioning(polls=2)
+    for args, said in (((), "made, "), (("--max-nodes=9",), "max nodes 4 -> 9\n")):
+        code, out, err = owner.call(*args)
+        assert code == 0, err
+        assert out.startswith(f"Cluster {NAME}: {said}")
+        assert f"Cluster {NAME}: waiting for Azure: 2 s\n" in err
+        assert owner.computes[NAME]["properties"]["provisioningState"] == "Succeeded"
+    assert len(owner.sent()) == 2
+
+
+def test_what_azure_will_not_make_is_told_in_one_line(owner: Owner) -> None:
+    """Refused at once: the quota, a size that there is not; or later, while it is being made."""
+    owner.rehearsal.workspace.quota = 8
+    assert "exceeding quota limits of Core. Maximum allowed: 8" in owner.error(code=3)
+    assert owner.call("--max-nodes=2")[0] == 0
+    assert "exceeding quota limits of Core" in owner.error("--max-nodes=3", code=3)
+    assert owner.limits == (0, 2, "PT300S")
+    assert "Standard_Q7' is not supported" in owner.error("--name=other", "--vm-size=Standard_Q7", code=3)
+    owner.rehearsal.workspace.provisioning = Provisioning(error="There is no such machine left.")
+    late = owner.error("--name=late", "--max-nodes=1", code=3)
+    assert "late: failed: There is no such machine left (delete it in the Studio" in late
+    assert owner.error("--name=late", code=3) == late, "again, for it is there still"
+    assert sorted(owner.computes) == [NAME, "late"]
 
 
 def test_without_rights_nothing_is_made(owner: Owner) -> None:
@@ -215,8 +257,8 @@ def test_a_cluster_that_azure_could_not_make_says_why(owner: Owner, state: str) 
 def test_what_is_being_made_is_waited_for(owner: Owner, end: str | None, code: int) -> None:
     """By an interrupted call, or by somebody else; or it is being deleted, and is made anew."""
     assert owner.call("--max-nodes=2")[0] == 0
-    properties = owner.computes[NAME]["properties"]
-    properties["provisioningState"] = "Creating" if end else "Deleting"
+    owner.computes[NAME]["properties"]["provisioningState"] = "Creating" if end else "Deleting"
+    owner.rehearsal.workspace.waiting[NAME] = Provisioning(polls=100, error="No quota." if end == "Failed" else "")
     process = owner.start("--max-nodes=5")
     assert process.stderr
     assert process.stderr.readline() == f"Cluster {NAME}: waiting for Azure: 2 s\n"
@@ -225,7 +267,7 @@ def test_what_is_being_made_is_waited_for(owner: Owner, end: str | None, code: i
         time.sleep(0.1)
     assert len(owner.sent()) == 1, "nothing is sent meanwhile"
     if end:
-        properties |= {"provisioningState": end, "provisioningErrors": [{"error": {"message": "No quota."}}]}
+        owner.rehearsal.workspace.waiting[NAME].polls = 0
     else:
         owner.computes.clear()
     out, err = process.communicate(timeout=60)
