@@ -105,7 +105,7 @@ def message_of(error: BaseException) -> str:
         if found := re.search(pattern, text.replace('\\"', '"')):
             text = found[1]
             break
-    text = re.sub(r'^\s*Activity Failed:\s*|"\s*$', "", text).lstrip('"')
+    text = re.sub(r'^\s*Activity Failed:\s*|"\s*$', "", text).lstrip('"').replace("\\'", "'")
     return shorten(text).rstrip(".") or type(error).__name__
 
 
