@@ -64,7 +64,7 @@ class Workspace:
         self.state = State(folder / "state.json", deterministic=deterministic)
         self.tokens = Tokens()
         self.faults = Faults()
-        self.blobs = azurite.Azurite(folder / "blobs", accounts)
+        self.blobs = azurite.Azurite(folder / "blobs", [*accounts, *self.state.tables.storage_accounts])
         self.routers: dict[str, Router] = {ARM_HOST: services.arm, LOGIN_HOST: services.login, API_HOST: services.api}
         self.server_url = ""  # of the server in front, once it listens
         self.client_environment: dict[str, str] = {}  # what leads a client here

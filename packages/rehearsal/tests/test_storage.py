@@ -113,7 +113,10 @@ def test_a_group_an_account_and_a_container_are_made(tmp_path: Path) -> None:
         assert [found["name"] for found in listed] == ["data"]
     with Rehearsal(tmp_path) as again:  # what it holds is kept, also where the account is not named any more
         assert "madenow" in again.state()["storage_accounts"]
-        assert arm(Caller(again), "HEAD", "SUB/resourceGroups/new")[0] == 204
+        caller = Caller(again)
+        assert arm(caller, "HEAD", "SUB/resourceGroups/new")[0] == 204
+        keys = arm(caller, "POST", f"SUB/resourceGroups/new{ACCOUNTS}/madenow/listKeys")[1]["keys"]
+        assert [found["name"] for found in storage(again, keys[0]["value"], "madenow").list_containers()] == ["data"]
 
 
 def test_a_login_opens_what_its_role_may(rehearsal: Rehearsal) -> None:
