@@ -46,24 +46,32 @@ class Place(NamedTuple):
 
 def edit(file: Path, changes: Mapping[Key, Value]) -> bool:
     """Set values in a file, all of them or none; return whether the file had to change."""
-    shown = os.path.relpath(file)
-    content = b""
+    before, after = edited(file, changes)
     try:
-        content = file.read_bytes()
-        text = content.decode("utf-8")
-        new = set_values(text, changes).encode("utf-8")
-        if len(new) > MAX_BYTES:
-            raise Failure(f"it would be larger than {MAX_BYTES // 1000} kB")
-        if new != content:
-            replace(file.resolve(), new)
+        if after != before:
+            replace(file.resolve(), after)
+    except OSError as error:
+        raise Failure(f"{os.path.relpath(file)}: {error.strerror}; nothing was written") from None
+    return after != before
+
+
+def edited(file: Path, changes: Mapping[Key, Value]) -> tuple[bytes, bytes]:
+    """Return what a file holds, and what it would hold with these values."""
+    shown = os.path.relpath(file)
+    before = b""
+    try:
+        before = file.read_bytes()
+        after = set_values(before.decode("utf-8"), changes).encode("utf-8")
     except Failure as failure:
         raise Failure(f"{shown}: {failure}") from None
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        line = before.count(b"\n", 0, error.start) + 1
         raise Failure(f"{shown}: line {line}: not UTF-8") from None
     except OSError as error:
         raise Failure(f"{shown}: {error.strerror}; nothing was written") from None
-    return new != content
+    if len(after) > MAX_BYTES:
+        raise Failure(f"{shown}: it would be larger than {MAX_BYTES // 1000} kB")
+    return before, after
 
 
 def replace(file: Path, content: bytes) -> None:

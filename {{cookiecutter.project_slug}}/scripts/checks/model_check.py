@@ -12,10 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import runconfig_environment
 from checks import runconfig_rules, script_arguments, snapshot
 from checks.client_loader import Client
 from checks.runconfig_file import Unreadable, read_mapping
 from checks.runconfig_schema import Reading, camel_case, nearest
+from command_line import Failure
+from environment_version import is_ours
 
 CONDA_KEYS = ("name", "channels", "dependencies", "prefix", "variables")  # the client refuses any other
 MAX_SCRIPT = 1_000_000
@@ -114,6 +117,7 @@ def _check_runconfig(root: Path, folder: Path, file: Path) -> tuple[Reading | No
     lines += runconfig_rules.disagreements(reading.config, reading.doubtful, _vm_size(root, reading.config))
     if "environment" not in reading.doubtful:
         lines += _conda_file(folder, reading.config)
+        lines += _registered_version(file, reading.config)
     return reading, lines
 
 
@@ -159,6 +163,23 @@ def _conda_file(folder: Path, config: dict[str, Any]) -> Iterator[str]:
         if not ok:
             what = f"dependencies: {str(item)[:60]!r} is no package"
             yield f"{place}: {name}: {what}: write `- package=version`, or `- pip:` and a list"
+
+
+def _registered_version(file: Path, config: dict[str, Any]) -> Iterator[str]:
+    """A version that register_environment.py has written stands for what the image was built from then."""
+    written = runconfig_rules.section(config, "environment").get("version")
+    if not is_ours(written):
+        return
+    try:
+        use = runconfig_environment.resolve(file, file, config)
+    except Failure as failure:
+        yield f"environment.version: {failure}"
+        return
+    if use.nothing is None and use.version != written:
+        yield (
+            f"environment.version: is {written}, and what it was made of has changed since to {use.version}:"
+            " make environment"
+        )
 
 
 def _check_script(folder: Path, reading: Reading, taken: snapshot.Snapshot) -> Iterator[str]:

@@ -54,6 +54,34 @@ def read_mapping(file: Path) -> dict[str, Any] | None:
     return top
 
 
+def read_conda(file: Path) -> dict[str, Any] | None:
+    """Read a conda file: a name, lists of words one line each, and pip's list in the last of them."""
+    found: dict[str, Any] = {}
+    items: list[Any] = []
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return None
+    for line in lines:
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        indent, last = len(line) - len(line.lstrip(" ")), items[-1] if items else None
+        top = re.fullmatch(r"(channels|dependencies):|name: [A-Za-z][\w-]*", line.rstrip(), re.ASCII)
+        item = re.fullmatch(r"- ([A-Za-z][^:#]*|pip:)", text, re.ASCII)
+        if top and top[1] and top[1] not in found:
+            found[top[1]] = items = []
+        elif top and not top[1] and not found:
+            found["name"] = line.strip()[6:]
+        elif item and indent == 2 and not isinstance(last, dict) and "\t" not in text:
+            items.append({"pip": []} if item[1] == "pip:" else item[1])
+        elif item and item[1] != "pip:" and indent == 6 and isinstance(last, dict) and "\t" not in text:
+            last["pip"].append(item[1])
+        else:
+            return None
+    return found
+
+
 def value(text: str) -> tuple[Any, bool]:
     """Return what a text stands for, and whether that is beyond doubt."""
     if text[:1] in ("[", '"'):
