@@ -82,7 +82,8 @@ def rehearse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearse]:
 
         def start(project: Path, *, empty: bool = False, **options: Any) -> Rehearsal:
             folder = tmp_path_factory.mktemp("rehearsal")
-            held = {"names": names_of(project)} if empty else {"project": project}
-            return stack.enter_context(Rehearsal(folder, **held, **options))
+            if empty:
+                return stack.enter_context(Rehearsal(folder, names=names_of(project), **options))
+            return stack.enter_context(Rehearsal(folder, project=project, **options))
 
         yield start

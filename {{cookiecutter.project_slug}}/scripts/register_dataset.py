@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 MEMORY = ROOT / ".azureml" / "hashes.db"
 DATA = ROOT / "data"
+ESCAPED = frozenset('"%&*:<>?|')  # what the client's own downloads write as %22 and so on, seen with dataprep 5.5
 EXAMPLE = """  python scripts/register_dataset.py
   python scripts/register_dataset.py --from ~/images --name images --account mystorage --container images
   python scripts/register_dataset.py --spec dataset_spec.json"""
@@ -98,7 +99,7 @@ def only(names: list[str]) -> str:
     """Return the one dataset that the runconfigs read."""
     there = sorted(set(names))
     if len(there) != 1:
-        raise Failure(f"--name: say which; the runconfigs read {', '.join(there) or 'none'}", WRONG_USE)
+        raise Failure(f"--name or --model: say which; the runconfigs read {', '.join(there) or 'none'}", WRONG_USE)
     return there[0]
 
 
@@ -109,6 +110,9 @@ def register_folder(args: argparse.Namespace) -> str:
     folder = folders.read(source(args), args.name, MEMORY)
     if folder.left_out:
         note(f"left out: {', '.join(folder.left_out[:3])}" + (" …" if len(folder.left_out) > 3 else ""))
+    if odd := [file.name for file in folder.files if not ESCAPED.isdisjoint(file.name)]:
+        which = f"{len(odd)} name{'' if len(odd) == 1 else 's'}, as in {odd[0]}"
+        note(f"a run may find %26 for & in {which}; and the like for {''.join(sorted(ESCAPED - {'&'}))}")
 
     from azure_ml import datasets
     from azure_ml.workspace import open_workspace
