@@ -71,7 +71,7 @@ def create(args: argparse.Namespace) -> int:
         print_lines(steps)
     print(f"{'Next' if args.yes else '# Then, in the folder of this repo'}:\n{attach_line(names)}")
     own = f"--account {names['storage_account']} --container {names['container']}"
-    print(f"{'and then' if args.yes else '# And then'}: make compute, make dataset ARGS=\"{own}\"")
+    print(f'{"and then" if args.yes else "# And then"}: make compute, make dataset ARGS="{own}"')
     return DONE
 
 
