@@ -138,7 +138,7 @@ def written_file(one: Instruction, folder: Path, own_ignore_file: str) -> list[s
     if len(words) != 2:
         raise Failure(f"{said}: one file a line, and where to")
     source, to = words
-    if re.search(r"[*?\[\]$\"'\\]", source + to):
+    if re.search(r"[*?\[\]$\\\x00-\x1f]" if rest.startswith("[") else r"[*?\[\]$\\\"']", source + to):
         raise Failure(f"{said}: wildcards, variables and quotes are not read here: write out the path of one file")
     content, mode = read_file(said, folder, source, own_ignore_file)
     if to.endswith("/") or to in (".", ".."):

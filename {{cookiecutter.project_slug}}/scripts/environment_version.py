@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 # Twelve digits of the hash with a letter among them: a date that somebody took for a version is none of ours.
-VERSION = re.compile(r"(?=\d*[a-f])[0-9a-f]{12}")
-IMAGE = ("baseImage", "baseDockerfile", "buildContext", "baseImageRegistry")
-LINUX = {"os": "Linux", "architecture": "amd64"}
+VERSION = re.compile(r"(?=\d{0,11}[a-f])[0-9a-f]{12}")
+IMAGE = ("baseImage", "baseDockerfile", "baseImageRegistry")
+PLATFORM = {"os": "Linux", "architecture": "amd64"}  # as the client completes it
+CONTEXT = {"dockerfilePath": "Dockerfile"}
 
 
 def is_ours(version: object) -> bool:
@@ -38,7 +39,9 @@ def image_parts(environment: dict[str, Any], conda: dict[str, Any] | None) -> di
     docker, python = environment.get("docker") or {}, environment.get("python") or {}
     spark = environment.get("spark") or {}
     built = {key: docker.get(key) for key in IMAGE}
-    built["platform"] = platform if (platform := docker.get("platform")) != LINUX else None
+    built["platform"] = PLATFORM | filled(docker.get("platform") or {})
+    if context := filled(docker.get("buildContext") or {}):
+        built["buildContext"] = CONTEXT | context
     own = bool(python.get("userManagedDependencies"))
     packages = {"repositories": spark.get("repositories"), "packages": spark.get("packages")}
     return {
@@ -50,7 +53,7 @@ def image_parts(environment: dict[str, Any], conda: dict[str, Any] | None) -> di
             "condaDependencies": None if own else conda_parts(conda or {}),
         },
         "spark": filled(packages),
-        "r": filled(environment.get("r") or {}),
+        "r": {key: value for key, value in filled(environment.get("r") or {}).items() if value is not False} or None,
         "inferencingStackVersion": environment.get("inferencingStackVersion"),
     }
 
@@ -74,5 +77,11 @@ def conda_parts(conda: dict[str, Any]) -> dict[str, Any]:
 
 def filled(section: dict[str, Any]) -> dict[str, Any]:
     """Leave out what says nothing."""
-    values = {key: filled(value) if isinstance(value, dict) else value for key, value in section.items()}
+    values = {key: inner(value) for key, value in section.items()}
     return {key: value for key, value in values.items() if value not in (None, "", [], {})}
+
+
+def inner(value: Any) -> Any:
+    if isinstance(value, list):
+        return [inner(item) for item in value]
+    return filled(value) if isinstance(value, dict) else value

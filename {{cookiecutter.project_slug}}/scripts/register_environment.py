@@ -2,8 +2,8 @@
 
     python scripts/register_environment.py --model model1
 
-The version is written into the runconfig. What has not changed is neither registered nor built again. With a Dockerfile,
-its text stands in the runconfig, because Azure ML wants the text and not the path; later calls take it anew from the
+The version is written into the runconfig. What has not changed is neither registered nor built again. Of a Dockerfile,
+the text stands in the runconfig, because Azure ML wants the text and not the path; later calls take it anew from the
 same file. To go back to the conda file: --base-image.
 """
 
@@ -101,7 +101,7 @@ def picked(model: str, config: str | None) -> list[Path]:
     if config is None:
         import runconfigs
 
-        in_azure = [file for file, said in runconfigs.read_all(ROOT, model) if said.get("target", "local") != "local"]
+        in_azure = [file for file in files if runconfigs.read(file).get("target", "local") != "local"]
         if not in_azure:
             raise Failure(f"no runconfig of {model} runs in Azure; -c names another", WRONG_USE)
         return in_azure

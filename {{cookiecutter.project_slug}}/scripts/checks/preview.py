@@ -55,9 +55,9 @@ def read_mapping(file: Path) -> dict[str, Any] | None:
 
 
 def read_conda(file: Path) -> dict[str, Any] | None:
-    """Read a conda file: a name, lists of words one line each, and pip's list in the last of them."""
+    """Read a conda file: a name, lists of words one a line, and pip's as the last of them."""
     found: dict[str, Any] = {}
-    items: list[Any] = []
+    items: list[Any] | None = None
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
@@ -66,17 +66,18 @@ def read_conda(file: Path) -> dict[str, Any] | None:
         text = line.strip()
         if not text or text.startswith("#"):
             continue
-        indent, last = len(line) - len(line.lstrip(" ")), items[-1] if items else None
-        top = re.fullmatch(r"(channels|dependencies):|name: [A-Za-z][\w-]*", line.rstrip(), re.ASCII)
-        item = re.fullmatch(r"- ([A-Za-z][^:#]*|pip:)", text, re.ASCII)
-        if top and top[1] and top[1] not in found:
-            found[top[1]] = items = []
-        elif top and not top[1] and not found:
-            found["name"] = line.strip()[6:]
-        elif item and indent == 2 and not isinstance(last, dict) and "\t" not in text:
-            items.append({"pip": []} if item[1] == "pip:" else item[1])
-        elif item and item[1] != "pip:" and indent == 6 and isinstance(last, dict) and "\t" not in text:
-            last["pip"].append(item[1])
+        top = re.fullmatch(r"(channels|dependencies|name):( [A-Za-z][\w-]*)?", line.rstrip(), re.ASCII)
+        item = re.fullmatch(r"( +)- ([A-Za-z][^:#\t]*|pip:)", line.rstrip(), re.ASCII)
+        pip = items[-1]["pip"] if items and isinstance(items[-1], dict) else None
+        if top and top[1] not in found and (top[1] == "name") == bool(top[2]):
+            items = None if top[2] else []
+            found[top[1]] = top[2][1:] if top[2] else items
+        elif not item or items is None or item[2].lower() in SPECIAL:
+            return None
+        elif len(item[1]) == 2 and pip is None:
+            items.append({"pip": []} if item[2] == "pip:" else item[2])
+        elif len(item[1]) == 6 and pip is not None and item[2] != "pip:":
+            pip.append(item[2])
         else:
             return None
     return found
