@@ -91,12 +91,17 @@ class Storage:
 
     def make(self) -> bool:
         """Make the container; False if it is there already."""
-        from azure.core.exceptions import ResourceExistsError
+        from azure.core.exceptions import HttpResponseError, ResourceExistsError
 
         def make() -> bool:
             try:
                 self.client.create_container()
             except ResourceExistsError:
+                return False
+            except HttpResponseError as error:
+                if error.status_code != 403 or self.by_key:
+                    raise
+                self.page("", "")  # a SAS of the container may write there, and yet not make it
                 return False
             return True
 
