@@ -31,7 +31,7 @@ class LocalFile:
     def open(self) -> int:
         """Open it for reading; what is not the listed file any more is refused."""
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
         except FileNotFoundError:
             raise Failure(f"{self.path}: vanished meanwhile; the same command again takes what is there now") from None
         except OSError as error:
