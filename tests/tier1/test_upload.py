@@ -13,13 +13,13 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import dataset_spec
 import pytest
 from aml_rehearsal.dataset_files import matcher
 from hypothesis import given
 from hypothesis import strategies as st
 
 import command_line
-import dataset_spec
 import runconfig_data
 from azure_ml import datastores
 from command_line import Failure
