@@ -407,7 +407,7 @@ def test_wrong_use_gets_one_line(project: Path, no_client: dict[str, str], args:
         ),
         ([], ("  name: model1-train\n", ""), "environment.name: 1 to 255 letters, digits"),
         ([], ("name: model1-train", "name: my env"), "environment.name: 1 to 255 letters, digits"),
-        ([], ("name: model1-train", "name: AzureML-x"), "is Azure ML's own"),
+        ([], ("name: model1-train", "name: AzureML-x"), "has a name that Azure ML keeps for its own"),
         ([], ("train-conda.yml", "none.yml"), "aml_config/none.yml: missing"),
         ([], ("    condaDependenciesFile: aml_config/train-conda.yml\n", ""), "condaDependenciesFile: missing"),
         ([], ("script: train.py", "script: ["), "train-amlcompute.runconfig: line "),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # A runconfig's environment: the file that it is written in, its name and version there; what its image is built from,
 # the version of that, and what to set in the file; or else why nothing is built.
 Use = namedtuple("Use", "runconfig file name written parts version changes nothing")
-CURATED = ("azureml-", "microsoft")  # how the names begin that Azure ML keeps for itself
+RESERVED = ("azureml", "microsoft")  # how the names of Azure's own environments begin
 
 
 def read(runconfig: Path, dockerfile: Path | None = None, base_image: str | None = None) -> Use:
@@ -95,8 +95,8 @@ def builds_nothing(config: dict[str, Any], name: str, docker: dict[str, Any], py
     in_docker = docker.get("enabled") or (config.get("docker") or {}).get("useDocker")
     if config.get("target", "local") == "local" and python.get("userManagedDependencies") and not in_docker:
         return "runs in this computer's Python"
-    if name.lower().startswith(CURATED):
-        return "is Azure ML's own"
+    if name.lower().startswith(RESERVED):
+        return "has a name that Azure ML keeps for its own"
     if not (docker or python):
         return "is known by its name alone"
     return None
