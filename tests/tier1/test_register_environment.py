@@ -12,11 +12,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-import dockerfile_text
-import environment_version
-import runconfig_environment
 from checks import preview, runconfig_file
 from command_line import Failure
+from runconfigs import dockerfile_text, environment_version
+from runconfigs import environment as runconfig_environment
 from tests.conftest import Bake
 from tests.support import FRAMEWORKS, copy_of, files_of
 from tests.tier1.test_scripts import WORKSPACE, call, no_client
@@ -504,7 +503,7 @@ def test_the_check_finds_an_environment_that_has_changed_since(project: Path) ->
 
 
 def test_the_check_follows_a_dockerfile_and_what_it_copies(project: Path) -> None:
-    from runconfig_edit import edit
+    from runconfigs.editing import edit
 
     model = project / "models" / "model1"
     use = runconfig_environment.read(project / RUNCONFIG, model / "Dockerfile")
@@ -524,7 +523,7 @@ def test_the_check_follows_a_dockerfile_and_what_it_copies(project: Path) -> Non
 
 
 def test_going_back_to_the_conda_file(project: Path) -> None:
-    from runconfig_edit import edit
+    from runconfigs.editing import edit
 
     before, model = versions(project), project / "models" / "model1"
     image = yaml.safe_load((project / RUNCONFIG).read_text())["environment"]["docker"]["baseImage"]

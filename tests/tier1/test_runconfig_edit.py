@@ -16,10 +16,10 @@ import yaml
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-import runconfig_edit
 from checks.runconfig_file import MAX_BYTES, Unreadable, parse
 from command_line import Failure
-from runconfig_edit import Key, Value
+from runconfigs import editing as runconfig_edit
+from runconfigs.editing import Key, Value
 from tests.conftest import Bake
 
 VERSION = ("data", "training", "dataLocation", "dataset", "version")
@@ -254,10 +254,11 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pyt
 
 
 def test_killed_at_any_moment_the_file_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:
-    folder = Path(runconfig_edit.__file__).parent
+    folder = Path(runconfig_edit.__file__).parents[1]
     file = tmp_path / "x.runconfig"
     code = (
-        f"import sys; sys.path.insert(0, {str(folder)!r}); from pathlib import Path; from runconfig_edit import edit\n"
+        f"import sys; sys.path.insert(0, {str(folder)!r})\n"
+        f"from pathlib import Path; from runconfigs.editing import edit\n"
         f"print('ready', flush=True)\n"
         f"for n in range(10**9): edit(Path({str(file)!r}), {{('a',): str(n), ('b', 'c'): 'x' * (n % 7)}})"
     )

@@ -13,21 +13,20 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-import dataset_spec
 import pytest
 from aml_rehearsal.dataset_files import matcher
 from hypothesis import given
 from hypothesis import strategies as st
 
 import command_line
-import runconfig_data
 from azure_ml import datastores
 from command_line import Failure
+from runconfigs import data as runconfig_data
 from tests.conftest import Bake
 from tests.support import copy_of, files_of
 from tests.tier1.test_scripts import WORKSPACE, call, no_client
+from upload import dataset_spec, hashes, local_files, pattern, progress, storage, transfer
 from upload import folder as folders
-from upload import hashes, local_files, pattern, progress, storage, transfer
 from upload.local_files import LocalFile
 from upload.storage import Blob, Place
 
@@ -553,7 +552,7 @@ def test_where_the_runconfigs_read_several_datasets_one_has_to_be_named(
     config = project / "models" / "model1" / "aml_config" / "train-local.runconfig"
     config.write_text(config.read_text().replace('name: "model1-data"', 'name: "other"'))
     code, _, err = call(project, "register_dataset", "--dry-run", **no_client)
-    assert (code, err) == (2, "ERROR: --name: say which; the runconfigs read model1-data, other\n")
+    assert (code, err) == (2, "ERROR: --name or --model: say which; the runconfigs read model1-data, other\n")
     code, out, _ = call(project, "register_dataset", "--dry-run", "--name=other", **no_client)
     assert "runconfigs: models/model1/aml_config/train-local.runconfig\n" in out
     shutil.rmtree(project / "models" / "model1" / "aml_config")

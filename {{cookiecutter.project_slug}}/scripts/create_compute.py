@@ -90,10 +90,10 @@ def create(args: argparse.Namespace) -> int:
 
 def nodes_asked(model: str | None) -> dict[str, tuple[int, str]]:
     """Return what the runconfigs name as a target: with the most nodes that one asks for, and which one that is."""
-    import runconfigs
+    from runconfigs import reading
 
     found: dict[str, tuple[int, str]] = {}
-    for path, config in runconfigs.read_all(ROOT, pick_model(ROOT, model) if model else None):
+    for path, config in reading.read_all(ROOT, pick_model(ROOT, model) if model else None):
         target, count = config.get("target"), str(config.get("nodeCount") or 1)
         if isinstance(target, str) and target not in RESERVED:
             asks = int(count) if count.isdecimal() else 1

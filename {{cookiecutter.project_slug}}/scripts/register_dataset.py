@@ -20,7 +20,7 @@ TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
     from typing import Any
 
-    from runconfig_data import Reader
+    from runconfigs.data import Reader
     from upload.folder import Brought, Folder
     from upload.storage import Storage
 
@@ -57,11 +57,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def register(args: argparse.Namespace) -> int:
-    from runconfig_data import concerned, readers
+    from runconfigs.data import concerned, readers
 
     check_options(args)
     if args.spec:
-        from dataset_spec import read as read_spec
+        from upload.dataset_spec import read as read_spec
 
         spec = read_spec(args.spec)
         args.name, args.datastore = spec.name, spec.datastore
@@ -208,7 +208,7 @@ def register_spec(args: argparse.Namespace, spec: Any) -> str:
 
 def tell(reading: list[Reader], name: str, version: str, no_write: bool) -> None:
     """Write the version into the runconfigs, and say which; or say what to write."""
-    from runconfig_data import write
+    from runconfigs.data import write
 
     line = f'name: "{name}", version: "{version}"'
     if not reading:

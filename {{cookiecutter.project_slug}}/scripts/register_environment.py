@@ -21,7 +21,7 @@ TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
     from typing import Any
 
-    from runconfig_environment import Use
+    from runconfigs.environment import Use
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = r"[a-zA-Z0-9_.-]{1,255}"
@@ -54,7 +54,7 @@ def act(args: argparse.Namespace) -> int:
 
 
 def register(args: argparse.Namespace) -> int:
-    import runconfig_environment
+    from runconfigs import environment as runconfig_environment
 
     model = pick_model(ROOT, args.model)
     if args.base_image is not None and not args.base_image.strip():
@@ -76,7 +76,7 @@ def register(args: argparse.Namespace) -> int:
     from azure_ml.workspace import open_workspace
 
     if not args.no_write:
-        from runconfig_edit import edited
+        from runconfigs.editing import edited
 
         for use in uses:  # before anything is sent: what can't be written is not registered
             edited(use.file, use.changes)
@@ -99,9 +99,9 @@ def picked(model: str, config: str | None) -> list[Path]:
     folder = ROOT / "models" / model / "aml_config"
     files = sorted(folder.glob("*.runconfig"))
     if config is None:
-        import runconfigs
+        from runconfigs import reading
 
-        in_azure = [file for file in files if runconfigs.read(file).get("target", "local") != "local"]
+        in_azure = [file for file in files if reading.read(file).get("target", "local") != "local"]
         if not in_azure:
             raise Failure(f"no runconfig of {model} runs in Azure; -c names another", WRONG_USE)
         return in_azure
@@ -131,7 +131,7 @@ def agree(use: Use) -> None:
         return
     from azureml.core import Environment, RunConfiguration
 
-    from environment_version import image_parts
+    from runconfigs.environment_version import image_parts
 
     loaded = RunConfiguration.load(str(use.runconfig.parent.parent), use.runconfig.stem)
     section = Environment._serialize_to_dict(loaded.environment)
@@ -144,7 +144,7 @@ def write(use: Use, no_write: bool) -> None:
     shown = os.path.relpath(use.file)
     line = f'{shown}: environment.version: "{use.version}"'
     if not no_write:
-        from runconfig_edit import edit
+        from runconfigs.editing import edit
 
         print(f"{line}: written" if edit(use.file, use.changes) else line)
         return
@@ -159,7 +159,7 @@ def write(use: Use, no_write: bool) -> None:
 
 def list_all(args: argparse.Namespace) -> int:
     """Print which runconfig uses which environment, and what became of it."""
-    import runconfig_environment
+    from runconfigs import environment as runconfig_environment
 
     model = pick_model(ROOT, args.model) if args.model else "*"
     uses = []
@@ -198,7 +198,7 @@ def opened(debug: bool) -> tuple[Any, Failure | None]:
 
 def state_of(use: Use, workspace: Any) -> str:
     """Say in a few words whether a run gets what its files say."""
-    from environment_version import is_ours
+    from runconfigs.environment_version import is_ours
 
     if use.nothing:
         return str(use.nothing)

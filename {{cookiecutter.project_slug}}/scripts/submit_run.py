@@ -159,10 +159,10 @@ def write_run_file(path: Path, accepted: Any) -> None:
 
 def describe(folder: Path, file: Path, experiment: str, args: argparse.Namespace, run_file: Path) -> int:
     """Say what would be submitted, from the files alone."""
-    import runconfigs
     from checks import preview
+    from runconfigs import reading
 
-    config, files = runconfigs.read(file), preview.read_files(folder)
+    config, files = reading.read(file), preview.read_files(folder)
     if files is None:
         from checks import snapshot
 

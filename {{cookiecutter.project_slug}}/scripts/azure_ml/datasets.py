@@ -6,7 +6,9 @@ from typing import Any
 
 from .errors import status_in
 from .once import once
+from .tokens import forget_token
 
+UNAUTHORIZED = 401
 CONTENT, PLACE = "content", "place"  # tags: what a version holds, and datastore and folder where that lies
 
 
@@ -45,6 +47,7 @@ def register_version(
     Where an answer was lost, the version may be there all the same: then its tags say so, and it is not made again.
     """
     from azureml.core import Dataset
+    from azureml.data._dataset_rest_helper import _dataset_to_dto, _restclient
 
     dataset = Dataset.File.from_files((datastore, path), validate=False)
     wanted = tags[CONTENT], tags[PLACE]
@@ -54,7 +57,23 @@ def register_version(
         return newest if newest is not None and (tag(newest, CONTENT), tag(newest, PLACE)) == wanted else None
 
     def make() -> Any:
-        dataset.register(workspace, name, description=description, tags=tags, create_new_version=True)
-        return find()
+        """Send what Dataset.register sends, but once: its own retries repeat the request blindly."""
+        client = _restclient(workspace)
+        client.config.retry_policy.retries = 0
+        client.config.retry_policy.policy.status_forcelist = ()
+        return client.dataset.register(
+            workspace.subscription_id,
+            workspace.resource_group,
+            workspace.name,
+            dataset_dto=_dataset_to_dto(dataset, name, description, tags, create_new_version=True),
+            if_exists_ok=True,
+            update_definition_if_exists=True,
+        )
 
-    return once(find, make)
+    try:
+        return once(find, make)
+    except Exception as error:
+        if status_in(error) != UNAUTHORIZED:
+            raise
+        forget_token(workspace)  # it may have expired during the upload
+        return once(find, make)

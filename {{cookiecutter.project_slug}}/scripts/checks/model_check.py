@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import runconfig_environment
 from checks import runconfig_rules, script_arguments, snapshot
 from checks.client_loader import Client
 from checks.runconfig_file import Unreadable, read_mapping
 from checks.runconfig_schema import Reading, camel_case, nearest
 from command_line import Failure
-from environment_version import is_ours
+from runconfigs import environment as runconfig_environment
+from runconfigs.environment_version import is_ours
 
 CONDA_KEYS = ("name", "channels", "dependencies", "prefix", "variables")  # the client refuses any other
 MAX_SCRIPT = 1_000_000

@@ -153,25 +153,27 @@ class Storage:
 
     def patient(self, act: Callable[[], T], stop: Callable[[], bool] = lambda: False) -> T:
         """Do something until it succeeds or there is no hope; a Failure says in one line why."""
-        from azure.core.exceptions import AzureError, HttpResponseError
+        from azure.core.exceptions import AzureError
+        from requests import RequestException
 
         for pause in (*PAUSES, None):
             try:
                 return act()
-            except HttpResponseError as error:
-                if error.status_code not in TRANSIENT or pause is None or stop():
-                    raise Failure(self.meaning(error), SERVICE_FAILED) from error
-                wait = asked_pause(error) or pause
-            except AzureError as error:
-                if pause is None or stop() or "CERTIFICATE_VERIFY" in str(error):
-                    raise Failure(f"{self.place}: {explain(error)}", SERVICE_FAILED) from error
-                wait = pause
+            except (AzureError, RequestException) as error:
+                status = getattr(error, "status_code", None) or 0
+                refused = status >= 300  # else an answer was lost, or its second half
+                hopeless = status not in TRANSIENT if refused else "CERTIFICATE_VERIFY" in str(error)
+                if pause is None or stop() or hopeless:
+                    said = self.meaning(error) if refused else f"{self.place}: {explain(error)}"
+                    raise Failure(said, SERVICE_FAILED) from error
+                wait = (asked_pause(error) if refused else 0) or pause
             time.sleep(wait * random.uniform(0.8, 1.2))  # noqa: S311 (so that the threads don't all come at once)
         raise AssertionError("the last try returns or raises")
 
     def meaning(self, error: Any) -> str:
         """Say what the storage's refusal means."""
-        code = str(getattr(error.error_code, "value", error.error_code) or "")
+        given = getattr(error, "error_code", "")
+        code = str(getattr(given, "value", given) or "")
         until = expiry(self.sas)
         if error.status_code in (401, 403) and not self.by_key and until and until < datetime.now(timezone.utc):
             return f"{self.place}: the SAS has expired, at {until:%Y-%m-%d %H:%M} UTC: get a new one"

@@ -6,17 +6,16 @@ import copy
 import os
 from collections import namedtuple
 
-import environment_version
-import runconfigs
 from checks import preview
 from command_line import Failure
+from runconfigs import environment_version, reading
 
 TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
 if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from runconfig_edit import Key, Value
+    from runconfigs.editing import Key, Value
 
 # A runconfig's environment: the file that it is written in, its name and version there; what its image is built from,
 # the version of that, and what to set in the file; or else why nothing is built.
@@ -27,11 +26,11 @@ RESERVED = ("azureml", "microsoft")  # how the names of Azure's own environments
 def read(runconfig: Path, dockerfile: Path | None = None, base_image: str | None = None) -> Use:
     """Return the environment of a runconfig; with a Dockerfile, or a base image again, it is what it would become."""
     try:
-        config = camel(runconfigs.read(runconfig))
+        config = camel(reading.read(runconfig))
         file, environment = runconfig, config.get("environment")
         if isinstance(environment, str):  # a file of its own
             file = runconfig.parent.parent / environment
-            config["environment"] = camel(runconfigs.read(file))
+            config["environment"] = camel(reading.read(file))
         return resolve(runconfig, file, config, dockerfile, base_image)
     except Failure as failure:
         shown = os.path.relpath(runconfig)
@@ -59,7 +58,7 @@ def resolve(
     if dockerfile or base_image:
         text = None
         if dockerfile:
-            from dockerfile_text import standalone
+            from runconfigs.dockerfile_text import standalone
 
             text = standalone(dockerfile, model)
         docker |= {"baseImage": base_image, "baseDockerfile": text}
@@ -84,7 +83,7 @@ def origin(model: Path, docker: dict[str, Any]) -> Path | None:
     if not docker.get("baseDockerfile"):
         return None
 
-    from dockerfile_text import origin_of
+    from runconfigs.dockerfile_text import origin_of
 
     name = origin_of(docker["baseDockerfile"])
     return model / name if name else None

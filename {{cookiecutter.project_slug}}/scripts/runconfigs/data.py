@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 
-import runconfigs
+from runconfigs import reading
 
 TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ Reader = namedtuple("Reader", "file block name version")
 
 def readers(root: Path, model: str | None = None) -> list[Reader]:
     """List what the runconfigs of a model, or of all models, read."""
-    return [reader for file, config in runconfigs.read_all(root, model) for reader in blocks(file, config)]
+    return [reader for file, config in reading.read_all(root, model) for reader in blocks(file, config)]
 
 
 def blocks(file: Path, config: dict[str, Any]) -> Iterator[Reader]:
@@ -42,7 +42,7 @@ def write(reader: Reader, name: str, version: str) -> bool:
     """Let a runconfig read this version; False if it does already."""
     if (reader.name, reader.version) == (name, version):
         return False
-    from runconfig_edit import edit
+    from runconfigs.editing import edit
 
     key = ("data", reader.block, "dataLocation", "dataset")
     return edit(reader.file, {(*key, "name"): name, (*key, "version"): version})
