@@ -1,0 +1,587 @@
+"""register_dataset as its owner calls it, with the real client and a workspace on loopback.
+
+Whatever happens on the way, the same command again finishes: nothing is lost, nothing doubled, and no version of a
+dataset names a file that is not there. What opens a storage is nowhere to be seen.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import random
+import re
+import signal
+import subprocess
+import threading
+import time
+import unicodedata
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aml_rehearsal import Fault, Rehearsal
+from aml_rehearsal.azurite import ACCOUNT, SECOND
+from aml_rehearsal.dataset_files import files as files_of_dataset
+from azure.core.exceptions import HttpResponseError
+
+from tests.conftest import Bake, Rehearse
+from tests.support import PYTHON, copy_of
+from tests.tier3.conftest import WORKSPACE, Installed
+from upload import storage as storages
+from upload.hashes import content_of
+from upload.storage import Place
+
+log = logging.getLogger("progress")
+KILLS = 20
+AT_ONCE = 2  # commands: each spends much of its time on waiting
+NAME = "images"
+OWN = ("--account", SECOND, "--container", "my-data")
+FILES = {f"{number}.csv": f"{number}\n".encode() for number in range(30)} | {
+    "a b/#1?&%20+=.csv": b"odd",
+    unicodedata.normalize("NFC", "é.csv"): b"composed",
+    unicodedata.normalize("NFD", "é.csv"): b"decomposed",
+    "empty": b"",
+}
+
+
+class Owner:
+    """A project, its workspace, and the command that its owner gives."""
+
+    def __init__(self, project: Path, rehearsal: Rehearsal, python: Path) -> None:
+        self.project, self.rehearsal, self.python = project, rehearsal, python
+        self.folder = project / "pictures"
+        self.role, self.env = "contributor", dict[str, str]()
+        self.heard = 0
+
+    def write(self, files: dict[str, bytes]) -> None:
+        for name, content in files.items():
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / name).write_bytes(content)
+
+    def start(self, *args: str, script: str = "register_dataset") -> "subprocess.Popen[str]":
+        env = self.rehearsal.environment(self.role) | self.env
+        return subprocess.Popen(
+            [self.python, f"scripts/{script}.py", *args],
+            cwd=self.project,
+            env={name: text for name, text in env.items() if text},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def call(self, *args: str, script: str = "register_dataset") -> tuple[int, str, str]:
+        process = self.start(*args, script=script)
+        out, err = process.communicate(timeout=300)
+        assert "Traceback" not in err or "--debug" in args, err
+        return process.returncode, out, err
+
+    def bring(self, *args: str, name: str = NAME) -> str:
+        """Register the folder; return what is said about it."""
+        code, out, err = self.call("--from", "pictures", "--name", name, *args)
+        assert code == 0, err
+        return out
+
+    def error(self, *args: str, code: int) -> str:
+        """The one line of a call that fails."""
+        got, _, err = self.call(*args)
+        assert got == code, err
+        [line] = [line for line in err.splitlines() if line.startswith("ERROR: ")]
+        return line
+
+    def versions(self, name: str = NAME) -> list[dict[str, Any]]:
+        return list(self.rehearsal.state()["datasets"].get(name, []))
+
+    def seen(self, version: dict[str, Any]) -> dict[str, bytes]:
+        """A version's files as a run reads them, with what the datastore holds."""
+        found = files_of_dataset(self.rehearsal.workspace, version)
+        return {file.name: urllib.request.urlopen(file.url).read() for file in found}
+
+    def check(self, *contents: dict[str, bytes], name: str = NAME) -> None:
+        """The versions hold these files, one after the other, and what their tags say of them is true."""
+        versions = self.versions(name)
+        assert len(versions) == len(contents)
+        for version, files in zip(versions, contents, strict=True):
+            assert self.seen(version) == files
+            hashes = {file: hashlib.sha256(content).hexdigest() for file, content in files.items()}
+            listed: Any = [SimpleNamespace(name=file, size=len(files[file])) for file in sorted(files)]
+            size = sum(map(len, files.values()))
+            tags = {"content": content_of(listed, hashes), "files": str(len(files)), "bytes": str(size)}
+            assert version["tags"] == tags | {"place": version["tags"]["place"]}
+
+    def sent(self, pattern: str = r"PUT .*blob\.core.* 20[12]$") -> list[str]:
+        """The requests that were done since this was asked last."""
+        lines = self.rehearsal.server.requests[self.heard :]
+        self.heard += len(lines)
+        return [line for line in lines if re.search(pattern, line)]
+
+    @property
+    def runconfigs(self) -> dict[str, str]:
+        folder = self.project / "models" / "model1" / "aml_config"
+        return {file.name: file.read_text() for file in sorted(folder.glob("*.runconfig"))}
+
+
+@pytest.fixture
+def owner(bake: Bake, installed: Installed, rehearse: Rehearse, tmp_path: Path) -> Owner:
+    """A fresh project, and the Python of one that is installed."""
+    python = installed(PYTHON) / ".venv" / "model1" / "bin" / "python"
+    project = copy_of(bake(**WORKSPACE), tmp_path)
+    made = Owner(project, rehearse(project), python)
+    made.write(FILES)
+    return made
+
+
+# -------------------------------------------------------------------------------------------------------- versions
+
+
+def test_a_version_for_each_content_and_none_for_the_same(owner: Owner) -> None:
+    before = owner.runconfigs
+    for name, text in before.items():
+        owner.project.joinpath("models/model1/aml_config", name).write_text(f"# of mine\n{text}\n# at the end")
+    before = owner.runconfigs
+    out = owner.bring("--description", "Of cats")
+    assert f"{len(FILES)} files, " in out
+    assert f"{len(FILES)} sent" in out
+    assert f"Dataset {NAME}, version 1: registered" in out
+    assert out.count(f'data.training.dataLocation.dataset: name: "{NAME}", version: "1": written') == 2
+    assert owner.versions()[0]["description"] == "Of cats"
+    assert owner.runconfigs == {name: text.replace('"model1-data"', f'"{NAME}"') for name, text in before.items()}
+    owner.check(FILES)
+    owner.sent()
+
+    out = owner.bring()
+    assert f"{len(FILES)} there already" in out
+    assert f"Dataset {NAME}, version 1: holds this already; no new version" in out
+    assert owner.sent() == []
+    owner.check(FILES)
+
+    changed = FILES | {"7.csv": b"8\n", "new.csv": b"new"}
+    owner.write(changed)
+    out = owner.bring("--no-write")
+    assert f"1 sent, {len(changed) - 1} copied from the version before" in out
+    assert out.count(f'data.training.dataLocation.dataset: name: "{NAME}", version: "2"\n') == 2
+    assert 'version: "2"' not in "".join(owner.runconfigs.values())
+    owner.check(FILES, changed)
+
+    owner.write(FILES)
+    (owner.folder / "new.csv").unlink()
+    out = owner.bring()
+    assert f"{len(FILES)} there already" in out
+    assert f"Dataset {NAME}, version 3: registered" in out
+    owner.check(FILES, changed, FILES)
+    places = [version["tags"]["place"] for version in owner.versions()]
+    assert places[0] == places[2] != places[1]
+    assert owner.runconfigs == {
+        name: text.replace('name: "model1-data"\n        version: "1"', f'name: "{NAME}"\n        version: "3"')
+        for name, text in before.items()
+    }
+
+
+def test_a_dataset_that_no_runconfig_reads_is_told_how_to_be_read(owner: Owner) -> None:
+    for name, text in owner.runconfigs.items():
+        start, _, rest = text.partition("\ndata:\n")
+        more = re.sub(
+            r"(?s)^( +training:.*?)\n(?=\S|\n\S|\n#)",
+            lambda match: f"{match[1]}\n{match[1].replace('training:', 'more:')}\n",
+            rest,
+        )
+        owner.project.joinpath("models/model1/aml_config", name).write_text(f"{start}\ndata:\n{more}")
+    before = owner.runconfigs
+    code, _, err = owner.call("--from", "pictures", "--name", NAME)
+    assert code == 0, err
+    assert "NOTE: no runconfig reads that dataset; for one that shall, below data.BLOCK.dataLocation.dataset: " in err
+    assert f'name: "{NAME}", version: "1"\n' in err
+    assert owner.runconfigs == before
+
+
+def test_without_options_it_is_the_data_folder_and_the_dataset_of_the_runconfigs(owner: Owner) -> None:
+    code, out, err = owner.call()
+    assert code == 0, err
+    [_, registered] = owner.versions("model1-data")
+    assert "Dataset model1-data, version 2: registered" in out
+    data = owner.project / "data"
+    assert owner.seen(registered) == {file.name: file.read_bytes() for file in data.iterdir()}
+    assert all('version: "2"' in text for text in owner.runconfigs.values())
+
+
+# --------------------------------------------------------------------------------------------------------- trouble
+
+BLOBS = rf"{ACCOUNT}\.blob\.core\.windows\.net/"
+
+
+def test_one_call_is_enough_whatever_the_network_does(owner: Owner) -> None:
+    large = random.Random(7).randbytes(20 << 20)
+    files = FILES | {"large.bin": large}
+    owner.write({"large.bin": large})
+    faults = [
+        Fault(rf"PUT {BLOBS}.*/large\.bin", drop="before"),
+        Fault(rf"PUT {BLOBS}.*/large\.bin", skip=2, drop="after"),
+        Fault(rf"PUT {BLOBS}.*/0\.csv", status=500),
+        Fault(rf"PUT {BLOBS}.*/1\.csv", status=503, times=2),
+        Fault(rf"PUT {BLOBS}.*/2\.csv", status=429, headers={"Retry-After": "2"}),
+        Fault(rf"GET {BLOBS}", status=503),
+        Fault(rf"GET {BLOBS}", skip=1, drop="half"),
+        Fault(r"POST .*/datasets", drop="after"),
+        Fault(r"GET .*/datasets/query", skip=1, status=503),
+    ]
+    for fault in faults:
+        owner.rehearsal.faults.add(fault)
+    owner.bring()
+    assert owner.rehearsal.faults.waiting == [], "each has struck"
+    owner.check(files)
+    owner.sent()
+    owner.rehearsal.faults.clear()
+    owner.bring()
+    assert owner.sent() == []
+    owner.check(files)
+
+
+@pytest.mark.parametrize("fault", [{"status": 500}, {"drop": "before"}, {"drop": "after"}, {"expire_tokens": True}])
+def test_trouble_while_registering_makes_one_version(owner: Owner, fault: dict[str, Any]) -> None:
+    owner.rehearsal.faults.add(Fault(r"POST .*/datasets", **fault))
+    code, _, err = owner.call("--from", "pictures", "--name", NAME)
+    assert len(owner.rehearsal.faults.fired) == 1
+    assert code == 0, err
+    owner.check(FILES)
+
+
+def test_ctrl_c_says_that_the_same_command_goes_on(owner: Owner) -> None:
+    owner.rehearsal.faults.add(Fault(rf"PUT {BLOBS}.*/7\.csv", delay=20))
+    process = owner.start("--from", "pictures", "--name", NAME)
+    while not owner.rehearsal.faults.fired:
+        assert process.poll() is None
+        time.sleep(0.05)
+    time.sleep(0.5)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=10)
+    assert (process.returncode, out) == (130, "")
+    assert err.endswith("\nInterrupted; the same command sends only what is missing.\n")
+    assert owner.versions() == []
+    owner.sent()
+    owner.bring()
+    assert [line for line in owner.sent() if "/7.csv" not in line] == []
+    owner.check(FILES)
+
+
+def test_it_is_killed_at_any_moment(owner: Owner, bake: Bake, tmp_path: Path) -> None:
+    """kill -9 between the start and the end of the command; then the same command again, in two projects at a time."""
+    large = random.Random(7).randbytes(20 << 20)
+    files = FILES | {"large.bin": large}
+    owners = [owner] + [
+        Owner(copy_of(bake(**WORKSPACE), tmp_path / str(number)), owner.rehearsal, owner.python)
+        for number in range(1, AT_ONCE)
+    ]
+    for each in owners:
+        each.write(files)
+    began = time.monotonic()
+    owner.bring(name="first")
+    usual = time.monotonic() - began
+    moments = random.Random(7)
+    drawn = [(f"kill-{number}", moments.uniform(0.05, 1.1) * usual * 1.3) for number in range(KILLS)]
+    client = owner.rehearsal.workspace.blobs.containers["azureml-blobstore"]
+    counts = {"killed": 0, "sending": 0, "written": 0}
+
+    def interrupt(each: Owner, name: str, seconds: float) -> None:
+        process = each.start("--from", "pictures", "--name", name)
+        try:
+            process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            counts["killed"] += 1
+        time.sleep(0.3)  # what is on its way arrives
+        there = {
+            blob.rpartition(f"{name}/")[2].partition("/")[2]
+            for blob in client.list_blob_names(name_starts_with=f"{name}/")
+        }
+        registered = len(each.versions(name))
+        if registered:
+            each.check(files, name=name)
+            counts["written"] += 1
+        elif there:
+            counts["sending"] += 1
+        each.heard = len(owner.rehearsal.server.requests)
+        each.bring(name=name)
+        each.check(files, name=name)
+        sent = [re.search(rf"/{name}/\w+/(.+) 20\d$", line) for line in each.sent()]
+        puts = [match[1] for match in sent if match]
+        assert sorted(set(puts)) == sorted(files.keys() - there), "what is missing, and nothing else"
+        assert all(puts.count(file) == 1 for file in FILES.keys() - there)
+        assert puts.count("large.bin") <= 4
+        read = re.findall(r'name: "(kill-\d+)"\n +version: "(\d+)"', "".join(each.runconfigs.values()))
+        assert read == [(name, "1")] * 2
+
+    def work(each: Owner, turn: int) -> None:
+        for name, seconds in drawn[turn::AT_ONCE]:
+            interrupt(each, name, seconds)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(work, owners, range(AT_ONCE)))
+    log.info("  %d calls of %.1f s: %d killed, %d while sending, %d registered", KILLS, usual, *counts.values())
+    assert counts["killed"] > KILLS // 2
+    assert counts["sending"] > 0
+
+
+# ----------------------------------------------------------------------------------------- storage of one's own
+
+
+def store(owner: Owner, name: str = "my_data") -> dict[str, Any]:
+    return dict(owner.rehearsal.state()["datastores"][name])
+
+
+def opened(owner: Owner, name: str = "my_data") -> tuple[str, str, Any]:
+    """How a datastore is opened, by what, and its container opened so."""
+    storage = store(owner, name)["azureStorageSection"]
+    assert (storage["accountName"], storage["containerName"]) == (SECOND, "my-data")
+    blobs, credential = owner.rehearsal.workspace.blobs, str(storage.get("credential") or "")
+    service = blobs.service(SECOND, credential or blobs.keys[SECOND])
+    return str(storage["credentialType"]), credential, service.get_container_client("my-data")
+
+
+def test_runs_open_ones_own_storage_by_a_sas_that_only_reads(owner: Owner) -> None:
+    out = owner.bring(*OWN)
+    assert f"Container {SECOND}/my-data: made" in out
+    kind, sas, container = opened(owner)
+    assert kind == "Sas"
+    assert "sp=rl" in sas.split("&")
+    assert len(list(container.list_blob_names())) == len(FILES)
+    for attempt in (
+        lambda: container.upload_blob("x", b"1"),
+        lambda: container.delete_blob(next(container.list_blob_names())),
+    ):
+        with pytest.raises(HttpResponseError) as caught:
+            attempt()
+        assert caught.value.status_code == 403
+    owner.check(FILES)
+    owner.sent()
+
+    out = owner.bring(*OWN)
+    assert "made" not in out
+    assert "no new version" in out
+    assert opened(owner)[1] == sas, "it is fresh"
+    assert owner.sent() == []
+
+    owner.bring(*OWN, "--hours", "72")
+    renewed = opened(owner)[1]
+    assert renewed != sas
+    owner.check(FILES)
+    expired = storages.signed(Place(SECOND, "my-data"), owner.rehearsal.workspace.blobs.keys[SECOND], "rl", -1)
+    owner.rehearsal.workspace.state.tables.datastores["my_data"]["azureStorageSection"]["credential"] = expired
+    owner.bring(*OWN)
+    ends = storages.expiry(opened(owner)[1])
+    assert ends and ends.timestamp() > time.time() + 23 * 3600
+    owner.check(FILES)
+
+
+@pytest.mark.parametrize(("access", "kind"), [("key", "AccountKey"), ("identity", "None")])
+def test_runs_open_ones_own_storage_as_they_are_told(owner: Owner, access: str, kind: str) -> None:
+    key = owner.rehearsal.workspace.blobs.keys[SECOND]
+    for _ in range(2):
+        owner.bring(*OWN, "--access", access, "--datastore", "pictures")
+        found, credential, _ = opened(owner, "pictures")
+        assert (found, credential) == (kind, key if access == "key" else "")
+    changes = [line for line in owner.rehearsal.server.requests if re.match(r"(POST|PUT) .*/datastores", line)]
+    assert len(changes) == 1, "the second call has changed nothing"
+    owner.check(FILES)
+
+
+def test_a_datastore_of_another_container_is_not_taken_over(owner: Owner) -> None:
+    before = store(owner, "workspaceblobstore")
+    said = owner.error("--from=pictures", f"--name={NAME}", *OWN, "--datastore=workspaceblobstore", code=2)
+    assert f"datastore workspaceblobstore: is {ACCOUNT}/azureml-blobstore, not {SECOND}/my-data" in said
+    assert store(owner, "workspaceblobstore") == before
+
+
+def test_what_opens_the_storage_may_come_from_the_environment(owner: Owner) -> None:
+    key, call = owner.rehearsal.workspace.blobs.keys[SECOND], ("--from=pictures", f"--name={NAME}", *OWN)
+    place = Place(SECOND, "my-data")
+    owner.env = {"AZURE_STORAGE_SAS_TOKEN": storages.signed(place, key, "rwl", -1)}
+    assert f"{SECOND}/my-data: the SAS has expired, at 20" in owner.error(*call, code=3)
+    owner.env = {"AZURE_STORAGE_KEY": "not a key"}
+    assert f"{SECOND}: the account key is not one" in owner.error(*call, code=1)
+    owner.env = {"AZURE_STORAGE_KEY": key}
+    owner.bring(*OWN)
+    assert not [line for line in owner.rehearsal.server.requests if "listKeys" in line], "nobody else was asked"
+    owner.env = {"AZURE_STORAGE_SAS_TOKEN": f"?{storages.signed(place, key, 'rwl', 1)}"}
+    owner.write({"new.csv": b"new"})
+    owner.bring(*OWN)  # the SAS that runs have is fresh still
+    owner.check(FILES, FILES | {"new.csv": b"new"})
+    said = owner.error(*call, "--datastore=other", code=1)
+    assert "needs the account's key: set AZURE_STORAGE_KEY, or take --access identity" in said
+    owner.bring(*OWN, "--datastore=other", "--access=identity")
+    assert opened(owner, "other")[:2] == ("None", "")
+
+
+def test_a_reader_is_told_that_he_may_not(owner: Owner) -> None:
+    owner.role = "reader"
+    said = owner.error("--from=pictures", f"--name={NAME}", code=3)
+    assert f"{ACCOUNT}/azureml-blobstore: the login does not allow this (403 " in said
+    assert owner.versions() == []
+    owner.role = "contributor"
+    owner.bring()
+    owner.role = "reader"
+    assert "no new version" in owner.bring(), "to see that all is there he may"
+    owner.role = "stranger"
+    assert "no rights (403)" in owner.error("--from=pictures", f"--name={NAME}", code=3)
+
+
+# --------------------------------------------------------------------------------------------------------- secrets
+
+
+@contextmanager
+def watched() -> Iterator[set[str]]:
+    """The argument lists of all processes that there are meanwhile."""
+    found, over = set[str](), threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.01):
+            for process in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    found.add(process.read_bytes().decode(errors="replace"))
+                except OSError:
+                    continue
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield found
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_what_opens_a_storage_is_nowhere_to_be_seen(owner: Owner, tmp_path: Path) -> None:
+    """Neither printed, with --debug and when it fails, nor in a file, nor in the arguments of a process."""
+    keys = set(owner.rehearsal.workspace.blobs.keys.values())
+    call = ("--from=pictures", f"--name={NAME}", "--debug")
+    said = []
+    with watched() as arguments:
+        said += owner.call(*call, *OWN)[1:]
+        said += owner.call(*call)[1:]
+        owner.env = {"AZURE_STORAGE_KEY": owner.rehearsal.workspace.blobs.keys[SECOND]}
+        owner.write({"8.csv": b"other"})
+        for pattern, status in ((rf"PUT {SECOND}\.blob", 403), (rf"GET {SECOND}\.blob", 400), (r"/datastores", 400)):
+            owner.rehearsal.faults.add(Fault(pattern, status=status, times=100))
+            code, *both = owner.call(*call, *OWN, "--access=key")
+            assert (code, "Traceback" in both[1]) == (3, True), both
+            said += both
+            owner.rehearsal.faults.clear()
+        place = Place(SECOND, "my-data")
+        owner.env = {"AZURE_STORAGE_SAS_TOKEN": storages.signed(place, owner.env["AZURE_STORAGE_KEY"], "rwl", 1)}
+        owner.rehearsal.faults.add(Fault(rf"PUT {SECOND}\.blob", status=403, times=100))
+        code, *both = owner.call(*call, *OWN, "--access=identity")
+        assert code == 3
+        said += both
+    assert any("register_dataset.py" in line for line in arguments)
+    home = Path(owner.rehearsal.variables()["HOME"])
+    files = [path for folder in (owner.project, home) for path in folder.rglob("*") if path.is_file()]
+    assert {"hashes.db", "register_dataset.py", "train-local.runconfig"} <= {path.name for path in files}
+    texts = {
+        path.relative_to(tmp_path.parent).as_posix()
+        if path.is_relative_to(tmp_path.parent)
+        else path.name: path.read_bytes().decode(errors="replace")
+        for path in files
+    }
+    texts |= {"output": "".join(said), "arguments": "\n".join(arguments)}
+    for where, text in texts.items():
+        assert not [key for key in keys if key in text], where
+        assert not re.search(r"sig=(?!\*|\||\")[\w%+/]{20,}", text), where
+
+
+def test_a_name_reaches_no_shell(owner: Owner) -> None:
+    """Of a file, of a folder: what they would run in a shell leaves a mark."""
+    files = {
+        "$(touch mark).csv": b"1",
+        "`touch mark`": b"2",
+        ";touch mark;": b"3",
+        "a|touch mark&": b"4",
+        "--help": b"5",
+    }
+    for file in owner.folder.rglob("*"):
+        if file.is_file():
+            file.unlink()
+    owner.write(files)
+    odd = owner.folder.rename(owner.project / "$(touch mark);x")
+    code, _, err = owner.call("--from", odd.name, "--name", NAME)
+    assert code == 0, err
+    owner.check(files)
+    assert not list(owner.project.rglob("mark"))
+    assert not Path(owner.rehearsal.variables()["HOME"], "mark").exists()
+
+
+# ------------------------------------------------------------------------------------------------------------ a spec
+
+
+def test_a_spec_registers_what_lies_in_a_datastore(owner: Owner) -> None:
+    container = owner.rehearsal.workspace.blobs.containers["azureml-blobstore"]
+    container.upload_blob("raw/2026/a.csv", b"a")
+    container.upload_blob("raw/2026/deep/b.csv", b"b")
+    container.upload_blob("raw/other.csv", b"c")
+    where = {"datastoreName": "workspaceblobstore", "relativePath": "/raw/2026/**"}
+    spec: dict[str, Any] = {
+        "datasetType": "File",
+        "parameters": {"path": where},
+        "registration": {"description": "Of 2026", "name": "raw", "tags": {"year": "2026"}},
+        "schemaVersion": 1,
+    }
+    file = owner.project / "dataset_spec.json"
+    file.write_text(json.dumps(spec))
+    for number in (1, 1, 2):
+        if number == 2:
+            container.upload_blob("raw/2026/a.csv", b"A", overwrite=True)
+        code, out, err = owner.call("--spec", "dataset_spec.json")
+        assert code == 0, err
+        assert f"Dataset raw, version {number}: " in out
+        newest = owner.versions("raw")[-1]
+        assert newest["latest"]["versionId"] == str(number)
+        content = b"A" if number == 2 else b"a"
+        assert owner.seen(newest) == {"a.csv": content, "deep/b.csv": b"b"}
+        assert newest["description"] == "Of 2026"
+        assert (newest["tags"]["year"], newest["tags"]["files"]) == ("2026", "2")
+    assert all('name: "raw"' in text for text in owner.runconfigs.values())
+    where["relativePath"] = "nothing/**"
+    file.write_text(json.dumps(spec))
+    said = owner.error("--spec", "dataset_spec.json", code=1)
+    assert "dataset_spec.json: parameters.path.relativePath: no file in " in said
+    where["datastoreName"] = "none"
+    file.write_text(json.dumps(spec))
+    assert "datastore none: not in the workspace my-workspace" in owner.error("--spec", "dataset_spec.json", code=1)
+
+
+# ------------------------------------------------------------------------------------------------------------- runs
+
+TRAIN = """
+import hashlib, json, pathlib, sys
+folder = pathlib.Path(sys.argv[1])
+files = {str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
+         for file in folder.rglob("*") if file.is_file()}
+pathlib.Path("outputs").mkdir(exist_ok=True)
+pathlib.Path("outputs", "seen.json").write_text(json.dumps(files))
+"""
+
+
+def test_a_run_on_the_cluster_and_one_here_read_what_was_registered(owner: Owner, tmp_path: Path) -> None:
+    """By a SAS that only reads, out of a storage of one's own, at the path that the script is told."""
+    model = owner.project / "models" / "model1"
+    (model / "train.py").write_text(TRAIN)
+    (model / "aml_config" / "train-conda.yml").write_text(f"dependencies: [python={PYTHON}, pip, {{pip: []}}]\n")
+    here = model / "aml_config" / "train-local.runconfig"
+    here.write_text(here.read_text().replace("/tmp/model1-data", str(tmp_path / "seen")))
+    for config in ("train-local", "train-amlcompute"):
+        file = model / "aml_config" / f"{config}.runconfig"
+        file.write_text(re.sub(r'"--data-path", ("[^"]+")', r"\1", file.read_text()))
+    owner.bring(*OWN)
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
+    for config in ("train-local", "train-amlcompute"):
+        code, _, err = owner.call("-c", config, "--skip-check", script="submit_run")
+        assert code == 0, err
+        run_id = json.loads((model / "run.json").read_text())["run_id"]
+        assert json.loads(owner.rehearsal.artifact(run_id, "outputs/seen.json")) == hashes
+        [read] = owner.rehearsal.state()["runs"][run_id]["inputDatasets"]
+        assert read["identifier"]["savedId"] == owner.versions()[0]["latest"]["savedDatasetId"]
