@@ -385,7 +385,7 @@ NAMES = ("a/b/c.csv", "a/b/d/e.txt", "a/bb/f.csv", "g(1).csv", "a/[x].csv", "top
         ("g(1).csv", {"g(1).csv"}),
         ("a/b/c.csv", {"a/b/c.csv"}),
         ("a/[x].csv", {"a/[x].csv"}),
-        ("a/b/?.csv", {"a/b/c.csv"}),
+        ("a/b/?.csv", set()),
         ("a/c/**", set()),
         ("b", set()),
     ],

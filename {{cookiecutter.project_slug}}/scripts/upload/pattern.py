@@ -11,24 +11,24 @@ from upload.storage import Blob, Storage
 def matching(storage: Storage, path: str) -> dict[str, Blob]:
     """Return the blobs that fit, by name."""
     path = path.rstrip("/")
-    start = re.split(r"[*?\[]", path, maxsplit=1)[0]
-    folder = start if start == path else start.rpartition("/")[0]
-    below = {f"{folder}/{name}".lstrip("/"): blob for name, blob in storage.blobs(folder).items()}
-    if start == path:  # no pattern: a folder with all that is in it, or else a file
-        return below or {name: blob for name, blob in beside(storage, path).items() if name == path}
+    start, star, _ = path.partition("*")
+    if not star:  # no pattern: a folder with all that is in it, or else a file
+        beside = below(storage, path.rpartition("/")[0])
+        return below(storage, path) or {name: blob for name, blob in beside.items() if name == path}
     fits = re.compile(expression(path))
-    return {name: blob for name, blob in below.items() if fits.fullmatch(name)}
+    return {name: blob for name, blob in below(storage, start.rpartition("/")[0]).items() if fits.fullmatch(name)}
 
 
-def beside(storage: Storage, path: str) -> dict[str, Blob]:
-    folder = path.rpartition("/")[0]
+def below(storage: Storage, folder: str) -> dict[str, Blob]:
+    """Return all blobs of a folder, by their whole names."""
+    folder = folder.strip("/")
     return {f"{folder}/{name}".lstrip("/"): blob for name, blob in storage.blobs(folder).items()}
 
 
 def expression(path: str) -> str:
-    """Write a pattern as a regular expression: ** goes through folders, * and ? stay within one."""
-    meanings = {"**/": r"(?:.*/)?", "**": r".*", "*": r"[^/]*", "?": r"[^/]"}
-    return "".join(meanings.get(part) or re.escape(part) for part in re.split(r"(\*\*/|\*\*|\*|\?)", path))
+    """Write a pattern as a regular expression: ** goes through folders, * stays within one."""
+    meanings = {"**/": r"(?:.*/)?", "**": r".*", "*": r"[^/]*"}
+    return "".join(meanings.get(part) or re.escape(part) for part in re.split(r"(\*\*/|\*\*|\*)", path))
 
 
 def content_of(blobs: dict[str, Blob]) -> str:
