@@ -115,6 +115,10 @@ def test_make_attach_submit_register(python_version: str, installed: Installed, 
     assert "model1:1" in said[REGISTER]
     check_model(rehearsal, "model1:1", submitted)
 
+    listed = run("make", "environment", "ARGS=--list", cwd=project, expect=0, **env)
+    assert "train-amlcompute.runconfig" in listed and "not registered: make environment" in listed
+    assert "az group create" in run("make", "workspace", "ARGS=--location westeurope", cwd=project, expect=0)
+
     rules = "ARGS=--require 'accuracy>=0.7' --tag by=me --property from=here"
     said[REGISTER] = run("make", "register", rules, cwd=project, expect=0, **env)
     assert "model1:1" in said[REGISTER]
