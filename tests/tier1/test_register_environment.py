@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from checks import preview, runconfig_file
@@ -233,6 +233,16 @@ def test_a_copied_file_is_written_with_the_same_bytes(tmp_path: Path, content: b
     assert "COPY" not in re.sub("^#.*", "", text, flags=re.MULTILINE)
 
 
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.text(max_size=200))
+def test_whatever_is_in_a_file_is_written(tmp_path: Path, content: str) -> None:
+    data = content.encode("utf-8", "ignore")
+    (tmp_path / "file").write_bytes(data)
+    line = run_line(written(tmp_path, f'FROM image\nCOPY ["file", "{tmp_path}/out"]\n'))
+    subprocess.run(["sh", "-c", line], check=True)
+    assert (tmp_path / "out").read_bytes() == data
+
+
 def test_the_rendered_dockerfile_builds_from_its_text(project: Path, tmp_path: Path) -> None:
     model = project / "models" / "model1"
     text = dockerfile_text.standalone(model / "Dockerfile", model)
@@ -404,6 +414,11 @@ def test_wrong_use_gets_one_line(project: Path, no_client: dict[str, str], args:
             ("", ""),
             "its environment runs in this computer's Python: there is nothing to register",
         ),
+        (
+            ["-c", "train-local", "--dockerfile"],
+            ("", ""),
+            "runs in this computer's Python: there is nothing to register",
+        ),
         ([], ("  name: model1-train\n", ""), "environment.name: 1 to 255 letters, digits"),
         ([], ("name: model1-train", "name: my env"), "environment.name: 1 to 255 letters, digits"),
         ([], ("name: model1-train", "name: AzureML-x"), "has a name that Azure ML keeps for its own"),
@@ -500,6 +515,11 @@ def test_the_check_finds_an_environment_that_has_changed_since(project: Path) ->
     assert "2 runconfigs fine" in check(project), "a version that somebody gave says nothing about the files"
     change(project / RUNCONFIG, 'version: "202601011200"', f'version: "{now}"')
     assert "2 runconfigs fine" in check(project)
+    text = (project / RUNCONFIG).read_text()
+    section = text[text.index("environment:\n") : text.index("docker:\n  useDocker")]
+    alone = f'environment: {{name: theirs, version: "{version}", docker: {{enabled: true}}}}\n'
+    (project / RUNCONFIG).write_text(text.replace(section, alone))
+    assert "2 runconfigs fine" in check(project), "what is known by its name alone has no files"
 
 
 def test_the_check_follows_a_dockerfile_and_what_it_copies(project: Path) -> None:

@@ -310,6 +310,12 @@ def test_a_list_without_the_service_still_shows_the_files(owner: Owner) -> None:
     assert out.splitlines()[1].endswith("no version written: make environment")
     [line] = err.splitlines()
     assert line.startswith("ERROR: ")
+    owner.role = "contributor"
+    owner.register("--no-write")
+    owner.rehearsal.faults.add(Fault(f"GET .*{ENVIRONMENTS}", times=1000, status=400))
+    code, out, err = owner.call("--list")
+    assert (code, err) == (3, "ERROR: the service answered 400: the rehearsal injects this fault\n")
+    assert out.count(".runconfig") == 2
 
 
 def test_the_same_version_of_somebody_else_is_fine(owner: Owner) -> None:

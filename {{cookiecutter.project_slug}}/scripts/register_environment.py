@@ -62,8 +62,10 @@ def register(args: argparse.Namespace) -> int:
     dockerfile = None
     if args.dockerfile is not None:
         dockerfile = Path(args.dockerfile or os.path.relpath(ROOT / "models" / model / "Dockerfile"))
-    files = picked(model, args.config)
-    uses = [runconfig_environment.read(file, dockerfile, args.base_image) for file in files]
+    uses = [
+        runconfig_environment.read(file, dockerfile, args.base_image, config=config)
+        for file, config in picked(model, args.config).items()
+    ]
     check(uses, model, args.config)
     uses = [use for use in uses if use.nothing is None]
     if args.dry_run:
@@ -94,22 +96,21 @@ def register(args: argparse.Namespace) -> int:
     return DONE
 
 
-def picked(model: str, config: str | None) -> list[Path]:
-    """Return the runconfigs that are meant."""
-    folder = ROOT / "models" / model / "aml_config"
-    files = sorted(folder.glob("*.runconfig"))
-    if config is None:
-        from runconfigs import reading
+def picked(model: str, name: str | None) -> dict[Path, dict[str, Any]]:
+    """Return the runconfigs that are meant, and what they say."""
+    from runconfigs import reading
 
-        in_azure = [file for file in files if reading.read(file).get("target", "local") != "local"]
-        if not in_azure:
-            raise Failure(f"no runconfig of {model} runs in Azure; -c names another", WRONG_USE)
-        return in_azure
-    named = [file for file in files if file.stem == config.removesuffix(".runconfig")]
-    if not named:
-        there = ", ".join(file.stem for file in files) or "none"
-        raise Failure(f"-c: no such runconfig: {config}; {model} has {there}", WRONG_USE)
-    return named
+    files = sorted((ROOT / "models" / model / "aml_config").glob("*.runconfig"))
+    if name is not None:
+        named = [file for file in files if file.stem == name.removesuffix(".runconfig")]
+        if not named:
+            there = ", ".join(file.stem for file in files) or "none"
+            raise Failure(f"-c: no such runconfig: {name}; {model} has {there}", WRONG_USE)
+        return {file: reading.read(file) for file in named}
+    found = {file: config for file in files if (config := reading.read(file)).get("target", "local") != "local"}
+    if not found:
+        raise Failure(f"no runconfig of {model} runs in Azure; -c names another", WRONG_USE)
+    return found
 
 
 def check(uses: list[Use], model: str, config: str | None) -> None:
@@ -171,7 +172,11 @@ def list_all(args: argparse.Namespace) -> int:
     workspace, trouble = (None, None) if args.dry_run else opened(args.debug)
     rows = [("runconfig", "environment", "version there", "version now", "state")]
     for use in uses:
-        state = state_of(use, workspace)
+        try:
+            state = state_of(use, workspace)
+        except Exception as error:  # the rest of the table can do without the service
+            workspace, trouble = None, error
+            state = state_of(use, None)
         rows.append((os.path.relpath(use.runconfig), use.name, use.written or "-", use.version or "-", state))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
@@ -181,7 +186,7 @@ def list_all(args: argparse.Namespace) -> int:
     return DONE
 
 
-def opened(debug: bool) -> tuple[Any, Failure | None]:
+def opened(debug: bool) -> tuple[Any, Exception | None]:
     """Open the workspace, if one is attached; the files can be listed without it."""
     from azure_ml.workspace import attached, open_workspace
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from collections import namedtuple
 
@@ -20,13 +19,23 @@ if TYPE_CHECKING:
 # A runconfig's environment: the file that it is written in, its name and version there; what its image is built from,
 # the version of that, and what to set in the file; or else why nothing is built.
 Use = namedtuple("Use", "runconfig file name written parts version changes nothing")
+IMAGES = ("baseImage", "baseDockerfile", "buildContext")
 RESERVED = ("azureml", "microsoft")  # how the names of Azure's own environments begin
 
 
-def read(runconfig: Path, dockerfile: Path | None = None, base_image: str | None = None) -> Use:
-    """Return the environment of a runconfig; with a Dockerfile, or a base image again, it is what it would become."""
+def read(
+    runconfig: Path,
+    dockerfile: Path | None = None,
+    base_image: str | None = None,
+    *,
+    config: dict[str, Any] | None = None,
+) -> Use:
+    """Return the environment of a runconfig; with a Dockerfile, or a base image again, it is what it would become.
+
+    `config` is what the file says, where that has been read before.
+    """
     try:
-        config = camel(reading.read(runconfig))
+        config = camel(reading.read(runconfig) if config is None else config)
         file, environment = runconfig, config.get("environment")
         if isinstance(environment, str):  # a file of its own
             file = runconfig.parent.parent / environment
@@ -46,15 +55,18 @@ def resolve(
 ) -> Use:
     """Complete what a runconfig says by what its files hold."""
     model = runconfig.parent.parent
-    environment = copy.deepcopy(config.get("environment") or {})
+    environment = dict(config.get("environment") or {})
     name, written = str(environment.get("name") or ""), str(environment.get("version") or "")
-    docker = environment["docker"] = environment.get("docker") or {}
-    python = environment["python"] = environment.get("python") or {}
+    docker = environment["docker"] = dict(environment.get("docker") or {})
+    python = environment["python"] = dict(environment.get("python") or {})
     changes: dict[Key, Value] = {}
+    nothing = builds_nothing(config, name, docker, python)
     if dockerfile is None and base_image is None:
+        named = python.get("condaDependenciesFile") or any(docker.get(kind) for kind in IMAGES)
+        nothing = nothing or (None if named or not written else "is known by its name alone")
         dockerfile = origin(model, docker)
-        if nothing := builds_nothing(config, name, docker, python):
-            return Use(runconfig, file, name, written, {}, "", {}, nothing)
+    if nothing:
+        return Use(runconfig, file, name, written, {}, "", {}, nothing)
     if dockerfile or base_image:
         text = None
         if dockerfile:
@@ -96,8 +108,6 @@ def builds_nothing(config: dict[str, Any], name: str, docker: dict[str, Any], py
         return "runs in this computer's Python"
     if name.lower().startswith(RESERVED):
         return "has a name that Azure ML keeps for its own"
-    if not (docker or python):
-        return "is known by its name alone"
     return None
 
 
