@@ -197,7 +197,7 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=1000, help="MB of the large file (default: %(default)s)")
     parser.add_argument("--delay", type=float, default=10, help="ms there and back on the link (default: %(default)s)")
     parser.add_argument("--turns", type=int, default=5, help="measurements of each (default: %(default)s)")
-    parser.add_argument("--skip-az", action="store_true", help="leave az out, whose installation takes 600 MB")
+    parser.add_argument("--skip-az", action="store_true", help="leave az out, whose installation takes 700 MB")
     parser.add_argument("--only", choices=("small", "large", "plan"), help="measure only this")
     parser.add_argument(
         "--tools", type=Path, default=cache_folder() / "tools", help="where both packages are installed"
