@@ -72,6 +72,7 @@ REPO_FILES = {
     "scripts/upload/pattern.py",
     "scripts/upload/progress.py",
     "scripts/upload/storage.py",
+    "scripts/upload/streaming.py",
     "scripts/upload/transfer.py",
 }
 MODEL_FILES = {

@@ -59,6 +59,8 @@ class Storage:
         from azure.core.pipeline.transport import RequestsTransport
         from azure.storage.blob import ContainerClient
 
+        from upload.streaming import Streaming
+
         self.place, self.credential = place, credential
         self.login = None if isinstance(credential, str) else credential
         self.by_key = isinstance(credential, str) and not is_sas(credential)
@@ -66,7 +68,7 @@ class Storage:
         self.sas = "" if self.login else signed(place, credential, "rl", OWN_HOURS) if self.by_key else credential
         self.sas = self.sas.lstrip("?")
         self.session = requests.Session()
-        self.session.mount(place.url, requests.adapters.HTTPAdapter(pool_connections=1, pool_maxsize=threads))
+        self.session.mount(place.url, Streaming(pool_connections=1, pool_maxsize=threads))
         # What the environment says of proxies and certificates is looked up once: for each request, it would take
         # a quarter of the time that a small file takes.
         found = self.session.merge_environment_settings(place.url, {}, None, None, None)

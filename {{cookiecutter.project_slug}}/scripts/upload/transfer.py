@@ -6,11 +6,11 @@ staged blocks of a large file hold is found again by the next call.
 
 from __future__ import annotations
 
-import io
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -19,10 +19,11 @@ from command_line import SERVICE_FAILED, Failure
 from upload.local_files import LocalFile
 from upload.storage import SHA256, Blob, Storage
 
-THREADS = 16
+THREADS = 32  # a request waits most of its time: the more, the less a far account matters
+SMALL = 1 << 20  # bytes up to which every thread may hold a file in memory
 BLOCK = 8 << 20  # bytes of a large file that one request carries
 MOST_BLOCKS = 50_000  # of one blob
-AT_ONCE = 5  # blocks in memory
+AT_ONCE = 5  # blocks, or files above SMALL, in memory
 Hashes = dict[str, str]
 Step = Callable[[], None]
 
@@ -139,18 +140,16 @@ class Crew:
             step()
 
     def put(self, file: LocalFile, blob: Any, sha256: str) -> None:
-        """Send a small file in one request, whose checksum the storage compares."""
-        descriptor = file.open()
-        try:
-            content = read(descriptor, 0, file.size)
-            file.check(descriptor)
-        finally:
-            os.close(descriptor)
-        self.patient(
-            lambda: blob.upload_blob(
-                content, length=len(content), overwrite=True, validate_content=True, metadata={SHA256: sha256}
-            )
-        )
+        """Send a file in one request, whose checksum the storage compares."""
+        with self.room if file.size > SMALL else nullcontext():
+            descriptor = file.open()
+            try:
+                content = read(descriptor, 0, file.size)
+                file.check(descriptor)
+            finally:
+                os.close(descriptor)
+            options = {"length": len(content), "overwrite": True, "validate_content": True}
+            self.patient(lambda: blob.upload_blob(content, metadata={SHA256: sha256}, **options))
         self.done(1, file.size)
 
 
@@ -204,11 +203,8 @@ class Large:
             self.file.check(descriptor)
         finally:
             os.close(descriptor)
-        # As a stream: bytes would have to be sent within the seconds that a connection may be silent.
         self.crew.patient(
-            lambda: self.blob.stage_block(
-                self.ids[number], io.BytesIO(content), length=len(content), validate_content=True
-            )
+            lambda: self.blob.stage_block(self.ids[number], content, length=len(content), validate_content=True)
         )
 
     def commit(self) -> None:
