@@ -314,7 +314,7 @@ def test_a_list_without_the_service_still_shows_the_files(owner: Owner) -> None:
     owner.register("--no-write")
     owner.rehearsal.faults.add(Fault(f"GET .*{ENVIRONMENTS}", times=1000, status=400))
     code, out, err = owner.call("--list")
-    assert (code, err) == (3, "ERROR: the service answered 400: the rehearsal injects this fault\n")
+    assert (code, err) == (3, "ERROR: the service answered 400: Fault: 400\n")
     assert out.count(".runconfig") == 2
 
 
