@@ -288,6 +288,8 @@ def test_the_text_ends_with_its_stage_and_keeps_what_needs_no_folder(tmp_path: P
     assert text == MANY[: MANY.index("# of the next stage")] + "# From Dockerfile, by scripts/register_environment.py\n"
     whole = "FROM image\nRUN a\n\nENTRYPOINT b"
     assert written(tmp_path, whole) == f"{whole}\n# From Dockerfile, by scripts/register_environment.py\n"
+    with pytest.raises(Failure, match="line 3: COPY none"):
+        written(tmp_path, "\n\ncopy\tnone /x\nFROM")
     assert written(tmp_path, "\ufeff\r\nFROM image\r\nRUN a\r\n").startswith("FROM image\nRUN a\n#")
 
 
@@ -308,6 +310,9 @@ def test_modes_owners_and_users_are_those_of_a_copy(tmp_path: Path) -> None:
         "USER 0",
         "RUN to=/b",
     ]
+    inherited = written(tmp_path, "FROM i AS one\nUSER me\nFROM j AS two\nCOPY a.sh /a\nFROM ONE\nCOPY a.sh /b\n")
+    before_a, _, before_b = inherited.partition("RUN to=/a")
+    assert ("USER 0" in before_a, "USER 0" in before_b) == (False, True)
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,8 @@ def standalone(file: Path, folder: Path) -> str:
     except Failure as failure:
         raise Failure(f"{shown}: {failure}") from None
     origin = os.path.relpath(file.resolve(), folder.resolve()).replace(os.sep, "/")
-    return "\n".join([*lines, f"# From {origin}, by scripts/register_environment.py", ""])
+    kept = "\n".join(lines).strip("\n")
+    return "\n".join([kept, f"# From {origin}, by scripts/register_environment.py", ""])
 
 
 def origin_of(text: object) -> str | None:
@@ -56,28 +57,30 @@ def origin_of(text: object) -> str | None:
 
 def inlined(text: str, folder: Path, own_ignore_file: str) -> list[str]:
     """Return the lines of the text, each copied file written by a line of its own."""
-    lines = text.replace("\r\n", "\n").strip("\n").split("\n")
+    lines = text.replace("\r\n", "\n").split("\n")
     if any(re.match(r"#\s*escape\s*=\s*`", line, re.IGNORECASE) for line in lines[:3]):
         raise Failure("line 1: escape=` is for Windows, which Azure ML does not build: remove it")
     found = list(instructions(lines))
     if not any(one.keyword == "FROM" for one in found):
         raise Failure("no FROM line: it is no Dockerfile")
     result: list[str] = []
-    position, user = 0, ""
+    position, stage, users = 0, "", {"": ""}  # who is active at the end of each stage, or so far
     for one in found[: end_of_stage(found)]:
         result += lines[position : one.first]
         position = one.last
         own = lines[one.first : one.last]
         if one.keyword == "FROM":
-            user = ""
+            words = one.rest.lower().split() or [""]
+            stage = words[-1] if "as" in words else ""
+            users[stage] = users.get(words[0], "")
         elif one.keyword == "USER":
-            user = one.rest.strip()
+            users[stage] = one.rest
         try:
             written = written_file(one, folder, own_ignore_file)
         except Failure as failure:
             raise Failure(f"line {one.first + 1}: {failure}") from None
-        if written and user not in ROOT_USERS:  # whoever runs a RUN, a COPY is root's
-            written = ["USER 0", *written, f"USER {user}"]
+        if written and users[stage] not in ROOT_USERS:  # whoever runs a RUN, a COPY is root's
+            written = ["USER 0", *written, f"USER {users[stage]}"]
         result += written or own
     return result
 
@@ -97,7 +100,7 @@ def instructions(lines: list[str]) -> Iterator[Instruction]:
             parts.append(line.rstrip().removesuffix("\\"))
             if not line.rstrip().endswith("\\"):
                 break
-        keyword, _, rest = "".join(parts).strip().partition(" ")
+        keyword, rest = [*"".join(parts).split(None, 1), "", ""][:2]
         if keyword.upper() in ("RUN", "COPY", "ADD"):
             for dash, _, end in re.findall(r"(?<!<)<<(-?)(['\"]?)(\w+)\2", rest):  # a text in the lines below
                 below = [line.lstrip("\t") if dash else line for line in lines[position:]]
