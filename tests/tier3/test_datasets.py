@@ -227,7 +227,7 @@ def test_one_call_is_enough_whatever_the_network_does(owner: Owner) -> None:
         Fault(rf"PUT {BLOBS}.*/2\.csv", status=429, headers={"Retry-After": "2"}),
         Fault(rf"GET {BLOBS}", status=503),
         Fault(rf"GET {BLOBS}", skip=1, drop="half"),
-        Fault(r"POST .*/datasets", drop="after"),
+        Fault(r"POST .*/datasets", status=500),
         Fault(r"GET .*/datasets/query", skip=1, status=503),
     ]
     for fault in faults:
@@ -242,7 +242,7 @@ def test_one_call_is_enough_whatever_the_network_does(owner: Owner) -> None:
     owner.check(files)
 
 
-@pytest.mark.parametrize("fault", [{"status": 500}, {"drop": "before"}, {"drop": "after"}, {"expire_tokens": True}])
+@pytest.mark.parametrize("fault", [{"drop": "before"}, {"drop": "after"}, {"expire_tokens": True}])
 def test_trouble_while_registering_makes_one_version(owner: Owner, fault: dict[str, Any]) -> None:
     owner.rehearsal.faults.add(Fault(r"POST .*/datasets", **fault))
     code, _, err = owner.call("--from", "pictures", "--name", NAME)
@@ -271,7 +271,7 @@ def test_ctrl_c_says_that_the_same_command_goes_on(owner: Owner) -> None:
 
 def test_it_is_killed_at_any_moment(owner: Owner, bake: Bake, tmp_path: Path) -> None:
     """kill -9 between the start and the end of the command; then the same command again, in two projects at a time."""
-    large = random.Random(7).randbytes(20 << 20)
+    large = random.Random(7).randbytes(9 << 20)
     files = FILES | {"large.bin": large}
     owners = [owner] + [
         Owner(copy_of(bake(**WORKSPACE), tmp_path / str(number)), owner.rehearsal, owner.python)
@@ -313,7 +313,7 @@ def test_it_is_killed_at_any_moment(owner: Owner, bake: Bake, tmp_path: Path) ->
         puts = [match[1] for match in sent if match]
         assert sorted(set(puts)) == sorted(files.keys() - there), "what is missing, and nothing else"
         assert all(puts.count(file) == 1 for file in FILES.keys() - there)
-        assert puts.count("large.bin") <= 4
+        assert puts.count("large.bin") <= 3
         read = re.findall(r'name: "(kill-\d+)"\n +version: "(\d+)"', "".join(each.runconfigs.values()))
         assert read == [(name, "1")] * 2
 
@@ -351,13 +351,10 @@ def test_runs_open_ones_own_storage_by_a_sas_that_only_reads(owner: Owner) -> No
     assert kind == "Sas"
     assert "sp=rl" in sas.split("&")
     assert len(list(container.list_blob_names())) == len(FILES)
-    for attempt in (
-        lambda: container.upload_blob("x", b"1"),
-        lambda: container.delete_blob(next(container.list_blob_names())),
-    ):
-        with pytest.raises(HttpResponseError) as caught:
-            attempt()
-        assert caught.value.status_code == 403
+    with pytest.raises(HttpResponseError, match="AuthorizationPermissionMismatch"):
+        container.upload_blob("new.csv", b"1")
+    with pytest.raises(HttpResponseError, match="AuthorizationPermissionMismatch"):
+        container.delete_blob(next(container.list_blob_names()))
     owner.check(FILES)
     owner.sent()
 
@@ -403,8 +400,6 @@ def test_what_opens_the_storage_may_come_from_the_environment(owner: Owner) -> N
     place = Place(SECOND, "my-data")
     owner.env = {"AZURE_STORAGE_SAS_TOKEN": storages.signed(place, key, "rwl", -1)}
     assert f"{SECOND}/my-data: the SAS has expired, at 20" in owner.error(*call, code=3)
-    owner.env = {"AZURE_STORAGE_KEY": "not a key"}
-    assert f"{SECOND}: the account key is not one" in owner.error(*call, code=1)
     owner.env = {"AZURE_STORAGE_KEY": key}
     owner.bring(*OWN)
     assert not [line for line in owner.rehearsal.server.requests if "listKeys" in line], "nobody else was asked"
@@ -456,11 +451,11 @@ def watched() -> Iterator[set[str]]:
         thread.join()
 
 
-def test_what_opens_a_storage_is_nowhere_to_be_seen(owner: Owner, tmp_path: Path) -> None:
+def test_what_opens_a_storage_is_nowhere_to_be_seen(owner: Owner) -> None:
     """Neither printed, with --debug and when it fails, nor in a file, nor in the arguments of a process."""
     keys = set(owner.rehearsal.workspace.blobs.keys.values())
     call = ("--from=pictures", f"--name={NAME}", "--debug")
-    said = []
+    said: list[str] = []
     with watched() as arguments:
         said += owner.call(*call, *OWN)[1:]
         said += owner.call(*call)[1:]
@@ -482,12 +477,7 @@ def test_what_opens_a_storage_is_nowhere_to_be_seen(owner: Owner, tmp_path: Path
     home = Path(owner.rehearsal.variables()["HOME"])
     files = [path for folder in (owner.project, home) for path in folder.rglob("*") if path.is_file()]
     assert {"hashes.db", "register_dataset.py", "train-local.runconfig"} <= {path.name for path in files}
-    texts = {
-        path.relative_to(tmp_path.parent).as_posix()
-        if path.is_relative_to(tmp_path.parent)
-        else path.name: path.read_bytes().decode(errors="replace")
-        for path in files
-    }
+    texts = {str(path): path.read_bytes().decode(errors="replace") for path in files}
     texts |= {"output": "".join(said), "arguments": "\n".join(arguments)}
     for where, text in texts.items():
         assert not [key for key in keys if key in text], where
