@@ -183,7 +183,8 @@ def test_of_a_pair_of_keys_only_the_public_one_is_taken(project: Path, tmp_path:
 @example("a" * 16)
 @example("a" * 17)
 def test_the_names_have_the_rules_of_the_hook(text: str) -> None:
-    for field, candidate in {"compute_name": text, "vm_size": f"Standard_{text}"}.items():
+    candidates = {"compute_name": text, "vm_size": f"Standard_{text}", "dataset_name": text}
+    for field, candidate in candidates.items():
         accepts = hook.RULES[field][0]
         ours = bool(re.fullmatch(names.RULES[field][0], candidate))
         assert ours == bool(candidate and accepts(candidate))  # type: ignore[no-untyped-call]
