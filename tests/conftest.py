@@ -28,6 +28,9 @@ scripts = tempfile.TemporaryDirectory(prefix="scripts-")
 sys.path.insert(0, shutil.copytree(PROJECT / "scripts", scripts.name, dirs_exist_ok=True))
 # Where bytecode is forbidden, every start of a rendered project's Python compiles its packages again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# What this repo's make was told, as in `make test ARGS=-x`, is not for the make of a rendered project.
+for variable in ("ARGS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
+    os.environ.pop(variable, None)
 
 
 # Where pyenv keeps more Pythons than the one that is active, uv finds them; elsewhere it fetches what is missing.
