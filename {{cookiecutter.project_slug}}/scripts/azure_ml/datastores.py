@@ -17,7 +17,6 @@ from command_line import SERVICE_FAILED, WRONG_USE, Failure
 from upload.storage import STORAGE_SCOPE, Place, Storage, expiry, is_sas, signed
 
 KEY, SAS = "AZURE_STORAGE_KEY", "AZURE_STORAGE_SAS_TOKEN"
-ACCESSES = ("sas", "key", "identity")
 READING = "rl"  # what a run gets: to read and to list
 
 

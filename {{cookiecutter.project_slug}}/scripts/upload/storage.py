@@ -69,8 +69,7 @@ class Storage:
         self.sas = self.sas.lstrip("?")
         self.session = requests.Session()
         self.session.mount(place.url, Streaming(pool_connections=1, pool_maxsize=threads))
-        # What the environment says of proxies and certificates is looked up once: for each request, it would take
-        # a quarter of the time that a small file takes.
+        # What the environment says of proxies and certificates is looked up once, not for each small file again.
         found = self.session.merge_environment_settings(place.url, {}, None, None, None)
         self.session.proxies.update(found["proxies"])
         self.session.verify = found["verify"]
@@ -112,7 +111,7 @@ class Storage:
     def blobs(self, prefix: str) -> dict[str, Blob]:
         """Return the blobs below a folder by their names there.
 
-        Asked and read without the storage package, whose own listing takes five times as long.
+        Asked and read without the storage package, whose own listing took twice as long for 2,000 blobs.
         """
         start, marker, found = f"{prefix.rstrip('/')}/" if prefix.strip("/") else "", "", {}
         while True:
