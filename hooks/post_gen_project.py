@@ -27,22 +27,65 @@ def attach(answers: dict[str, str]) -> str:
     return ""
 
 
+def find(path: str) -> str:
+    """Return where an answer's file is, or would be; a hook is not told in which folder the user stands.
+
+    It is the shell's, or the one that the project lies in. `cruft update` runs in a project that has kept its notebook.
+    """
+    shell = os.environ.get("PWD", os.pardir)
+    places = [os.path.join(folder, os.path.expanduser(path)) for folder in (shell, os.pardir)]
+    if os.path.exists(os.path.join(shell, ".cruft.json")):
+        places.append(os.path.join(shell, "notebooks", os.path.basename(path)))
+    return os.path.abspath(next((place for place in places if os.path.lexists(place)), places[0]))
+
+
+def call(script: str, *args: str) -> bool:
+    """Run one of the project's scripts, and leave nothing of Python's in the project; say whether it has done it."""
+    import subprocess
+
+    sys.stdout.flush()
+    env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run([sys.executable, f"scripts/{script}.py", *args], env=env).returncode == 0
+
+
+def take_over(answers: dict[str, str]) -> list[str]:
+    """Have a notebook converted and packages merged; return the commands for what could not be done now."""
+    import shlex
+    import time
+
+    model, later = answers["model_name"], []
+    # Rendered over a model of earlier (-s keeps its files), nothing of it may be replaced.
+    fresh = ["--fresh"] if time.time() - os.path.getmtime(f"models/{model}/.amlignore") < 60 else []
+    if answers["notebook"]:
+        notebook = find(answers["notebook"])
+        if not call("convert_notebook", notebook, "--model", model, *fresh):
+            kept = f"notebooks/{os.path.basename(notebook)}"
+            given = shlex.quote(kept if os.path.exists(kept) else notebook)
+            later.append(f"make notebook NB={given} MODEL={model} ARGS=--force")
+    given = [find(answers["environment_file"])] if answers["environment_file"] else []
+    if not call("import_environment", *given, "--model", model):
+        later.append(f"make packages{''.join(f' FROM={shlex.quote(file)}' for file in given)} MODEL={model}")
+    return later
+
+
 def main(answers: dict[str, str]) -> None:
     """Do the steps, print the next ones."""
     attach_later = attach(answers)
-    for field in ("notebook", "environment_file"):
-        if answers[field]:
-            print(f"NOTE: {field}: this version of the template does not convert it; nothing was taken from it.")
+    later = take_over(answers) if answers["notebook"] or answers["environment_file"] else []
     if os.listdir("models") == [answers["model_name"]]:
         print(f"\nCreated {answers['project_slug']}. Next:\n  cd {answers['project_slug']}")
-        print("  make setup train test    # install, train on the sample data, test")
-        print("  make serve               # then, in another terminal: make request")
+        trains = "as the notebook does" if answers["notebook"] and not later else "on the sample data"
+        print(f"  make setup train test    # install, train {trains}, test")
+        if not answers["notebook"]:
+            print("  make serve               # then, in another terminal: make request")
         print("  make rehearse            # then Azure ML's commands, on this computer and without an account")
         if attach_later:
             print(f"  {attach_later}")
     else:
         print(f"\nAdded models/{answers['model_name']}. Next:")
         print(f"  make setup train test MODEL={answers['model_name']}")
+    if later:
+        print("Before that, once what is said above is mended:\n  " + "\n  ".join(later))
 
 
 if __name__ == "__main__":

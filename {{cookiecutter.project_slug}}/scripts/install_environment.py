@@ -24,13 +24,22 @@ YAML = "pyyaml==6.0.3"
 
 def main(argv: list[str] | None = None) -> int:
     parser = Parser("Install what a model needs here into .venv/MODEL.", EXAMPLE)
-    parser.add_argument("model", help="a folder of models/")
+    parser.add_argument("model", nargs="?", help="a folder of models/")
+    parser.add_argument("--tools", action="store_true", help="install the installer (uv) alone, for other commands")
     parser.add_argument("--dry-run", action="store_true", help="list what would be installed, and install nothing")
     return run(install, parser, argv)
 
 
 def install(args: argparse.Namespace) -> int:
     model = args.model
+    if args.tools != (model is None):
+        raise Failure("name the model, or --tools", WRONG_USE)
+    if args.tools:
+        if args.dry_run:
+            print(f"Would install uv into {TOOLS.relative_to(ROOT)}")
+        else:
+            install_tools()
+        return DONE
     if not (ROOT / "models" / model / "aml_config").is_dir():
         there = ", ".join(sorted(path.name for path in (ROOT / "models").glob("*/"))) or "none"
         raise Failure(f"models/{model}: no such model; there are: {there}", WRONG_USE)

@@ -1,0 +1,89 @@
+"""Read a notebook: what it holds, or in one line why it can't be read."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+LARGE = 10_000_000  # bytes of a file from which on the outputs are worth a word
+
+
+class Broken(Exception):
+    """What is wrong with a notebook, in one line."""
+
+    for_user = True
+
+
+def read(path: Path) -> Any:
+    """Return the notebook in format 4 without its outputs; older formats are upgraded."""
+    raw = parse(path)
+    drop_outputs(raw)
+    import nbformat
+
+    logging.getLogger("traitlets").setLevel(logging.CRITICAL)  # nbformat tells there what it has mended
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            notebook = nbformat.reads(json.dumps(raw), as_version=4)  # type: ignore[no-untyped-call]
+        except Exception as error:  # nbformat raises many kinds
+            raise Broken(f"not a notebook that can be read: {first_line(error)}") from None
+    check(notebook)
+    return notebook
+
+
+def parse(path: Path) -> dict[str, Any]:
+    """The file's JSON, with what every notebook has."""
+    try:
+        raw = json.loads(path.read_bytes().decode("utf-8-sig"))
+    except OSError as error:
+        raise Broken(error.strerror or str(error)) from None
+    except RecursionError:
+        raise Broken("not a notebook: its JSON is nested too deep") from None
+    except ValueError as error:
+        what = "UTF-8" if isinstance(error, UnicodeDecodeError) else "JSON"
+        raise Broken(f"not a notebook: it is not {what} ({first_line(error)})") from None
+    version = raw.get("nbformat") if isinstance(raw, dict) else None
+    if not isinstance(version, int):
+        raise Broken("not a notebook: its JSON has no nbformat")
+    if not 1 <= version <= 4:
+        raise Broken(f"notebook format {version}, and this reads 1 to 4: save it in format 4")
+    return dict(raw)
+
+
+def drop_outputs(raw: dict[str, Any]) -> None:
+    """Outputs are no part of a script, and many megabytes of them would have to be checked."""
+    sheets = raw.get("worksheets")
+    for holder in [raw, *(sheets if isinstance(sheets, list) else [])]:
+        cells = holder.get("cells") if isinstance(holder, dict) else None
+        for cell in cells if isinstance(cells, list) else []:
+            if isinstance(cell, dict) and "outputs" in cell:
+                cell["outputs"] = []
+
+
+def check(notebook: Any) -> None:
+    """Refuse what is no Python notebook with code in it; name the cell where one is to blame."""
+    cells = notebook.get("cells")
+    if not isinstance(cells, list):
+        raise Broken("not a notebook: it has no list of cells")
+    for number, cell in enumerate(cells, 1):
+        if not isinstance(cell, dict) or not isinstance(cell.get("source"), str) or "cell_type" not in cell:
+            raise Broken(f"cell {number}: it has no source or no type")
+        try:
+            cell["source"].encode()
+        except UnicodeEncodeError:
+            raise Broken(f"cell {number}: a character that UTF-8 can't write") from None
+        if "\0" in cell["source"]:
+            raise Broken(f"cell {number}: a null character, which Python does not allow")
+    metadata = notebook.get("metadata") or {}
+    language = (metadata.get("language_info") or {}).get("name") or (metadata.get("kernelspec") or {}).get("language")
+    if isinstance(language, str) and language.lower() not in ("python", "python3", "ipython"):
+        raise Broken(f"its language is {language}, and train.py is Python")
+    if not any(cell["cell_type"] == "code" and cell["source"].strip() for cell in cells):
+        raise Broken("it has no code")
+
+
+def first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
