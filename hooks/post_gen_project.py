@@ -53,7 +53,8 @@ def take_over(answers: dict[str, str]) -> list[str]:
     import shlex
     import time
 
-    model, later = answers["model_name"], []
+    model = answers["model_name"]
+    later: list[str] = []
     # Rendered over a model of earlier (-s keeps its files), nothing of it may be replaced.
     fresh = ["--fresh"] if time.time() - os.path.getmtime(f"models/{model}/.amlignore") < 60 else []
     if answers["notebook"]:
@@ -62,9 +63,9 @@ def take_over(answers: dict[str, str]) -> list[str]:
             kept = f"notebooks/{os.path.basename(notebook)}"
             given = shlex.quote(kept if os.path.exists(kept) else notebook)
             later.append(f"make notebook NB={given} MODEL={model} ARGS=--force")
-    given = [find(answers["environment_file"])] if answers["environment_file"] else []
-    if not call("import_environment", *given, "--model", model):
-        later.append(f"make packages{''.join(f' FROM={shlex.quote(file)}' for file in given)} MODEL={model}")
+    files = [find(answers["environment_file"])] if answers["environment_file"] else []
+    if not call("import_environment", *files, "--model", model):
+        later.append(f"make packages{''.join(f' FROM={shlex.quote(file)}' for file in files)} MODEL={model}")
     return later
 
 

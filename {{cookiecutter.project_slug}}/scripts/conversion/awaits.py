@@ -17,10 +17,10 @@ def wrap(source: Source, cells: list[list[ast.stmt]], used: Used) -> None:
             if waits(statement):
                 group.append(statement)
             elif group:
-                wrap_group(source, group, used.loop)
+                wrap_group(source, group, used)
                 group = []
         if group:
-            wrap_group(source, group, used.loop)
+            wrap_group(source, group, used)
     used.waits = any(waits(statement) for body in cells for statement in body)
 
 
@@ -39,7 +39,7 @@ def top_level(statement: ast.AST) -> Iterator[ast.AST]:
             todo += ast.iter_child_nodes(node)
 
 
-def wrap_group(source: Source, group: list[ast.stmt], loop: str) -> None:
+def wrap_group(source: Source, group: list[ast.stmt], used: Used) -> None:
     """Put a function around some statements, with the edits that were made in them."""
     start, end = source.start(group[0]), source.end(group[-1])
     for statement in group:
@@ -51,7 +51,15 @@ def wrap_group(source: Source, group: list[ast.stmt], loop: str) -> None:
     lines = [line if number in kept or not line else f"    {line}" for number, line in enumerate(text.split("\n"), 1)]
     names = sorted(bound(group))
     told = [f"    global {', '.join(names)}"] if names else []
-    code = "\n".join(["async def awaited():", *told, *lines, "", f"{loop}.run_until_complete(awaited())"])
+    code = "\n".join(
+        [
+            f"async def {used.own['awaited']}():",
+            *told,
+            *lines,
+            "",
+            f"{used.own['loop']}.run_until_complete({used.own['awaited']}())",
+        ]
+    )
     source.edits = [edit for edit in source.edits if not (start <= edit.start and edit.end <= end)]
     source.edits.append(Edit(start, end, code))
 

@@ -46,17 +46,17 @@ def show_last(source: Source, names: Names, body: list[ast.stmt], used: Used) ->
     if not body or not isinstance(body[-1], ast.Expr):
         return
     last = body[-1].value
-    if isinstance(last, (ast.Constant, ast.Starred, ast.Await, ast.Yield, ast.YieldFrom)) or draws(last, names):
+    if isinstance(last, (ast.Constant, ast.Starred, ast.Yield, ast.YieldFrom)) or draws(last, names):
         return
     if isinstance(last, ast.Call):
         called = names.dotted(last.func)
         if called in SAYS_NOTHING or any(use.role == WRITE for use in uses_of(last, called)):
             return
     rest = source.data[source.end(last) :].split(b"\n", 1)[0].strip()
-    if rest.startswith(b";") or any(isinstance(node, ast.Await) for node in ast.walk(last)):
+    if rest.startswith(b";"):
         return
     used.shows_values = True
-    source.insert(source.start(body[-1]), f"{used.display}(")
+    source.insert(source.start(body[-1]), f"{used.own['display']}(")
     source.insert(source.end(body[-1]), ")")
 
 

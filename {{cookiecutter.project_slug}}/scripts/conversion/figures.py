@@ -22,7 +22,7 @@ def save_all(source: Source, names: Names, cells: list[list[ast.stmt]], used: Us
         calls = [node for statement in body for node in now(statement) if isinstance(node, ast.Call)]
         if not body or not any(call_draws(call, names, drawing) for call in calls) or shows(body[-1], names):
             continue
-        source.insert(source.end(body[-1]), f"\n{used.show}()")
+        source.insert(source.end(body[-1]), f"\n{used.own['save_figures']}()")
 
 
 def imports_drawing(node: ast.AST) -> bool:

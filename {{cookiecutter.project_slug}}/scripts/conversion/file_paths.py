@@ -58,7 +58,7 @@ class Paths:
         self.seen_parameters: set[tuple[ast.AST, str]] = set()
         self.uses: list[tuple[Use, Origin]] = []
         self.urls: list[Literal] = []
-        self.mixed: list[Literal] = []
+        self.mixed: list[tuple[Literal, list[Use]]] = []  # read from and written to; the uses that write
         self.calls = [node for node in names.nodes if isinstance(node, ast.Call)]
         self._collect()
         self.leads = self._leads()
@@ -165,10 +165,10 @@ class Paths:
         found = []
         for pairs in by_literal.values():
             literal = pairs[0][1].literal
-            roles = {self._role(use, origin, written, made) for use, origin in pairs}
-            if len(roles) > 1:
-                self.mixed.append(literal)
-            role = READ if READ in roles else WRITE
+            writing = [use for use, origin in pairs if self._role(use, origin, written, made) == WRITE]
+            role = WRITE if len(writing) == len(pairs) else READ
+            if writing and role == READ:
+                self.mixed.append((literal, writing))
             hows = {origin.how for _, origin in pairs}
             how = HEAD if HEAD in hows else JOINED if JOINED in hows else WHOLE
             found.append(Lead(literal, role, how, beginning(literal), "", tuple(use for use, _ in pairs)))

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+# What the head brings: names of its own, and what it imports and uses when the script runs.
+OWN = ("args", "parser", "output_path", "save_figures", "figure_numbers", "display", "loop", "awaited")
+IMPORTED = {"Path": "pathlib.Path", "itertools": "itertools", "pyplot": "matplotlib.pyplot"}
+
 
 @dataclass
 class Used:
     """What a script needs of its head, and how it calls it."""
 
-    args: str
-    output: str
-    display: str
-    show: str
-    loop: str
+    own: dict[str, str]
     is_module: bool = False
     future: list[str] = field(default_factory=list)
     arguments: list[str] = field(default_factory=list)  # their declarations
@@ -31,66 +31,71 @@ class Used:
 def write(notebook: str, script: str, used: Used) -> str:
     """The head of the script of this name that is made from the notebook of that name."""
     shown = "".join(c if c.isprintable() else "?" for c in notebook).replace("\\", "/").replace('"""', "'''")
-    lines = [f'"""Made from the notebook {shown}.', ""]
-    lines += [f"    python {script} --data-path ../../data", '"""', "", *used.future]
-    lines += ["# ruff: noqa: E402 (a notebook imports where it needs to)", "", "import argparse"]
-    lines += [f"import {module}" for module, needed in imports(used) if needed]
-    lines += ["from pathlib import Path", ""]
+    lines = [f'"""Made from the notebook {shown}.', "", f"    python {script} --data-path ../../data", '"""', ""]
+    lines += ["# ruff: noqa: E402 (a notebook imports where it needs to)", *used.future, "", "import argparse"]
+    lines += ["import asyncio"] if used.waits else []
+    lines += ["import atexit", imported("itertools", used)] if used.draws else []
+    lines += [imported("Path", used)]
     if used.draws:
-        lines += ["import matplotlib", "from matplotlib import pyplot", "", 'matplotlib.use("Agg")', ""]
-    return "\n".join([*lines, *definitions(used), *arguments(used), ""])
+        lines += ["", "import matplotlib", imported("pyplot", used), "", 'matplotlib.use("Agg")']
+    return "\n".join([*lines, "", *definitions(used), "", *arguments(used), ""])
 
 
-def imports(used: Used) -> list[tuple[str, bool]]:
-    return [("asyncio", used.waits), ("atexit", used.draws), ("itertools", used.draws)]
+def imported(name: str, used: Used) -> str:
+    """The line that imports something of the head's, under the name that it has there."""
+    module, dot, what = IMPORTED[name].rpartition(".")
+    line = f"from {module} import {what}" if dot else f"import {what}"
+    return line if used.own[name] == name else f"{line} as {used.own[name]}"
 
 
 def definitions(used: Used) -> list[str]:
-    """The functions that the script calls, under names that it does not use otherwise."""
-    renamed = {"output_path": used.output, "save_figures": used.show, "display": used.display}
-    found = [function("output_path", renamed)] if used.writes else []
+    """The functions that the script calls."""
+    found = [function("output_path")] if used.writes else []
     if used.draws:
-        saves = [f"pyplot.show = {used.show}", f"atexit.register({used.show})"]
-        found += [function("save_figures", renamed), "", "figure_numbers = itertools.count(1)", *saves]
+        found += [function("save_figures"), "", "figure_numbers = itertools.count(1)"]
+        found += ["pyplot.show = save_figures", "atexit.register(save_figures)"]
     if used.shows_values or "display" in used.ipython.values():
-        found.append(function("display", renamed))
-    for name, original in used.ipython.items():
-        if original == "display":
-            found += [f"{name} = {used.display}"] if name != used.display else []
-        else:
-            stand_in = "clear_output" if original == "clear_output" else "as_text"
-            found.append(function(stand_in, {stand_in: name}))
+        found.append(function("display"))
     if used.waits:
-        found += ["", f"{used.loop} = asyncio.new_event_loop()  # one for all cells, as in the notebook"]
+        found += ["", "loop = asyncio.new_event_loop()  # one for all cells, as in the notebook"]
+    found = [renamed(text, used.own) for text in found]
+    for name, original in used.ipython.items():
+        stand_in = original if original in ("display", "clear_output") else "as_text"
+        if stand_in == "display":
+            found += [f"{name} = {used.own['display']}"] if name != used.own["display"] else []
+        else:
+            found.append(renamed(function(stand_in), {stand_in: name}))
     return found
 
 
-def function(name: str, renamed: dict[str, str]) -> str:
-    """The text of a function of runtime.py, with the names that it has in the script."""
-    text = functions()[name]
-    for old, new in renamed.items():
+def renamed(text: str, names: dict[str, str]) -> str:
+    for old, new in names.items():
         text = re.sub(rf"\b{old}\b", new, text)
-    return f"\n{text}\n"
+    return text
+
+
+def function(name: str) -> str:
+    """The text of a function of runtime.py."""
+    return f"\n{functions()[name]}\n"
 
 
 @cache
 def functions() -> dict[str, str]:
     text = Path(__file__).with_name("runtime.py").read_text(encoding="utf-8")
     text = text.replace("  # type: ignore[no-untyped-def]", "")
-    tree = ast.parse(text)
-    return {
-        node.name: ast.get_source_segment(text, node) or "" for node in tree.body if isinstance(node, ast.FunctionDef)
-    }
+    found = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
+    return {node.name: ast.get_source_segment(text, node) or "" for node in found}
 
 
 def arguments(used: Used) -> list[str]:
-    parse = "parse_known_args()[0]" if used.is_module else "parse_args()"
-    why = "  # of the script that imports this one" if used.is_module else ""
+    """The lines that read the command line; a module reads that of the script which imports it."""
+    parser, kind = used.own["parser"], used.own["Path"]
+    data = f'{parser}.add_argument("--data-path", type={kind}, default="../../data", help="folder of the data")'
+    parsed = f"{parser}.parse_known_args()[0]  # of the script" if used.is_module else f"{parser}.parse_args()"
+    declared = [line.replace("parser.", f"{parser}.", 1) for line in used.arguments]
     return [
-        "",
-        "parser = argparse.ArgumentParser(allow_abbrev=False)",
-        'parser.add_argument("--data-path", type=Path, default="../../data", help="folder of the data")',
-        *used.arguments,
-        f"{used.args} = parser.{parse}{why}",
-        "",
+        f"{parser} = argparse.ArgumentParser(allow_abbrev=False)",
+        data,
+        *declared,
+        f"{used.own['args']} = {parsed}",
     ]

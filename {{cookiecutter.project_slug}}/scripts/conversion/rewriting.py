@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 
 from conversion.edits import Source
-from conversion.file_calls import READ
-from conversion.file_paths import HEAD, JOINED, PATHS, Lead
+from conversion.file_calls import READ, Use
+from conversion.file_paths import HEAD, JOINED, JOINS, PATHS, Lead, clean, strip_up
 from conversion.names import Names
 
 
@@ -86,12 +86,51 @@ class Rewriter:
         self.source.replace(literal, whole if direct else f"str({whole})")
         return True
 
+    def write_elsewhere(self, use: Use, text: str) -> bool:
+        """Lead one use of a folder that is read from as well to outputs/; False if the name of the folder is not found."""
+        place = strip_up(clean(text)) + "/"
+        node: ast.AST = use.path
+        while not isinstance(node, (ast.Name, ast.JoinedStr)):
+            if isinstance(node, ast.BinOp):
+                node = node.left
+            elif isinstance(node, ast.Call) and self.names.dotted(node.func) in JOINS and node.args:
+                node = node.args[0]
+            else:
+                return False
+        if isinstance(node, ast.Name):
+            added = isinstance(self.names.parents[node], ast.BinOp) and not text_is_path(self.names, node)
+            slash = ' + "/"' if added and text.endswith("/") else ""
+            made = f"{self.output}({repr_of(place)})"
+            self.source.replace(node, f"str({made}){slash}" if added else made)
+        else:
+            whole = self.source.of(node)
+            opening = len(whole) - len(whole.lstrip("rRfF"))
+            quote = whole[opening]
+            first = node.values[0]
+            name = first.value.id if isinstance(first, ast.FormattedValue) and isinstance(first.value, ast.Name) else ""
+            start = opening + (3 if whole[opening : opening + 3] == quote * 3 else 1)
+            if not name or not whole[start:].startswith("{" + name + "}"):
+                return False
+            other = "'" if quote == '"' else '"'
+            slash = "/" if text.endswith("/") else ""
+            made = "{" + f"{self.output}({other}{place}{other})" + "}" + slash
+            self.source.replace(node, whole[:start] + made + whole[start + len(name) + 2 :])
+        self.writes = True
+        return True
+
     def _takes_a_path(self, lead: Lead, parent: ast.AST) -> bool:
         """Whether a Path may stand where the literal stands: right in a call that reads or writes, or that joins."""
         if isinstance(parent, ast.Call) and self.names.dotted(parent.func) in PATHS | {"os.path.join"}:
             return True
         direct = [use for use in lead.uses if use.path is lead.literal]
         return bool(direct) and not any(use.wants_text for use in direct)
+
+
+def text_is_path(names: Names, node: ast.Name) -> bool:
+    """Whether a name stands for a Path."""
+    binding = names.lookup(node)
+    value = binding.node if binding else None
+    return isinstance(value, ast.Call) and names.dotted(value.func) in PATHS
 
 
 def repr_of(text: str) -> str:

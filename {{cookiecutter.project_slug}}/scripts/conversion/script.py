@@ -17,7 +17,7 @@ from conversion import awaits, display, figures, header, parameters
 from conversion.cells import Cell, take_apart
 from conversion.edits import Source
 from conversion.file_calls import READ
-from conversion.file_paths import WHOLE, Paths
+from conversion.file_paths import WHOLE, Paths, beginning, clean, strip_up
 from conversion.magics import Finding, as_comment, to_plain
 from conversion.names import Names
 from conversion.notebook_file import read
@@ -88,11 +88,7 @@ class Conversion:
         for statement in self.source.tree.body:
             self.by_cell[self.cell_of(statement)].append(statement)
 
-        free = self.names.free
-        display_name = "display" if not self.names.bound("display") else free("display")
-        used = self.used = header.Used(
-            free("args"), free("output_path"), display_name, free("save_figures"), free("loop"), is_module
-        )
+        self.used = used = header.Used(self._own_names(), is_module)
         used.future = self._future_imports()
         display.without_ipython(self.source, self.names, used)
         paths = Paths(self.source, self.names, path.parent)
@@ -147,6 +143,13 @@ class Conversion:
                 self.source.replace(statement, "")
         return list(dict.fromkeys(found))
 
+    def _own_names(self) -> dict[str, str]:
+        """How the script calls what its head brings: as the head does, unless the notebook calls something else so."""
+        known = header.IMPORTED | {"display": "IPython.display.display"}
+        same = {name for name, dotted in known.items() if self.names.imports.get(name) == dotted}
+        same |= {"display"} if not self.names.bound("display") else set()
+        return {name: name if name in same else self.names.free(name) for name in (*header.OWN, *header.IMPORTED)}
+
     # --- arguments and paths ---
 
     def _rewrite(self, paths: Paths) -> None:
@@ -156,13 +159,13 @@ class Conversion:
         for name in left:
             self._say(min(self.tagged), f"parameter {name}: no argument can have this value; it stays in the script")
         leads = {id(lead.literal): lead for lead in paths.leads}
-        rewriter = Rewriter(self.source, self.names, f"{self.used.args}.data_path", self.used.output)
+        rewriter = Rewriter(self.source, self.names, f"{self.used.own['args']}.data_path", self.used.own["output_path"])
         of_parameters: set[int] = set()
         for parameter in found:
             lead = leads.get(id(parameter.value))
             if lead and not parameter.tagged:
                 continue  # it names a file: --data-path is its argument
-            value = f"{self.used.args}.{parameter.attribute}"
+            value = f"{self.used.own['args']}.{parameter.attribute}"
             default = self.source.of(parameter.value)
             if lead:
                 of_parameters.add(id(parameter.value))
@@ -182,11 +185,16 @@ class Conversion:
                 self.script.moves.append(
                     Move(cell, lead.text, lead.how, lead.role == READ, "" if lead.rest == "." else lead.rest)
                 )
+        for literal, writing in paths.mixed:
+            text = beginning(literal)
+            led = [rewriter.write_elsewhere(use, text) for use in writing]
+            if all(led):
+                rest = strip_up(clean(text))
+                self.script.moves.append(Move(self.cell_of(literal), text, "joined", False, f"{rest}/"))
+            else:
+                line = f"{text} is read from and written to; what is written has to go to outputs/"
+                self._say(self.cell_of(literal), line)
         self.used.writes |= rewriter.writes
-        for literal in paths.mixed:
-            text = self.source.of(literal)
-            line = f"{text} is read from and written to; what is written has to go to outputs/"
-            self._say(self.cell_of(literal), line)
         for url in paths.urls:
             self._say(self.cell_of(url), f"{self.source.of(url)} is an address: it is left as it is")
         self.script.roots = paths.roots
