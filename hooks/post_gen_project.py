@@ -75,9 +75,10 @@ def main(answers: dict[str, str]) -> None:
     later = take_over(answers) if answers["notebook"] or answers["environment_file"] else []
     if os.listdir("models") == [answers["model_name"]]:
         print(f"\nCreated {answers['project_slug']}. Next:\n  cd {answers['project_slug']}")
-        trains = "as the notebook does" if answers["notebook"] and not later else "on the sample data"
+        converted = os.path.exists(f"models/{answers['model_name']}/tests/test_notebook.py")
+        trains = "as the notebook does" if converted else "on the sample data"
         print(f"  make setup train test    # install, train {trains}, test")
-        if not answers["notebook"]:
+        if not converted:
             print("  make serve               # then, in another terminal: make request")
         print("  make rehearse            # then Azure ML's commands, on this computer and without an account")
         if attach_later:

@@ -1,12 +1,14 @@
 """cruft: a project follows the template, keeps what its owner wrote, and equals a fresh render where nobody did."""
 
+import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.support import BIN, PROJECT, copy_of, files_of, run
+from tests.support import BIN, PROJECT, TEMPLATE, copy_of, files_of, run
 from tests.tier3.conftest import commit, create, create_and_commit, git, update
 
 OF_CRUFT = ".cruft.json"
@@ -100,3 +102,22 @@ def test_the_hooks_touch_nothing_outside(changed: tuple[Path, str], tmp_path: Pa
     assert {path for path in new if home not in path.parents} == set()
     # What cruft and cookiecutter remember of the templates they have seen is theirs.
     assert {path.relative_to(home).parts[0] for path in new} <= {".cookiecutters", ".cookiecutter_replay", ".cache"}
+
+
+def test_a_converted_notebook_follows_the_template(changed: tuple[Path, str], tmp_path: Path) -> None:
+    """Both renders of an update convert the notebook that the project has kept: no conflict where it was edited."""
+    template, old = changed
+    notebook = TEMPLATE / "tests" / "notebooks" / "gradient_descent.ipynb"
+    answers = tmp_path / "answers.json"
+    answers.write_text(json.dumps({"notebook": str(shutil.copy(notebook, tmp_path / "mine.ipynb"))}))
+    project = create_and_commit(template, tmp_path / "old", "--checkout", old, "--extra-context-file", str(answers))
+    train = project / "models" / "model1" / "train.py"
+    assert train.read_text().startswith('"""Made from the notebook mine.ipynb.')
+    train.write_text(train.read_text() + "\nprint('edited')\n")
+    commit(project)
+    (tmp_path / "mine.ipynb").unlink()
+    run(BIN / "cruft", "update", "--skip-apply-ask", cwd=project, PWD=str(project))
+    assert "print('edited')" in train.read_text()
+    assert (project / "models" / "model1" / "tables.py").exists()
+    assert [path.name for path in project.rglob("*.rej")] == []
+    assert git(project, "status", "--porcelain", "models/model1/train.py", "notebooks") == ""

@@ -140,7 +140,13 @@ def convert_here(args: argparse.Namespace, scripts: dict[Path, Path], model: str
     for number, (notebook, target) in enumerate(scripts.items()):
         try:
             script = to_script(
-                notebook, to_python, notebook=notebook.name, script=target.name, modules=modules, is_module=number > 0
+                notebook,
+                to_python,
+                notebook=notebook.name,
+                script=target.name,
+                modules=modules,
+                is_module=number > 0,
+                data=ROOT / "data",
             )
         except Broken as error:
             print(f"ERROR: {' '.join(f'{notebook.name}: {error}'.split())}", file=sys.stderr)

@@ -69,8 +69,8 @@ class Use(NamedTuple):
     path: ast.expr
     role: str
     called: str
-    call: ast.Call
     is_folder: bool = False
+    handed_on: bool = False  # by a function of the notebook's own, which may expect a text
 
     @property
     def wants_text(self) -> bool:
@@ -89,11 +89,22 @@ def uses_of(call: ast.Call, called: str) -> list[Use]:
         position = table.get(called, table.get(family(called), table.get(method if called.startswith(".") else "")))
         path = None if position is None else argument(call, position)
         if path is not None:
-            found.append(Use(path, mode_role(call, called, role), called, call, is_folder))
+            found.append(Use(path, mode_role(call, called, role), called, is_folder))
     if not found and called.startswith(".") and called in OF_PATHS and isinstance(call.func, ast.Attribute):
         role = mode_role(call, called, OF_PATHS[called])
-        found.append(Use(call.func.value, role, called, call, called in FOLDER_METHODS))
+        found.append(Use(call.func.value, role, called, called in FOLDER_METHODS))
     return found
+
+
+# These call their first argument with the others.
+CALLERS = {"map", ".map", ".imap", ".submit", ".apply_async", "asyncio.to_thread", "functools.partial", ".starmap"}
+
+
+def of_caller(call: ast.Call, called: str) -> ast.Call | None:
+    """The call that another one makes, as in map(pd.read_csv, files)."""
+    if called in CALLERS and len(call.args) > 1 and not isinstance(call.args[0], ast.Starred):
+        return ast.Call(func=call.args[0], args=call.args[1:], keywords=call.keywords)
+    return None
 
 
 def family(called: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from conversion.edits import Source
-from conversion.file_calls import READ, WRITE, Use, uses_of
+from conversion.file_calls import FOLDER_METHODS, OF_PATHS, READ, WRITE, Use, of_caller, uses_of
 from conversion.names import FUNCTIONS, Names
 
 Go: TypeAlias = "Callable[..., list[Origin]]"  # how a trace goes on from one expression to another
@@ -50,16 +50,17 @@ class Lead(NamedTuple):
 
 
 class Paths:
-    """The paths of one script. `folder` is where the notebook lies: what is there tells folders from files."""
+    """The paths of one script. What lies in the notebook's folder, or in data/ by now, tells folders from files."""
 
-    def __init__(self, source: Source, names: Names, folder: Path) -> None:
-        self.source, self.names, self.folder = source, names, folder
+    def __init__(self, source: Source, names: Names, folder: Path, data: Path | None = None) -> None:
+        self.source, self.names, self.folder, self.data = source, names, folder, data
         self.parameter_roles: dict[tuple[ast.AST, str], Use] = {}
         self.seen_parameters: set[tuple[ast.AST, str]] = set()
         self.uses: list[tuple[Use, Origin]] = []
         self.urls: list[Literal] = []
         self.mixed: list[tuple[Literal, list[Use]]] = []  # read from and written to; the uses that write
         self.calls = [node for node in names.nodes if isinstance(node, ast.Call)]
+        self.calls += filter(None, [of_caller(call, names.dotted(call.func)) for call in self.calls])
         self._collect()
         self.leads = self._leads()
 
@@ -67,6 +68,7 @@ class Paths:
 
     def _collect(self) -> None:
         pending = [use for call in self.calls for use in uses_of(call, self.names.dotted(call.func))]
+        pending += self._methods_handed_on()
         functions = self._calls_of_functions()
         while pending:
             use = pending.pop()
@@ -76,15 +78,31 @@ class Paths:
                 through = self.parameter_roles.pop(key)
                 if key not in self.seen_parameters:
                     self.seen_parameters.add(key)
-                    pending += [through._replace(path=given) for given in given_to(key, functions.get(key[0], []))]
+                    pending += [
+                        through._replace(path=given, handed_on=True)
+                        for given in given_to(key, functions.get(key[0], []))
+                    ]
         known = {id(origin.literal) for _, origin in self.uses}
-        for call in self.calls:  # a Path that is handed on to what is not known here
-            if self.names.dotted(call.func) in PATHS and call.args and id(call.args[0]) not in known:
-                first = call.args[0]
-                if isinstance(first, ast.Constant) and isinstance(first.value, str) and self._exists(first.value):
-                    use = Use(call, READ, "pathlib.Path", call)
-                    self.uses.append((use, Origin(first, WHOLE if len(call.args) == 1 else JOINED, True)))
+        for node in self.names.nodes:  # what no rule has reached, and yet names a file that is there
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in known:
+                parent = self.names.parents[node]
+                if not isinstance(parent, (ast.Expr, ast.JoinedStr)) and self._names_a_file(node.value, parent):
+                    self.uses.append((Use(node, READ, ""), Origin(node, WHOLE, False)))
         self.uses.sort(key=lambda found: (found[1].literal.lineno, found[1].literal.col_offset))
+
+    def _methods_handed_on(self) -> list[Use]:
+        """Methods of a Path that are not called where they stand, as in to_thread(Path(name).read_text)."""
+        called = {id(call.func) for call in self.calls}
+        return [
+            Use(node.value, OF_PATHS[f".{node.attr}"], f".{node.attr}", f".{node.attr}" in FOLDER_METHODS)
+            for node in self.names.nodes
+            if isinstance(node, ast.Attribute) and f".{node.attr}" in OF_PATHS and id(node) not in called
+        ]
+
+    def _names_a_file(self, text: str, parent: ast.AST) -> bool:
+        of_path = isinstance(parent, ast.Call) and self.names.dotted(parent.func) in PATHS
+        looks_so = "." in text.rpartition("/")[2][1:] or (of_path and bool(text.strip("./")))
+        return looks_so and is_path(text) and self._is(text, Path.is_file if not of_path else Path.exists)
 
     def _calls_of_functions(self) -> dict[ast.AST, list[ast.Call]]:
         found: dict[ast.AST, list[ast.Call]] = {}
@@ -117,17 +135,7 @@ class Paths:
             return self._trace_call(node, go, how)
         if isinstance(node, ast.Name):
             return self._trace_name(node, use, go)
-        if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
-            return [origin for element in node.elts for origin in go(element, how, False)]
-        if isinstance(node, ast.Dict):
-            return [origin for value in node.values for origin in go(value, how, False)]
-        if isinstance(node, ast.Subscript):
-            return go(node.value, how, False) if isinstance(node.value, (ast.Name, ast.Dict, ast.List)) else []
-        if isinstance(node, ast.IfExp):
-            return go(node.body, how, False) + go(node.orelse, how, False)
-        if isinstance(node, ast.NamedExpr):
-            return go(node.value, how, False)
-        return []
+        return [origin for inner in inside_of(node) for origin in go(inner, how, False)]
 
     def _trace_call(self, node: ast.Call, go: Go, how: str) -> list[Origin]:
         called = self.names.dotted(node.func)
@@ -245,17 +253,32 @@ class Paths:
             rest = "." if rest == "outputs" else rest.removeprefix("outputs/")
         return rest + (slash if rest != "." else "")
 
-    def _exists(self, text: str) -> bool:
+    def _is_folder(self, text: str) -> bool:
+        return self._is(text, Path.is_dir)
+
+    def _is(self, text: str, kind: Callable[[Path], bool]) -> bool:
+        """Whether a path is of some kind where the notebook lies, or has been and is below data/ now."""
         try:
-            return bool(text) and (self.folder / Path(text).expanduser()).exists()
+            if kind(self.folder / Path(text).expanduser()):
+                return True
+            parts = strip_up(clean(text)).split("/")
+            ends = [self.data.joinpath(*parts[i:]) for i in range(len(parts))] if self.data else []
+            return any(kind(end) for end in ends)
         except (OSError, ValueError, RuntimeError):
             return False
 
-    def _is_folder(self, text: str) -> bool:
-        try:
-            return (self.folder / Path(text).expanduser()).is_dir()
-        except (OSError, ValueError, RuntimeError):
-            return False
+
+def inside_of(node: ast.AST) -> list[ast.expr]:
+    """The expressions whose values an expression gives, or holds."""
+    if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
+        return node.elts
+    if isinstance(node, (ast.ListComp, ast.SetComp, ast.GeneratorExp)):
+        return [node.elt]
+    if isinstance(node, ast.Dict):
+        return node.values
+    if isinstance(node, (ast.Subscript, ast.NamedExpr, ast.Starred)):
+        return [node.value]
+    return [node.body, node.orelse] if isinstance(node, ast.IfExp) else []
 
 
 def given_to(key: tuple[ast.AST, str], calls: list[ast.Call]) -> list[ast.expr]:

@@ -44,7 +44,8 @@ class Plain:
 
     code: str
     findings: list[Finding] = field(default_factory=list)
-    comments: int = 0  # lines of IPython that are comments now
+    comments: int = 0  # pieces of IPython that are comments now
+    captured: str = ""  # the name that would have got what the cell prints
 
 
 def to_plain(cell: Cell, modules: dict[str, str], to_python: Callable[[str], str]) -> Plain:
@@ -65,8 +66,8 @@ def to_plain(cell: Cell, modules: dict[str, str], to_python: Callable[[str], str
     inner = to_plain(cell._replace(source=rest, python=to_python(body)), modules, to_python)
     kept = [word for word in argument.split() if not word.startswith("-")]
     if name == "capture" and kept:
-        inner.findings.append(Finding(cell.number, f"%%capture {kept[0]}: a script has no {kept[0]}", is_error=True))
-    return Plain(f"{as_comment([head])}\n{inner.code}", inner.findings, inner.comments + 1)
+        inner.captured = kept[0]
+    return Plain(f"{as_comment([head])}\n{inner.code}", inner.findings, inner.comments + 1, inner.captured)
 
 
 def checked(number: int, python: str) -> str:

@@ -87,7 +87,7 @@ class Rewriter:
         return True
 
     def write_elsewhere(self, use: Use, text: str) -> bool:
-        """Lead one use of a folder that is read from as well to outputs/; False if the name of the folder is not found."""
+        """Lead one use of a folder that is read from, too, to outputs/; False if its name is not found there."""
         place = strip_up(clean(text)) + "/"
         node: ast.AST = use.path
         while not isinstance(node, (ast.Name, ast.JoinedStr)):
@@ -123,7 +123,7 @@ class Rewriter:
         if isinstance(parent, ast.Call) and self.names.dotted(parent.func) in PATHS | {"os.path.join"}:
             return True
         direct = [use for use in lead.uses if use.path is lead.literal]
-        return bool(direct) and not any(use.wants_text for use in direct)
+        return bool(direct) and not any(use.wants_text or use.handed_on for use in direct)
 
 
 def text_is_path(names: Names, node: ast.Name) -> bool:

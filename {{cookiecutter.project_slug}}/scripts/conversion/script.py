@@ -55,16 +55,17 @@ def convert(
     script: str = "train.py",
     modules: Mapping[str, str] | None = None,
     is_module: bool = False,
+    data: Path | None = None,
 ) -> Script:
     """Convert the notebook at a path; not yet formatted. `notebook` and `script` are the names that the text shows.
 
     `modules` are the files that become modules beside the script, by name; a module reads the arguments of the script
-    that imports it.
+    that imports it. `data` is where files that lay beside the notebook may lie now.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the notebook's own code
         shown = (notebook or path.name, script)
-        return Conversion(path, to_python, shown=shown, modules=modules or {}, is_module=is_module).script
+        return Conversion(path, to_python, shown=shown, modules=modules or {}, is_module=is_module, data=data).script
 
 
 class Conversion:
@@ -78,9 +79,11 @@ class Conversion:
         shown: tuple[str, str],
         modules: Mapping[str, str],
         is_module: bool,
+        data: Path | None,
     ) -> None:
         self.script = Script("")
         self.tagged: set[int] = set()
+        self.captured: dict[str, int] = {}
         text = self._joined(take_apart(read(path), to_python), modules, to_python)
         self.source = Source(text)
         self.names = Names(self.source.tree)
@@ -91,7 +94,10 @@ class Conversion:
         self.used = used = header.Used(self._own_names(), is_module)
         used.future = self._future_imports()
         display.without_ipython(self.source, self.names, used)
-        paths = Paths(self.source, self.names, path.parent)
+        for name in self.captured.keys() & self.names.used:
+            line = f"%%capture {name}: only IPython keeps what is printed; a script has no {name}"
+            self.script.findings.append(Finding(self.captured[name], line, is_error=True))
+        paths = Paths(self.source, self.names, path.parent, data)
         self._rewrite(paths)
         for body in self.by_cell.values():
             display.show_last(self.source, self.names, body, used)
@@ -117,6 +123,8 @@ class Conversion:
                 plain = to_plain(cell, dict(modules), to_python)
                 self.script.findings += plain.findings
                 self.script.comments += plain.comments
+                if plain.captured:
+                    self.captured[plain.captured] = cell.number
                 piece = plain.code.strip("\n")
                 if "parameters" in cell.tags:
                     self.tagged.add(cell.number)
