@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import ast
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from itertools import groupby
 
-from conversion.edits import Edit, Source, inside_strings
+from conversion.edits import Edit, Source, in_order, inside_strings
 from conversion.header import Used
 
 
 def wrap(source: Source, cells: list[list[ast.stmt]], used: Used) -> None:
     """Wrap what waits; the statements of a cell that wait one after the other go into one coroutine."""
-    for body in cells:
-        group: list[ast.stmt] = []
-        for statement in body:
-            if waits(statement):
-                group.append(statement)
-            elif group:
-                wrap_group(source, group, used)
-                group = []
-        if group:
-            wrap_group(source, group, used)
-    used.waits = any(waits(statement) for body in cells for statement in body)
+    if b"await" not in source.data and b"async" not in source.data:
+        return
+    groups = [group for body in cells for group in waiting(body)]
+    used.waits = bool(groups)
+    kept = sorted(source.edits, key=in_order)
+    starts = [edit.start for edit in kept]
+    inside: set[Edit] = set()
+    for group in groups:
+        start, end = source.start(group[0]), source.end(group[-1])
+        edits = [edit for edit in kept[bisect_left(starts, start) : bisect_right(starts, end)] if edit.end <= end]
+        inside |= set(edits)
+        source.edits.append(Edit(start, end, coroutine(source, group, edits, used)))
+    source.edits = [edit for edit in source.edits if edit not in inside]
+
+
+def waiting(body: list[ast.stmt]) -> Iterator[list[ast.stmt]]:
+    """The statements of a cell that wait, those together that stand together."""
+    for does, group in groupby(body, waits):
+        if does:
+            yield list(group)
 
 
 def waits(statement: ast.stmt) -> bool:
@@ -39,29 +50,21 @@ def top_level(statement: ast.AST) -> Iterator[ast.AST]:
             todo += ast.iter_child_nodes(node)
 
 
-def wrap_group(source: Source, group: list[ast.stmt], used: Used) -> None:
-    """Put a function around some statements, with the edits that were made in them."""
-    start, end = source.start(group[0]), source.end(group[-1])
-    for statement in group:
-        if isinstance(statement, ast.AnnAssign) and statement.value is not None:
-            source.replace(statement.annotation, "")  # an annotated name can't be global
-            source.edits += [Edit(source.end(statement.target), source.start(statement.annotation), "")]
-    text = source.edited(start, end)
+def coroutine(source: Source, group: list[ast.stmt], edits: list[Edit], used: Used) -> str:
+    """The text of some statements as a function, and of the line that runs it."""
+    # An annotated name can't be global.
+    edits = edits + [
+        Edit(source.end(statement.target), source.end(statement.annotation), "")
+        for statement in group
+        if isinstance(statement, ast.AnnAssign) and statement.value is not None
+    ]
+    text = source.edited(source.start(group[0]), source.end(group[-1]), edits)
     kept = inside_strings(ast.parse(text))
     lines = [line if number in kept or not line else f"    {line}" for number, line in enumerate(text.split("\n"), 1)]
     names = sorted(bound(group))
     told = [f"    global {', '.join(names)}"] if names else []
-    code = "\n".join(
-        [
-            f"async def {used.own['awaited']}():",
-            *told,
-            *lines,
-            "",
-            f"{used.own['loop']}.run_until_complete({used.own['awaited']}())",
-        ]
-    )
-    source.edits = [edit for edit in source.edits if not (start <= edit.start and edit.end <= end)]
-    source.edits.append(Edit(start, end, code))
+    awaited, loop = used.own["awaited"], used.own["loop"]
+    return "\n".join([f"async def {awaited}():", *told, *lines, "", f"{loop}.run_until_complete({awaited}())"])
 
 
 def bound(group: list[ast.stmt]) -> set[str]:

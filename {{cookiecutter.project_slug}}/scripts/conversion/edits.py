@@ -45,16 +45,20 @@ class Source:
     def insert(self, position: int, text: str) -> None:
         self.edits.append(Edit(position, position, text))
 
-    def edited(self, start: int = 0, end: int | None = None) -> str:
+    def edited(self, start: int = 0, end: int | None = None, edits: list[Edit] | None = None) -> str:
         """The text, or a part of it, with the edits made; one that lies inside another is part of that one's text."""
         end = len(self.data) if end is None else end
         pieces, position = [], start
-        # What is put in before a place comes before what replaces it; of two places, the one around comes first.
-        for edit in sorted(self.edits, key=lambda edit: (edit.start, edit.end > edit.start, -edit.end)):
+        for edit in sorted(self.edits if edits is None else edits, key=in_order):
             if position <= edit.start and edit.end <= end:
                 pieces += [self.data[position : edit.start].decode(), edit.text]
                 position = edit.end
         return "".join([*pieces, self.data[position:end].decode()])
+
+
+def in_order(edit: Edit) -> tuple[int, bool, int]:
+    """What is put in before a place comes before what replaces it; of two places, the one around comes first."""
+    return edit.start, edit.end > edit.start, -edit.end
 
 
 def lines_of(node: ast.stmt) -> range:

@@ -16,19 +16,11 @@ def save_all(source: Source, names: Names, cells: list[list[ast.stmt]], used: Us
         return
     used.draws = used.writes = True
     drawing = functions_that_draw(names)
-    seen_import = False
     for body in cells:
-        seen_import = seen_import or any(imports_drawing(node) for statement in body for node in ast.walk(statement))
         calls = [node for statement in body for node in now(statement) if isinstance(node, ast.Call)]
         if not body or not any(call_draws(call, names, drawing) for call in calls) or shows(body[-1], names):
             continue
         source.insert(source.end(body[-1]), f"\n{used.own['save_figures']}()")
-
-
-def imports_drawing(node: ast.AST) -> bool:
-    if isinstance(node, ast.Import):
-        return any(alias.name.split(".")[0] in DRAWING for alias in node.names)
-    return isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in DRAWING
 
 
 def now(statement: ast.AST) -> list[ast.AST]:

@@ -57,7 +57,7 @@ class Paths:
         self.parameter_roles: dict[tuple[ast.AST, str], Use] = {}
         self.seen_parameters: set[tuple[ast.AST, str]] = set()
         self.uses: list[tuple[Use, Origin]] = []
-        self.urls: list[Literal] = []
+        self.urls: dict[int, Literal] = {}
         self.mixed: list[tuple[Literal, list[Use]]] = []  # read from and written to; the uses that write
         self.calls = [node for node in names.nodes if isinstance(node, ast.Call)]
         self.calls += filter(None, [of_caller(call, names.dotted(call.func)) for call in self.calls])
@@ -72,6 +72,7 @@ class Paths:
         functions = self._calls_of_functions()
         while pending:
             use = pending.pop()
+            self.seen: set[tuple[int, str, bool]] = set()
             for origin in self._trace(use.path, use, WHOLE, inside=True, depth=0):
                 self.uses.append((use, origin))
             for key in list(self.parameter_roles):
@@ -116,8 +117,9 @@ class Paths:
 
     def _trace(self, node: ast.AST | None, use: Use, how: str, *, inside: bool, depth: int) -> list[Origin]:
         """The literals that an expression's text begins with."""
-        if node is None or depth > DEPTH:
+        if node is None or depth > DEPTH or (id(node), how, inside) in self.seen:
             return []
+        self.seen.add((id(node), how, inside))
 
         def go(inner: ast.AST | None, how: str = how, inside: bool = inside) -> list[Origin]:
             return self._trace(inner, use, how, inside=inside, depth=depth + 1)
@@ -135,7 +137,25 @@ class Paths:
             return self._trace_call(node, go, how)
         if isinstance(node, ast.Name):
             return self._trace_name(node, use, go)
+        if isinstance(node, ast.Subscript):
+            node = self._element(node)
         return [origin for inner in inside_of(node) for origin in go(inner, how, False)]
+
+    def _element(self, node: ast.Subscript) -> ast.AST:
+        """What an index picks out of a list or a dict that is written out; else all of it."""
+        whole: ast.AST | None = node.value
+        if isinstance(whole, ast.Name):
+            binding = self.names.lookup(whole)
+            whole = binding.node if binding and binding.kind == "value" else None
+        if isinstance(node.slice, ast.Constant) and isinstance(whole, (ast.List, ast.Tuple, ast.Dict)):
+            index = node.slice.value
+            if isinstance(whole, ast.Dict):
+                keys = [key.value if isinstance(key, ast.Constant) else None for key in whole.keys]
+                picked = [value for key, value in zip(keys, whole.values, strict=True) if key == index]
+            else:
+                picked = whole.elts[index : index + 1 or None] if isinstance(index, int) else []
+            return ast.Tuple(elts=picked)
+        return node
 
     def _trace_call(self, node: ast.Call, go: Go, how: str) -> list[Origin]:
         called = self.names.dotted(node.func)
@@ -165,8 +185,7 @@ class Paths:
         for use, origin in self.uses:
             text = beginning(origin.literal)
             if SCHEME.match(text) and not DRIVE.match(text):
-                if not any(origin.literal is url for url in self.urls):
-                    self.urls.append(origin.literal)
+                self.urls[id(origin.literal)] = origin.literal
             elif is_path(text):
                 by_literal.setdefault(id(origin.literal), []).append((use, origin))
         written, made = self._written(by_literal)

@@ -203,7 +203,7 @@ class Conversion:
                 line = f"{text} is read from and written to; what is written has to go to outputs/"
                 self._say(self.cell_of(literal), line)
         self.used.writes |= rewriter.writes
-        for url in paths.urls:
+        for url in paths.urls.values():
             self._say(self.cell_of(url), f"{self.source.of(url)} is an address: it is left as it is")
         self.script.roots = paths.roots
 
