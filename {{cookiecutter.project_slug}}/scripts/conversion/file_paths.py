@@ -129,10 +129,11 @@ class Paths:
         if isinstance(node, ast.JoinedStr):
             first = node.values[0] if node.values else None
             if isinstance(first, ast.FormattedValue):
-                return go(first.value, HEAD, False)
+                return go(first.value, JOINED if goes_on_below(node.values[1:]) else HEAD, False)
             return [Origin(node, HEAD, inside)] if isinstance(first, ast.Constant) else []
         if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Mod, ast.Div)):
-            return go(node.left, JOINED if isinstance(node.op, ast.Div) else HEAD)
+            below = isinstance(node.op, ast.Div) or (isinstance(node.op, ast.Add) and goes_on_below([node.right]))
+            return go(node.left, JOINED if below else HEAD)
         if isinstance(node, ast.Call):
             return self._trace_call(node, go, how)
         if isinstance(node, ast.Name):
@@ -298,6 +299,14 @@ def inside_of(node: ast.AST) -> list[ast.expr]:
     if isinstance(node, (ast.Subscript, ast.NamedExpr, ast.Starred)):
         return [node.value]
     return [node.body, node.orelse] if isinstance(node, ast.IfExp) else []
+
+
+def goes_on_below(values: list[ast.expr]) -> bool:
+    """Whether what follows a folder's name begins with a slash."""
+    first = values[0] if values else None
+    if isinstance(first, ast.JoinedStr):
+        return goes_on_below(first.values)
+    return isinstance(first, ast.Constant) and isinstance(first.value, str) and first.value.startswith("/")
 
 
 def given_to(key: tuple[ast.AST, str], calls: list[ast.Call]) -> list[ast.expr]:
