@@ -60,11 +60,9 @@ def take_over(answers: dict[str, str]) -> list[str]:
     if answers["notebook"]:
         notebook = find(answers["notebook"])
         if not call("convert_notebook", notebook, "--model", model, *fresh):
-            kept = f"notebooks/{os.path.basename(notebook)}"
-            given = shlex.quote(kept if os.path.exists(kept) else notebook)
-            later.append(f"make notebook NB={given} MODEL={model} ARGS=--force")
+            later.append(f"make notebook NB={shlex.quote(notebook)} MODEL={model} ARGS=--force")
     files = [find(answers["environment_file"])] if answers["environment_file"] else []
-    if not call("import_environment", *files, "--model", model):
+    if (files or not later) and not call("import_environment", *files, "--model", model):
         later.append(f"make packages{''.join(f' FROM={shlex.quote(file)}' for file in files)} MODEL={model}")
     return later
 

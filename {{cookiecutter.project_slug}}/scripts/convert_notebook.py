@@ -149,7 +149,7 @@ def convert_here(args: argparse.Namespace, scripts: dict[Path, Path], model: str
                 data=ROOT / "data",
             )
         except Broken as error:
-            print(f"ERROR: {' '.join(f'{notebook.name}: {error}'.split())}", file=sys.stderr)
+            print(f"ERROR: {report.one_line(f'{notebook.name}: {error}')}", file=sys.stderr)
             failed = True
             continue
         neat = formatted(script.text)
@@ -177,8 +177,11 @@ def write(target: Path, text: str, force: bool) -> bool:
     elif not target.parent.is_dir():
         raise Failure(f"{target.parent}: no such folder", WRONG_USE)
     beside = target.with_name(f".{target.name}.new")
-    beside.write_bytes(text.encode())
-    beside.replace(target)
+    try:
+        beside.write_bytes(text.encode())
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
     return True
 
 
@@ -211,9 +214,9 @@ def bring_along(args: argparse.Namespace, done: dict[Path, Script], model: str) 
     is_ours = args.fresh and beside.is_sample(sample)
     brought, kept = beside.bring(copies, {sample} if is_ours else set())
     for copy in brought:
-        print(f"  copied  {copy.source.name} to {shown(copy.target)}")
+        print(f"  copied  {shown(copy.target)}")
     for copy in kept:
-        note(f"{shown(copy.target)}: another file has this name; the notebook's {copy.source.name} was not copied")
+        note(f"{shown(copy.target)}: another file has this name; the notebook's was not copied")
     has_data = any(data in copy.target.parents and copy.target != sample for copy in copies)
     if is_ours and has_data and beside.is_sample(sample) and len(list((ROOT / "models").glob("*/"))) == 1:
         sample.unlink()
@@ -226,7 +229,8 @@ def bring_along(args: argparse.Namespace, done: dict[Path, Script], model: str) 
 
 def shown(path: Path) -> str:
     """A path as the user sees it: from the repo's root, or as it is."""
-    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
+    text = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
+    return " ".join(text.encode("utf-8", "backslashreplace").decode().split())
 
 
 if __name__ == "__main__":

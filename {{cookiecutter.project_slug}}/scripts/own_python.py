@@ -36,7 +36,9 @@ def start_again(script: str, modules: tuple[str, ...], later: str) -> int | None
         raise Failure(f"{lacks}, and there is no uv to bring what is missing: {later}")
     with tempfile.TemporaryDirectory() as folder:
         started = Path(folder) / "started"
-        command = [uv, "run", "--quiet", "--no-project", "--script", script, *sys.argv[1:]]
+        print(f"{lacks}: uv brings what is missing", flush=True)
+        # Twice quiet, uv keeps its own errors to itself: what they mean is said below.
+        command = [uv, "run", "--quiet", "--quiet", "--no-project", "--script", script, *sys.argv[1:]]
         code = subprocess.run(command, env=os.environ | {STARTED: str(started)}).returncode
         if started.exists():
             return code

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from conversion.file_paths import HEAD, WILD, is_absolute
+from conversion.file_paths import FILLED, WILD, is_absolute
 from conversion.script import Script
+from conversion.tracing import HEAD
 
 MOST = 100_000_000  # bytes of data that are copied; more is left to its owner
 # Of the sample table, which makes way for data of one's own.
@@ -42,8 +43,9 @@ def data_of(script: Script, folder: Path, data: Path) -> list[Copy]:
 def files_of(text: str, how: str, folder: Path) -> Iterator[Path]:
     """The files that a path leads to, or may lead to where only its beginning is known."""
     try:
-        if how == HEAD and not text.endswith("/"):
-            text += "*"
+        if how == HEAD:
+            text = FILLED.split(text)[0]
+            text += "" if text.endswith("/") else "*"
         if WILD.search(text):
             first = Path(WILD.split(text)[0] + "x").expanduser().parent
             pattern = text[len(str(first)) + 1 :] if str(first) != "." else text.removeprefix("./")

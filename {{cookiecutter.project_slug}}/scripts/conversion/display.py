@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from conversion.edits import Source
-from conversion.file_calls import WRITE, uses_of
+from conversion.file_calls import WRITE, constant, uses_of
 from conversion.header import Used
 from conversion.names import Names
 
@@ -50,7 +50,7 @@ def show_last(source: Source, names: Names, body: list[ast.stmt], used: Used) ->
         return
     if isinstance(last, ast.Call):
         called = names.dotted(last.func)
-        if called in SAYS_NOTHING or any(use.role == WRITE for use in uses_of(last, called)):
+        if called in SAYS_NOTHING or any(use.role == WRITE for use in uses_of(last, called, constant)):
             return
     rest = source.data[source.end(last) :].split(b"\n", 1)[0].strip()
     if rest.startswith(b";"):

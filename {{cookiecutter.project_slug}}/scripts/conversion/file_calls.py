@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
 
 READ, WRITE = "read", "write"
+Static: TypeAlias = Callable[[ast.AST | None], "str | None"]  # the text of an expression, where it can be told
 
 # call: position of the argument. A name that begins with a dot is a method of whatever object; `*` stands for the rest.
 READERS = {
@@ -15,7 +17,8 @@ READERS = {
     **dict.fromkeys(("PIL.Image.open", "cv2.imread", "matplotlib.pyplot.imread", "skimage.io.imread"), 0),
     **dict.fromkeys(("imageio.imread", "imageio.v2.imread", "imageio.v3.imread", "h5py.File", "gzip.open"), 0),
     **dict.fromkeys(("bz2.open", "lzma.open", "zipfile.ZipFile", "tarfile.open", "pyarrow.parquet.read_table"), 0),
-    **dict.fromkeys(("codecs.open", "io.open", "open", "sqlite3.connect", "configparser.read", "xgboost.DMatrix"), 0),
+    **dict.fromkeys(("codecs.open", "io.open", "open", "sqlite3.connect", "shelve.open"), 0),
+    "configparser.read": 0, "xgboost.DMatrix": 0,
     **dict.fromkeys(("tensorflow.keras.models.load_model", "keras.models.load_model", "mlflow.log_artifact"), 0),
     **dict.fromkeys(("os.path.exists", "os.path.isfile", "os.path.getsize", "os.stat"), 0),
     "onnxruntime.InferenceSession": 0,
@@ -41,16 +44,18 @@ WRITERS = {
     **dict.fromkeys((".save_pretrained", ".dump_model", ".write_csv", ".write_parquet", ".write_json"), 0),
     **dict.fromkeys((".write_html", ".write_image", "matplotlib.pyplot.savefig", "os.makedirs", "os.mkdir"), 0),
     **dict.fromkeys(("os.remove", "os.unlink", "os.rmdir", "shutil.rmtree", "logging.basicConfig"), 0),
+    **dict.fromkeys(("os.rename", "os.replace", "shutil.move"), 0),
     **dict.fromkeys(("tensorflow.keras.callbacks.ModelCheckpoint", "keras.callbacks.ModelCheckpoint"), 0),
     **dict.fromkeys(("tensorflow.keras.callbacks.CSVLogger", "keras.callbacks.CSVLogger"), 0),
     **dict.fromkeys(("torch.utils.tensorboard.SummaryWriter", "tensorflow.keras.callbacks.TensorBoard"), 0),
-    "shutil.copy": 1, "shutil.copyfile": 1, "shutil.move": 1, "shutil.copytree": 1,
+    "shutil.copy": 1, "shutil.copyfile": 1, "shutil.copytree": 1, "urllib.request.urlretrieve": 1,
 }  # fmt: skip
+SECOND_WRITERS = dict.fromkeys(("os.rename", "os.replace", "shutil.move"), 1)
 # Methods of a Path, whose object names the file.
 OF_PATHS = {
     **dict.fromkeys((".read_text", ".read_bytes", ".open", ".exists", ".is_file", ".is_dir", ".stat"), READ),
     **dict.fromkeys((".iterdir", ".glob", ".rglob"), READ),
-    **dict.fromkeys((".write_text", ".write_bytes", ".mkdir", ".touch", ".unlink", ".rmdir"), WRITE),
+    **dict.fromkeys((".write_text", ".write_bytes", ".mkdir", ".touch", ".unlink", ".rmdir", ".rename"), WRITE),
 }
 FOLDER_METHODS = {".iterdir", ".glob", ".rglob"}
 OPENERS = {"open", "io.open", "codecs.open", "gzip.open", "bz2.open", "lzma.open", ".open", "h5py.File"}
@@ -73,6 +78,11 @@ class Use(NamedTuple):
     handed_on: bool = False  # by a function of the notebook's own, which may expect a text
 
     @property
+    def is_sure(self) -> bool:
+        """Whether this is about a file for sure: a method of an unknown object may be about something else."""
+        return not self.called.startswith(".") or self.called.startswith((".to_", ".savefig", ".save_"))
+
+    @property
     def wants_text(self) -> bool:
         return self.called.startswith(WANTS_TEXT)
 
@@ -81,18 +91,29 @@ class Use(NamedTuple):
         return self.called in MAKES_FOLDERS
 
 
-def uses_of(call: ast.Call, called: str) -> list[Use]:
+TABLES = (
+    (READERS, READ, False),
+    (FOLDER_READERS, READ, True),
+    (WRITERS, WRITE, False),
+    (SECOND_WRITERS, WRITE, False),
+)
+
+
+def uses_of(call: ast.Call, called: str, static: Static) -> list[Use]:
     """What a call reads and writes."""
     method = "." + called.rpartition(".")[2]
     found = []
-    for table, role, is_folder in ((READERS, READ, False), (FOLDER_READERS, READ, True), (WRITERS, WRITE, False)):
+    for table, role, is_folder in TABLES:
         position = table.get(called, table.get(family(called), table.get(method if called.startswith(".") else "")))
         path = None if position is None else argument(call, position)
         if path is not None:
-            found.append(Use(path, mode_role(call, called, role), called, is_folder))
+            found.append(Use(path, mode_role(call, called, role, static), called, is_folder))
     if not found and called.startswith(".") and called in OF_PATHS and isinstance(call.func, ast.Attribute):
-        role = mode_role(call, called, OF_PATHS[called])
+        role = mode_role(call, called, OF_PATHS[called], static)
         found.append(Use(call.func.value, role, called, called in FOLDER_METHODS))
+        # Of a Path that is written out: a Series has a method of this name, too.
+        if called == ".rename" and isinstance(call.func.value, ast.Call) and call.args:
+            found.append(Use(call.args[0], WRITE, called))
     return found
 
 
@@ -120,12 +141,17 @@ def argument(call: ast.Call, position: int) -> ast.expr | None:
     return next((keyword.value for keyword in call.keywords if keyword.arg in KEYWORDS), None)
 
 
-def mode_role(call: ast.Call, called: str, role: str) -> str:
+def constant(node: ast.AST | None) -> str | None:
+    """The text of a literal."""
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def mode_role(call: ast.Call, called: str, role: str, static: Static) -> str:
     """Whether a file is opened to be read or to be written."""
     if called not in MODED:
         return role
     position = 0 if called == ".open" else 1
     given = call.args[position] if len(call.args) > position else None
     given = next((keyword.value for keyword in call.keywords if keyword.arg == "mode"), given)
-    mode = given.value if isinstance(given, ast.Constant) and isinstance(given.value, str) else "r"
+    mode = (static(given) if given is not None else None) or "r"
     return WRITE if set(mode) & set("wax") else READ

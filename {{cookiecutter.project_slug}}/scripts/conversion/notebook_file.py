@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -77,13 +78,19 @@ def check(notebook: Any) -> None:
             raise Broken(f"cell {number}: a character that UTF-8 can't write") from None
         if "\0" in cell["source"]:
             raise Broken(f"cell {number}: a null character, which Python does not allow")
-    metadata = notebook.get("metadata") or {}
-    language = (metadata.get("language_info") or {}).get("name") or (metadata.get("kernelspec") or {}).get("language")
+    metadata = mapping(notebook.get("metadata"))
+    language = mapping(metadata.get("language_info")).get("name") or mapping(metadata.get("kernelspec")).get("language")
     if isinstance(language, str) and language.lower() not in ("python", "python3", "ipython"):
         raise Broken(f"its language is {language}, and train.py is Python")
     if not any(cell["cell_type"] == "code" and cell["source"].strip() for cell in cells):
         raise Broken("it has no code")
 
 
+def mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
 def first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    """The beginning of what an exception says, without a file that nobody knows."""
+    said = (str(error).splitlines() or [type(error).__name__])[0][:200]
+    return re.sub(r" ?\(<tokenize>, line (\d+)\)", r" (line \1)", said)

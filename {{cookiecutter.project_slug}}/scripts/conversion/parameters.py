@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from conversion.names import Names
 
 SCALARS = {int: "int", float: "float", str: "str"}
-TAKEN = {"help", "h", "data-path"}
+TAKEN = {"help", "h", "data_path"}  # attributes that have their option
 
 
 class Parameter(NamedTuple):
@@ -25,7 +25,7 @@ class Parameter(NamedTuple):
 
     @property
     def attribute(self) -> str:
-        return self.option.replace("-", "_")
+        return attribute_of(self.option)
 
     def declared(self, default: str) -> str:
         """The line that declares it."""
@@ -91,22 +91,26 @@ def is_simple(value: ast.expr | None) -> bool:
 
 
 def named(constants: list[tuple[str, ast.expr]], tagged: bool) -> list[Parameter]:
-    """Give each constant its option; two that would get the same one keep their own spelling."""
+    """Give each constant its option; where two would share one, and where one is taken, its own spelling."""
     options = Counter(option_of(name) for name, _ in constants)
+    taken = TAKEN | {attribute_of(option) for option in options if options[option] == 1}
     parameters = []
-    taken = {*TAKEN, *(option for option in options if options[option] == 1)}
     for name, value in constants:
         option = option_of(name)
-        if options[option] > 1 or option in TAKEN or keyword.iskeyword(option.replace("-", "_")):
-            option = (
-                name if name.strip("_") and not name.startswith("_") and not keyword.iskeyword(name) else f"x{name}"
-            )
-            while option in taken or keyword.iskeyword(option):
+        attribute = attribute_of(option)
+        if options[option] > 1 or attribute in TAKEN or keyword.iskeyword(attribute):
+            option = f"x{name}" if name.startswith("_") else name
+            while attribute_of(option) in taken or keyword.iskeyword(option):
                 option += "_"
-            taken.add(option)
+            taken.add(attribute_of(option))
         parameters.append(Parameter(name, option, value, ast.literal_eval(value), tagged))
     return parameters
 
 
 def option_of(name: str) -> str:
     return (name.strip("_") or name).lower().replace("_", "-")
+
+
+def attribute_of(option: str) -> str:
+    """How argparse calls an option's value."""
+    return option.replace("-", "_")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from conversion.file_paths import WHOLE
 from conversion.notebook_file import LARGE
 from conversion.script import Script
+from conversion.tracing import WHOLE
 
 
 def tell(notebook: Path, target: str, script: Script, *, is_formatted: bool) -> None:
-    print(f"{notebook.name} is {target} now")
+    print(f"{one_line(notebook.name)} is {one_line(target)} now")
     for is_read, verb in ((True, "reads "), (False, "writes")):
         word, place = ("from", "--data-path") if is_read else ("to", "outputs")
         moved = [
@@ -37,4 +37,5 @@ def tell(notebook: Path, target: str, script: Script, *, is_formatted: bool) -> 
 
 
 def one_line(text: str) -> str:
-    return " ".join(text.split())[:200]
+    """A text that every terminal takes."""
+    return " ".join(text.split())[:200].encode("utf-8", "backslashreplace").decode()

@@ -6,8 +6,9 @@ import ast
 
 from conversion.edits import Source
 from conversion.file_calls import READ, Use
-from conversion.file_paths import HEAD, JOINED, JOINS, PATHS, Lead, clean, strip_up
+from conversion.file_paths import Lead, clean, strip_up
 from conversion.names import Names
+from conversion.tracing import HEAD, JOINED, JOINS, PATHS, WHOLE
 
 
 class Rewriter:
@@ -86,9 +87,9 @@ class Rewriter:
         self.source.replace(literal, whole if direct else f"str({whole})")
         return True
 
-    def write_elsewhere(self, use: Use, text: str) -> bool:
-        """Lead one use of a folder that is read from, too, to outputs/; False if its name is not found there."""
-        place = strip_up(clean(text)) + "/"
+    def write_elsewhere(self, use: Use, text: str, how: str) -> bool:
+        """Lead one use of a place that is read from, too, to outputs/; False if its name is not found there."""
+        place = strip_up(clean(text)) + ("" if how == WHOLE else "/")
         node: ast.AST = use.path
         while not isinstance(node, (ast.Name, ast.JoinedStr)):
             if isinstance(node, ast.BinOp):
@@ -101,7 +102,7 @@ class Rewriter:
             added = isinstance(self.names.parents[node], ast.BinOp) and not text_is_path(self.names, node)
             slash = ' + "/"' if added and text.endswith("/") else ""
             made = f"{self.output}({repr_of(place)})"
-            self.source.replace(node, f"str({made}){slash}" if added else made)
+            self.source.replace(node, f"str({made}){slash}" if added or use.wants_text else made)
         else:
             whole = self.source.of(node)
             opening = len(whole) - len(whole.lstrip("rRfF"))
@@ -122,13 +123,13 @@ class Rewriter:
         """Whether a Path may stand where the literal stands: right in a call that reads or writes, or that joins."""
         if isinstance(parent, ast.Call) and self.names.dotted(parent.func) in PATHS | {"os.path.join"}:
             return True
-        direct = [use for use in lead.uses if use.path is lead.literal]
+        direct = [use for use in lead.uses if use.path is lead.literal and use.called]
         return bool(direct) and not any(use.wants_text or use.handed_on for use in direct)
 
 
 def text_is_path(names: Names, node: ast.Name) -> bool:
     """Whether a name stands for a Path."""
-    binding = names.lookup(node)
+    binding = names.only(node)
     value = binding.node if binding else None
     return isinstance(value, ast.Call) and names.dotted(value.func) in PATHS
 

@@ -17,11 +17,12 @@ from conversion import awaits, display, figures, header, parameters
 from conversion.cells import Cell, take_apart
 from conversion.edits import Source
 from conversion.file_calls import READ
-from conversion.file_paths import WHOLE, Paths, beginning, clean, strip_up
+from conversion.file_paths import Paths, beginning, clean, strip_up
 from conversion.magics import Finding, as_comment, to_plain
 from conversion.names import Names
 from conversion.notebook_file import read
 from conversion.rewriting import Rewriter, repr_of
+from conversion.tracing import WHOLE
 
 
 class Move(NamedTuple):
@@ -97,7 +98,7 @@ class Conversion:
         for name in self.captured.keys() & self.names.used:
             line = f"%%capture {name}: only IPython keeps what is printed; a script has no {name}"
             self.script.findings.append(Finding(self.captured[name], line, is_error=True))
-        paths = Paths(self.source, self.names, path.parent, data)
+        paths = Paths(self.names, path.parent, data)
         self._rewrite(paths)
         for body in self.by_cell.values():
             display.show_last(self.source, self.names, body, used)
@@ -171,8 +172,10 @@ class Conversion:
         of_parameters: set[int] = set()
         for parameter in found:
             lead = leads.get(id(parameter.value))
-            if lead and not parameter.tagged:
-                continue  # it names a file: --data-path is its argument
+            holds = [leads[id(node)] for node in ast.walk(parameter.value) if id(node) in leads]
+            is_data = parameter.name.lower() == "data_path" and bool(holds)
+            if holds and (is_data or not parameter.tagged or not lead):
+                continue  # it names files: --data-path is its argument
             value = f"{self.used.own['args']}.{parameter.attribute}"
             default = self.source.of(parameter.value)
             if lead:
@@ -193,18 +196,32 @@ class Conversion:
                 self.script.moves.append(
                     Move(cell, lead.text, lead.how, lead.role == READ, "" if lead.rest == "." else lead.rest)
                 )
-        for literal, writing in paths.mixed:
+        self._lead_mixed(paths, rewriter)
+        self.used.writes |= rewriter.writes
+        self._say_of_paths(paths)
+
+    def _lead_mixed(self, paths: Paths, rewriter: Rewriter) -> None:
+        """Write elsewhere what goes to a place that is read from as well."""
+        for literal, how, writing in paths.mixed:
             text = beginning(literal)
-            led = [rewriter.write_elsewhere(use, text) for use in writing]
+            led = [rewriter.write_elsewhere(use, text, how) for use in writing]
             if all(led):
-                rest = strip_up(clean(text))
-                self.script.moves.append(Move(self.cell_of(literal), text, "joined", False, f"{rest}/"))
+                self.script.moves.append(Move(self.cell_of(literal), text, how, False, strip_up(clean(text))))
             else:
                 line = f"{text} is read from and written to; what is written has to go to outputs/"
                 self._say(self.cell_of(literal), line)
-        self.used.writes |= rewriter.writes
+
+    def _say_of_paths(self, paths: Paths) -> None:
+        """Name what is left as it is."""
         for url in paths.urls.values():
             self._say(self.cell_of(url), f"{self.source.of(url)} is an address: it is left as it is")
+        for use in paths.lost:
+            self._say(
+                self.cell_of(use.path),
+                f"{self.source.of(use.path)}: where this leads is not known; it is left as it is",
+            )
+        for call in paths.moving:
+            self._say(self.cell_of(call), f"{self.source.of(call)}: a run starts in a folder of its own, without data")
         self.script.roots = paths.roots
 
     def _say(self, cell: int, line: str) -> None:
