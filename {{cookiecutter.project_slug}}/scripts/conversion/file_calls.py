@@ -112,7 +112,9 @@ def uses_of(call: ast.Call, called: str, static: Static) -> list[Use]:
         role = mode_role(call, called, OF_PATHS[called], static)
         found.append(Use(call.func.value, role, called, called in FOLDER_METHODS))
         # Of a Path that is written out: a Series has a method of this name, too.
-        if called == ".rename" and isinstance(call.func.value, ast.Call) and call.args:
+        made = call.func.value.func if isinstance(call.func.value, ast.Call) else None
+        is_path = isinstance(made, (ast.Name, ast.Attribute)) and ast.unparse(made).endswith("Path")
+        if called == ".rename" and is_path and call.args:
             found.append(Use(call.args[0], WRITE, called))
     return found
 

@@ -46,6 +46,7 @@ class Plain:
     findings: list[Finding] = field(default_factory=list)
     comments: int = 0  # pieces of IPython that are comments now
     captured: str = ""  # the name that would have got what the cell prints
+    ends_in_ipython: bool = False  # then the value of its last line of Python is not shown
 
 
 def to_plain(cell: Cell, modules: dict[str, str], to_python: Callable[[str], str]) -> Plain:
@@ -67,7 +68,9 @@ def to_plain(cell: Cell, modules: dict[str, str], to_python: Callable[[str], str
     kept = [word for word in argument.split() if not word.startswith("-")]
     if name == "capture" and kept:
         inner.captured = kept[0]
-    return Plain(f"{as_comment([head])}\n{inner.code}", inner.findings, inner.comments + 1, inner.captured)
+    inner.code = f"{as_comment([head])}\n{inner.code}"
+    inner.comments += 1
+    return inner
 
 
 def checked(number: int, python: str) -> str:
@@ -135,6 +138,7 @@ def without_calls(cell: Cell, tree: ast.Module, modules: dict[str, str]) -> Plai
     for block, indent in all_blocks(tree, cell.python.split("\n")):
         if block and all(statement in gone for statement in block):
             lines[lines_of(block[-1])[0]] += f"\n{indent}pass"
+    plain.ends_in_ipython = tree.body[-1] in gone
     plain.code = "\n".join(line for line in lines if line is not REMOVED)
     return plain
 

@@ -51,7 +51,8 @@ class Names:
             function = self.scope(node)
             self._bind(node, node.arg, "parameter", function)
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            self._bind(self.parents[node], node.name, "class" if isinstance(node, ast.ClassDef) else "function", node)
+            kind = "class" if isinstance(node, ast.ClassDef) else "function"
+            self._bind(node, node.name, kind, node, self.scope(self.parents[node]))
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             self._import(node)
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in GROWS:
@@ -88,9 +89,9 @@ class Names:
             return "file", None
         return "other", None
 
-    def _bind(self, at: ast.AST, name: str, kind: str, node: ast.AST | None) -> None:
+    def _bind(self, at: ast.AST, name: str, kind: str, node: ast.AST | None, scope: Scope | None = None) -> None:
         self.used.add(name)
-        self.bindings.setdefault((self.scope(at), name), []).append(Binding(kind, node, at))
+        self.bindings.setdefault((scope or self.scope(at), name), []).append(Binding(kind, node, at))
 
     def _import(self, node: ast.Import | ast.ImportFrom) -> None:
         for alias in node.names:

@@ -84,6 +84,7 @@ class Conversion:
     ) -> None:
         self.script = Script("")
         self.tagged: set[int] = set()
+        self.silent: set[int] = set()
         self.captured: dict[str, int] = {}
         text = self._joined(take_apart(read(path), to_python), modules, to_python)
         self.source = Source(text)
@@ -100,8 +101,9 @@ class Conversion:
             self.script.findings.append(Finding(self.captured[name], line, is_error=True))
         paths = Paths(self.names, path.parent, data)
         self._rewrite(paths)
-        for body in self.by_cell.values():
-            display.show_last(self.source, self.names, body, used)
+        for number, body in self.by_cell.items():
+            if number not in self.silent:
+                display.show_last(self.source, self.names, body, used)
         figures.save_all(self.source, self.names, list(self.by_cell.values()), used)
         awaits.wrap(self.source, [self.by_cell[number] for _, number in self.cells], used)
         self.script.imports = {dotted.split(".")[0] for dotted in self.names.imports.values()}
@@ -124,6 +126,8 @@ class Conversion:
                 plain = to_plain(cell, dict(modules), to_python)
                 self.script.findings += plain.findings
                 self.script.comments += plain.comments
+                if plain.ends_in_ipython:
+                    self.silent.add(cell.number)
                 if plain.captured:
                     self.captured[plain.captured] = cell.number
                 piece = plain.code.strip("\n")
