@@ -74,6 +74,7 @@ REPO_FILES = {
     "scripts/upload/storage.py",
     "scripts/upload/streaming.py",
     "scripts/upload/transfer.py",
+    "scripts/conversion/tracing.py",
     "scripts/conversion/awaits.py",
     "scripts/conversion/beside.py",
     "scripts/conversion/cells.py",

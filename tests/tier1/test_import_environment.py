@@ -111,7 +111,7 @@ def told(read: found.Found) -> str:
             "y @ git+https://example.com/x/y.git@v1#subdirectory=z",
         ),
         ("certifi @ file:///croot/certifi_1690232220950/work/certifi", "certifi"),
-        ("six @ file:///home/conda/feedstock_root/build_artifacts/six-1.16.0-py3-none-any.whl", "six==1.16.0"),
+        ("six @ file:///opt/conda/feedstock_root/build_artifacts/six-1.16.0-py3-none-any.whl", "six==1.16.0"),
     ],
 )
 def test_a_line_is_carried_over(tmp_path: Path, line: str, expected: str) -> None:
@@ -127,8 +127,8 @@ def test_a_line_is_carried_over(tmp_path: Path, line: str, expected: str) -> Non
         ("./dist/x-1.0-py3-none-any.whl", "on this computer only"),
         ("x-1.0-py3-none-any.whl", "on this computer only"),
         ("C:\\wheels\\x.whl", "on this computer only"),
-        ("file:///home/me/x", "on this computer only"),
-        ("x @ file:///home/me/x", "on this computer only"),
+        ("file:///srv/me/x", "on this computer only"),
+        ("x @ file:///srv/me/x", "on this computer only"),
         ("git+ssh://git@example.com/x/y.git#egg=y", "without a key"),
         ("y @ git+ssh://git@example.com/x/y.git", "without a key"),
         ("git@example.com:x/y.git", "without a key"),
@@ -274,7 +274,7 @@ dependencies:
   - pip: [tqdm]
 variables:
   TOKEN: Pa55word
-prefix: /home/me/x
+prefix: /srv/me/x
 """
     read = conda_environment.read(write(tmp_path, text, "environment.yml"))
     assert wanted(read) == ["six==1.16.0", "attrs==23.2.0", "tqdm"]

@@ -54,7 +54,7 @@ dependencies:
   - pip:
       - catboost==1.2.8
       - protobuf==5.28.3
-prefix: /home/me/ds
+prefix: /srv/me/ds
 """
 PYPROJECT = """[project]
 name = "ds"
