@@ -62,6 +62,14 @@ def test_its_tests_and_the_check_of_azure_ml_pass(project: Path) -> None:
     assert "2 runconfigs fine" in run("make", "check", cwd=project)
 
 
+def test_linting_leaves_the_original_alone(project: Path) -> None:
+    """It may find something in the notebook's code, which is the owner's; the script is formatted already."""
+    before = files_of(project / "notebooks")
+    run("sh", "-c", "make lint; true", cwd=project)
+    assert files_of(project / "notebooks") == before
+    run(project / ".venv" / "model1" / "bin" / "ruff", "format", "--check", "models/model1/train.py", cwd=project)
+
+
 def test_serving_says_what_is_missing(project: Path) -> None:
     said = run("make", "serve", cwd=project, expect=2)
     assert "ERROR: models/model1/outputs/model: not there" in said

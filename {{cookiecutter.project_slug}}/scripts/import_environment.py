@@ -144,9 +144,9 @@ def collect(args: argparse.Namespace, model: str, kind: str, files: dict[str, Co
     there = {name for file in files.values() for name in file.names()}
     asked = code_packages.needed(code, there | {one.name for one in found.wanted})
     own = own_environment.Installed()
-    if asked and not args.file:
+    if (asked or code.installed.wanted) and not args.file:
         own = own_environment.ask(str(args.python or os.environ.get(own_environment.OWN_PYTHON, "")))
-    used = code_packages.add(found, asked, code, own)
+    used = code_packages.add(found, asked, code, own, there)
     if used and not args.keep_python and not found.python and own.python != python:
         python = python_of_own(own.python, python, found)
     if files["inference"].python != python and files["inference"].python != present:

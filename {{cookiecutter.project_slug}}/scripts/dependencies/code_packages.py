@@ -31,9 +31,13 @@ def is_dotted(module: str) -> bool:
     )
 
 
-def add(found: Found, asked: dict[str, list[str]], code: Code, own: Installed) -> bool:
-    """Add to what was found what the code imports; return whether a version comes from the user's environment."""
+def add(found: Found, asked: dict[str, list[str]], code: Code, own: Installed, there: set[str]) -> bool:
+    """Add to what was found what the code imports; return whether a version comes from the user's environment.
+
+    What is `there` has a version already.
+    """
     notes, used = found.notes, False
+    unpinned: list[str] = []
     named = {one.name for one in found.wanted}
     from_lines = [one for one in code.installed.wanted if one.name not in named]
     for why, items in code.installed.notes.left.items():
@@ -42,9 +46,11 @@ def add(found: Found, asked: dict[str, list[str]], code: Code, own: Installed) -
     for one in from_lines:
         version = own.versions.get(one.name, "") if not one.specifier and not one.url else ""
         used = used or bool(version)
+        if not version and not one.specifier and not one.url and one.name not in there:
+            unpinned.append(one.name)
         found.wanted.append(replace(one, specifier=exact(version), origin=origin([one.where.split(":")[0]])) if version
                             else replace(one, origin=origin([one.where.split(":")[0]])))  # fmt: skip
-    unpinned, seen = [], set(named)
+    seen = set(named)
     files = sorted({file for places in asked.values() for file in places}, key=lambda file: (file != "train.py", file))
     for module, places in sorted(asked.items()):
         package, version = looked_up(module, own)
@@ -64,7 +70,7 @@ def add(found: Found, asked: dict[str, list[str]], code: Code, own: Installed) -
                 unpinned.append(f"{package} (import {module})" if package != canonical(module) else package)
     if unpinned:
         why = "" if own.python else f" ({own.trouble})" if own.trouble else ""
-        notes.say(f"imported, and taken without a version{why}: {', '.join(unpinned)}")
+        notes.say(f"taken without a version{why}: {', '.join(unpinned)}")
     for top in sorted(code.own):
         notes.leave_out(f"import {top}", "", "it looks like a module of your own: copy it beside train.py")
     optional = {module.split(".")[0] for module in code.optional} - {module.split(".")[0] for module in code.required}
