@@ -29,7 +29,7 @@ WORKSPACE = {
     "workspace_name": "my-workspace",
 }
 RUN = {"_experiment_name": "exp", "run_id": "exp_1", "status": "Completed"}
-VERBS = sorted({path.stem for path in (PROJECT / "scripts").glob("*.py")} - {"command_line"})
+VERBS = sorted({path.stem for path in (PROJECT / "scripts").glob("*.py")} - {"command_line", "own_python"})
 SCRIPTS = ("attach_workspace", "submit_run", "register_model")
 
 

@@ -62,6 +62,7 @@ OPENERS = {"open", "io.open", "codecs.open", "gzip.open", "bz2.open", "lzma.open
 MODED = OPENERS | {"zipfile.ZipFile", "tarfile.open"}
 MAKES_FOLDERS = {"os.makedirs", "os.mkdir", ".mkdir"}
 WANTS_TEXT = ("glob.", "cv2.", "xgboost.", "onnx", ".save_model", ".load_model")  # these take no Path
+NO_FILES = ("read_sql", "read_gbq", "read_clipboard", "read_database")
 KEYWORDS = {
     *("filepath_or_buffer", "path_or_buf", "path_or_buffer", "path", "io", "file", "fname", "filename", "fp", "name"),
     *("root", "directory", "pathname", "filepath", "excel_writer", "source", "log_dir", "f", "buf", "database", "url"),
@@ -133,7 +134,9 @@ def of_caller(call: ast.Call, called: str) -> ast.Call | None:
 def family(called: str) -> str:
     """pandas.read_* for pandas.read_csv."""
     head, dot, name = called.rpartition(".")
-    return f"{head}{dot}{name.split('_')[0]}_*" if name.startswith(("read_", "scan_")) else called
+    if name.startswith(("read_", "scan_")) and not name.startswith(NO_FILES):
+        return f"{head}{dot}{name.split('_')[0]}_*"
+    return called
 
 
 def argument(call: ast.Call, position: int) -> ast.expr | None:

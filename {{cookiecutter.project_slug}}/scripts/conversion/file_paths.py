@@ -81,6 +81,8 @@ class Paths:
                 self.urls[id(origin.literal)] = origin.literal
             elif is_path(FILLED.split(text)[0] if origin.how == HEAD else text):
                 by_literal.setdefault(id(origin.literal), []).append((use, origin))
+            elif origin.how == HEAD and FILLED.match(text):
+                self.lost.append(use)
         self._note_written(by_literal)
         leads = []
         for pairs in by_literal.values():
@@ -105,6 +107,7 @@ class Paths:
         """Note the files that the script writes, each with the first line that does, and the folders that it makes."""
         self.written: dict[str, int] = {}
         self.made: set[str] = set()
+        self.filled: set[str] = set()  # with files whose names are made as the script runs
         for pairs in by_literal.values():
             for use, origin in pairs:
                 path = self._path_of(use, origin)
@@ -112,6 +115,9 @@ class Paths:
                     self.made.add(path)
                 elif use.role == WRITE and path:
                     self.written[path] = min(use.path.lineno, self.written.get(path, use.path.lineno))
+                elif use.role == WRITE:
+                    text = beginning(origin.literal)
+                    self.filled.add(clean(text) if origin.how == JOINED else posixpath.dirname(clean(text + "x")))
 
     def _path_of(self, use: Use, origin: Origin) -> str:
         text = self.static(use.path)
@@ -130,6 +136,8 @@ class Paths:
         folder = path if path and not WILD.search(path) else posixpath.dirname(path)
         if not path and origin.how == JOINED and not self._is_folder(beginning(origin.literal)):
             folder = clean(beginning(origin.literal))
+        if self.made & self.filled & {folder, posixpath.dirname(path)}:
+            return WRITE
         return WRITE if folder and folder in self.made else READ
 
     # --- where does it lie in a run? ---
