@@ -46,6 +46,10 @@ COMMANDS: dict[tuple[str, ...], int] = {
     ("register_environment.py", "--dry-run"): 0,
     ("create_workspace.py", "--help"): 0,
     ("create_workspace.py", "--location=westeurope"): 0,
+    ("convert_notebook.py", "--help"): 0,
+    ("convert_notebook.py", "nowhere.ipynb"): 2,
+    ("import_environment.py", "--help"): 0,
+    ("import_environment.py", "packages.doc"): 2,
 }
 
 

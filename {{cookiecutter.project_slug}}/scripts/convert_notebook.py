@@ -15,12 +15,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 from command_line import DONE, REFUSED, WRONG_USE, Failure, Parser, note, pick_model, run
-from own_python import start_again
 
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
@@ -54,6 +52,8 @@ def convert(args: argparse.Namespace) -> int:
             keep(notebook, args.force or args.fresh)
     given = os.fspath(args.notebook)
     later = f'make notebook NB="{kept_name(given) if model else given}" where there is a network'
+    from own_python import start_again
+
     code = start_again(__file__, ("nbconvert", "IPython"), later)
     return convert_here(args, scripts, model) if code is None else code
 
@@ -187,6 +187,8 @@ def write(target: Path, text: str, force: bool) -> bool:
 
 def in_git(file: Path) -> bool:
     """Whether the last commit holds a file just as it is."""
+    import subprocess
+
     git = ["git", "-C", str(file.parent)]
     try:
         known = subprocess.run([*git, "ls-files", "--error-unmatch", file.name], capture_output=True).returncode == 0
