@@ -110,7 +110,7 @@ def told(read: found.Found) -> str:
             "git+https://example.com/x/y.git@v1#egg=y&subdirectory=z",
             "y @ git+https://example.com/x/y.git@v1#subdirectory=z",
         ),
-        ("certifi @ file:///croot/certifi_1690232220950/work/certifi", "certifi"),
+        ("certifi @ file:///croot/certifi_1690232220950/recipe/certifi", "certifi"),
         ("six @ file:///opt/conda/feedstock_root/build_artifacts/six-1.16.0-py3-none-any.whl", "six==1.16.0"),
     ],
 )
