@@ -58,7 +58,7 @@ def files_of(text: str, how: str, folder: Path) -> Iterator[Path]:
             elif place.is_dir() and not same_folder(place, folder):
                 inside = (path for path in sorted(place.rglob("*")) if path.is_file())
                 yield from (path for path in inside if not hidden(path, place) and path.suffix != ".ipynb")
-    # No such folder, no such user in ~, a pattern that pathlib does not take (for an absolute one: NotImplementedError).
+    # No such folder, no such user in ~; NotImplementedError is what pathlib has for an absolute pattern.
     except (OSError, ValueError, RuntimeError, NotImplementedError):
         return
 

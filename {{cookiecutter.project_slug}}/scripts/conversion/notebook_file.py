@@ -15,8 +15,6 @@ LARGE = 10_000_000  # bytes of a file from which on the outputs are worth a word
 class Broken(Exception):
     """What is wrong with a notebook, in one line."""
 
-    for_user = True
-
 
 def read(path: Path) -> Any:
     """Return the notebook in format 4 without its outputs; older formats are upgraded."""

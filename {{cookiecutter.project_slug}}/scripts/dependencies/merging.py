@@ -12,7 +12,7 @@ from dependencies.package_names import is_for_another_system, is_for_training_on
 from dependencies.packaging_library import Marker, SpecifierSet, Version
 from dependencies.python_choice import environment
 
-TRAIN, INFERENCE = "train", "inference"
+TRAIN = "train"
 OTHER_SYSTEM = "for Windows or macOS alone; the runs have Linux"
 CONTRADICTS = "Azure ML's own packages need other versions of it"
 
