@@ -69,8 +69,8 @@ def test_az_runs_the_lines(project: Path, rehearse: Rehearse, az_on_path: dict[s
         rehearsal.server.requests.clear()
         return [path.split("/")[-2] for _, path, status in sent if status in ("200", "201")]
 
-    said = [line for line in yes(expect=3).splitlines() if not line.startswith("Asking az for its login: ")]
-    assert said == ["ERROR: not logged in, or with another login: `az login`"]  # signs of life come where az is slow
+    told = [line for line in yes(expect=3).splitlines() if not line.startswith("Asking az for its login: ")]
+    assert told == ["ERROR: not logged in, or with another login: `az login`"]  # signs of life come where az is slow
     log_in(rehearsal, project, env, "reader")
     check_the_reader_is_refused(rehearsal, yes)
     log_in(rehearsal, project, env)
