@@ -233,7 +233,7 @@ def test_after_any_trouble_everything_is_there_once(bench: Bench, fault: str) ->
 
 @pytest.mark.parametrize("fault", ["503, three times", "nothing arrives", "the answer is lost"])
 def test_trouble_without_end_is_told_and_the_next_call_sends_what_is_missing(bench: Bench, fault: str) -> None:
-    files = numbered(40) | {"large.bin": noise(6 * BLOCK)}
+    files = numbered(120) | {"large.bin": noise(6 * BLOCK)}  # more than can be on their way at a time
     bench.write(files)
     bench.rehearsal.faults.add(Fault(r"PUT .*windows\.net/c", skip=20, **FAULTS[fault] | {"times": 1000}))
     began = time.monotonic()
