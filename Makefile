@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+# The tests, three files at once: most of them wait for processes and answers, on two cores as well.
+PYTEST := $(BIN)/python -m pytest --verbose --numprocesses=3 --dist=loadfile --no-loadscope-reorder --durations=25
 UV := uv==0.13.8
 PROJECT := {{cookiecutter.project_slug}}
 MODEL := $(PROJECT)/models/{{cookiecutter.model_name}}
@@ -17,10 +19,10 @@ demo: .venv/demo ## Walk the whole way in demo/: render, train, serve, submit, r
 	$(BIN)/python tools/demo.py
 
 test: lint ## Run every tier of tests (tests/README.md)
-	$(BIN)/python -m pytest $(ARGS) tests/tier0 packages/cli/tests packages/rehearsal/tests tests/tier1 tests/tier2 tests/tier3
+	$(PYTEST) $(ARGS) tests/tier0 packages/cli/tests packages/rehearsal/tests tests/tier1 tests/tier2 tests/tier3
 
 test-fast: lint ## Run the tiers that take a minute: sources and renders
-	$(BIN)/python -m pytest $(ARGS) tests/tier0 packages/cli/tests tests/tier1
+	$(PYTEST) $(ARGS) tests/tier0 packages/cli/tests tests/tier1
 
 lint: .venv/dev ## Check the sources: ruff, mypy
 	$(BIN)/ruff check --config pyproject.toml .

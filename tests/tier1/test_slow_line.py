@@ -12,8 +12,8 @@ import pytest
 from upload import storage, transfer
 from upload.local_files import list_files
 
-SIZE, PIECE, PAUSE = 7_500_000, 200_000, 0.1  # taken in 3.75 s
-SILENCE = 1.5
+SIZE, PIECE, PAUSE = 7_500_000, 200_000, 0.3  # taken in 11 s
+SILENCE = 5
 ANSWER = b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\nETag: x\r\n\r\n"
 
 

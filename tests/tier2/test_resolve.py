@@ -59,18 +59,11 @@ def test_inference(bake: Bake, tmp_path: Path, framework: str, python: str) -> N
 
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_both_here(bake: Bake, tmp_path: Path, framework: str, python: str) -> None:
-    """What `make setup` installs: both, and the tools, in one environment."""
-    project = bake(framework=framework)
-    tools = (project / "requirements-dev.txt").read_text().splitlines()
-    versions = resolve(tmp_path, [*packages(project, "train", "inference"), *tools], python)
-    assert (AZURE | INFERENCE | TRAIN).items() <= versions.items()
-
-
-@pytest.mark.parametrize("python", PYTHONS)
-@pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_with_the_client(bake: Bake, tmp_path: Path, framework: str, python: str) -> None:
-    """What `make client` adds fits what is there: azureml-sdk where pip can install it, its parts where not."""
+    """What `make client` adds fits what `make setup` installs, both files and the tools, in one environment.
+
+    That is azureml-sdk where pip can install it, its parts where not.
+    """
     project = bake(framework=framework)
     lines = [*packages(project, "train", "inference"), *(project / "requirements-dev.txt").read_text().splitlines()]
     lines += (project / "requirements-azure.txt").read_text().splitlines()

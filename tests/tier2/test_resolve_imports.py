@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 from dependencies import azure_needs, python_choice
 from dependencies.packaging_library import SpecifierSet
 from tests.conftest import Bake
-from tests.support import BIN, FRAMEWORKS, PYTHONS, copy_of, run
+from tests.support import BIN, FRAMEWORKS, PYTHON, PYTHONS, copy_of, run
 from tests.tier2.test_resolve import AZURE, INFERENCE, TRAIN, packages, resolve
 
 # Each names the Python that it is for in its own way, and something that contradicts Azure ML's packages.
@@ -77,7 +77,10 @@ def imported(project: Path, folder: Path, name: str, text: str) -> str:
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_three_lists_one_after_the_other(bake: Bake, tmp_path: Path, framework: str, python: str) -> None:
-    """The second and the third are merged into what the first has left; each state resolves for `make setup`."""
+    """The second and the third are merged into what the first has left, and that resolves for `make setup`.
+
+    On one Python each state does: where the last one resolves, it has all that the others asked for.
+    """
     project = copy_of(bake(framework=framework, python_version=python), tmp_path)
     tools = (project / "requirements-dev.txt").read_text().splitlines()
     expected = {
@@ -87,8 +90,9 @@ def test_three_lists_one_after_the_other(bake: Bake, tmp_path: Path, framework: 
     }
     for name, text in LISTS.items():
         imported(project, tmp_path, name, text.replace("{python}", python))
-        found = resolve(tmp_path, [*packages(project, "train", "inference"), *tools], python)
-        assert (AZURE | INFERENCE | TRAIN | expected[name]).items() <= found.items()
+        if python == PYTHON or name == list(LISTS)[-1]:
+            found = resolve(tmp_path, [*packages(project, "train", "inference"), *tools], python)
+            assert (AZURE | INFERENCE | TRAIN | expected[name]).items() <= found.items()
 
 
 @pytest.mark.parametrize("purpose", ["train", "inference"])

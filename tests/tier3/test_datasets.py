@@ -38,7 +38,7 @@ from upload.hashes import content_of
 from upload.storage import Place
 
 log = logging.getLogger("progress")
-KILLS = 20
+KILLS = 10
 AT_ONCE = 2  # commands: each spends much of its time on waiting
 NAME = "images"
 OWN = ("--account", SECOND, "--container", "my-data")

@@ -133,7 +133,8 @@ def test_it_walks_the_whole_way(demo: Demo) -> None:
 def test_it_is_calm(demo: Demo) -> None:
     assert demo.silence < LONGEST_SILENCE
     own = demo.lines[next(number for number, line in enumerate(demo.lines) if line.startswith("===")) :]
-    assert len(own) < 120, "the lists of the installers are left out"
+    lasting = [line for line in own if re.search(r": \d+ s$", line)]  # signs of life: how many, is the machine's affair
+    assert len(own) - len(lasting) < 120, "the lists of the installers are left out"
     assert not [line for line in own if "Traceback" in line or line.startswith(("WARNING:root", " + "))]
 
 

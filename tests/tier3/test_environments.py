@@ -26,7 +26,7 @@ from tests.support import PYTHON, copy_of
 from tests.tier3.conftest import WORKSPACE
 
 log = logging.getLogger("progress")
-KILLS = 24
+KILLS = 12
 AT_ONCE = 2
 RUNCONFIG = Path("models", "model1", "aml_config", "train-amlcompute.runconfig")
 NAME = "model1-train"

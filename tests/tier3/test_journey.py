@@ -96,9 +96,12 @@ def submitted_as(model: Path) -> str:
     return str(json.loads((model / "run.json").read_text())["run_id"])
 
 
-@pytest.mark.parametrize("python_version", dict.fromkeys([PYTHON, "3.10", "3.11", "3.12"]))
+@pytest.mark.parametrize("python_version", ["3.10", "3.12"])
 def test_make_attach_submit_register(python_version: str, installed: Installed, rehearse: Rehearse) -> None:
-    """The README's section on Azure ML, with the defaults, on each Python."""
+    """The README's section on Azure ML, with the defaults, on the oldest and the newest Python of the client.
+
+    The hostile answers below go the same way on the Python at hand.
+    """
     project = installed(python_version)
     rehearsal, model = rehearse(project, empty=True), project / "models" / "model1"
     env = rehearsal.environment()

@@ -25,7 +25,7 @@ from tests.support import PYTHON, run
 from tests.tier3.conftest import Installed
 
 log = logging.getLogger("progress")
-KILLS = 20
+KILLS = 10
 LINES = 25
 AT_ONCE = 2  # registrations, of different names: each spends most of its time on waiting
 # Numbered lines, a metric, a model; no package, so that its environment is there at once.
