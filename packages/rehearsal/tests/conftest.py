@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aml_rehearsal import Rehearsal
+from aml_rehearsal import Rehearsal, azurite
 from aml_rehearsal.azurite import SECOND
 from callers import Caller, Client
 
@@ -30,6 +30,12 @@ data:
     mechanism: mount
     pathOnCompute: /data
 """
+
+
+@pytest.fixture(scope="session", autouse=True)
+def azurite_is_here() -> None:
+    """A command that installs it first says so, which is not what these tests expect of one."""
+    azurite.installed()
 
 
 @pytest.fixture(scope="session")
