@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
-# The tests, three files at once: most of them wait for processes and answers, on two cores as well.
+# The tests, three files at once: most of them wait for processes and answers. The long files first, then the end is short.
 PYTEST := $(BIN)/python -m pytest --verbose --numprocesses=3 --dist=loadfile --no-loadscope-reorder --durations=25
 UV := uv==0.13.8
 PROJECT := {{cookiecutter.project_slug}}
@@ -19,7 +19,7 @@ demo: .venv/demo ## Walk the whole way in demo/: render, train, serve, submit, r
 	$(BIN)/python tools/demo.py
 
 test: lint ## Run every tier of tests (tests/README.md)
-	$(PYTEST) $(ARGS) tests/tier0 packages/cli/tests packages/rehearsal/tests tests/tier1 tests/tier2 tests/tier3
+	$(PYTEST) $(ARGS) tests/tier0 tests/tier3 tests/tier2 packages/rehearsal/tests packages/cli/tests tests/tier1
 
 test-fast: lint ## Run the tiers that take a minute: sources and renders
 	$(PYTEST) $(ARGS) tests/tier0 packages/cli/tests tests/tier1

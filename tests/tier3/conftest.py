@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from aml_rehearsal import azurite
 
 from tests.support import BIN, TEMPLATE, rendered, run
 
@@ -14,6 +15,12 @@ WORKSPACE = {
     "workspace_name": "my-workspace",
 }
 Installed = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def azurite_is_here() -> None:
+    """A command that installs it first says so, and is silent for long: which is not what these tests expect of one."""
+    azurite.installed()
 
 
 @pytest.fixture(scope="session")
