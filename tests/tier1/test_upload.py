@@ -599,23 +599,30 @@ def test_what_is_no_key_is_said_without_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sas", "fresh", "writes"),
+    ("permissions", "hours", "fresh", "writes"),
     [
-        (a_sas("rl", 24), True, False),
-        (a_sas("rl", 13), True, False),
-        (a_sas("rl", 11), False, False),
-        (a_sas("rl", -1), False, False),
-        (a_sas("rl", 24 * 30), False, False),
-        (a_sas("rwl", 24), False, True),
-        (a_sas("racwdl", 1), False, True),
-        (a_sas("rwl", -1), False, False),
-        (a_sas("rw", 24), False, False),
-        ("?sp=rl&si=policy&sig=x", False, False),
+        ("rl", 24, True, False),
+        ("rl", 13, True, False),
+        ("rl", 11, False, False),
+        ("rl", -1, False, False),
+        ("rl", 24 * 30, False, False),
+        ("rwl", 24, False, True),
+        ("racwdl", 1, False, True),
+        ("rwl", -1, False, False),
+        ("rw", 24, False, False),
     ],
 )
-def test_a_sas_is_kept_while_it_is_fresh_and_used_for_what_it_allows(sas: str, fresh: bool, writes: bool) -> None:
+def test_a_sas_is_kept_while_it_is_fresh_and_used_for_what_it_allows(
+    permissions: str, hours: int, fresh: bool, writes: bool
+) -> None:
+    sas = a_sas(permissions, hours)
     assert datastores.fresh(sas, 24) == fresh
     assert datastores.may_write(sas) == writes
+
+
+def test_a_sas_of_a_policy_does_not_say_how_long_it_lasts() -> None:
+    assert not datastores.fresh("?sp=rl&si=policy&sig=x", 24)
+    assert not datastores.may_write("?sp=rl&si=policy&sig=x")
 
 
 def test_what_opens_a_storage_is_in_no_line() -> None:
