@@ -147,7 +147,7 @@ def check_an_interruption(project: Path, rehearsal: Rehearsal, env: dict[str, st
     process = subprocess.Popen(
         [*LINE, "--yes"], cwd=project, env=os.environ | env, stdout=subprocess.DEVNULL, start_new_session=True
     )
-    over = time.monotonic() + 60
+    over = time.monotonic() + 300
     while not [line for line in rehearsal.faults.fired if line.startswith("PUT")]:
         assert process.poll() is None and time.monotonic() < over
         time.sleep(0.1)

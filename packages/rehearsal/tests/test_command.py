@@ -24,7 +24,7 @@ Started = subprocess.Popen[str]
 
 def rehearse(project: Path, folder: Path, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     command = [*COMMAND, arguments[0], "--project", str(project), "--folder", str(folder), *arguments[1:]]
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, **options)
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, **options)
 
 
 def serve(project: Path, folder: Path) -> Started:
@@ -197,7 +197,7 @@ def test_a_kill_ends_its_runs_too(project: Path, tmp_path: Path) -> None:
     started = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert started.stdout is not None
     run_id = started.stdout.readline().strip()
-    over = time.monotonic() + 10
+    over = time.monotonic() + 60
     while len(processes(str(tmp_path))) < 3:  # the rehearsal, Azurite, the script
         assert time.monotonic() < over
         time.sleep(0.1)

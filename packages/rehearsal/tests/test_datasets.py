@@ -269,7 +269,7 @@ def test_a_disk_without_room_fails_the_run_and_leaves_no_half_a_file(
     dataset = registered(caller, container, "AccountKey", key(rehearsal))
     folder = tmp_path / "data"
     run_id = local_run(caller, tmp_path / "work", **wanted(dataset, str(folder)))
-    assert subprocess.run([sys.executable, "-c", LIMITED], cwd=tmp_path / "work", timeout=60).returncode == 1
+    assert subprocess.run([sys.executable, "-c", LIMITED], cwd=tmp_path / "work", timeout=300).returncode == 1
     said = failure(rehearsal.state()["runs"][run_id])
     assert said == f"data: DATA: Dataset {dataset} version 1: File too large: {folder}/deep/large.csv"
     assert [file.name for file in folder.rglob("*") if file.is_file() and file.name != "small.csv"] == []
@@ -288,7 +288,7 @@ def test_a_file_that_is_there_stays_unless_overwritten(
         wish = wanted(dataset, str(folder), overwrite=overwrite)
         run_id = local_run(caller, tmp_path / f"work-{overwrite}", **wish)
         command = [sys.executable, "-I", "-m", "aml_rehearsal.node", "azureml-setup/job.json"]
-        done = subprocess.run(command, cwd=tmp_path / f"work-{overwrite}", timeout=60)
+        done = subprocess.run(command, cwd=tmp_path / f"work-{overwrite}", timeout=300)
         assert done.returncode == (0 if overwrite else 1)
         assert (folder / "a.csv").read_bytes() == kept
         if not overwrite:
