@@ -24,7 +24,8 @@ class Principal:
 
     role: str
     client_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    secret: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+    # Hexadecimal: a secret that begins with a hyphen would be an option where somebody types `az login -p SECRET`.
+    secret: str = field(default_factory=lambda: secrets.token_hex(24), repr=False)
 
 
 @dataclass(frozen=True)
