@@ -79,7 +79,7 @@ def imported(project: Path, folder: Path, name: str, text: str) -> str:
 def test_three_lists_one_after_the_other(bake: Bake, tmp_path: Path, framework: str, python: str) -> None:
     """The second and the third are merged into what the first has left, and that resolves for `make setup`.
 
-    On one Python each state does: where the last one resolves, it has all that the others asked for.
+    On the Python at hand so do the states between; each of those costs a resolve.
     """
     project = copy_of(bake(framework=framework, python_version=python), tmp_path)
     tools = (project / "requirements-dev.txt").read_text().splitlines()

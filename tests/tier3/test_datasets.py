@@ -282,7 +282,7 @@ def test_ctrl_c_says_that_the_same_command_goes_on(owner: Owner) -> None:
         seen = len(owner.rehearsal.server.requests)
         time.sleep(1)
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (130, "")
     assert err.endswith("\nInterrupted; the same command sends only what is missing.\n")
     assert owner.versions() == []

@@ -95,7 +95,7 @@ def bare_path(folder: Path) -> str:
 
 def left_over(clone: Path) -> list[str]:
     """The processes that were started from a clone and still run, once a run has heard that its workspace is gone."""
-    over = time.monotonic() + 60
+    over = time.monotonic() + 30
     while (found := processes_of(clone)) and time.monotonic() < over:
         time.sleep(0.2)
     return found

@@ -420,7 +420,7 @@ def test_ctrl_c_is_one_line(owner: Owner) -> None:
         assert time.monotonic() < over
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
     assert err.endswith("Interrupted; the same command again goes on with what is there.\n")
     owner.rehearsal.faults.clear()

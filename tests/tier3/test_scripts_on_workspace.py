@@ -193,7 +193,7 @@ def test_ctrl_c_leaves_the_run_alone_and_the_same_command_follows_it(owner: Owne
     while "line 5" not in process.stdout.readline():
         assert process.poll() is None
     os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to all that it started
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     [run_id] = owner.runs
     assert (
