@@ -1,0 +1,82 @@
+"""Which of how many processes this is, and where the first one waits: from whatever has started the run.
+
+Azure ML's PyTorch block and torchrun say it in RANK, WORLD_SIZE and MASTER_ADDR; MPI in OMPI_COMM_WORLD_*, beside which
+Azure ML names the first node. Where nobody says anything, this process is alone.
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PORT = "6105"  # where the environment names none
+PATIENCE = timedelta(minutes=30)  # for the others: a rank that is gone ends the run at once, one that hangs after this
+
+
+class Processes(NamedTuple):
+    """This process among those of the run, and among those of its node."""
+
+    rank: int
+    size: int
+    local_rank: int
+    local_size: int
+    master: str
+    port: str
+
+
+def find(environment: Mapping[str, str] = os.environ) -> Processes:
+    """Read the process's place from its environment."""
+    get = environment.get
+    if "OMPI_COMM_WORLD_SIZE" in environment and "RANK" not in environment:
+        size, local_size = int(get("OMPI_COMM_WORLD_SIZE", "1")), int(get("OMPI_COMM_WORLD_LOCAL_SIZE", "1"))
+        master = "127.0.0.1" if size == local_size else first_node(environment)
+        rank, local_rank = int(get("OMPI_COMM_WORLD_RANK", "0")), int(get("OMPI_COMM_WORLD_LOCAL_RANK", "0"))
+        return Processes(rank, size, local_rank, local_size, master, get("MASTER_PORT", PORT))
+    rank, size = int(get("RANK", "0")), int(get("WORLD_SIZE", "1"))
+    local_rank, local_size = int(get("LOCAL_RANK", str(rank))), int(get("LOCAL_WORLD_SIZE", str(size)))
+    return Processes(rank, size, local_rank, local_size, get("MASTER_ADDR", "127.0.0.1"), get("MASTER_PORT", PORT))
+
+
+def first_node(environment: Mapping[str, str]) -> str:
+    """The address of rank 0: "ip:port" of several nodes, a bare address where Azure's older service names it."""
+    for name in ("AZ_BATCH_MASTER_NODE", "AZ_BATCHAI_MPI_MASTER_NODE", "MASTER_ADDR"):
+        address = environment.get(name, "").rpartition(":")[0] or environment.get(name, "")
+        if address and address != "localhost":
+            return address
+    raise SystemExit("MPI has started several nodes, and no AZ_BATCH_MASTER_NODE or MASTER_ADDR names the first")
+
+
+def gathered(values: "Tensor") -> "Tensor":
+    """The sum over all processes, which each of them gets."""
+    import torch.distributed as dist
+
+    if dist.is_initialized():
+        dist.all_reduce(values)
+    return values
+
+
+@contextmanager
+def joined(device: str) -> Iterator[Processes]:
+    """Meet the other processes, if there are any; leave them when the work is done, or has failed."""
+    import torch.distributed as dist
+
+    processes = find()
+    if processes.size == 1:
+        yield processes
+        return
+    address = f"tcp://{processes.master}:{processes.port}"
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        address = "env://"  # torchrun keeps the meeting point itself
+    backend = "nccl" if device == "cuda" else "gloo"
+    dist.init_process_group(backend, address, PATIENCE, processes.size, processes.rank)
+    yield processes
+    dist.barrier()
+    # Not destroy_process_group(), whose threads abort one process in eight when Python ends.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)

@@ -1,0 +1,43 @@
+"""The networks: one for tables, one for images. Put yours here; score.py builds the same one from what train.py saved."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def build(shape: list[int], classes: int) -> nn.Module:
+    """The network for one row of a table ([columns]), or for one image ([colours, height, width])."""
+    return table_network(shape[0], classes) if len(shape) == 1 else image_network(shape[0], classes)
+
+
+def table_network(columns: int, classes: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(columns, 64),
+        nn.ReLU(),
+        nn.Linear(64, 32),
+        nn.ReLU(),
+        nn.Linear(32, classes),
+    )
+
+
+def image_network(colours: int, classes: int) -> nn.Module:
+    """Small, for any image size. Its norms look at one image: the same net, however many processes share a batch."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in ((colours, 16), (16, 32), (32, 64)):
+        layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.GroupNorm(4, outputs), nn.ReLU(), nn.MaxPool2d(2)]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, classes))
+
+
+def save(path: Path, network: nn.Module, shape: list[int], classes: int) -> None:
+    """Write all that load() needs."""
+    torch.save({"shape": shape, "classes": classes, "weights": network.state_dict()}, path)
+
+
+def load(path: Path) -> nn.Module:
+    """The network as it was saved, ready to answer."""
+    saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    network = build(saved["shape"], saved["classes"])
+    network.load_state_dict(saved["weights"])
+    return network.eval()

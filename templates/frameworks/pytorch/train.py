@@ -1,0 +1,173 @@
+"""Train a network on a table or on a folder of images, judge it, and write all that scoring needs to outputs/.
+
+    python train.py --data-path ../../data
+    torchrun --nproc_per_node 2 train.py --data-path ../../data
+"""
+
+import argparse
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.nn.parallel import DistributedDataParallel
+
+import checkpoints
+import input_schema
+import network
+import samples
+from distributed import Processes, gathered, joined
+
+OUTPUTS = Path("outputs")
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Train the model; results go to outputs/.")
+    add = parser.add_argument
+    add("--data-path", type=Path, default="../../data", help="CSV or Parquet, or a folder of images for each class")
+    add("--label", default="churned", help="column of a table to predict (default: %(default)s)")
+    add("--train-test-split-ratio", type=float, default=0.3, help="share held out for the test")
+    add("--epochs", type=int, default=10, help="passes over the data (default: %(default)s)")
+    add("--batch-size", type=int, default=32, help="samples in a step, over all processes (default: %(default)s)")
+    add("--learning-rate", type=float, default=1e-3, help="size of a step (default: %(default)s)")
+    add("--es-patience", type=int, default=-1, help="epochs without progress before it stops; -1: never")
+    add("--image-size", type=int, default=64, help="pixels that images are scaled to (default: %(default)s)")
+    add("--workers", type=int, default=2, help="processes that read images ahead (default: %(default)s)")
+    add("--seed", type=int, default=42, help="same seed, same model (default: %(default)s)")
+    add("--resume", action="store_true", help="go on from outputs/checkpoints, as a job that Azure ML restarts does")
+    add("--amp", action="store_true", help="compute in bfloat16 where that is safe")
+    add("--compile", action="store_true", help="compile the network: a slower start, faster steps")
+    args = parser.parse_args(argv)
+    if not 0 < args.train_test_split_ratio < 1:
+        parser.error("--train-test-split-ratio: a share between 0 and 1")
+    for name in ("epochs", "batch_size", "image_size"):
+        if getattr(args, name) < 1:
+            parser.error(f"--{name.replace('_', '-')}: 1 or more")
+    return args
+
+
+def fit(net: nn.Module, data: samples.Data, args: argparse.Namespace, processes: Processes) -> list[dict[str, float]]:
+    """Teach the network; return the losses of each epoch. All processes share a batch, and make the same step."""
+    optimizer = torch.optim.Adam(net.parameters(), lr=args.learning_rate)
+    saved = checkpoints.resume(args, data, processes)
+    history: list[dict[str, float]] = []
+    best = net.state_dict()
+    if saved:
+        net.load_state_dict(saved["weights"])
+        optimizer.load_state_dict(saved["optimizer"])
+        history, best = saved["history"], saved["best"]
+
+    model = torch.compile(net) if args.compile else net
+    if processes.size > 1:
+        model = DistributedDataParallel(model)
+    batches = samples.Batches(data.split.train, args.batch_size, processes.rank, processes.size)
+    load = samples.loader(data.samples, batches, args.workers, DEVICE)
+    watched = "validation_loss" if len(data.split.validation) else "loss"
+
+    for epoch in range(len(history), args.epochs):
+        if args.es_patience >= 0 and waited(history, watched) > args.es_patience:
+            break
+        torch.manual_seed(args.seed + epoch)
+        batches.shuffle(args.seed, epoch)
+        net.train()
+        total = torch.zeros((), device=DEVICE)
+        for step, (inputs, labels) in enumerate(load):
+            whole = min(args.batch_size, len(data.split.train) - step * args.batch_size)
+            with torch.autocast(DEVICE, torch.bfloat16, enabled=args.amp):
+                outputs = model(inputs.to(DEVICE, non_blocking=True))
+            # The processes' gradients are averaged: so each one's part counts by its share of the whole batch.
+            loss = cross_entropy(outputs.float(), labels.to(DEVICE), reduction="sum")
+            optimizer.zero_grad()
+            (loss * processes.size / whole).backward()
+            optimizer.step()
+            total += loss.detach()
+        losses = {"loss": gathered(total).item() / len(data.split.train)}
+        if not losses["loss"] < float("inf"):
+            raise SystemExit(f"epoch {epoch + 1}: the loss is no number any more: try a smaller --learning-rate")
+        if len(data.split.validation):
+            guessed = predict(net, data, data.split.validation, args, processes)
+            wanted = torch.from_numpy(data.labels[data.split.validation])
+            losses["validation_loss"] = -guessed[torch.arange(len(wanted)), wanted].clamp_min(1e-12).log().mean().item()
+        history.append(losses)
+        if waited(history, watched) == 0:
+            best = {name: weights.clone() for name, weights in net.state_dict().items()}
+        if processes.rank == 0:
+            checkpoints.save(args, data, net, optimizer, best, history)
+            mlflow.log_metrics(losses, step=epoch)
+            print(f"epoch {epoch + 1}:", *(f"{name} {value:.4f}" for name, value in losses.items()), flush=True)
+    if args.es_patience >= 0:
+        net.load_state_dict(best)
+    return history
+
+
+def waited(history: list[dict[str, float]], name: str) -> int:
+    """For how many epochs a loss has not been lower than ever before."""
+    losses = [epoch[name] for epoch in history]
+    return len(losses) - 1 - losses.index(min(losses)) if losses else 0
+
+
+def predict(
+    net: nn.Module, data: samples.Data, indices: np.ndarray, args: argparse.Namespace, processes: Processes
+) -> Tensor:
+    """The probability of each class, for each of the samples: every process computes some, and all get all."""
+    found = torch.zeros(len(indices), len(data.classes))
+    size, share = max(args.batch_size, 256), (processes.rank, processes.size)
+    places = samples.Batches(np.arange(len(indices)), size, *share)
+    load = samples.loader(data.samples, samples.Batches(indices, size, *share), args.workers, DEVICE)
+    net.eval()
+    with torch.inference_mode():
+        for place, (inputs, _) in zip(places, load, strict=True):
+            found[torch.from_numpy(place)] = net(inputs.to(DEVICE)).softmax(dim=1).cpu()
+    return gathered(found)
+
+
+def main() -> None:
+    args = parse_args()
+    with joined(DEVICE) as processes:
+        if processes.rank == 0:
+            with mlflow.start_run():
+                mlflow.log_params(vars(args))
+                train(args, processes)
+        else:
+            train(args, processes)
+
+
+def train(args: argparse.Namespace, processes: Processes) -> None:
+    torch.manual_seed(args.seed)
+    data = samples.read(
+        args.data_path, args.label, args.train_test_split_ratio, args.es_patience >= 0, args.image_size, args.seed
+    )
+    net = network.build(data.samples.shape, len(data.classes)).to(DEVICE)
+    history = fit(net, data, args, processes)
+    probabilities = predict(net, data, data.split.test, args, processes)
+    if processes.rank == 0:
+        report(net, data, history, probabilities.numpy())
+
+
+def report(net: nn.Module, data: samples.Data, history: list[dict[str, float]], probabilities: np.ndarray) -> None:
+    """Judge the model, and write it with all that scoring needs."""
+    from evaluation import evaluate, plot_losses, write_json
+
+    actual = np.array(data.classes)[data.labels[data.split.test]]
+    metrics = evaluate(actual, probabilities, data.classes, OUTPUTS / "evaluation")
+    plot_losses(history).savefig(OUTPUTS / "evaluation" / "loss_curve.png")
+    write_json(OUTPUTS / "evaluation" / "loss_curve.json", history)
+    mlflow.log_metrics(metrics)
+    mlflow.log_artifacts(str(OUTPUTS / "evaluation"), "evaluation")
+
+    folder = OUTPUTS / "model"
+    folder.mkdir(parents=True, exist_ok=True)
+    network.save(folder / "model.pt", net, data.samples.shape, len(data.classes))
+    input_schema.save(folder, data.columns, data.classes)
+    if data.encoding:
+        data.encoding.save(folder)
+    write_json(OUTPUTS / "metrics.json", metrics)
+    rows = f"Trained on {len(data.split.train)} rows, tested on {len(data.split.test)}"
+    print(f"{rows}: accuracy {metrics['accuracy']:.3f}")
+
+
+if __name__ == "__main__":
+    main()

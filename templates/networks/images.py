@@ -1,0 +1,46 @@
+"""Images from a folder with one sub-folder for each class. What is wrong with one is said in one line that names it."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
+
+
+class BadImage(ValueError):
+    """A file, or bytes of a request, that no image can be read from."""
+
+
+def is_image_folder(path: Path) -> bool:
+    """Say whether there are sub-folders with images. A table beside them makes it a table's folder."""
+    return path.is_dir() and not any(path.glob("*.csv")) and not any(path.glob("*.parquet")) and bool(found(path))
+
+
+def found(path: Path) -> list[Path]:
+    """The images below the sub-folders, hidden ones left out, in the order of their names."""
+    files = [file for file in path.glob("*/**/*") if file.suffix.lower() in ENDINGS and file.is_file()]
+    return sorted(
+        file for file in files if not any(part.startswith(".") for part in file.relative_to(path).parts)
+    )
+
+
+def list_images(path: Path) -> tuple[list[Path], list[str]]:
+    """The images and their labels: the names of the sub-folders that they lie in."""
+    files = found(path)
+    labels = [file.relative_to(path).parts[0] for file in files]
+    if len(set(labels)) < 2 or min(labels.count(label) for label in set(labels)) < 2:
+        raise SystemExit(f"--data-path {path}: needs two sub-folders or more, with two images or more in each")
+    return files, labels
+
+
+def read_image(source: Path | bytes, size: int) -> np.ndarray:
+    """An image as bytes of red, green and blue, [size, size, 3], whatever its own size and colours are."""
+    try:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            return np.asarray(image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        name = "the bytes" if isinstance(source, bytes) else str(source)
+        reason = "no image, or a broken one" if isinstance(error, Image.UnidentifiedImageError) else str(error)
+        raise BadImage(f"{name}: {reason}") from None
