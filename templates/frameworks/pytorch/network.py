@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def build(shape: list[int], classes: int) -> nn.Module:
@@ -28,6 +29,11 @@ def image_network(colours: int, classes: int) -> nn.Module:
     for inputs, outputs in ((colours, 16), (16, 32), (32, 64)):
         layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.GroupNorm(4, outputs), nn.ReLU(), nn.MaxPool2d(2)]
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, classes))
+
+
+def as_input(pixels: np.ndarray) -> Tensor:
+    """Bytes of [images, height, width, colours] as numbers around 0 of [images, colours, height, width]."""
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 def save(path: Path, network: nn.Module, shape: list[int], classes: int) -> None:

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 import encoding
 import images
 import input_schema
+from network import as_input
 from tables import read_table, split_label
 
 VALIDATION = 0.1  # of the training samples, to see when early stopping is due
@@ -41,11 +42,6 @@ class Images(Dataset[tuple[Tensor, Tensor]]):
         for place, index in enumerate(batch):
             pixels[place] = images.read_image(self.files[index], self.size)
         return as_input(pixels), self.labels[torch.from_numpy(batch)]
-
-
-def as_input(pixels: np.ndarray) -> Tensor:
-    """Bytes of [images, height, width, colours] as numbers around 0 of [images, colours, height, width]."""
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 class Split(NamedTuple):

@@ -1,5 +1,6 @@
 """What the model takes and answers: train.py describes it, score.py checks each request against it."""
 
+import base64
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -109,6 +110,7 @@ def _records(names: Any, rows: list[Any]) -> list[dict[str, Any]]:
 
 def _values(column: Column, rows: list[Any]) -> np.ndarray:
     name, is_number = column["name"], column["type"] == "number"
+    is_image = column["type"] == "image"
     accepted = (int, float) if is_number else str
     values = []
     for number, row in enumerate(rows):
@@ -123,7 +125,9 @@ def _values(column: Column, rows: list[Any]) -> np.ndarray:
             raise BadRequest(f"Row {number}: column {name!r} must be {wanted}, not {json.dumps(value)[:80]}.")
         if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
             raise BadRequest(f"Row {number}: column {name!r} holds half a character (a lone surrogate).")
-        values.append(value)
+        values.append(_pixels(number, name, value, column["size"]) if is_image else value)
+    if is_image:
+        return np.stack(values)
     if not is_number:
         return np.array(["" if value is None else value for value in values], dtype=object)
     try:
@@ -133,6 +137,17 @@ def _values(column: Column, rows: list[Any]) -> np.ndarray:
     if np.isinf(numbers).any():
         raise BadRequest(f"Column {name!r} holds a number that is infinite or too large.")
     return numbers
+
+
+def _pixels(row: int, name: str, text: str | None, size: int) -> np.ndarray:
+    """The image that a request holds as the base64 of its file."""
+    from images import BadImage, read_image
+
+    try:
+        return read_image(base64.b64decode(text or "", validate=True), size)
+    except ValueError as error:
+        reason = error if isinstance(error, BadImage) else "it is no base64"
+        raise BadRequest(f"Row {row}: column {name!r} must be the base64 of an image file: {reason}.") from None
 
 
 def answer(probabilities: np.ndarray, classes: list[str]) -> dict[str, Any]:
