@@ -5,6 +5,7 @@
 """
 
 import argparse
+from contextlib import nullcontext
 from pathlib import Path
 
 import mlflow
@@ -15,6 +16,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
 import checkpoints
+import images
 import input_schema
 import network
 import samples
@@ -126,13 +128,13 @@ def predict(
 
 def main() -> None:
     args = parse_args()
-    with joined(DEVICE) as processes:
+    with joined(DEVICE) as processes, mlflow.start_run() if processes.rank == 0 else nullcontext():
         if processes.rank == 0:
-            with mlflow.start_run():
-                mlflow.log_params(vars(args))
-                train(args, processes)
-        else:
+            mlflow.log_params(vars(args))
+        try:
             train(args, processes)
+        except images.BadImage as error:  # told by a worker, whose traceback stands above the line that counts
+            raise SystemExit(f"--data-path {str(error).strip().splitlines()[-1].rpartition('BadImage: ')[2]}") from None
 
 
 def train(args: argparse.Namespace, processes: Processes) -> None:
