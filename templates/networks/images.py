@@ -1,6 +1,8 @@
 """Images from a folder with one sub-folder for each class. What is wrong with one is said in one line that names it."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +23,7 @@ def is_image_folder(path: Path) -> bool:
 def found(path: Path) -> list[Path]:
     """The images below the sub-folders, hidden ones left out, in the order of their names."""
     files = [file for file in path.glob("*/**/*") if file.suffix.lower() in ENDINGS and file.is_file()]
-    return sorted(
-        file for file in files if not any(part.startswith(".") for part in file.relative_to(path).parts)
-    )
+    return sorted(file for file in files if not any(part.startswith(".") for part in file.relative_to(path).parts))
 
 
 def list_images(path: Path) -> tuple[list[Path], list[str]]:
@@ -44,3 +44,15 @@ def read_image(source: Path | bytes, size: int) -> np.ndarray:
         name = "the bytes" if isinstance(source, bytes) else str(source)
         reason = "no image, or a broken one" if isinstance(error, Image.UnidentifiedImageError) else str(error)
         raise BadImage(f"{name}: {reason}") from None
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """End with one line where an image can't be read, be it here or in a process that reads ahead."""
+    try:
+        yield
+    except Exception as error:
+        said = str(error).strip().splitlines()
+        if not (isinstance(error, BadImage) or any("BadImage" in line for line in said)):
+            raise
+        raise SystemExit(f"--data-path {path}: {said[-1].rpartition('BadImage: ')[2]}") from None

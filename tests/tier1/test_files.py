@@ -131,8 +131,10 @@ MODEL_FILES = {
     "tests/conftest.py",
     "tests/test_score.py",
     "tests/test_train.py",
+    "tracking.py",
     "train.py",
 }
+NETWORKS = FRAMEWORK_FOLDERS.parent / "networks"
 # What a framework's folder holds for the template, not for the model.
 REQUIREMENTS = {"train-requirements.txt", "inference-requirements.txt"}
 WORKSPACE = {
@@ -142,10 +144,16 @@ WORKSPACE = {
 }
 
 
+def folders_of(framework: str) -> list[Path]:
+    """Where a framework's files lie: its own folder, and what all networks share if it trains one."""
+    own = FRAMEWORK_FOLDERS / framework
+    return [own, NETWORKS] if "import samples" in (own / "train.py").read_text(encoding="utf-8") else [own]
+
+
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_exactly_these_files(bake: Bake, framework: str) -> None:
-    own = {path.name for path in (FRAMEWORK_FOLDERS / framework).glob("*.*")} - REQUIREMENTS
-    model = {f"models/model1/{name}" for name in MODEL_FILES | own}
+    own = {path.relative_to(folder).as_posix() for folder in folders_of(framework) for path in folder.rglob("*.*")}
+    model = {f"models/model1/{name}" for name in MODEL_FILES | own - REQUIREMENTS}
     project = bake(framework=framework)
     assert set(files_of(project)) == REPO_FILES | model
     assert [path for path in project.rglob("*") if path.is_dir() and not any(path.iterdir())] == []
@@ -154,8 +162,9 @@ def test_exactly_these_files(bake: Bake, framework: str) -> None:
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_the_python_is_the_frameworks_files_byte_for_byte(bake: Bake, framework: str) -> None:
     model = bake(framework=framework) / "models" / "model1"
-    for source in (FRAMEWORK_FOLDERS / framework).glob("*.py"):
-        assert (model / source.name).read_bytes() == source.read_bytes(), source.name
+    for folder in folders_of(framework):
+        for source in folder.rglob("*.py"):
+            assert (model / source.relative_to(folder)).read_bytes() == source.read_bytes(), source.name
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

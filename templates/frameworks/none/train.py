@@ -8,13 +8,13 @@ The model here only learns how frequent each label is: put yours into build_mode
 import argparse
 from pathlib import Path
 
-import mlflow
 import numpy as np
 import pandas as pd
 
 import input_schema
 from evaluation import evaluate, write_json
 from tables import read_table, split_label
+from tracking import tracked
 
 OUTPUTS = Path("outputs")
 
@@ -72,12 +72,11 @@ def main() -> None:
     train_y = labels.drop(test_y.index)
     train_x, test_x = features.loc[train_y.index], features.loc[test_y.index]
 
-    with mlflow.start_run():
-        mlflow.log_params(vars(args))
+    with tracked(args) as log:
         model = build_model(args).fit(train_x, train_y)
         metrics = evaluate(test_y.to_numpy(), model.predict_proba(test_x), model.classes, OUTPUTS / "evaluation")
-        mlflow.log_metrics(metrics)
-        mlflow.log_artifacts(str(OUTPUTS / "evaluation"), "evaluation")
+        log.metrics(metrics)
+        log.folder(OUTPUTS / "evaluation")
 
     folder = OUTPUTS / "model"
     folder.mkdir(parents=True, exist_ok=True)

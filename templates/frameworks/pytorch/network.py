@@ -1,4 +1,4 @@
-"""The networks: one for tables, one for images. Put yours here; score.py builds the same one from what train.py saved."""
+"""The networks, for tables and for images: put yours here. score.py builds the same one from what train.py saved."""
 
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 
 def build(shape: list[int], classes: int) -> nn.Module:
-    """The network for one row of a table ([columns]), or for one image ([colours, height, width])."""
-    return table_network(shape[0], classes) if len(shape) == 1 else image_network(shape[0], classes)
+    """The network for one row of a table ([columns]), or for one image ([height, width, colours])."""
+    return table_network(shape[0], classes) if len(shape) == 1 else image_network(shape[-1], classes)
 
 
 def table_network(columns: int, classes: int) -> nn.Module:

@@ -1,15 +1,14 @@
 """Train a network on a table or on a folder of images, judge it, and write all that scoring needs to outputs/.
 
-    python train.py --data-path ../../data
-    torchrun --nproc_per_node 2 train.py --data-path ../../data
+python train.py --data-path ../../data
+torchrun --nproc_per_node 2 train.py --data-path ../../data
 """
 
 import argparse
-from contextlib import nullcontext
 from pathlib import Path
 
-import mlflow
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -21,6 +20,9 @@ import input_schema
 import network
 import samples
 from distributed import Processes, gathered, joined
+from loading import loader
+from tables import read_table, split_label
+from tracking import Log, tracked
 
 OUTPUTS = Path("outputs")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -51,13 +53,19 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def fit(net: nn.Module, data: samples.Data, args: argparse.Namespace, processes: Processes) -> list[dict[str, float]]:
+def load_data(path: Path, label: str) -> tuple[pd.DataFrame, pd.Series]:
+    """Read the table; return the features and the labels."""
+    return split_label(read_table(path), label)
+
+
+def fit(
+    net: nn.Module, data: samples.Data, args: argparse.Namespace, processes: Processes, log: Log
+) -> list[dict[str, float]]:
     """Teach the network; return the losses of each epoch. All processes share a batch, and make the same step."""
     optimizer = torch.optim.Adam(net.parameters(), lr=args.learning_rate)
-    saved = checkpoints.resume(args, data, processes)
     history: list[dict[str, float]] = []
     best = net.state_dict()
-    if saved:
+    if saved := checkpoints.resume(args, data, processes):
         net.load_state_dict(saved["weights"])
         optimizer.load_state_dict(saved["optimizer"])
         history, best = saved["history"], saved["best"]
@@ -66,7 +74,7 @@ def fit(net: nn.Module, data: samples.Data, args: argparse.Namespace, processes:
     if processes.size > 1:
         model = DistributedDataParallel(model)
     batches = samples.Batches(data.split.train, args.batch_size, processes.rank, processes.size)
-    load = samples.loader(data.samples, batches, args.workers, DEVICE)
+    load = loader(data, batches, args.workers, DEVICE)
     watched = "validation_loss" if len(data.split.validation) else "loss"
 
     for epoch in range(len(history), args.epochs):
@@ -81,7 +89,7 @@ def fit(net: nn.Module, data: samples.Data, args: argparse.Namespace, processes:
             with torch.autocast(DEVICE, torch.bfloat16, enabled=args.amp):
                 outputs = model(inputs.to(DEVICE, non_blocking=True))
             # The processes' gradients are averaged: so each one's part counts by its share of the whole batch.
-            loss = cross_entropy(outputs.float(), labels.to(DEVICE), reduction="sum")
+            loss = cross_entropy(outputs.float(), labels.to(DEVICE, non_blocking=True), reduction="sum")
             optimizer.zero_grad()
             (loss * processes.size / whole).backward()
             optimizer.step()
@@ -97,9 +105,10 @@ def fit(net: nn.Module, data: samples.Data, args: argparse.Namespace, processes:
         if waited(history, watched) == 0:
             best = {name: weights.clone() for name, weights in net.state_dict().items()}
         if processes.rank == 0:
-            checkpoints.save(args, data, net, optimizer, best, history)
-            mlflow.log_metrics(losses, step=epoch)
+            weights, steps = net.state_dict(), optimizer.state_dict()
+            checkpoints.save(args, data, weights=weights, optimizer=steps, best=best, history=history)
             print(f"epoch {epoch + 1}:", *(f"{name} {value:.4f}" for name, value in losses.items()), flush=True)
+        log.metrics(losses, step=epoch)
     if args.es_patience >= 0:
         net.load_state_dict(best)
     return history
@@ -118,7 +127,7 @@ def predict(
     found = torch.zeros(len(indices), len(data.classes))
     size, share = max(args.batch_size, 256), (processes.rank, processes.size)
     places = samples.Batches(np.arange(len(indices)), size, *share)
-    load = samples.loader(data.samples, samples.Batches(indices, size, *share), args.workers, DEVICE)
+    load = loader(data, samples.Batches(indices, size, *share), args.workers, DEVICE)
     net.eval()
     with torch.inference_mode():
         for place, (inputs, _) in zip(places, load, strict=True):
@@ -128,41 +137,35 @@ def predict(
 
 def main() -> None:
     args = parse_args()
-    with joined(DEVICE) as processes, mlflow.start_run() if processes.rank == 0 else nullcontext():
+    with joined(DEVICE) as processes, images.told(args.data_path), tracked(args, processes.rank == 0) as log:
+        torch.manual_seed(args.seed)
+        data = samples.read(args, load_data)
+        net = network.build(data.shape, len(data.classes)).to(DEVICE)
+        history = fit(net, data, args, processes, log)
+        probabilities = predict(net, data, data.split.test, args, processes)
         if processes.rank == 0:
-            mlflow.log_params(vars(args))
-        try:
-            train(args, processes)
-        except images.BadImage as error:  # told by a worker, whose traceback stands above the line that counts
-            raise SystemExit(f"--data-path {str(error).strip().splitlines()[-1].rpartition('BadImage: ')[2]}") from None
+            report(net, data, history, probabilities.numpy(), log)
 
 
-def train(args: argparse.Namespace, processes: Processes) -> None:
-    torch.manual_seed(args.seed)
-    data = samples.read(
-        args.data_path, args.label, args.train_test_split_ratio, args.es_patience >= 0, args.image_size, args.seed
-    )
-    net = network.build(data.samples.shape, len(data.classes)).to(DEVICE)
-    history = fit(net, data, args, processes)
-    probabilities = predict(net, data, data.split.test, args, processes)
-    if processes.rank == 0:
-        report(net, data, history, probabilities.numpy())
-
-
-def report(net: nn.Module, data: samples.Data, history: list[dict[str, float]], probabilities: np.ndarray) -> None:
+def report(
+    net: nn.Module, data: samples.Data, history: list[dict[str, float]], probabilities: np.ndarray, log: Log
+) -> None:
     """Judge the model, and write it with all that scoring needs."""
-    from evaluation import evaluate, plot_losses, write_json
+    from evaluation import evaluate, write_json
+    from figures import plot_losses, plot_misclassified
 
+    folder = OUTPUTS / "evaluation"
     actual = np.array(data.classes)[data.labels[data.split.test]]
-    metrics = evaluate(actual, probabilities, data.classes, OUTPUTS / "evaluation")
-    plot_losses(history).savefig(OUTPUTS / "evaluation" / "loss_curve.png")
-    write_json(OUTPUTS / "evaluation" / "loss_curve.json", history)
-    mlflow.log_metrics(metrics)
-    mlflow.log_artifacts(str(OUTPUTS / "evaluation"), "evaluation")
+    metrics = evaluate(actual, probabilities, data.classes, folder)
+    write_json(folder / "loss_curve.json", history)
+    plot_losses(history).savefig(folder / "loss_curve.png")
+    plot_misclassified(data, probabilities, folder / "misclassified.png")
+    log.metrics(metrics)
+    log.folder(folder)
 
     folder = OUTPUTS / "model"
     folder.mkdir(parents=True, exist_ok=True)
-    network.save(folder / "model.pt", net, data.samples.shape, len(data.classes))
+    network.save(folder / "model.pt", net, data.shape, len(data.classes))
     input_schema.save(folder, data.columns, data.classes)
     if data.encoding:
         data.encoding.save(folder)

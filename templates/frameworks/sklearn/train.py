@@ -7,7 +7,6 @@ import argparse
 from pathlib import Path
 
 import joblib
-import mlflow
 import pandas as pd
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.impute import SimpleImputer
@@ -20,6 +19,7 @@ import input_schema
 from evaluation import evaluate, write_json
 from onnx_export import export_onnx
 from tables import read_table, split_label
+from tracking import tracked
 
 OUTPUTS = Path("outputs")
 
@@ -68,13 +68,12 @@ def main() -> None:
         features, labels, test_size=args.train_test_split_ratio, random_state=args.seed, stratify=labels
     )
 
-    with mlflow.start_run():
-        mlflow.log_params(vars(args))
+    with tracked(args) as log:
         model = build_model(args).fit(train_x, train_y)
         classes = list(model.classes_)
         metrics = evaluate(test_y.to_numpy(), model.predict_proba(test_x), classes, OUTPUTS / "evaluation")
-        mlflow.log_metrics(metrics)
-        mlflow.log_artifacts(str(OUTPUTS / "evaluation"), "evaluation")
+        log.metrics(metrics)
+        log.folder(OUTPUTS / "evaluation")
 
     folder = OUTPUTS / "model"
     folder.mkdir(parents=True, exist_ok=True)

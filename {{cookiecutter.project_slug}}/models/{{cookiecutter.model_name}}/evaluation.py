@@ -72,17 +72,6 @@ def plot_roc(curves: dict[str, dict[str, Any]]) -> Figure:
     return figure
 
 
-def plot_losses(history: list[dict[str, float]]) -> Figure:
-    """Draw each loss over the epochs."""
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
-    for name in history[0]:
-        axes.plot(range(1, len(history) + 1), [epoch[name] for epoch in history], marker=".", label=name)
-    axes.set(xlabel="Epoch", ylabel="Loss")
-    axes.legend()
-    return figure
-
-
 def write_json(path: Path, content: Any) -> None:
     """Write readable JSON."""
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,55 @@
+"""Whether a run goes on from its last checkpoint: with --resume, or because Azure ML has started it anew."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from samples import Data
+
+FOLDER = Path("outputs") / "checkpoints"
+# What a run must not change while it goes on; the number of epochs it may.
+FIXED = ("batch_size", "learning_rate", "seed", "train_test_split_ratio", "es_patience", "image_size", "label")
+
+
+def fingerprint(args: argparse.Namespace, data: Data) -> dict[str, Any]:
+    """What a checkpoint belongs to: the same arguments, columns and classes."""
+    own = {name: getattr(args, name) for name in FIXED}
+    return own | {"columns": [column["name"] for column in data.columns], "classes": data.classes}
+
+
+def find(file: Path, resume: bool) -> bool:
+    """Say whether there is a checkpoint to go on from; one of another run is removed.
+
+    Azure ML replaces a preempted node by an empty one; the run keeps its id, and its checkpoint lies in its artifacts.
+    """
+    restarted = "AZUREML_RUN_ID" in os.environ
+    if restarted and not file.exists():
+        fetch(os.environ["AZUREML_RUN_ID"], file)
+    if not (resume or restarted):
+        file.unlink(missing_ok=True)
+    elif resume and not file.exists():
+        print(f"No {file} to go on from: this run begins")
+    return file.exists()
+
+
+def refuse_another(belongs_to: dict[str, Any], args: argparse.Namespace, data: Data, file: Path) -> None:
+    """End with one line if the checkpoint was made with other arguments or other data."""
+    for name, now in fingerprint(args, data).items():
+        if belongs_to.get(name) != now:
+            option = name if name in ("columns", "classes") else f"--{name.replace('_', '-')}"
+            raise SystemExit(
+                f"--resume: {option} was {belongs_to.get(name)} and is {now} now; delete {file} to begin anew"
+            )
+
+
+def unreadable(file: Path, error: Exception) -> SystemExit:
+    return SystemExit(f"--resume: {file} can't be read ({str(error).splitlines()[0]}); delete it to begin anew")
+
+
+def fetch(run_id: str, file: Path) -> None:
+    import mlflow
+
+    client = mlflow.MlflowClient()
+    if any(artifact.path == file.as_posix() for artifact in client.list_artifacts(run_id, file.parent.as_posix())):
+        mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=file.as_posix(), dst_path=".")

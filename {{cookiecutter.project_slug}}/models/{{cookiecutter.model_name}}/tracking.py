@@ -1,0 +1,51 @@
+"""Log to MLflow: to mlruns/ here, to the job's own run in Azure ML."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class Log:
+    """Begins the run when there is something to log: to import MLflow takes seconds, and training need not wait for it.
+
+    From then on everything else of MLflow, as in mlflow.log_text(), goes to the same run.
+    """
+
+    def __init__(self, args: argparse.Namespace, active: bool) -> None:
+        self.args, self.active, self.began = args, active, False
+
+    def metrics(self, values: dict[str, float], step: int | None = None) -> None:
+        if self.begin():
+            sys.modules["mlflow"].log_metrics(values, step=step)
+
+    def folder(self, path: Path) -> None:
+        """Keep the files of a folder, under its name."""
+        if self.begin():
+            sys.modules["mlflow"].log_artifacts(str(path), path.name)
+
+    def begin(self) -> bool:
+        if self.active and not self.began:
+            import mlflow
+
+            mlflow.start_run()
+            mlflow.log_params(vars(self.args))
+            self.began = True
+        return self.active
+
+    def end(self, status: str) -> None:
+        if self.began:
+            sys.modules["mlflow"].end_run(status)
+
+
+@contextmanager
+def tracked(args: argparse.Namespace, active: bool = True) -> Iterator[Log]:
+    """The log of this training; one that is not active, as in the other processes of a run, keeps nothing."""
+    log = Log(args, active)
+    try:
+        yield log
+    except BaseException:
+        log.end("FAILED")
+        raise
+    log.end("FINISHED")
