@@ -125,6 +125,7 @@ MODEL_FILES = {
     "aml_config/train-local.runconfig",
     "evaluation.py",
     "input_schema.py",
+    "run_data.py",
     "sample-request.json",
     "score.py",
     "tables.py",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 PORT = "6105"  # where the environment names none
 PATIENCE = timedelta(minutes=30)  # for the others: a rank that is gone ends the run at once, one that hangs after this
+PATIENCE_FOR_DATA = timedelta(hours=12)
 
 
 class Processes(NamedTuple):
@@ -24,7 +25,6 @@ class Processes(NamedTuple):
     rank: int
     size: int
     local_rank: int
-    local_size: int
     master: str
     port: str
 
@@ -33,13 +33,13 @@ def find(environment: Mapping[str, str] = os.environ) -> Processes:
     """Read the process's place from its environment."""
     get = environment.get
     if "OMPI_COMM_WORLD_SIZE" in environment and "RANK" not in environment:
-        size, local_size = int(get("OMPI_COMM_WORLD_SIZE", "1")), int(get("OMPI_COMM_WORLD_LOCAL_SIZE", "1"))
-        master = "127.0.0.1" if size == local_size else first_node(environment)
-        rank, local_rank = int(get("OMPI_COMM_WORLD_RANK", "0")), int(get("OMPI_COMM_WORLD_LOCAL_RANK", "0"))
-        return Processes(rank, size, local_rank, local_size, master, get("MASTER_PORT", PORT))
+        size, rank = int(environment["OMPI_COMM_WORLD_SIZE"]), int(environment["OMPI_COMM_WORLD_RANK"])
+        one_node = environment["OMPI_COMM_WORLD_LOCAL_SIZE"] == environment["OMPI_COMM_WORLD_SIZE"]
+        master = "127.0.0.1" if one_node else first_node(environment)
+        return Processes(rank, size, int(environment["OMPI_COMM_WORLD_LOCAL_RANK"]), master, get("MASTER_PORT", PORT))
     rank, size = int(get("RANK", "0")), int(get("WORLD_SIZE", "1"))
-    local_rank, local_size = int(get("LOCAL_RANK", str(rank))), int(get("LOCAL_WORLD_SIZE", str(size)))
-    return Processes(rank, size, local_rank, local_size, get("MASTER_ADDR", "127.0.0.1"), get("MASTER_PORT", PORT))
+    master, port = get("MASTER_ADDR", "127.0.0.1"), get("MASTER_PORT", PORT)
+    return Processes(rank, size, int(get("LOCAL_RANK", str(rank))), master, port)
 
 
 def first_node(environment: Mapping[str, str]) -> str:
@@ -60,19 +60,32 @@ def gathered(values: "Tensor") -> "Tensor":
     return values
 
 
+def wait() -> None:
+    """Until every process has come here."""
+    import torch.distributed as dist
+
+    if dist.is_initialized():
+        dist.barrier(dist.new_group(backend="gloo", timeout=PATIENCE_FOR_DATA))
+
+
 @contextmanager
 def joined(device: str) -> Iterator[Processes]:
     """Meet the other processes, if there are any; leave them when the work is done, or has failed."""
+    import torch
     import torch.distributed as dist
 
     processes = find()
     if processes.size == 1:
         yield processes
         return
+    if device == "cuda":
+        if processes.local_rank >= torch.cuda.device_count():
+            raise SystemExit(f"More processes than GPUs on this node, which has {torch.cuda.device_count()}")
+        torch.cuda.set_device(processes.local_rank)
     address = f"tcp://{processes.master}:{processes.port}"
     if "TORCHELASTIC_RUN_ID" in os.environ:
         address = "env://"  # torchrun keeps the meeting point itself
-    backend = "nccl" if device == "cuda" else "gloo"
+    backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
     dist.init_process_group(backend, address, PATIENCE, processes.size, processes.rank)
     yield processes
     dist.barrier()

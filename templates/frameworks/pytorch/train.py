@@ -19,8 +19,9 @@ import images
 import input_schema
 import network
 import samples
-from distributed import Processes, gathered, joined
+from distributed import Processes, gathered, joined, wait
 from loading import loader
+from run_data import download
 from tables import read_table, split_label
 from tracking import Log, tracked
 
@@ -32,6 +33,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Train the model; results go to outputs/.")
     add = parser.add_argument
     add("--data-path", type=Path, default="../../data", help="CSV or Parquet, or a folder of images for each class")
+    add("--dataset", default="", help="data of the run, to be downloaded to --data-path first (mechanism: direct)")
     add("--label", default="churned", help="column of a table to predict (default: %(default)s)")
     add("--train-test-split-ratio", type=float, default=0.3, help="share held out for the test")
     add("--epochs", type=int, default=10, help="passes over the data (default: %(default)s)")
@@ -138,6 +140,7 @@ def predict(
 def main() -> None:
     args = parse_args()
     with joined(DEVICE) as processes, images.told(args.data_path), tracked(args, processes.rank == 0) as log:
+        download(args.dataset, args.data_path, processes.local_rank, wait)
         torch.manual_seed(args.seed)
         data = samples.read(args, load_data)
         net = network.build(data.shape, len(data.classes)).to(DEVICE)

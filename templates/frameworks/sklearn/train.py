@@ -18,6 +18,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 import input_schema
 from evaluation import evaluate, write_json
 from onnx_export import export_onnx
+from run_data import download
 from tables import read_table, split_label
 from tracking import tracked
 
@@ -27,6 +28,7 @@ OUTPUTS = Path("outputs")
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Train the model; results go to outputs/.")
     parser.add_argument("--data-path", type=Path, default="../../data", help="CSV or Parquet: a file, or a folder")
+    parser.add_argument("--dataset", default="", help="data of the run, to download to --data-path (mechanism: direct)")
     parser.add_argument("--label", default="churned", help="column to predict (default: %(default)s)")
     parser.add_argument("--train-test-split-ratio", type=float, default=0.3, help="share held out for the test")
     parser.add_argument("--regularization", type=float, default=1.0, help="smaller fits closer (default: %(default)s)")
@@ -61,6 +63,7 @@ def build_model(args: argparse.Namespace) -> Pipeline:
 
 def main() -> None:
     args = parse_args()
+    download(args.dataset, args.data_path)
     features, labels = load_data(args.data_path, args.label)
     columns = input_schema.describe(features)
     features = pd.DataFrame(input_schema.to_table(features, columns))

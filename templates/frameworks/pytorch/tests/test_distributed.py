@@ -19,34 +19,34 @@ TOLERANCE = 1e-5  # sums of 32-bit numbers in another order
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
-        ({}, Processes(0, 1, 0, 1, "127.0.0.1", "6105")),
+        ({}, Processes(0, 1, 0, "127.0.0.1", "6105")),
         (  # Azure ML's PyTorch block, and torchrun, which adds LOCAL_WORLD_SIZE
             {
                 "RANK": "9", "WORLD_SIZE": "16", "LOCAL_RANK": "1", "NODE_RANK": "1",
                 "MASTER_ADDR": "10.0.0.4", "MASTER_PORT": "6000",
             },
-            Processes(9, 16, 1, 16, "10.0.0.4", "6000"),
+            Processes(9, 16, 1, "10.0.0.4", "6000"),
         ),
         (  # MPI on several nodes of Azure ML
             {
                 "OMPI_COMM_WORLD_RANK": "9", "OMPI_COMM_WORLD_SIZE": "16", "OMPI_COMM_WORLD_LOCAL_RANK": "1",
                 "OMPI_COMM_WORLD_LOCAL_SIZE": "8", "AZ_BATCH_MASTER_NODE": "10.0.0.4:6000",
             },
-            Processes(9, 16, 1, 8, "10.0.0.4", "6105"),
+            Processes(9, 16, 1, "10.0.0.4", "6105"),
         ),
         (  # its older service
             {
                 "OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_LOCAL_RANK": "0",
                 "OMPI_COMM_WORLD_LOCAL_SIZE": "1", "AZ_BATCHAI_MPI_MASTER_NODE": "10.0.0.4",
             },
-            Processes(1, 2, 0, 1, "10.0.0.4", "6105"),
+            Processes(1, 2, 0, "10.0.0.4", "6105"),
         ),
         (  # one node, whose name nobody needs
             {
                 "OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_LOCAL_RANK": "1",
                 "OMPI_COMM_WORLD_LOCAL_SIZE": "2", "AZ_BATCHAI_MPI_MASTER_NODE": "localhost",
             },
-            Processes(1, 2, 1, 2, "127.0.0.1", "6105"),
+            Processes(1, 2, 1, "127.0.0.1", "6105"),
         ),
     ],
 )  # fmt: skip
@@ -55,7 +55,7 @@ def test_each_launcher_says_it_in_its_own_way(environment: dict[str, str], expec
 
 
 def test_mpi_on_nodes_that_nobody_names_is_one_line() -> None:
-    environment = {"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_LOCAL_SIZE": "1"}
+    environment = {"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_LOCAL_SIZE": "1"}
     with pytest.raises(SystemExit, match="no AZ_BATCH_MASTER_NODE or MASTER_ADDR names the first"):
         find(environment)
 
