@@ -37,6 +37,10 @@ for variable in ("ARGS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
 kept = [path for version in PYTHONS for path in (Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin")]
 os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *map(str, kept)])
 
+# What pip may take from a folder, uv may as well: a PyTorch without CUDA is a tenth as large.
+if "PIP_FIND_LINKS" in os.environ:
+    os.environ.setdefault("UV_FIND_LINKS", ",".join(os.environ["PIP_FIND_LINKS"].split()))
+
 logging.getLogger("azure").setLevel(logging.WARNING)  # else the storage client tells of every request
 
 

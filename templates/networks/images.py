@@ -16,8 +16,12 @@ class BadImage(ValueError):
 
 
 def is_image_folder(path: Path) -> bool:
-    """Say whether there are sub-folders with images. A table beside them makes it a table's folder."""
-    return path.is_dir() and not any(path.glob("*.csv")) and not any(path.glob("*.parquet")) and bool(found(path))
+    """Say whether there are sub-folders with images. A table among them makes it a table's folder."""
+    return path.is_dir() and not holds_tables(path) and bool(found(path))
+
+
+def holds_tables(path: Path) -> bool:
+    return any(path.rglob("*.csv")) or any(path.rglob("*.parquet"))
 
 
 def found(path: Path) -> list[Path]:

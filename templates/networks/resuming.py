@@ -2,14 +2,21 @@
 
 import argparse
 import os
+import shutil
+import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 from samples import Data
 
 FOLDER = Path("outputs") / "checkpoints"
+ARTIFACTS = "checkpoints"
+KEEP_EVERY = 600.0  # seconds of work that a preempted node may cost
 # What a run must not change while it goes on; the number of epochs it may.
 FIXED = ("batch_size", "learning_rate", "seed", "train_test_split_ratio", "es_patience", "image_size", "label")
+
+kept_at = time.monotonic()
 
 
 def fingerprint(args: argparse.Namespace, data: Data) -> dict[str, Any]:
@@ -21,7 +28,7 @@ def fingerprint(args: argparse.Namespace, data: Data) -> dict[str, Any]:
 def find(file: Path, resume: bool) -> bool:
     """Say whether there is a checkpoint to go on from; one of another run is removed.
 
-    Azure ML replaces a preempted node by an empty one; the run keeps its id, and its checkpoint lies in its artifacts.
+    Azure ML replaces a preempted node by an empty one. The run keeps its id, and its artifacts a checkpoint.
     """
     restarted = "AZUREML_RUN_ID" in os.environ
     if restarted and not file.exists():
@@ -47,9 +54,27 @@ def unreadable(file: Path, error: Exception) -> SystemExit:
     return SystemExit(f"--resume: {file} can't be read ({str(error).splitlines()[0]}); delete it to begin anew")
 
 
-def fetch(run_id: str, file: Path) -> None:
+def keep(file: Path, epoch: int) -> None:
+    """Have Azure ML keep a checkpoint now and then: outputs/ is sure to be kept only when the run is over."""
+    global kept_at
+    run_id = os.environ.get("AZUREML_RUN_ID")
+    if not run_id or time.monotonic() - kept_at < KEEP_EVERY:
+        return
     import mlflow
 
-    client = mlflow.MlflowClient()
-    if any(artifact.path == file.as_posix() for artifact in client.list_artifacts(run_id, file.parent.as_posix())):
-        mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=file.as_posix(), dst_path=".")
+    with tempfile.TemporaryDirectory() as folder:  # the service takes no second file of the same name
+        copy = shutil.copy(file, Path(folder, f"{epoch:06}{file.suffix}"))
+        mlflow.MlflowClient().log_artifact(run_id, copy, ARTIFACTS)
+    kept_at = time.monotonic()
+
+
+def fetch(run_id: str, file: Path) -> None:
+    """Bring the latest checkpoint that the run has kept."""
+    import mlflow
+
+    names = [artifact.path for artifact in mlflow.MlflowClient().list_artifacts(run_id, ARTIFACTS)]
+    if names:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+            found = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=max(names), dst_path=folder)
+            Path(found).replace(file)

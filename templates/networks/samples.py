@@ -45,6 +45,8 @@ def read(args: argparse.Namespace, load_data: Callable[[Path, str], tuple[Any, A
         columns = [{"name": "image", "type": "image", "size": args.image_size}]
         shape = [args.image_size, args.image_size, 3]
         return Data(None, files, shape, labels, classes.tolist(), split, columns, None)
+    if args.data_path.is_dir() and not images.holds_tables(args.data_path):
+        raise SystemExit(f"--data-path {args.data_path}: no .csv or .parquet file there, and no sub-folder with images")
     features, named = load_data(args.data_path, args.label)
     columns = input_schema.describe(features)
     table = input_schema.to_table(features, columns)

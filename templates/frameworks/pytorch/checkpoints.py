@@ -18,6 +18,7 @@ def save(args: argparse.Namespace, data: Data, **state: Any) -> None:
     partial = FILE.with_suffix(".partial")
     torch.save(state | {"of": resuming.fingerprint(args, data)}, partial)
     partial.replace(FILE)
+    resuming.keep(FILE, len(state["history"]))
 
 
 def resume(args: argparse.Namespace, data: Data, processes: Processes) -> dict[str, Any] | None:

@@ -87,6 +87,8 @@ def joined(device: str) -> Iterator[Processes]:
         address = "env://"  # torchrun keeps the meeting point itself
     backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
     dist.init_process_group(backend, address, PATIENCE, processes.size, processes.rank)
+    if processes.rank > 0:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (as long as the process lives, only the first one speaks)
     yield processes
     dist.barrier()
     # Not destroy_process_group(), whose threads abort one process in eight when Python ends.

@@ -109,7 +109,7 @@ def fit(
         if processes.rank == 0:
             weights, steps = net.state_dict(), optimizer.state_dict()
             checkpoints.save(args, data, weights=weights, optimizer=steps, best=best, history=history)
-            print(f"epoch {epoch + 1}:", *(f"{name} {value:.4f}" for name, value in losses.items()), flush=True)
+        print(f"epoch {epoch + 1}:", *(f"{name} {value:.4f}" for name, value in losses.items()), flush=True)
         log.metrics(losses, step=epoch)
     if args.es_patience >= 0:
         net.load_state_dict(best)

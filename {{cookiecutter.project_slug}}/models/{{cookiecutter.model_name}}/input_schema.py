@@ -12,6 +12,7 @@ Column = dict[str, Any]  # {"name": …, "type": "number"} or {"name": …, "typ
 Table = dict[str, np.ndarray]  # one array per column: float32 with NaN, or strings with "" where a value is missing
 
 SCHEMA_FILE = "schema.json"
+SMALLEST_IMAGE = "R0lGODdhAQABAIEAAICAgAAAAAAAAAAAACwAAAAAAQABAAAIBAABBAQAOw=="  # one grey pixel
 
 
 class BadRequest(ValueError):
@@ -182,17 +183,16 @@ def publish(run: Callable[..., Any], columns: list[Column], classes: list[str]) 
 
     number = {"type": "number", "format": "float", "x-nullable": True}
     text = {"type": "string", "x-nullable": True}
-    row = {column["name"]: 0.5 if column["type"] == "number" else _first(column) for column in columns}
+    image = {"type": "string", "format": "byte"}  # base64, as OpenAPI calls it
+    kinds = {"number": number, "category": text, "image": image}
+    row = {column["name"]: _example(column) for column in columns}
     rows = {
         "type": "array",
         "minItems": 1,
         "items": {
             "type": "object",
             "required": [column["name"] for column in columns],
-            "properties": {
-                column["name"]: number if column["type"] == "number" else text | {"example": _first(column)}
-                for column in columns
-            },
+            "properties": {column["name"]: kinds[column["type"]] | {"example": _example(column)} for column in columns},
         },
         "example": [row],
     }
@@ -221,5 +221,7 @@ def publish(run: Callable[..., Any], columns: list[Column], classes: list[str]) 
     output_schema(Schema(predictions))(input_schema("data", Schema(rows), convert_to_provided_type=False)(run))
 
 
-def _first(column: Column) -> str:
-    return str(next(iter(column["categories"]), ""))
+def _example(column: Column) -> float | str:
+    if column["type"] == "number":
+        return 0.5
+    return SMALLEST_IMAGE if column["type"] == "image" else str(next(iter(column["categories"]), ""))

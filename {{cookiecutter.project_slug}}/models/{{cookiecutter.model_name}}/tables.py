@@ -26,9 +26,16 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def split_label(frame: pd.DataFrame, label: str) -> tuple[pd.DataFrame, pd.Series]:
-    """Return the features and the labels as strings. Rows without a label are of no use and are left out."""
+    """Return the features and the labels as strings. Rows without a label are of no use and are left out.
+
+    What is missing is told: each model makes something of it, and it may be a mistake in the data.
+    """
     if label not in frame:
         raise SystemExit(f"--label {label}: no such column; the data has {', '.join(map(str, frame.columns))}")
+    missing = [f"{name} in {count}" for name, count in frame.isna().sum().items() if count]
+    if missing:
+        more = f" and {len(missing) - 5} columns more" if len(missing) > 5 else ""
+        print(f"Missing values, of {len(frame)} rows: {', '.join(missing[:5])}{more}", flush=True)
     frame = frame.dropna(subset=label)
     labels = frame[label].convert_dtypes().astype(str)
     if labels.nunique() < 2 or labels.value_counts().min() < 2:

@@ -77,9 +77,22 @@ def test_two_processes_learn_what_one_does(outputs: Path, tmp_path: Path) -> Non
     said = [process.communicate(timeout=300)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     assert said[1] == "", "the first one alone prints"
-    one, two = (torch.load(folder / "model/model.pt")["weights"] for folder in (outputs, tmp_path / "outputs"))
+    compare(outputs, tmp_path / "outputs")
+
+
+def compare(*outputs: Path) -> None:
+    one, two = (torch.load(folder / "model/model.pt", weights_only=True)["weights"] for folder in outputs)
     for name, weights in one.items():
         torch.testing.assert_close(two[name], weights, atol=TOLERANCE, rtol=0)
+
+
+def test_torchrun_starts_processes_that_learn_together(outputs: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", f"--master-port={free_port()}"]
+    command += [str(MODEL / "train.py"), "--data-path", str(DATA)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("epoch 1:") == 1, "the first one alone prints"
+    compare(outputs, tmp_path / "outputs")
 
 
 def test_a_process_that_dies_ends_the_others(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ sys.path.insert(0, str(MODEL))  # as in a run, where train.py lies at the top
 collect_ignore = ["test_score.py", "test_train.py"] if (MODEL / "tests" / "test_notebook.py").exists() else []
 
 Train = Callable[..., subprocess.CompletedProcess[str]]
+Get = Callable[..., bytes]
 Post = Callable[..., tuple[int, Any]]
 
 
@@ -45,10 +47,9 @@ def outputs(train: Train, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "outputs"
 
 
-@pytest.fixture(scope="session")
-def get(outputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], bytes]]:
-    """Start the inference server with the trained model; get("/swagger.json") reads from it."""
-    log = tmp_path_factory.mktemp("server") / "log.txt"
+@contextmanager
+def served(outputs: Path, log: Path) -> Iterator[Get]:
+    """Start the inference server with a trained model; get("/swagger.json") reads from it."""
     port = free_port()
     azmlinfsrv = Path(sys.executable).with_name("azmlinfsrv")
     server = subprocess.Popen(
@@ -65,31 +66,44 @@ def get(outputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cal
             return bytes(response.read())
 
     try:
-        for _ in range(120):
-            try:
-                get("/")
-                break
-            except OSError:
-                assert server.poll() is None, f"the server ended:\n{log.read_text()}"
-                time.sleep(0.25)
+        over = time.monotonic() + 120
+        while not answers(get):
+            assert server.poll() is None, f"the server ended:\n{log.read_text()}"
+            assert time.monotonic() < over, f"no answer in two minutes:\n{log.read_text()}"
+            time.sleep(0.25)
         yield get
     finally:
         server.terminate()
         server.wait(timeout=30)
 
 
-@pytest.fixture(scope="session")
-def post(get: Callable[..., bytes]) -> Post:
+def answers(get: Get) -> bool:
+    try:
+        return bool(get("/"))
+    except OSError:
+        return False
+
+
+def send(get: Get, body: Any) -> tuple[int, Any]:
     """Send a body to /score; return the status and the answer."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    try:
+        return 200, json.loads(get("/score", data))
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
 
-    def send(body: Any) -> tuple[int, Any]:
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        try:
-            return 200, json.loads(get("/score", data))
-        except urllib.error.HTTPError as error:
-            return error.code, json.load(error)
 
-    return send
+@pytest.fixture(scope="session")
+def get(outputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Get]:
+    """The server with the model that was trained on the sample data."""
+    with served(outputs, tmp_path_factory.mktemp("server") / "log.txt") as get:
+        yield get
+
+
+@pytest.fixture(scope="session")
+def post(get: Get) -> Post:
+    """Send a body to its /score; return the status and the answer."""
+    return lambda body: send(get, body)
 
 
 @pytest.fixture

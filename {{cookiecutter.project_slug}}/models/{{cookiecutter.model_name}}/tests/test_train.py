@@ -124,6 +124,16 @@ def test_wrong_data_is_one_line(tmp_path: Path, label: str, rows: list[dict[str,
         load_data(write_table(tmp_path / "data", rows), label)
 
 
+def test_missing_values_are_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows: list[dict[str, Any]] = [
+        {f"x{i}": n if n % 2 else None for i in range(7)} | {"y": "ab"[n % 2]} for n in range(6)
+    ]
+    features, labels = load_data(write_table(tmp_path / "data", [*rows, rows[0] | {"y": None}]), "y")
+    assert len(features) == len(labels) == 6
+    told = "Missing values, of 7 rows: x0 in 4, x1 in 4, x2 in 4, x3 in 4, x4 in 4 and 3 columns more\n"
+    assert capsys.readouterr().out == told
+
+
 def test_a_broken_or_a_missing_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"nowhere: no \.csv or \.parquet file there"):
         load_data(tmp_path / "nowhere", "y")

@@ -1,0 +1,236 @@
+"""What a network adds to training: images, runs that go on where they were stopped, faster arithmetic."""
+
+import argparse
+import base64
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+import checkpoints
+import encoding
+import images
+import input_schema
+import resuming
+import samples
+from tests.conftest import DATA, MODEL, send, served
+from train import load_data, main, parse_args
+
+
+def draw(folder: Path, count: int = 24) -> Path:
+    """Images of three classes, of several sizes and kinds of file."""
+    chance = random.Random(1)
+    for number in range(count):
+        for shape in ("circle", "cross", "square"):
+            image = Image.new("L" if number % 5 == 0 else "RGB", (chance.randint(30, 50),) * 2)
+            pen, size = ImageDraw.Draw(image), chance.randint(6, 10)
+            box = [chance.randint(2, 8)] * 2
+            box += [box[0] + 2 * size, box[1] + 2 * size]
+            if shape == "circle":
+                pen.ellipse(box, fill="white")
+            elif shape == "square":
+                pen.rectangle(box, fill="white")
+            else:
+                pen.line(box, fill="white", width=2)
+            path = folder / shape / "batch 1" / f"é {number}.{'png' if number % 2 else 'JPG'}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            image.save(path)
+    (folder / "notes.txt").write_text("no image, and no class")
+    (folder / ".cache" / "x").mkdir(parents=True)
+    return folder
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def last_line(done: subprocess.CompletedProcess[str]) -> str:
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.stderr.splitlines()[-1]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Run train.py in this process, which has the framework already: here("--seed", "1")."""
+
+    def run(*args: str, data: Path = DATA) -> None:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["train.py", "--data-path", str(data), *args])
+        main()
+
+    return run
+
+
+def test_images_are_learned_and_answered(train: Any, tmp_path: Path) -> None:
+    data = draw(tmp_path / "data")
+    done = train(tmp_path, "--image-size", "16", "--epochs", "2", "--amp", data=data)
+    assert done.returncode == 0, done.stderr
+    outputs = tmp_path / "outputs"
+    assert read(outputs / "model/schema.json") == {
+        "columns": [{"name": "image", "type": "image", "size": 16}],
+        "classes": ["circle", "cross", "square"],
+    }
+    mistakes = read(outputs / "metrics.json")["accuracy"] < 1
+    assert (outputs / "evaluation/misclassified.png").exists() == mistakes
+    (run,) = (path.parent for path in tmp_path.glob("mlruns/0/*/meta.yaml"))
+    assert (run / "artifacts/evaluation/misclassified.png").exists() == mistakes
+
+    files = [min((data / shape).rglob("*.*")) for shape in ("circle", "square")]
+    rows = [{"image": base64.b64encode(file.read_bytes()).decode()} for file in files]
+    with served(outputs, tmp_path / "server.txt") as get:
+        status, answer = send(get, {"data": rows})
+        assert status == 200
+        assert [list(row["probabilities"]) for row in answer["predictions"]] == [["circle", "cross", "square"]] * 2
+        example = json.loads(get("/swagger.json"))["definitions"]["ServiceInput"]["example"]
+        assert send(get, example)[0] == 200
+        for wrong in ("AAAA", "no base64!", "", None, 7):
+            status, answer = send(get, {"data": [rows[0], {"image": wrong}]})
+            assert status == 400
+            assert answer["message"].startswith("Row 1: column 'image' must be"), answer
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_an_unreadable_image_is_one_line(here: Any, tmp_path: Path, workers: str) -> None:
+    data = draw(tmp_path / "data", 4)
+    broken = data / "cross" / "broken.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    with pytest.raises(SystemExit) as error:
+        here("--image-size", "16", "--workers", workers, data=data)
+    (said,) = str(error.value).splitlines()
+    assert said.startswith(f"--data-path {data}: {broken}: ")
+
+
+def test_folders_that_nothing_can_be_learned_from_are_one_line(tmp_path: Path) -> None:
+    def refused(said: str) -> None:
+        with pytest.raises(SystemExit, match=said):
+            samples.read(parse_args([f"--data-path={tmp_path}"]), load_data)
+
+    refused("no .csv or .parquet file there, and no sub-folder with images")
+    draw(tmp_path, 1)
+    refused("needs two sub-folders or more, with two images or more in each")
+
+
+def test_what_is_missing_becomes_the_average(tmp_path: Path) -> None:
+    columns: list[input_schema.Column] = [
+        {"name": "x", "type": "number"},
+        {"name": "nothing", "type": "number"},
+        {"name": "kind", "type": "category", "categories": ["a", "b"]},
+    ]
+    table = {
+        "x": np.array([1, 3, np.nan], np.float32),
+        "nothing": np.full(3, np.nan, np.float32),
+        "kind": np.array(["b", "", "never seen"], dtype=object),
+    }
+    encoding.fit(table, columns).save(tmp_path)
+    expected = [[-1, 0, 0, 1], [1, 0, 0, 0], [0, 0, 0, 0]]
+    assert encoding.load(tmp_path).matrix(table, columns).tolist() == expected
+
+
+@pytest.fixture(scope="session")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training on the sample data that was killed after its third epoch."""
+    folder = tmp_path_factory.mktemp("stopped")
+    command = [sys.executable, str(MODEL / "train.py"), "--data-path", str(DATA)]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    while not process.stdout.readline().startswith("epoch 3:"):
+        assert process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    return folder
+
+
+def test_a_killed_run_goes_on_to_the_same_model(train: Any, outputs: Path, stopped: Path) -> None:
+    other = train(stopped, "--resume", "--batch-size", "64")
+    assert last_line(other).startswith("--resume: --batch-size was 32 and is 64 now; delete outputs")
+    done = train(stopped, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert "Going on after epoch " in done.stdout and "epoch 1:" not in done.stdout
+    for file in ("metrics.json", "evaluation/loss_curve.json"):
+        assert read(stopped / "outputs" / file) == read(outputs / file)
+
+
+def sample() -> tuple[argparse.Namespace, samples.Data]:
+    args = parse_args(["--resume", f"--data-path={DATA}"])
+    return args, samples.read(args, load_data)
+
+
+def test_a_checkpoint_that_cant_be_read_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    checkpoints.FILE.parent.mkdir(parents=True)
+    checkpoints.FILE.write_bytes(b"half a file")
+    with pytest.raises(SystemExit, match=r"--resume: outputs.* can't be read .*; delete it to begin anew"):
+        checkpoints.read(*sample())
+
+
+def test_a_new_run_removes_the_checkpoint_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    checkpoints.FILE.parent.mkdir(parents=True)
+    checkpoints.FILE.touch()
+    assert not resuming.find(checkpoints.FILE, resume=False)
+    assert not checkpoints.FILE.exists()
+    assert not resuming.find(checkpoints.FILE, resume=True)
+    assert "to go on from: this run begins" in capsys.readouterr().out
+
+
+def test_a_run_that_azure_ml_restarts_finds_what_it_has_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On another node, where nothing of outputs/ is."""
+    monkeypatch.setitem(os.environ, "MLFLOW_TRACKING_URI", f"file:{tmp_path / 'service'}")
+    with mlflow.start_run() as run:
+        pass
+    monkeypatch.setitem(os.environ, "AZUREML_RUN_ID", run.info.run_id)
+    monkeypatch.setattr(resuming, "KEEP_EVERY", 0)
+    monkeypatch.chdir(tmp_path)
+    assert not resuming.find(checkpoints.FILE, resume=False)
+    file = tmp_path / "checkpoint.bin"
+    for epoch in (9, 10):
+        file.write_text(str(epoch))
+        resuming.keep(file, epoch)
+    assert resuming.find(checkpoints.FILE, resume=False)
+    assert checkpoints.FILE.read_text() == "10"
+    assert [path.name for path in checkpoints.FILE.parent.iterdir()] == [checkpoints.FILE.name]
+    monkeypatch.setattr(resuming, "KEEP_EVERY", 600)
+    resuming.keep(file, 11)
+    assert len(mlflow.MlflowClient().list_artifacts(run.info.run_id, resuming.ARTIFACTS)) == 2
+
+
+def test_early_stopping_keeps_the_best_epoch(here: Any, tmp_path: Path) -> None:
+    here("--es-patience", "0", "--epochs", "40", "--learning-rate", "0.05")
+    history = read(tmp_path / "outputs/evaluation/loss_curve.json")
+    assert 2 <= len(history) < 40
+    losses = [epoch["validation_loss"] for epoch in history]
+    assert min(losses) == losses[-2] < losses[-1]
+
+
+def test_a_loss_that_is_no_number_is_one_line(here: Any) -> None:
+    with pytest.raises(SystemExit, match=r"^epoch \d: the loss is no number any more: try a smaller --learning-rate$"):
+        here("--learning-rate", "1e30")
+
+
+@pytest.mark.parametrize("wrong", ["--epochs=0", "--batch-size=0", "--image-size=-1", "--epochs=many"])
+def test_a_wrong_number_is_one_line(wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_args([wrong])
+    assert wrong.split("=", maxsplit=1)[0] in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_dataset_outside_of_azure_ml_is_one_line(here: Any) -> None:
+    with pytest.raises(SystemExit, match=r"^--dataset training: no data of this run"):
+        here("--dataset", "training")
+
+
+def test_bytes_that_are_no_image_are_told() -> None:
+    with pytest.raises(images.BadImage, match=r"no image, or a broken one"):
+        images.read_image(b"nothing", 8)
