@@ -37,13 +37,14 @@ format: .venv/dev ## Format the sources
 	$(BIN)/ruff check --config pyproject.toml --fix .
 	$(BIN)/ruff format --config pyproject.toml .
 
-bench: .venv/dev ## Measure rendering, serving, the commands, submitting, uploading and converting, as ratios within one run
+bench: .venv/dev ## Measure rendering, serving, the commands, submitting, uploading, converting and training, as ratios within one run
 	$(BIN)/python benchmarks/render.py
 	$(BIN)/python benchmarks/serve.py
 	$(BIN)/python benchmarks/scripts.py
 	$(BIN)/python benchmarks/submit.py
 	$(BIN)/python benchmarks/upload.py
 	$(BIN)/python benchmarks/notebooks.py
+	$(BIN)/python benchmarks/train.py
 
 .venv/bin/uv:
 	$(PYTHON) -m venv .venv

@@ -16,7 +16,6 @@ import sys, torch
 one, other = (torch.load(f"{folder}/outputs/model/model.pt", weights_only=True)["weights"] for folder in sys.argv[1:])
 print("largest difference", max(float((other[name] - weights).abs().max()) for name, weights in one.items()))
 """
-ENV = {"OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture(scope="session")
@@ -58,8 +57,15 @@ def test_its_own_tests_pass(project: Path) -> None:
 
 
 def test_two_processes_of_mpi(project: Path, tmp_path: Path) -> None:
-    mpirun = [BIN / "mpirun", "--allow-run-as-root", "--oversubscribe", "-n", "2", project / ".venv/model1/bin/python"]
-    said = run(*command(project, *mpirun), cwd=tmp_path, **ENV)
+    mpirun: list[str | Path] = [
+        BIN / "mpirun",
+        "--allow-run-as-root",
+        "--oversubscribe",
+        "-n",
+        "2",
+        project / ".venv/model1/bin/python",
+    ]
+    said = run(*command(project, *mpirun), cwd=tmp_path, OMP_NUM_THREADS="1")
     assert said.count("epoch 1: ") == 1
     compare(project, tmp_path)
 
@@ -84,7 +90,7 @@ def hosts(project: Path, folder: Path, *, nodes: int, mpi: bool) -> Iterator[lis
         started.append(
             subprocess.Popen(
                 start, cwd=folder / str(rank), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                env={"GLOO_SOCKET_IFNAME": "lo", "PATH": "/usr/bin:/bin", **ENV, **variables},
+                env={"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin", **variables},
             )
         )  # fmt: skip
     try:
@@ -109,6 +115,6 @@ def test_a_failure_of_one_ends_all_with_a_line(project: Path, tmp_path: Path) ->
     """Each process has the same fault, and says it; the launcher adds its own report."""
     (tmp_path / "empty").mkdir()
     start = torchrun(project, "--nproc-per-node=2", f"--master-port={free_port()}")
-    said = run(*start[:-1], tmp_path / "empty", cwd=tmp_path, expect=1, **ENV)
+    said = run(*start[:-1], tmp_path / "empty", cwd=tmp_path, expect=1, OMP_NUM_THREADS="1")
     assert f"--data-path {tmp_path / 'empty'}: no .csv or .parquet file there, and no sub-folder with images" in said
     assert 'Traceback (most recent call last):\n  File "' + str(project / "models") not in said

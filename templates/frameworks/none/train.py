@@ -6,13 +6,13 @@ The model here only learns how frequent each label is: put yours into build_mode
 """
 
 import argparse
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 import input_schema
-from evaluation import evaluate, write_json
 from run_data import download
 from tables import read_table, split_label
 from tracking import tracked
@@ -62,7 +62,8 @@ def build_model(args: argparse.Namespace) -> Baseline:
 
 def save_model(model: Baseline, folder: Path) -> None:
     """Write the model as score.py reads it."""
-    write_json(folder / "model.json", {"frequencies": model.frequencies.to_dict()})
+    text = json.dumps({"frequencies": model.frequencies.to_dict()}, indent=2)
+    (folder / "model.json").write_text(text + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -77,6 +78,8 @@ def main() -> None:
 
     with tracked(args) as log:
         model = build_model(args).fit(train_x, train_y)
+        from evaluation import evaluate, write_json  # plots: a training need not wait for their imports
+
         metrics = evaluate(test_y.to_numpy(), model.predict_proba(test_x), model.classes, OUTPUTS / "evaluation")
         log.metrics(metrics)
         log.folder(OUTPUTS / "evaluation")

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def joined(device: str) -> Iterator[Processes]:
     backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
     dist.init_process_group(backend, address, PATIENCE, processes.size, processes.rank)
     if processes.rank > 0:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (as long as the process lives, only the first one speaks)
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 (for the rest of the process: the first one speaks)
     yield processes
     dist.barrier()
     # Not destroy_process_group(), whose threads abort one process in eight when Python ends.

@@ -1,5 +1,7 @@
 """The samples as tensors, batch by batch; what takes time to read is read ahead."""
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -8,17 +10,6 @@ from torch.utils.data import DataLoader, Dataset
 import images
 from network import as_input
 from samples import Batches, Data
-
-
-class Rows(Dataset[tuple[Tensor, Tensor]]):
-    """Rows of a table, which lie in memory."""
-
-    def __init__(self, rows: np.ndarray, labels: np.ndarray) -> None:
-        self.rows, self.labels = torch.from_numpy(rows), torch.from_numpy(labels)
-
-    def __getitem__(self, batch: np.ndarray) -> tuple[Tensor, Tensor]:
-        chosen = torch.from_numpy(batch)
-        return self.rows[chosen], self.labels[chosen]
 
 
 class Images(Dataset[tuple[Tensor, Tensor]]):
@@ -34,11 +25,24 @@ class Images(Dataset[tuple[Tensor, Tensor]]):
         return as_input(pixels), self.labels[torch.from_numpy(batch)]
 
 
-def loader(data: Data, batches: Batches, workers: int, device: str) -> DataLoader[tuple[Tensor, Tensor]]:
-    """Batches for the network. Images are read ahead by workers; a table needs none."""
-    workers = workers if data.rows is None else 0
-    return DataLoader(
-        Images(data) if data.rows is None else Rows(data.rows, data.labels),
+class Rows:
+    """Rows of a table, which lie in memory: nothing is to be read ahead."""
+
+    def __init__(self, rows: np.ndarray, labels: np.ndarray, batches: Batches) -> None:
+        self.rows, self.labels, self.batches = torch.from_numpy(rows), torch.from_numpy(labels), batches
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for batch in self.batches:
+            chosen = torch.from_numpy(batch)
+            yield self.rows[chosen], self.labels[chosen]
+
+
+def loader(data: Data, batches: Batches, workers: int, device: str) -> Iterable[tuple[Tensor, Tensor]]:
+    """Batches for the network. Images are read ahead by workers, so that it never waits for them."""
+    if data.rows is not None:
+        return Rows(data.rows, data.labels, batches)
+    load: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
+        Images(data),
         sampler=batches,
         batch_size=None,  # what the sampler gives is a batch
         num_workers=workers,
@@ -46,3 +50,4 @@ def loader(data: Data, batches: Batches, workers: int, device: str) -> DataLoade
         prefetch_factor=4 if workers else None,
         pin_memory=device == "cuda",
     )
+    return load

@@ -5,6 +5,7 @@ torchrun --nproc_per_node 2 train.py --data-path ../../data
 """
 
 import argparse
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,7 @@ def fit(
     net: nn.Module, data: samples.Data, args: argparse.Namespace, processes: Processes, log: Log
 ) -> list[dict[str, float]]:
     """Teach the network; return the losses of each epoch. All processes share a batch, and make the same step."""
-    optimizer = torch.optim.Adam(net.parameters(), lr=args.learning_rate)
+    optimizer = torch.optim.Adam(net.parameters(), lr=args.learning_rate, fused=True)
     history: list[dict[str, float]] = []
     best = net.state_dict()
     if saved := checkpoints.resume(args, data, processes):
@@ -77,6 +78,7 @@ def fit(
         model = DistributedDataParallel(model)
     batches = samples.Batches(data.split.train, args.batch_size, processes.rank, processes.size)
     load = loader(data, batches, args.workers, DEVICE)
+    faster = torch.autocast(DEVICE, torch.bfloat16) if args.amp else nullcontext()
     watched = "validation_loss" if len(data.split.validation) else "loss"
 
     for epoch in range(len(history), args.epochs):
@@ -88,12 +90,12 @@ def fit(
         total = torch.zeros((), device=DEVICE)
         for step, (inputs, labels) in enumerate(load):
             whole = min(args.batch_size, len(data.split.train) - step * args.batch_size)
-            with torch.autocast(DEVICE, torch.bfloat16, enabled=args.amp):
+            with faster:
                 outputs = model(inputs.to(DEVICE, non_blocking=True))
             # The processes' gradients are averaged: so each one's part counts by its share of the whole batch.
             loss = cross_entropy(outputs.float(), labels.to(DEVICE, non_blocking=True), reduction="sum")
             optimizer.zero_grad()
-            (loss * processes.size / whole).backward()
+            (loss * (processes.size / whole)).backward()
             optimizer.step()
             total += loss.detach()
         losses = {"loss": gathered(total).item() / len(data.split.train)}

@@ -184,7 +184,7 @@ def publish(run: Callable[..., Any], columns: list[Column], classes: list[str]) 
     number = {"type": "number", "format": "float", "x-nullable": True}
     text = {"type": "string", "x-nullable": True}
     image = {"type": "string", "format": "byte"}  # base64, as OpenAPI calls it
-    kinds = {"number": number, "category": text, "image": image}
+    kinds: dict[str, dict[str, Any]] = {"number": number, "category": text, "image": image}
     row = {column["name"]: _example(column) for column in columns}
     rows = {
         "type": "array",
