@@ -10,10 +10,9 @@ from azureml._base_sdk_common.common import _valid_workspace_name
 from azureml._model_management._util import model_name_validation
 from azureml.core.compute import synapse
 from azureml.exceptions import WebserviceException
-from cookiecutter.prompt import prompt_for_config
 
 from hooks.pre_gen_project import RULES, main, problems
-from tests.support import FRAMEWORK_FOLDERS, FRAMEWORKS, QUESTIONS
+from tests.support import FRAMEWORK_FOLDERS, FRAMEWORKS, QUESTIONS, derived
 
 GOOD = {
     **{question: "" for question in QUESTIONS if not question.startswith("_")},
@@ -128,14 +127,6 @@ def test_rules_of_our_own(question: str, good: list[str], bad: list[str]) -> Non
     custom = {"framework": "none"}
     assert [text for text in good if not accepts(question, text, **custom)] == []
     assert [text for text in bad if accepts(question, text, **custom)] == []
-
-
-def derived(**given: str) -> dict[str, str]:
-    """All answers, as cookiecutter derives from those that are given what the others are."""
-    context = {question: text for question, text in QUESTIONS.items() if question != "__prompts__"}
-    context |= {question: [text] if isinstance(context[question], list) else text for question, text in given.items()}
-    answers = prompt_for_config({"cookiecutter": context}, no_input=True)
-    return {question: text for question, text in answers.items() if isinstance(text, str)}
 
 
 @pytest.mark.parametrize(
