@@ -72,7 +72,8 @@ def rendered_file(file: Path, **given: str) -> str:
     """The text of one file of a render: quicker than all of them, where many answers are to be tried."""
     environment = create_env_with_context({"cookiecutter": QUESTIONS})
     environment.loader = FileSystemLoader(TEMPLATE / "templates")
-    return environment.from_string(file.read_text(encoding="utf-8")).render(cookiecutter=derived(**given))
+    template = environment.from_string(file.read_text(encoding="utf-8"))
+    return str(template.render(cookiecutter=derived(**given)))
 
 
 def files_of(project: Path) -> dict[str, bytes]:
