@@ -70,6 +70,12 @@ RULES = {
         "a whole number from 1 to 1000",
         "1",
     ),
+    "gpu": (lambda text: text in ("yes", "no"), "yes or no", "no"),
+    "processes_per_node": (
+        lambda text: fits(text, 1, 2, DIGITS, first=DIGITS[1:]) and int(text) <= 64,
+        "a whole number from 1 to 64",
+        "1",
+    ),
     "dataset_name": (
         lambda text: fits(text, 1, 255, LETTERS + DIGITS + "-_.", first=LETTERS + DIGITS),
         "1 to 255 letters, digits, '-', '_' and '.', starting with a letter or digit",
@@ -95,7 +101,34 @@ def problems(answers: dict[str, str]) -> list[str]:
             "no Python keyword and no module of the standard library"
             f" (got {answers['model_name']!r}, e.g. 'churn_model')"
         )
+    for field, problem in contradictions(answers):
+        if field not in found and not (field == "gpu" and "vm_size" in found):
+            found[field] = problem
     return [f"{field}: {problem}" for field, problem in found.items()]
+
+
+def contradictions(answers: dict[str, str]) -> list[tuple[str, str]]:
+    """Name the answers that do not go with others, and say what would."""
+    found = []
+    gpu, maker, processes = answers["gpu"], answers["__gpu_maker"], answers["processes_per_node"]
+    got = f"(got {gpu!r}, and vm_size {answers['vm_size']!r})"
+    if gpu == "yes" and not maker:
+        found.append(("gpu", f"this VM size has no GPU: answer no, or take one of NC, ND or NV {got}"))
+    if gpu == "yes" and maker == "AMD":
+        found.append(("gpu", f"this VM size has AMD's GPUs, which CUDA does not run on: answer no {got}"))
+    if gpu == "no" and maker == "NVIDIA":
+        found.append(("gpu", f"this VM size has GPUs: answer yes, or take one without {got}"))
+    if answers["framework"] == "sklearn":
+        alone = "1 for sklearn, which trains in one process: choose pytorch"
+        if answers["node_count"] != "1":
+            others = "tensorflow, or none for code of your own"
+            found.append(("node_count", f"{alone}, {others} (got {answers['node_count']!r})"))
+        if processes != "1":
+            found.append(("processes_per_node", f"{alone}, or none for code of your own (got {processes!r})"))
+    if answers["framework"] == "tensorflow" and processes != "1":
+        reason = "whose strategy drives all GPUs of a node from one process"
+        found.append(("processes_per_node", f"1 for tensorflow, {reason} (got {processes!r})"))
+    return found
 
 
 def main(answers: dict[str, str]) -> int:

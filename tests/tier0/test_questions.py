@@ -12,7 +12,7 @@ from azureml.core.compute import synapse
 from azureml.exceptions import WebserviceException
 
 from hooks.pre_gen_project import RULES, main, problems
-from tests.support import FRAMEWORK_FOLDERS, FRAMEWORKS, QUESTIONS
+from tests.support import FRAMEWORK_FOLDERS, FRAMEWORKS, QUESTIONS, derived
 
 GOOD = {
     **{question: "" for question in QUESTIONS if not question.startswith("_")},
@@ -24,6 +24,11 @@ GOOD = {
     "compute_name": "cpu-cluster",
     "vm_size": "Standard_DS3_v2",
     "node_count": "1",
+    "__gpu_maker": "",
+    "gpu": "no",
+    "processes_per_node": "1",
+    "launcher": "mpi",
+    "data_access": "mount",
     "dataset_name": "model1-data",
 }
 
@@ -53,14 +58,15 @@ NAMES = [
 ]
 
 
-def accepts(question: str, text: str) -> bool:
-    return not any(problem.startswith(f"{question}:") for problem in problems(GOOD | {question: text}))
+def accepts(question: str, text: str, **others: str) -> bool:
+    return not any(problem.startswith(f"{question}:") for problem in problems(GOOD | others | {question: text}))
 
 
 def test_every_question_has_a_prompt() -> None:
     asked = [question for question in QUESTIONS if not question.startswith("_")]
     assert list(QUESTIONS["__prompts__"]) == asked
-    assert list(QUESTIONS["__prompts__"]["framework"]) == ["__prompt__", *FRAMEWORKS]
+    for question in ("framework", "launcher", "data_access"):
+        assert list(QUESTIONS["__prompts__"][question]) == ["__prompt__", *QUESTIONS[question]]
 
 
 def test_the_frameworks_are_the_folders() -> None:
@@ -113,11 +119,102 @@ def test_all_problems_are_told_at_once(capsys: pytest.CaptureFixture[str]) -> No
             ["", "D2", "Standard_", "Standard_D 2", "standard_d2"],
         ),
         ("node_count", ["1", "4", "1000"], ["", "0", "-1", "1001", "01", "1.5", "one", "٣"]),
+        ("gpu", ["no"], ["", "Yes", "true", "1"]),
+        ("processes_per_node", ["1", "8", "64"], ["", "0", "-1", "65", "08", "1.5", "all", "٣"]),
     ],
 )
 def test_rules_of_our_own(question: str, good: list[str], bad: list[str]) -> None:
-    assert [text for text in good if not accepts(question, text)] == []
-    assert [text for text in bad if accepts(question, text)] == []
+    custom = {"framework": "none"}
+    assert [text for text in good if not accepts(question, text, **custom)] == []
+    assert [text for text in bad if accepts(question, text, **custom)] == []
+
+
+@pytest.mark.parametrize(
+    ("vm_size", "maker", "gpus"),
+    [
+        ("Standard_DS3_v2", "", "1"),
+        ("Standard_HB120rs_v3", "", "1"),
+        ("Standard_NP10s", "", "1"),  # FPGAs
+        ("Standard_NC6", "NVIDIA", "1"),
+        ("Standard_NC24r", "NVIDIA", "4"),
+        ("Standard_NC12s_v3", "NVIDIA", "2"),
+        ("Standard_NC64as_T4_v3", "NVIDIA", "4"),
+        ("Standard_ND40rs_v2", "NVIDIA", "8"),
+        ("Standard_nd96ASR_v4", "NVIDIA", "8"),
+        ("Standard_ND96isr_H100_v5", "NVIDIA", "8"),
+        ("Standard_NV72ads_A10_v5", "NVIDIA", "2"),
+        ("Standard_NC999_v9", "NVIDIA", "1"),  # one that is not known
+        ("Standard_ND96isr_MI300X_v5", "AMD", "1"),
+        ("Standard_NV16as_v4", "AMD", "1"),
+        ("Standard_NG8ads_V620_v1", "AMD", "1"),
+        ("Standard_NV4ads_V710_v5", "AMD", "1"),
+    ],
+)
+def test_what_follows_from_the_vm_size(vm_size: str, maker: str, gpus: str) -> None:
+    answers = derived(vm_size=vm_size, framework="pytorch")
+    assert (answers["__gpu_maker"], answers["gpu"]) == (maker, "yes" if maker == "NVIDIA" else "no")
+    assert answers["processes_per_node"] == gpus
+    assert problems(answers) == []
+    for framework in set(FRAMEWORKS) - {"pytorch"}:
+        answers = derived(vm_size=vm_size, framework=framework)
+        assert answers["processes_per_node"] == "1"
+        assert problems(answers) == []
+
+
+def test_the_table_of_gpus_names_each_size_once() -> None:
+    sizes = [size for known in QUESTIONS["_sizes_by_gpus"].values() for size in known]
+    assert len(sizes) == len({size.lower() for size in sizes})
+    for size in sizes:
+        assert problems(derived(vm_size=size)) == []
+
+
+def test_the_gpu_fits_the_vm_size() -> None:
+    (line,) = problems(derived(gpu="yes"))
+    assert line == (
+        "gpu: this VM size has no GPU: answer no, or take one of NC, ND or NV"
+        " (got 'yes', and vm_size 'Standard_DS3_v2')"
+    )
+    (line,) = problems(derived(gpu="no", vm_size="Standard_NC6s_v3"))
+    assert line == (
+        "gpu: this VM size has GPUs: answer yes, or take one without (got 'no', and vm_size 'Standard_NC6s_v3')"
+    )
+    (line,) = problems(derived(gpu="yes", vm_size="Standard_ND96isr_MI300X_v5"))
+    assert line == (
+        "gpu: this VM size has AMD's GPUs, which CUDA does not run on: answer no"
+        " (got 'yes', and vm_size 'Standard_ND96isr_MI300X_v5')"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "lines"),
+    [
+        (
+            {"framework": "sklearn", "node_count": "4", "processes_per_node": "2"},
+            (
+                "node_count: 1 for sklearn, which trains in one process: choose pytorch, tensorflow, or none for"
+                " code of your own (got '4')\n"
+                "processes_per_node: 1 for sklearn, which trains in one process: choose pytorch, or none for"
+                " code of your own (got '2')"
+            ),
+        ),
+        (
+            {"framework": "tensorflow", "processes_per_node": "8"},
+            "processes_per_node: 1 for tensorflow, whose strategy drives all GPUs of a node from one process (got '8')",
+        ),
+        ({"framework": "tensorflow", "node_count": "4"}, ""),
+        ({"framework": "pytorch", "node_count": "4", "processes_per_node": "2"}, ""),
+        ({"framework": "none", "node_count": "4", "processes_per_node": "2"}, ""),
+    ],
+)
+def test_the_processes_fit_the_framework(given: dict[str, str], lines: str) -> None:
+    assert "\n".join(problems(derived(**given))) == lines
+
+
+def test_a_problem_brings_forth_no_other() -> None:
+    found = problems(derived(framework="sklearn", gpu="maybe", node_count="0", processes_per_node="x"))
+    assert [line.split(": ")[0] for line in found] == ["node_count", "gpu", "processes_per_node"]
+    found = problems(derived(vm_size="D2", gpu="yes", framework="sklearn", node_count="4"))
+    assert [line.split(": ")[0] for line in found] == ["vm_size", "node_count"]
 
 
 @pytest.mark.parametrize("name", NAMES)

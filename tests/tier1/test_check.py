@@ -29,8 +29,9 @@ from checks import (
     script_arguments,
     snapshot,
 )
+from hooks.pre_gen_project import problems
 from tests.conftest import Bake
-from tests.support import FRAMEWORKS, PYTHONS, cookiecutter, copy_of, run
+from tests.support import FRAMEWORKS, MODEL, PYTHONS, QUESTIONS, cookiecutter, copy_of, derived, rendered_file, run
 
 HOSTILE = {
     "compute_name": "no",
@@ -96,16 +97,45 @@ def both(*edits: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], 
 # --- nothing to say about what we render ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("nodes", ["1", "4"])
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_a_fresh_render_is_fine(bake: Bake, framework: str, python: str, nodes: str) -> None:
-    project = bake(framework=framework, python_version=python, node_count=nodes)
+def test_a_fresh_render_is_fine(bake: Bake, framework: str, python: str) -> None:
+    project = bake(framework=framework, python_version=python)
     assert check_project.check(project, "model1") == []
 
 
+CPU, GPUS = {"vm_size": "Standard_DS3_v2"}, {"vm_size": "Standard_ND40rs_v2"}
+PROCESSES = [
+    CPU,
+    CPU | {"node_count": "4"},
+    CPU | {"node_count": "4", "launcher": "pytorch"},
+    CPU | {"processes_per_node": "2"},
+    GPUS | {"node_count": "4"},
+    GPUS | {"node_count": "4", "launcher": "pytorch", "processes_per_node": "8"},
+]
+
+
+@pytest.mark.parametrize("data_access", QUESTIONS["data_access"])
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_fresh_render_is_fine_on_every_number_of_processes(
+    bake: Bake, tmp_path: Path, framework: str, data_access: str
+) -> None:
+    project = copy_of(bake(framework=framework), tmp_path)
+    template = MODEL / "aml_config" / f"{CLOUD}.runconfig"
+    tried = 0
+    for processes in PROCESSES:
+        answers = derived(framework=framework, data_access=data_access, **processes)
+        if not problems(answers):
+            (project / ".cookiecutter.json").write_text(json.dumps(answers))
+            runconfig(project).write_text(rendered_file(template, **answers), encoding="utf-8")
+            assert said(project) == [], answers
+            tried += 1
+    assert tried == {"sklearn": 1, "tensorflow": 4}.get(framework, 6)
+
+
 @pytest.mark.parametrize(
-    "vm_size", ["Standard_NC6s_v3", "Standard_nd96asr_v4", "Standard_D2", "Standard_NP10s", "Standard_X"]
+    "vm_size",
+    ["Standard_NC6s_v3", "Standard_nd96asr_v4", "Standard_D2", "Standard_NP10s", "Standard_NV4as_v4", "Standard_X"],
 )
 def test_the_image_of_a_fresh_render_fits_its_vm(bake: Bake, vm_size: str) -> None:
     assert said(bake(vm_size=vm_size)) == []
@@ -170,6 +200,7 @@ def test_names_in_snake_case_are_what_the_client_takes_them_for(project: Path) -
 
 # --- a mistake, and the line about it ---------------------------------------------------------------------------------
 
+TENSORFLOW = {"framework": "TensorFlow", "communicator": "ParameterServer", "nodeCount": 4}
 TORCH = {"framework": "PyTorch", "communicator": "Nccl", "nodeCount": 4}
 # What the real client loads without a word.
 SILENT: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
@@ -210,6 +241,11 @@ SILENT: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
     (lambda c: c.update(TORCH, pytorch={"processCount": 6, "nodeCount": 4}), "pytorch.processCount: is 6, and nodeCount is 4: write a multiple of 4"),
     (lambda c: c.update(TORCH, pytorch={"communicationBackend": "Gloo", "nodeCount": 4}), "pytorch.communicationBackend: is Gloo"),
     (lambda c: c.update(TORCH, framework="Python", pytorch={"nodeCount": 4}), "framework: is Python, where communicator Nccl has no effect"),
+    (lambda c: c.update(TENSORFLOW, tensorflow={"workerCount": 2, "parameterServerCount": 0}), "tensorflow.workerCount: is 2, but nodeCount is 4"),
+    (lambda c: c.update(TENSORFLOW, framework="Python", tensorflow={"workerCount": 4}), "framework: is Python, where communicator ParameterServer has no effect"),
+    (put("direct", "data", "training", "mechanism"), """nothing brings data to --data-path '/data': its mechanism is direct: add "--dataset", "training", or write"""),
+    (put(["--data-path", "/data", "--dataset", "training"], "arguments"), "--dataset is 'training', whose mechanism is mount: leave --dataset out"),
+    (both(put("direct", "data", "training", "mechanism"), put(["--data-path=/data", "--dataset=trainin"], "arguments")), "--dataset is 'trainin', and data has no such block: write training"),
     (drop("script"), "script: missing: write the name of the Python file"),
     (put("python x.py", "command"), "command: does not go with script and arguments"),
     (put("trian.py", "script"), "script: trian.py: no such file in the model's folder: write train.py"),
@@ -409,6 +445,25 @@ def test_a_gpu_without_its_image(project: Path, vm: str) -> None:
         assert said(project) == []
 
 
+def test_cuda_on_the_gpus_of_amd(project: Path) -> None:
+    answers = json.loads((project / ".cookiecutter.json").read_text())
+    (project / ".cookiecutter.json").write_text(json.dumps(answers | {"vm_size": "Standard_ND96isr_MI300X_v5"}))
+    assert said(project) == []
+    edited(project, put("nvcr.io/nvidia/pytorch:24.12-py3", "environment", "docker", "baseImage"))
+    (found,) = said(project)
+    assert "baseImage: is for NVIDIA's GPUs, and Standard_ND96isr_MI300X_v5 has AMD's" in found
+
+
+def test_data_that_a_script_of_ones_own_reads_in_its_own_way(project: Path) -> None:
+    """Without --data-path nothing is awaited there; another --dataset than a block's is the script's own matter."""
+    model = project / "models" / "model1"
+    (model / "train.py").write_text("print('no arguments are known')\n")
+    edited(project, both(put("direct", "data", "training", "mechanism"), put([], "arguments")))
+    assert said(project) == []
+    edited(project, both(put("mount", "data", "training", "mechanism"), put(["--dataset", "mnist"], "arguments")))
+    assert said(project) == []
+
+
 # --- the script and what it imports -----------------------------------------------------------------------------------
 
 
@@ -443,6 +498,8 @@ PARSER = "import argparse\nparser = argparse.ArgumentParser()\n"
         ("g = parser.add_argument_group()\ng.add_argument('--a')", ["--a", "x"], None),
         ("parser.add_argument('--a')", ["--help"], "they end it at once: --help or --version"),
         ("parser.add_argument('-a', '--all', default='x', type=int)", ["-a", "1"], None),
+        ("add = parser.add_argument\nadd('--a')", ["--a", "x"], None),
+        ("add = parser.add_argument\nadd('--a')", ["--b"], "unrecognized arguments: --b"),
         # what can't be told from the text
         ("add_more(parser)", ["--b"], None),
         ("for name in NAMES:\n    parser.add_argument(name)", ["--b"], None),

@@ -2,10 +2,11 @@
 
 import re
 import shlex
+import sys
 from pathlib import Path
 
 from tests.conftest import Bake
-from tests.support import FRAMEWORKS, PYTHONS, QUESTIONS, TEMPLATE, cookiecutter
+from tests.support import FRAMEWORKS, MODEL, PYTHONS, QUESTIONS, TEMPLATE, cookiecutter, copy_of, rendered_file, run
 
 README = (TEMPLATE / "README.md").read_text(encoding="utf-8")
 QUESTIONS_PAGE = (TEMPLATE / "docs" / "questions.md").read_text(encoding="utf-8")
@@ -25,8 +26,8 @@ def test_every_question_has_a_row_with_its_default() -> None:
 
 
 def test_every_choice_is_named() -> None:
-    for framework in FRAMEWORKS:
-        assert f"`{framework}`" in QUESTIONS_PAGE
+    for choice in (*FRAMEWORKS, *QUESTIONS["launcher"], *QUESTIONS["data_access"]):
+        assert f"`{choice}`" in QUESTIONS_PAGE
     assert ", ".join(sorted(PYTHONS)) in QUESTIONS_PAGE
 
 
@@ -53,6 +54,39 @@ def test_the_tree_is_the_rendered_one(bake: Bake) -> None:
         if depth < 4:
             folder = project / entries[-1]
     assert "models/model1/" in tree
+
+
+def test_the_runconfig_of_many_nodes_is_the_rendered_one() -> None:
+    page = (TEMPLATE / "docs" / "many-nodes.md").read_text(encoding="utf-8")
+    command, shown = re.findall(r"```(?:yaml)?\n(.*?)```", page, flags=re.DOTALL)[:2]
+    answers = dict(word.split("=") for word in command.split()[2:])
+    rendered = rendered_file(MODEL / "aml_config" / "train-amlcompute.runconfig", **answers).splitlines()
+    assert [line for line in shown.splitlines() if line not in rendered] == []
+    for variables in (("OMPI_COMM_WORLD_LOCAL_RANK", "AZ_BATCH_MASTER_NODE"), ("NODE_RANK", "MASTER_PORT")):
+        assert all(name.removeprefix("OMPI_COMM_WORLD") in page for name in variables)
+
+
+def test_the_ways_of_the_data_are_those_of_the_runconfig() -> None:
+    page = (TEMPLATE / "docs" / "data-access.md").read_text(encoding="utf-8")
+    for way, told in re.findall(r"^\| `(\w+)` \| (`arguments.*) \|$", page, flags=re.MULTILINE):
+        text = rendered_file(MODEL / "aml_config" / "train-amlcompute.runconfig", data_access=way)
+        text = text.replace("model1-data", "NAME").replace('pathOnCompute: "', "pathOnCompute: ")
+        assert [line for line in re.findall("`(.*?)`", told) if line not in text and line != "pathOnCompute"] == []
+        assert ("no `pathOnCompute`" in told) == ("pathOnCompute" not in text)
+
+
+def test_the_script_that_measures_reading_runs(bake: Bake, tmp_path: Path) -> None:
+    page = (TEMPLATE / "docs" / "data-access.md").read_text(encoding="utf-8")
+    (script,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    project = copy_of(bake(), tmp_path)
+    model = project / "models" / "model1"
+    (model / "read.py").write_text(script, encoding="utf-8")
+    for way in ("mount", "direct"):
+        text = rendered_file(MODEL / "aml_config" / "train-amlcompute.runconfig", data_access=way)
+        (model / "aml_config" / f"read-{way}.runconfig").write_text(text.replace("script: train.py", "script: read.py"))
+    assert "4 runconfigs fine" in run(sys.executable, "scripts/check_project.py", cwd=project)
+    said = run(sys.executable, "read.py", "--data-path", "../../data", cwd=model).splitlines()
+    assert [line.split(" files")[0] for line in said] == ["first: 1", "again: 1"]
 
 
 def test_every_link_leads_somewhere() -> None:

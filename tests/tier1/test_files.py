@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import tomli as tomllib
 import yaml
+from packaging.requirements import Requirement
 
 from tests.conftest import Bake
-from tests.support import BIN, FRAMEWORK_FOLDERS, FRAMEWORKS, PYTHONS, copy_of, files_of, run
+from tests.support import BIN, FRAMEWORK_FOLDERS, FRAMEWORKS, MODEL, PYTHONS, copy_of, files_of, rendered_file, run
 
 REPO_FILES = {
     ".cookiecutter.json",
@@ -205,18 +206,80 @@ def test_the_render_passes_its_own_linter(bake: Bake, framework: str) -> None:
     run(BIN / "ruff", "format", "--no-cache", "--check", ".", cwd=project)
 
 
-def test_the_dockerfile_passes_hadolint(bake: Bake) -> None:
-    run(BIN / "hadolint", "Dockerfile", cwd=bake() / "models" / "model1")
+# The answers that choose a Dockerfile, and the image that it begins with.
+AZURE_ML = "mcr.microsoft.com/azureml/openmpi4.1.0-"
+DOCKERFILES = [
+    ({}, f"{AZURE_ML}ubuntu22.04:20251130.v1"),
+    ({"vm_size": "Standard_NC6s_v3"}, f"{AZURE_ML}cuda11.8-cudnn8-ubuntu22.04"),
+    ({"framework": "pytorch", "vm_size": "Standard_NC24s_v3"}, f"{AZURE_ML}cuda11.8-cudnn8-ubuntu22.04"),
+    ({"framework": "none", "vm_size": "Standard_ND40rs_v2"}, f"{AZURE_ML}cuda11.8-cudnn8-ubuntu22.04"),
+    ({"framework": "pytorch", "vm_size": "Standard_HB120rs_v3"}, f"{AZURE_ML}ubuntu22.04:20251130.v1"),
+    ({"framework": "pytorch", "vm_size": "Standard_ND40rs_v2"}, "nvcr.io/nvidia/pytorch:24.12-py3"),
+    ({"framework": "pytorch", "vm_size": "Standard_nd96ISR_H100_v5"}, "nvcr.io/nvidia/pytorch:24.12-py3"),
+    ({"framework": "tensorflow", "vm_size": "Standard_NC24rs_v3"}, "nvcr.io/nvidia/tensorflow:24.12-tf2-py3"),
+]
 
 
-def test_an_edit_of_the_code_rebuilds_no_package(bake: Bake) -> None:
+@pytest.fixture(params=DOCKERFILES, ids=lambda case: "-".join(case[0].values()) or "default")
+def dockerfile(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dict[str, str], str]:
+    """A Dockerfile in a folder of its own, the answers that it was rendered for, and its image."""
+    answers, image = request.param
+    file = tmp_path / "Dockerfile"
+    file.write_text(rendered_file(MODEL / "Dockerfile", **answers), encoding="utf-8")
+    return file, answers, image
+
+
+def test_a_dockerfile_for_each_kind_of_vm(dockerfile: tuple[Path, dict[str, str], str]) -> None:
+    file, _, image = dockerfile
+    run(BIN / "hadolint", "Dockerfile", cwd=file.parent)
+    text = file.read_text(encoding="utf-8")
+    version, first, *_ = [line for line in text.splitlines() if line.startswith(("ARG", "FROM"))]
+    name, value = version.removeprefix("ARG ").split("=")
+    assert first.replace("${" + name + "}", value) == f"FROM {image} AS environment"
+    assert text.count("Your own system packages go here") == 1
+    assert ("ibverbs-providers" in text) == image.startswith("nvcr.io/")
+
+
+def test_an_edit_of_the_code_rebuilds_no_package(dockerfile: tuple[Path, dict[str, str], str]) -> None:
     """Whatever copies code stands below the installation, and the code is not copied as root."""
-    lines = (bake() / "models" / "model1" / "Dockerfile").read_text().splitlines()
+    file, _, image = dockerfile
+    lines = file.read_text(encoding="utf-8").splitlines()
     steps = [line for line in lines if line.startswith(("COPY", "RUN", "USER"))]
+    if image.startswith("nvcr.io/"):
+        assert steps.pop(0).startswith("RUN apt-get update")
     assert [step.split()[0] for step in steps] == ["COPY", "RUN", "RUN", "USER", "COPY"]
     assert steps[0].split()[1] == "aml_config/train-conda.yml"
-    assert "conda env create" in steps[1]
+    assert "conda env create" in steps[1] or "/tmp/requirements.txt" in "".join(lines)
     assert steps[3] == "USER 1000"
+
+
+@pytest.mark.parametrize("framework", ["pytorch", "tensorflow"])
+def test_an_image_that_brings_the_framework_gets_the_other_packages(tmp_path: Path, framework: str) -> None:
+    """The line of the Dockerfile that makes the list, run here."""
+    answers = {"framework": framework, "vm_size": "Standard_ND40rs_v2"}
+    conda = rendered_file(MODEL / "aml_config" / "train-conda.yml", **answers)
+    (tmp_path / "train-conda.yml").write_text(conda + "variables:\n  A: 1\n", encoding="utf-8")
+    text = rendered_file(MODEL / "Dockerfile", **answers)
+    (command,) = re.findall(r"^RUN (sed .*?) \\$\s*&&", text, flags=re.MULTILINE | re.DOTALL)
+    run("sh", "-c", command.replace("/tmp/", ""), cwd=tmp_path)
+    listed = (tmp_path / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    packages = [Requirement(line).name for line in listed]
+    whole = [Requirement(line).name for line in yaml.safe_load(conda)["dependencies"][-1]["pip"]]
+    brought = {"pytorch": ["torch", "numpy"], "tensorflow": ["tensorflow", "tensorflow-cpu", "numpy"]}[framework]
+    assert packages == [name for name in whole if name not in brought]
+    assert len(packages) < len(whole) - 1
+
+
+@pytest.mark.parametrize(
+    ("vm_size", "name"), [("Standard_DS3_v2", "tensorflow-cpu"), ("Standard_NC6s_v3", "tensorflow")]
+)
+def test_tensorflow_for_a_gpu_brings_what_it_needs_there(vm_size: str, name: str) -> None:
+    conda = rendered_file(MODEL / "aml_config" / "train-conda.yml", framework="tensorflow", vm_size=vm_size)
+    packages = [Requirement(line) for line in yaml.safe_load(conda)["dependencies"][-1]["pip"]]
+    (found,) = [package for package in packages if package.name.startswith("tensorflow")]
+    assert (found.name, found.extras) == (name, {"and-cuda"} if name == "tensorflow" else set())
+    served = rendered_file(MODEL / "aml_config" / "inference-conda.yml", framework="tensorflow", vm_size=vm_size)
+    assert f"- tensorflow-cpu{found.specifier}" in served
 
 
 @pytest.mark.parametrize("python", PYTHONS)

@@ -16,6 +16,8 @@ BAD = {
     "compute_name": "x y",
     "vm_size": "D2",
     "node_count": "0",
+    "gpu": "maybe",
+    "processes_per_node": "0",
     "dataset_name": "-x",
 }
 
@@ -29,7 +31,7 @@ def test_all_problems_at_once_and_nothing_left(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("question", ["framework", "python_version"])
+@pytest.mark.parametrize("question", ["framework", "python_version", "launcher", "data_access"])
 def test_a_choice_that_is_none_is_refused_by_cookiecutter(tmp_path: Path, question: str) -> None:
     done = cookiecutter(tmp_path, **{question: "cobol"})
     assert done.returncode == 1

@@ -17,7 +17,7 @@ from command_line import Failure
 from runconfigs import dockerfile_text, environment_version
 from runconfigs import environment as runconfig_environment
 from tests.conftest import Bake
-from tests.support import FRAMEWORKS, copy_of, files_of
+from tests.support import FRAMEWORKS, MODEL, copy_of, files_of, rendered_file
 from tests.tier1.test_scripts import WORKSPACE, call, no_client
 
 __all__ = ["no_client"]
@@ -254,6 +254,16 @@ def test_the_rendered_dockerfile_builds_from_its_text(project: Path, tmp_path: P
     subprocess.run(["sh", "-c", line], check=True)
     assert (tmp_path / "out.yml").read_bytes() == (model / "aml_config" / "train-conda.yml").read_bytes()
     assert dockerfile_text.standalone(model / "Dockerfile", model) == text
+
+
+def test_the_dockerfile_on_an_image_of_nvidia_builds_from_its_text(project: Path) -> None:
+    model = project / "models" / "model1"
+    answers = {"framework": "pytorch", "vm_size": "Standard_ND40rs_v2"}
+    (model / "Dockerfile").write_text(rendered_file(MODEL / "Dockerfile", **answers), encoding="utf-8")
+    text = dockerfile_text.standalone(model / "Dockerfile", model)
+    kept = [line for line in text.splitlines() if re.match(r"[A-Z]+ ", line)]
+    assert [line.split()[0] for line in kept] == ["ARG", "FROM", "RUN", "RUN", "RUN", "ENV"]
+    assert kept[1] == "FROM nvcr.io/nvidia/pytorch:${NVIDIA_VERSION}-py3 AS environment"
 
 
 MANY = """# syntax=docker/dockerfile:1

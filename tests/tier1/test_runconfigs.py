@@ -7,13 +7,17 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from azureml.core import RunConfiguration
+from azureml.core import RunConfiguration, ScriptRunConfig
 from azureml.core.environment import DEFAULT_CPU_IMAGE, DEFAULT_GPU_IMAGE
+from azureml.core.runconfig import MpiConfiguration, PyTorchConfiguration, TensorflowConfiguration
 
 from tests.conftest import Bake
-from tests.support import FRAMEWORKS, PROJECT, copy_of
+from tests.support import FRAMEWORKS, MODEL, PROJECT, copy_of, rendered_file
 
 SCHEMA = json.loads((PROJECT / "scripts" / "checks" / "runconfig.schema.json").read_text(encoding="utf-8"))
+CLOUD = MODEL / "aml_config" / "train-amlcompute.runconfig"
+LOCAL = "/tmp/model1-data"
+DIRECT = ["--data-path", LOCAL, "--dataset", "training"]
 # Names that plain YAML would take for a boolean or a number.
 HOSTILE_NAMES = {"compute_name": "no", "dataset_name": "1e3", "model_name": "yes"}
 
@@ -69,10 +73,74 @@ def test_a_vm_with_a_gpu_gets_the_image_for_it(bake: Bake) -> None:
     assert config.environment.docker.base_image == DEFAULT_GPU_IMAGE, "the client's own default is the current one"
 
 
-def test_several_nodes(bake: Bake) -> None:
-    config = load(bake(node_count="4") / "models" / "model1", "train-amlcompute")
-    assert (config.node_count, config.mpi.node_count, config.mpi.process_count_per_node) == (4, 4, 1)
-    assert config.communicator == "IntelMpi"
+def loaded(bake: Bake, folder: Path, **answers: str) -> RunConfiguration:
+    """The runconfig of the cluster for these answers, as the real client loads it from a model's folder."""
+    model = copy_of(bake(framework=answers["framework"]), folder) / "models" / "model1"
+    (model / "aml_config" / CLOUD.name).write_text(rendered_file(CLOUD, **answers), encoding="utf-8")
+    jsonschema.validate(raw(model, "train-amlcompute"), SCHEMA)
+    return load(model, "train-amlcompute")
+
+
+def test_many_nodes_with_many_gpus(bake: Bake) -> None:
+    """Four nodes of eight V100: what the template is to scale to."""
+    project = bake(framework="pytorch", vm_size="Standard_ND40rs_v2", node_count="4")
+    config = load(project / "models" / "model1", "train-amlcompute")
+    assert (config.framework, config.communicator, config.node_count) == ("Python", "IntelMpi", 4)
+    assert (config.mpi.node_count, config.mpi.process_count_per_node) == (4, 8)
+    assert config.environment.docker.base_image == DEFAULT_GPU_IMAGE
+    assert (config.docker.use_docker, config.docker.shm_size) == (True, "16g")
+    data = config.data["training"]
+    assert (data.mechanism, data.path_on_compute) == ("mount", "/data")
+    assert config.arguments == ["--data-path", "/data"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "job"),
+    [
+        ({"framework": "pytorch", "node_count": "2"}, MpiConfiguration(1, 2)),
+        ({"framework": "pytorch", "processes_per_node": "4"}, MpiConfiguration(4, 1)),
+        ({"framework": "none", "node_count": "2", "processes_per_node": "4"}, MpiConfiguration(4, 2)),
+        ({"framework": "none", "node_count": "2", "launcher": "pytorch"}, MpiConfiguration(1, 2)),
+        ({"framework": "pytorch", "node_count": "2", "launcher": "pytorch"}, PyTorchConfiguration("Gloo", 2, 2)),
+        (
+            {"framework": "pytorch", "node_count": "4", "launcher": "pytorch", "vm_size": "Standard_ND40rs_v2"},
+            PyTorchConfiguration("Nccl", 32, 4),
+        ),
+        ({"framework": "tensorflow", "node_count": "4"}, TensorflowConfiguration(4, 0)),
+        ({"framework": "tensorflow", "vm_size": "Standard_ND40rs_v2"}, None),
+        ({"framework": "pytorch", "launcher": "pytorch"}, None),
+        ({"framework": "none"}, None),
+    ],
+)
+def test_several_processes_are_what_the_client_itself_asks_for(
+    bake: Bake, tmp_path: Path, answers: dict[str, str], job: Any
+) -> None:
+    ours = loaded(bake, tmp_path, **answers)
+    theirs = ScriptRunConfig(".", script="train.py", compute_target="x", distributed_job_config=job).run_config
+    assert (ours.framework, ours.communicator.lower()) == (theirs.framework, theirs.communicator.lower())
+    assert ours.node_count == theirs.node_count
+    assert vars(ours.mpi) == vars(theirs.mpi)
+    assert vars(ours.pytorch) | {"communication_backend": ""} == vars(theirs.pytorch) | {"communication_backend": ""}
+    assert ours.pytorch.communication_backend.lower() == theirs.pytorch.communication_backend
+    assert vars(ours.tensorflow) == vars(theirs.tensorflow)
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ({}, ("mount", "/data", False, ["--data-path", "/data"])),
+        ({"processes_per_node": "2"}, ("mount", "/data", False, ["--data-path", "/data"])),
+        ({"data_access": "download", "node_count": "2"}, ("download", LOCAL, True, ["--data-path", LOCAL])),
+        # The client's own download knows no ranks: every process would copy everything.
+        ({"data_access": "download", "processes_per_node": "2"}, ("direct", None, False, DIRECT)),
+        ({"data_access": "direct"}, ("direct", None, False, DIRECT)),
+    ],
+)
+def test_the_way_of_the_data(bake: Bake, tmp_path: Path, answers: dict[str, str], expected: tuple[Any, ...]) -> None:
+    config = loaded(bake, tmp_path, framework="none", **answers)
+    data = config.data["training"]
+    assert (data.mechanism, data.path_on_compute, data.overwrite, config.arguments) == expected
+    assert data.environment_variable_name == "training"
 
 
 def test_names_that_yaml_would_misread(bake: Bake) -> None:
@@ -84,7 +152,7 @@ def test_names_that_yaml_would_misread(bake: Bake) -> None:
 
 
 @pytest.mark.parametrize("name", ["train-local", "train-amlcompute"])
-@pytest.mark.parametrize("answers", [{}, {"node_count": "4"}, HOSTILE_NAMES, {"framework": "none"}])
+@pytest.mark.parametrize("answers", [{}, {"framework": "none", "node_count": "4"}, HOSTILE_NAMES])
 def test_the_schema_and_the_agreements_hold(bake: Bake, answers: dict[str, str], name: str) -> None:
     model = bake(**answers) / "models" / answers.get("model_name", "model1")
     config = raw(model, name)

@@ -21,7 +21,7 @@ from azure_ml import local_docker, registration, run_file
 from checks import preview, runconfig_file, snapshot
 from hooks import pre_gen_project as hook
 from tests.conftest import Bake
-from tests.support import PROJECT, TEMPLATE, copy_of, files_of
+from tests.support import MODEL, PROJECT, TEMPLATE, copy_of, files_of, rendered_file
 
 WORKSPACE = {
     "subscription_id": "12345678-1234-1234-1234-123456789abc",
@@ -164,6 +164,15 @@ def test_a_dry_run_says_what_would_be_submitted(project: Path, no_client: dict[s
     tree = create_merkletree(str(model), get_project_ignore_file(str(model)).is_file_excluded)
     taken = [model / entry.node_path for entry in compute_diff(DirTreeNode(), tree) if entry.is_file]
     assert rows["snapshot"] == f"{len(taken)} files, {sum(path.stat().st_size for path in taken)} bytes"
+
+
+def test_a_dry_run_says_who_brings_the_data(project: Path, no_client: dict[str, str]) -> None:
+    file = project / "models" / "model1" / "aml_config" / "train-amlcompute.runconfig"
+    file.write_text(rendered_file(MODEL / "aml_config" / file.name, data_access="direct"), encoding="utf-8")
+    _, out, _ = call(project, "submit_run", "--dry-run", **no_client)
+    rows = dict(line.split(maxsplit=1) for line in out.splitlines()[1:])
+    assert rows["script"] == "train.py --data-path /tmp/model1-data --dataset training"
+    assert rows["data"] == "model1-data:1, brought by the script"
 
 
 def test_a_dry_run_names_a_runconfig_that_cannot_be_read(project: Path, no_client: dict[str, str]) -> None:

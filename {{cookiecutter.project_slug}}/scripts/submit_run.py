@@ -201,7 +201,9 @@ def datasets(config: dict[str, Any]) -> list[str]:
             what = f"{dataset['name']}:{dataset.get('version', 'latest')}" if "name" in dataset else dataset["id"]
         except (KeyError, TypeError):
             what = str(name)
-        found.append(f"{what} at {entry.get('pathOnCompute')}" if isinstance(entry, dict) else what)
+        direct = isinstance(entry, dict) and str(entry.get("mechanism")).lower() == "direct"
+        place = ", brought by the script" if direct else f" at {entry.get('pathOnCompute')}"
+        found.append(f"{what}{place}" if isinstance(entry, dict) else what)
     return found
 
 

@@ -177,6 +177,10 @@ class Node:
         """Bring each dataset to its path; return where the paths really lead."""
         places = {}
         for data in self.job["data"]:
+            if data["direct"]:  # the script does that: the variable tells it which dataset
+                self.job["environment"][data["variable"]] = data["saved"]
+                self.replace(f"DatasetConsumptionConfig:{data['name']}", data["saved"])
+                continue
             answer = self.channel.send("GET", "data", saved=data["saved"])
             folder = self.place(data["path"])
             try:
@@ -231,8 +235,15 @@ class Node:
     def replace(self, text: str, by: str) -> None:
         self.job["arguments"] = [argument.replace(text, by) for argument in self.job["arguments"]]
 
-    def arguments(self, places: dict[str, str]) -> list[str]:
-        """The arguments, with the node's own root in front of the paths that its data has there."""
+    def arguments(self, places: dict[str, str], number: int) -> list[str]:
+        """The arguments of a process, with its node's own root in front of the paths that its data has there.
+
+        A script that brings its data itself has it on the disk of the node, which no other node sees.
+        """
+        if self.root and any(data["direct"] for data in self.job["data"]):
+            disk = self.root / f"node{number}" / "tmp"
+            disk.mkdir(parents=True, exist_ok=True)
+            places = places | {"/tmp": str(disk)}  # noqa: S108 (a path of the script's, made safe by this)
         found = []
         for argument in self.job["arguments"]:
             option, equals, text = argument.rpartition("=")
@@ -247,13 +258,14 @@ class Node:
 
     def execute(self, python: str, places: dict[str, str]) -> None:
         """Run the script in as many processes as were asked for; the first that fails ends them all."""
-        command = [python, self.job["script"], *self.arguments(places)]
         alone = len(self.job["processes"]) == 1
         logs = [LOG if alone else f"user_logs/std_log_process_{rank}.txt" for rank in range(len(self.job["processes"]))]
         for folder in ("outputs", "logs"):
             (self.work / folder).mkdir(exist_ok=True)
         pumps = []
-        for own, log in zip(self.job["processes"], logs, strict=True):
+        for rank, (own, log) in enumerate(zip(self.job["processes"], logs, strict=True)):
+            per_node = int(own.get("OMPI_COMM_WORLD_LOCAL_SIZE") or own.get("LOCAL_WORLD_SIZE") or 1)
+            command = [python, self.job["script"], *self.arguments(places, rank // per_node)]
             variables = dict(self.job.get("own", os.environ))  # a cluster does not know its caller's variables
             variables |= {name: str(text) for name, text in (self.job["environment"] | own).items()}
             variables["PATH"] = os.pathsep.join((str(Path(python).parent), variables.get("PATH", os.defpath)))

@@ -23,6 +23,7 @@ from aml_rehearsal.workspace import API, API_HOST, WORKSPACE_ID, Workspace
 
 MPI = {"mpi", "intelmpi", "openmpi"}
 TORCH = {"nccl", "gloo"}
+TENSORFLOW = {"parameterserver"}
 # What a script on a cluster finds of the computer that plays it; nothing that could hold a credential.
 KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
 
@@ -39,11 +40,13 @@ def job(
             "path": wish["pathOnCompute"] or name,
             "variable": wish["environmentVariableName"] or name,
             "overwrite": bool(wish["overwrite"]),
+            "direct": str(wish.get("mechanism")).lower() == "direct",
             "saved": datasets[name]["latest"]["savedDatasetId"],
         }
         for name, wish in (configuration["data"] or {}).items()
     ]
     history = configuration["history"]
+    ways = [f"{one['variable']}:{'Direct' if one['direct'] else 'Mount'}" for one in data]
     return {
         "server": workspace.server_url,
         "run": run["runId"],
@@ -55,6 +58,7 @@ def job(
         "packages": (python.get("condaDependencies") or {}).get("dependencies") or [],
         "docker": bool((configuration.get("docker") or {}).get("useDocker")),
         "environment": run_variables(workspace, run, experiment)
+        | {"AZUREML_DATASET_ENVIRONMENT_VARS": ",".join(ways)}
         | (configuration["environment"].get("environmentVariables") or {})
         | (configuration.get("environmentVariables") or {}),
         "processes": processes,
@@ -99,6 +103,8 @@ def processes(configuration: Record) -> list[dict[str, str]]:
     node_count = int(configuration["nodeCount"] or 1)
     communicator = str(configuration.get("communicator") or "None").lower()
     torch = configuration.get("pytorch") or {}
+    if communicator in TENSORFLOW:
+        return tensorflow_tasks(configuration.get("tensorflow") or {}, node_count)
     if communicator in MPI:
         per_node = int((configuration.get("mpi") or {}).get("processCountPerNode") or 1)
     elif communicator in TORCH or str(configuration.get("framework")).lower() == "pytorch":
@@ -140,6 +146,21 @@ def processes(configuration: Record) -> list[dict[str, str]]:
                 }
             )
     return found
+
+
+def tensorflow_tasks(section: Record, node_count: int) -> list[dict[str, str]]:
+    """The variables of TensorFlow's workers and parameter servers: the whole cluster, and which of its tasks one is."""
+    counts = {
+        "worker": int(section.get("workerCount") or node_count),
+        "ps": int(section.get("parameterServerCount") or 0),
+    }
+    cluster = {
+        kind: [f"127.0.0.1:{azurite.free_port()}" for _ in range(count)] for kind, count in counts.items() if count
+    }
+    tasks = [{"type": kind, "index": index} for kind, addresses in cluster.items() for index in range(len(addresses))]
+    if len(tasks) == 1:
+        return [{}]
+    return [{"TF_CONFIG": json.dumps({"cluster": cluster, "task": task, "environment": "cloud"})} for task in tasks]
 
 
 def local_archive(job: Record) -> bytes:

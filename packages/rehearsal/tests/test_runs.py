@@ -160,6 +160,49 @@ def test_as_many_processes_as_asked_for(
     assert [log.decode() for log in logs] == expected
 
 
+BRINGS = """
+import json, os, sys
+from pathlib import Path
+from azureml.core import Run
+rank, folder = os.environ["OMPI_COMM_WORLD_RANK"], Path(sys.argv[2])
+dataset = Run.get_context().input_datasets["numbers"]
+if os.environ["OMPI_COMM_WORLD_LOCAL_RANK"] == "0":
+    dataset.download(str(folder), overwrite=True)
+    (folder / "rank").write_text(rank)
+    files = {file.relative_to(folder).as_posix(): file.read_text() for file in folder.rglob("*") if file.is_file()}
+    Path("outputs", rank).write_text(json.dumps([dataset.name, sys.argv[3] == dataset.id, files]))
+"""
+
+
+def test_a_script_brings_its_data_itself(rehearsal: Rehearsal, caller: Caller, client_python: Path) -> None:
+    """By the real client, on two nodes of two processes: each node has a disk of its own, empty at first."""
+    run = caller.run(
+        BRINGS,
+        arguments=["--data-path", "/tmp/numbers", "DatasetConsumptionConfig:numbers"],
+        environment={"python": {"userManagedDependencies": True, "interpreterPath": str(client_python)}},
+        communicator="IntelMpi",
+        nodeCount=2,
+        mpi={"processCountPerNode": 2},
+        data={"numbers": DATA["numbers"] | {"mechanism": "direct", "pathOnCompute": None}},
+    )
+    assert run["status"] == "Completed", run["error"]
+    assert not Path("/tmp/numbers").exists()
+    for rank in ("0", "2"):
+        found = json.loads(rehearsal.artifact(run["runId"], f"outputs/{rank}"))
+        assert found == ["numbers", True, {"a.csv": "x\n1\n", "deep/b.csv": "x\n2\n", "rank": rank}]
+
+
+TASK = "import json, os\ntask = json.loads(os.environ['TF_CONFIG'])['task']\nprint(task['type'], task['index'])"
+
+
+def test_the_workers_of_tensorflow(rehearsal: Rehearsal, caller: Caller) -> None:
+    block = {"workerCount": 2, "parameterServerCount": 0}
+    run = caller.run(TASK, framework="TensorFlow", communicator="ParameterServer", nodeCount=2, tensorflow=block)
+    assert run["status"] == "Completed", run["error"]
+    logs = [rehearsal.artifact(run["runId"], f"user_logs/std_log_process_{rank}.txt") for rank in range(2)]
+    assert logs == [b"worker 0\n", b"worker 1\n"]
+
+
 def test_one_dead_process_ends_the_others(caller: Caller) -> None:
     script = "import os, sys, time\nprint('rank', os.environ['RANK'])\nos.environ['RANK'] == '1' and sys.exit(3)\n"
     run = caller.run(script + "time.sleep(300)", communicator="Gloo", nodeCount=2, pytorch={"processCount": 4})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 import threading
@@ -167,7 +168,25 @@ def test_pytorch_processes_must_fit_the_nodes() -> None:
         layout(communicator="Nccl", nodeCount=2, pytorch={"processCount": 5})
 
 
+def test_tensorflow_tells_each_task_of_all_others() -> None:
+    block = {"workerCount": 3, "parameterServerCount": 1}
+    found = layout(framework="TensorFlow", communicator="ParameterServer", nodeCount=3, tensorflow=block)
+    told = [json.loads(process["TF_CONFIG"]) for process in found]
+    assert [(one["task"]["type"], one["task"]["index"]) for one in told] == [
+        *(("worker", index) for index in range(3)),
+        ("ps", 0),
+    ]
+    (cluster,) = {json.dumps(one["cluster"]) for one in told}
+    addresses = json.loads(cluster)["worker"] + json.loads(cluster)["ps"]
+    assert len(set(addresses)) == 4
+    assert all(address.startswith("127.0.0.1:") for address in addresses)
+    workers = layout(communicator="ParameterServer", nodeCount=2, tensorflow={"parameterServerCount": 0})
+    assert [set(json.loads(process["TF_CONFIG"])["cluster"]) for process in workers] == [{"worker"}] * 2
+
+
 def test_a_single_process_has_no_rank() -> None:
+    single = {"workerCount": 1, "parameterServerCount": 0}
+    assert layout(communicator="ParameterServer", tensorflow=single) == [{}]
     assert layout() == layout(communicator="IntelMpi", mpi={"processCountPerNode": 1}) == [{}]
 
 

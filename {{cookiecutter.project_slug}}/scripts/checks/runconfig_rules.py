@@ -15,6 +15,13 @@ Rule = Callable[[Config], Iterator[str]]
 IMAGES = ("baseImage", "baseDockerfile", "buildContext")
 MPI = ("intelmpi", "openmpi", "mpi")
 TORCH = ("nccl", "gloo")
+# The section of each launcher, the number in it that must be nodeCount, and the communicators that read it.
+LAUNCHERS = (
+    ("mpi", "nodeCount", MPI),
+    ("pytorch", "nodeCount", TORCH),
+    ("tensorflow", "workerCount", ("parameterserver",)),
+)
+AMD = re.compile(r"_mi\d+x_|_v[67]\d0_|^standard_nv\d+as_v4$", re.IGNORECASE)
 # A placeholder that Azure ML fills in when the run starts.
 PLACEHOLDER = re.compile(r"^\$|DatasetConsumptionConfig:|\$\{")
 
@@ -82,15 +89,15 @@ def node_counts(config: Config) -> Iterator[str]:
     nodes = config.get("nodeCount", 1)
     communicator = config.get("communicator", "None")
     framework = config.get("framework", "Python")
-    for name, communicators in (("mpi", MPI), ("pytorch", TORCH)):
-        written = section(config, name).get("nodeCount", 1)
+    for name, count, communicators in LAUNCHERS:
+        written = section(config, name).get(count, 1)
         in_use = communicator.lower() in communicators
         if written != nodes and (in_use or (written > 1 and communicator == "None")):
-            yield f"{name}.nodeCount: is {written}, but nodeCount is {nodes}: write the same number in both places"
+            yield f"{name}.{count}: is {written}, but nodeCount is {nodes}: write the same number in both places"
     if (
         nodes > 1
         and communicator == "None"
-        and all(section(config, n).get("nodeCount", 1) == 1 for n in ("mpi", "pytorch"))
+        and all(section(config, name).get(count, 1) == 1 for name, count, _ in LAUNCHERS)
     ):
         yield f"communicator: is None, and nodeCount is {nodes}: name one (IntelMpi, Nccl), or write nodeCount: 1"
     wanted = "Python" if communicator.lower() in MPI else "PyTorch" if communicator.lower() in TORCH else framework
@@ -127,23 +134,46 @@ def data(config: Config) -> Iterator[str]:
                 yield f"{field}.dataLocation: names {' and '.join(given)}: leave one"
             elif dataset and not dataset.get("id") and not (dataset.get("name") and dataset.get("version")):
                 yield f"{field}.dataLocation.dataset: is known by its id, or by name and version: write both"
-        direct = entry.get("mechanism", "mount").lower() == "direct"
         variable = entry.get("environmentVariableName")
         asked = any(variable and f"DatasetConsumptionConfig:{variable}" in text for text in config.get("arguments", []))
-        if not entry.get("pathOnCompute") and not direct and not asked:
+        if not entry.get("pathOnCompute") and not is_direct(entry) and not asked:
             yield f"{field}.pathOnCompute: missing: write the folder where the script is to find the data, as in /data"
 
 
+def is_direct(entry: Config) -> bool:
+    """Whether the script itself brings this data: nothing else does."""
+    return bool(entry.get("mechanism", "mount").lower() == "direct")
+
+
 def data_path(config: Config) -> Iterator[str]:
-    """The script reads where --data-path says, the data lies where pathOnCompute says."""
-    places = [entry.get("pathOnCompute") for entry in section(config, "data").values()]
+    """The script reads where --data-path says: there lies the data, or --dataset names what the script brings there."""
+    blocks, arguments = section(config, "data"), config.get("arguments", [])
+    by_name = {entry.get("environmentVariableName") or name: entry for name, entry in blocks.items()}
+    direct = [name for name, entry in by_name.items() if is_direct(entry)]
+    wanted, given = argument(arguments, "--dataset"), argument(arguments, "--data-path")
+    if wanted is not None and (wanted in by_name or direct):
+        if wanted not in by_name:
+            yield f"arguments: --dataset is {wanted!r}, and data has no such block: write {' or '.join(direct)}"
+        elif wanted not in direct:
+            yield (
+                f"arguments: --dataset is {wanted!r}, whose mechanism is {by_name[wanted].get('mechanism', 'mount')}:"
+                " leave --dataset out, or write mechanism: direct"
+            )
+        return
+    places = [entry.get("pathOnCompute") for entry in blocks.values() if not is_direct(entry)]
     places += [entry.get("pathOnCompute") for entry in section(config, "dataReferences").values()]
     known = [place.rstrip("/") or "/" for place in places if place]
-    given = argument(config.get("arguments", []), "--data-path")
-    if not known or given is None or PLACEHOLDER.search(given):
+    if given is None or PLACEHOLDER.search(given) or not (known or direct):
         return
     path = given.rstrip("/") or "/"
-    if not any(path == place or path.startswith(place.rstrip("/") + "/") for place in known):
+    if any(path == place or path.startswith(place.rstrip("/") + "/") for place in known):
+        return
+    if direct:
+        yield (
+            f"arguments: nothing brings data to --data-path {given!r}: its mechanism is direct:"
+            f' add "--dataset", "{direct[0]}", or write mechanism: mount and the pathOnCompute'
+        )
+    else:
         yield (
             f"arguments: --data-path is {given!r}, but the data lies at pathOnCompute {' or '.join(map(repr, known))}:"
             " write the same path"
@@ -154,10 +184,13 @@ def gpu(config: Config, vm_size: str) -> Iterator[str]:
     """An image with CUDA needs a GPU to be of use, and a GPU needs such an image."""
     docker = section(config, "environment", "docker")
     name = docker.get("baseDockerfile") or docker.get("baseImage") or ""
-    has_gpu = re.match(r"standard_n[cdvg]", vm_size, re.IGNORECASE)
-    if not has_gpu and re.search(r"cuda|[-_/]gpu\b", name):
-        yield f"environment.docker.baseImage: is for a GPU, and {vm_size} has none: take one without cuda or another VM"
-    if has_gpu and re.match(r"mcr\.microsoft\.com/azureml/(openmpi|intelmpi|minimal)(?!.*(cuda|gpu))", name):
+    amd = AMD.search(vm_size)
+    nvidia = re.match(r"standard_n[cdvg]", vm_size, re.IGNORECASE) and not amd
+    if not nvidia and re.search(r"cuda|[-_/]gpu\b|nvcr\.io/nvidia/", name):
+        image = "for NVIDIA's GPUs" if amd else "for a GPU"
+        has = "AMD's" if amd else "none"
+        yield f"environment.docker.baseImage: is {image}, and {vm_size} has {has}: take one without cuda or another VM"
+    if nvidia and re.match(r"mcr\.microsoft\.com/azureml/(openmpi|intelmpi|minimal)(?!.*(cuda|gpu))", name):
         yield f"environment.docker.baseImage: is for a CPU, and {vm_size} has a GPU: take one with cuda or another VM"
 
 
@@ -181,7 +214,7 @@ RULES: list[tuple[Rule, tuple[str, ...]]] = [
     (target, ("target", "amlcompute")),
     (docker_switches, ("environment", "docker")),
     (image, ("environment", "docker")),
-    (node_counts, ("nodeCount", "communicator", "framework", "mpi", "pytorch", "target")),
+    (node_counts, ("nodeCount", "communicator", "framework", "mpi", "pytorch", "tensorflow", "target")),
     (torch_processes, ("nodeCount", "communicator", "pytorch")),
     (data, ("data", "arguments")),
     (data_path, ("data", "dataReferences", "arguments")),

@@ -51,7 +51,8 @@ def _parser_of(tree: ast.Module, *, lenient: bool) -> argparse.ArgumentParser:
     certain = list(_certain_calls(tree))
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     made = [call for call in calls if _called(call) == "ArgumentParser"]
-    added = [call for call in calls if _called(call) == "add_argument"]
+    short = _short_names(tree)
+    added = [call for call in calls if _called(call) in short]
     if len(made) != 1 or any(call not in certain for call in [*made, *added]):
         raise Undecidable
     if any(_called(call) in ("parse_known_args", "add_subparsers", "parse_intermixed_args") for call in calls):
@@ -69,6 +70,15 @@ def _parser_of(tree: ast.Module, *, lenient: bool) -> argparse.ArgumentParser:
     for call in added:
         _add(parser, call, lenient=lenient)
     return parser
+
+
+def _short_names(tree: ast.Module) -> set[str]:
+    """What add_argument is called: by its own name, and by another after `add = parser.add_argument`."""
+    found = {"add_argument"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Attribute) and node.value.attr == "add_argument":
+            found.update(target.id for target in node.targets if isinstance(target, ast.Name))
+    return found
 
 
 def _certain_calls(tree: ast.Module) -> list[ast.Call]:
