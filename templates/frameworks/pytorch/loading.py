@@ -1,6 +1,6 @@
 """The samples as tensors, batch by batch; what takes time to read is read ahead."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -37,11 +37,11 @@ class Rows:
             yield self.rows[chosen], self.labels[chosen]
 
 
-def loader(data: Data, batches: Batches, workers: int, device: str) -> Iterable[tuple[Tensor, Tensor]]:
+def loader(data: Data, batches: Batches, workers: int, device: str) -> Rows | DataLoader[tuple[Tensor, Tensor]]:
     """Batches for the network. Images are read ahead by workers, so that it never waits for them."""
     if data.rows is not None:
         return Rows(data.rows, data.labels, batches)
-    load: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
+    return DataLoader(
         Images(data),
         sampler=batches,
         batch_size=None,  # what the sampler gives is a batch
@@ -50,4 +50,3 @@ def loader(data: Data, batches: Batches, workers: int, device: str) -> Iterable[
         prefetch_factor=4 if workers else None,
         pin_memory=device == "cuda",
     )
-    return load
