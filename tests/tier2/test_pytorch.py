@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import BIN, PYTHON, free_port, heartbeat, rendered, run
+from tests.support import BIN, PYTHON, files_of, free_port, heartbeat, rendered, run, served
+from tests.tier2.test_project import post, sample
 
 TOLERANCE = 1e-5  # sums of 32-bit numbers in another order
 COMPARE = """
@@ -51,9 +52,14 @@ def compare(project: Path, folder: Path) -> None:
 def test_its_own_tests_pass(project: Path) -> None:
     said = run("make", "test", cwd=project)
     assert re.search(r"=+ \d+ passed in", said), said[-2000:]
-    before = (project / "models/model1/train.py").read_text()
+    before = files_of(project / "models/model1")
     run("make", "lint", cwd=project)
-    assert (project / "models/model1/train.py").read_text() == before
+    assert files_of(project / "models/model1") == before
+
+
+def test_it_is_served(project: Path, tmp_path: Path) -> None:
+    with served(project, tmp_path / "log", ["make", "serve", "PORT={port}"]) as url:
+        assert post(url, sample(project))[0] == 200
 
 
 def test_two_processes_of_mpi(project: Path, tmp_path: Path) -> None:

@@ -1,0 +1,34 @@
+"""A run of several nodes and processes, submitted by the rendered commands to the workspace on loopback."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Rehearse
+from tests.support import PYTHON, rendered, run
+from tests.tier3.conftest import WORKSPACE
+
+
+@pytest.mark.parametrize("launcher", ["mpi", "pytorch"])
+def test_two_nodes_of_two_processes_that_bring_their_data(tmp_path: Path, rehearse: Rehearse, launcher: str) -> None:
+    """Downloaded by one process of each node, trained by four, logged by one."""
+    size = {"node_count": "2", "processes_per_node": "2", "data_access": "download", "launcher": launcher}
+    project = rendered(tmp_path, framework="pytorch", python_version=PYTHON, **size, **WORKSPACE)
+    run("make", "setup", cwd=project)
+    rehearsal = rehearse(project)
+    env = rehearsal.environment()
+    assert "2 runconfigs fine" in run("make", "check", cwd=project, expect=0, **env)
+    said = run("make", "submit", cwd=project, expect=0, **env)
+    assert said.count("Downloading training to ") == 1 == said.count("epoch 10: ")
+    assert "Trained on 1400 rows, tested on 600: accuracy 0.7" in said
+
+    ((run_id, record),) = rehearsal.state()["runs"].items()
+    assert record["status"] == "Completed"
+    configuration = record["runDefinition"]
+    assert configuration["nodeCount"] == 2
+    assert configuration["data"]["training"]["mechanism"].lower() == "direct"
+    metrics = json.loads(rehearsal.artifact(run_id, "outputs/metrics.json"))
+    held = rehearsal.state()["metrics"][run_id]
+    assert {name: held[name]["value"][-1]["data"][name] for name in metrics} == metrics
+    assert len(held["loss"]["value"]) == 10, "each epoch is logged once"
