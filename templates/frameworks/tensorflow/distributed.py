@@ -1,4 +1,4 @@
-"""Which of how many processes this is: from TF_CONFIG, as Azure ML's TensorFlow block sets it. Without it, one is alone.
+"""Which of how many processes this is: TF_CONFIG says it, which Azure ML's TensorFlow block sets. Else one is alone.
 
 What the processes tell each other goes through TensorFlow's strategy, which is in force inside joined().
 """
@@ -69,7 +69,7 @@ def gathered(values: np.ndarray) -> np.ndarray:
     """The sum over all processes, which each of them gets."""
     import tensorflow as tf
 
-    if (size := find().size) == 1:
+    if (size := find().size) == 1 or not values.size:  # a sum of nothing crashes TensorFlow
         return values
     strategy = tf.distribute.get_strategy()
     devices = strategy.num_replicas_in_sync // size

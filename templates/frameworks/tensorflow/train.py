@@ -1,7 +1,7 @@
 """Train a network on a table or on a folder of images, judge it, and write all that scoring needs to outputs/.
 
 python train.py --data-path ../../data
-With TF_CONFIG in its environment, as Azure ML's TensorFlow block sets it, a process is one of several that train together.
+With TF_CONFIG in its environment, as Azure ML's TensorFlow block sets it, it is one of several that train as one.
 """
 
 import argparse
