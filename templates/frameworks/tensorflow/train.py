@@ -1,0 +1,212 @@
+"""Train a network on a table or on a folder of images, judge it, and write all that scoring needs to outputs/.
+
+python train.py --data-path ../../data
+With TF_CONFIG in its environment, as Azure ML's TensorFlow block sets it, it is one of several that train as one.
+"""
+
+import argparse
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors alone; TensorFlow reads it when it is imported
+import keras
+import tensorflow as tf
+
+import checkpoints
+import images
+import input_schema
+import network
+import samples
+from distributed import Processes, gathered, joined, own
+from loading import loader, signature
+from tables import read_table, split_label
+from tracking import Log, tracked
+
+OUTPUTS = Path("outputs")
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Train the model; results go to outputs/.")
+    add = parser.add_argument
+    add("--data-path", type=Path, default="../../data", help="CSV or Parquet, or a folder of images for each class")
+    add("--label", default="churned", help="column of a table to predict (default: %(default)s)")
+    add("--train-test-split-ratio", type=float, default=0.3, help="share held out for the test")
+    add("--epochs", type=int, default=10, help="passes over the data (default: %(default)s)")
+    add("--batch-size", type=int, default=32, help="samples in a step, over all processes (default: %(default)s)")
+    add("--learning-rate", type=float, default=1e-3, help="size of a step (default: %(default)s)")
+    add("--es-patience", type=int, default=-1, help="epochs without progress before it stops; -1: never")
+    add("--image-size", type=int, default=64, help="pixels that images are scaled to (default: %(default)s)")
+    add("--workers", type=int, default=2, help="threads that read images ahead (default: %(default)s)")
+    add("--seed", type=int, default=42, help="same seed, same model (default: %(default)s)")
+    add("--resume", action="store_true", help="go on from outputs/checkpoints, as a job that Azure ML restarts does")
+    add("--amp", action="store_true", help="compute in bfloat16 where that is safe")
+    add("--compile", action="store_true", help="compile the network: a slower start, faster steps")
+    args = parser.parse_args(argv)
+    if not 0 < args.train_test_split_ratio < 1:
+        parser.error("--train-test-split-ratio: a share between 0 and 1")
+    for name in ("epochs", "batch_size", "image_size"):
+        if getattr(args, name) < 1:
+            parser.error(f"--{name.replace('_', '-')}: 1 or more")
+    return args
+
+
+def load_data(path: Path, label: str) -> tuple[pd.DataFrame, pd.Series]:
+    """Read the table; return the features and the labels."""
+    return split_label(read_table(path), label)
+
+
+def fit(
+    net: keras.Model, data: samples.Data, args: argparse.Namespace, processes: Processes, log: Log
+) -> list[dict[str, float]]:
+    """Teach the network; return the losses of each epoch. All processes share a batch, and make the same step."""
+    optimizer = keras.optimizers.Adam(args.learning_rate)
+    optimizer.build(net.trainable_variables)
+    # Each device adds to its own; it is their sum when it is read.
+    total = tf.Variable(
+        0.0, synchronization=tf.VariableSynchronization.ON_READ, aggregation=tf.VariableAggregation.SUM, trainable=False
+    )
+    history: list[dict[str, float]] = []
+    best = net.get_weights()
+    if saved := checkpoints.resume(args, data, processes):
+        assign(net.variables, saved["weights"])
+        assign(optimizer.variables, saved["optimizer"])
+        history, best = saved["history"], saved["best"]
+
+    @tf.function(jit_compile=args.compile)
+    def gradients(inputs: Any, labels: Any, whole: Any) -> tuple[Any, list[Any]]:
+        with tf.GradientTape() as tape:
+            outputs = net(inputs, training=True)
+            loss = tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, outputs))
+            # The optimizer adds the devices' gradients up: so each one's part counts by its share of the whole batch.
+            part = loss / whole
+        return loss, tape.gradient(part, net.trainable_variables)
+
+    @tf.function(input_signature=[*signature(data), tf.TensorSpec([])])
+    def step(inputs: Any, labels: Any, whole: Any) -> None:
+        def on_each_device() -> None:
+            loss, found = gradients(own(inputs), own(labels), whole)
+            optimizer.apply(found)
+            total.assign_add(loss)
+
+        tf.distribute.get_strategy().run(on_each_device)
+
+    batches = samples.Batches(data.split.train, args.batch_size, processes.rank, processes.size)
+    watched = "validation_loss" if len(data.split.validation) else "loss"
+    for epoch in range(len(history), args.epochs):
+        if args.es_patience >= 0 and waited(history, watched) > args.es_patience:
+            break
+        batches.shuffle(args.seed, epoch)
+        total.assign(0.0)
+        for number, (inputs, labels) in enumerate(loader(data, batches, args.workers)):
+            step(inputs, labels, min(args.batch_size, len(data.split.train) - number * args.batch_size))
+        losses = {"loss": float(total.read_value()) / len(data.split.train)}
+        if not losses["loss"] < float("inf"):
+            raise SystemExit(f"epoch {epoch + 1}: the loss is no number any more: try a smaller --learning-rate")
+        if len(data.split.validation):
+            guessed = predict(net, data, data.split.validation, args, processes)
+            right = guessed[np.arange(len(guessed)), data.labels[data.split.validation]]
+            losses["validation_loss"] = float(-np.log(right.clip(1e-12)).mean())
+        history.append(losses)
+        if waited(history, watched) == 0:
+            best = net.get_weights()
+        if processes.rank == 0:
+            weights, steps = as_arrays(net.variables), as_arrays(optimizer.variables)
+            checkpoints.save(args, data, history, weights=weights, optimizer=steps, best=best)
+            print(f"epoch {epoch + 1}:", *(f"{name} {value:.4f}" for name, value in losses.items()), flush=True)
+        log.metrics(losses, step=epoch)
+    if args.es_patience >= 0:
+        net.set_weights(best)
+    return history
+
+
+def as_arrays(variables: list[keras.Variable]) -> list[np.ndarray]:
+    return [variable.numpy() for variable in variables]
+
+
+def assign(variables: list[keras.Variable], values: list[np.ndarray]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def waited(history: list[dict[str, float]], name: str) -> int:
+    """For how many epochs a loss has not been lower than ever before."""
+    losses = [epoch[name] for epoch in history]
+    return len(losses) - 1 - losses.index(min(losses)) if losses else 0
+
+
+@cache
+def answering(net: keras.Model) -> Any:
+    """The network's answers from each device, as a graph: made once, however many epochs ask."""
+
+    @tf.function(reduce_retracing=True)
+    def answer(inputs: Any) -> Any:
+        strategy = tf.distribute.get_strategy()
+        answers = strategy.run(lambda: tf.nn.softmax(net(own(inputs), training=False)))
+        return strategy.experimental_local_results(answers)
+
+    return answer
+
+
+def predict(
+    net: keras.Model, data: samples.Data, indices: np.ndarray, args: argparse.Namespace, processes: Processes
+) -> np.ndarray:
+    """The probability of each class, for each of the samples: every process computes some, and all get all."""
+    found = np.zeros((len(indices), len(data.classes)), np.float32)
+    size, share = max(args.batch_size, 256), (processes.rank, processes.size)
+    places = samples.Batches(np.arange(len(indices)), size, *share)
+    load = loader(data, samples.Batches(indices, size, *share), args.workers)
+    for place, (inputs, _) in zip(places, load, strict=True):
+        parts = answering(net)(inputs)
+        for device, part in enumerate(parts):
+            found[place[device :: len(parts)]] = part
+    return gathered(found)
+
+
+def main() -> None:
+    args = parse_args()
+    with joined() as processes, images.told(args.data_path), tracked(args, processes.rank == 0) as log:
+        keras.utils.set_random_seed(args.seed)
+        keras.config.set_dtype_policy("mixed_bfloat16" if args.amp else "float32")
+        data = samples.read(args, load_data)
+        net = network.build(data.shape, len(data.classes))
+        history = fit(net, data, args, processes, log)
+        net = network.in_32_bits(net, data.shape, len(data.classes)) if args.amp else net
+        probabilities = predict(net, data, data.split.test, args, processes)
+        if processes.rank == 0:
+            report(net, data, history, probabilities, log)
+
+
+def report(
+    net: keras.Model, data: samples.Data, history: list[dict[str, float]], probabilities: np.ndarray, log: Log
+) -> None:
+    """Judge the model, and write it with all that scoring needs."""
+    from evaluation import evaluate, write_json
+    from figures import plot_losses, plot_misclassified
+
+    folder = OUTPUTS / "evaluation"
+    actual = np.array(data.classes)[data.labels[data.split.test]]
+    metrics = evaluate(actual, probabilities, data.classes, folder)
+    write_json(folder / "loss_curve.json", history)
+    plot_losses(history).savefig(folder / "loss_curve.png")
+    plot_misclassified(data, probabilities, folder / "misclassified.png")
+    log.metrics(metrics)
+    log.folder(folder)
+
+    folder = OUTPUTS / "model"
+    folder.mkdir(parents=True, exist_ok=True)
+    network.save(folder / "model.keras", net)
+    input_schema.save(folder, data.columns, data.classes)
+    if data.encoding:
+        data.encoding.save(folder)
+    write_json(OUTPUTS / "metrics.json", metrics)
+    rows = f"Trained on {len(data.split.train)} rows, tested on {len(data.split.test)}"
+    print(f"{rows}: accuracy {metrics['accuracy']:.3f}")
+
+
+if __name__ == "__main__":
+    main()
