@@ -23,6 +23,7 @@ def save(args: argparse.Namespace, data: Data, history: list[dict[str, float]], 
     with partial.open("wb") as file:
         np.savez(file, about=about, **arrays)
     partial.replace(FILE)
+    resuming.keep(FILE, len(history))
 
 
 def resume(args: argparse.Namespace, data: Data, processes: Processes) -> dict[str, Any] | None:

@@ -24,6 +24,7 @@ import network
 import samples
 from distributed import Processes, gathered, joined, own
 from loading import loader, signature
+from run_data import download
 from tables import read_table, split_label
 from tracking import Log, tracked
 
@@ -34,6 +35,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Train the model; results go to outputs/.")
     add = parser.add_argument
     add("--data-path", type=Path, default="../../data", help="CSV or Parquet, or a folder of images for each class")
+    add("--dataset", default="", help="data of the run, to be downloaded to --data-path first (mechanism: direct)")
     add("--label", default="churned", help="column of a table to predict (default: %(default)s)")
     add("--train-test-split-ratio", type=float, default=0.3, help="share held out for the test")
     add("--epochs", type=int, default=10, help="passes over the data (default: %(default)s)")
@@ -117,7 +119,7 @@ def fit(
         if processes.rank == 0:
             weights, steps = as_arrays(net.variables), as_arrays(optimizer.variables)
             checkpoints.save(args, data, history, weights=weights, optimizer=steps, best=best)
-            print(f"epoch {epoch + 1}:", *(f"{name} {value:.4f}" for name, value in losses.items()), flush=True)
+        print(f"epoch {epoch + 1}:", *(f"{name} {value:.4f}" for name, value in losses.items()), flush=True)
         log.metrics(losses, step=epoch)
     if args.es_patience >= 0:
         net.set_weights(best)
@@ -170,6 +172,7 @@ def predict(
 def main() -> None:
     args = parse_args()
     with joined() as processes, images.told(args.data_path), tracked(args, processes.rank == 0) as log:
+        download(args.dataset, args.data_path)
         keras.utils.set_random_seed(args.seed)
         keras.config.set_dtype_policy("mixed_bfloat16" if args.amp else "float32")
         data = samples.read(args, load_data)
