@@ -23,6 +23,7 @@ import images
 import input_schema
 import resuming
 import samples
+from distributed import find
 from tests.conftest import DATA, MODEL, send, served
 from train import load_data, main, parse_args
 
@@ -170,7 +171,7 @@ def test_a_checkpoint_that_cant_be_read_is_one_line(tmp_path: Path, monkeypatch:
     checkpoints.FILE.parent.mkdir(parents=True)
     checkpoints.FILE.write_bytes(b"half a file")
     with pytest.raises(SystemExit, match=r"--resume: outputs.* can't be read .*; delete it to begin anew"):
-        checkpoints.read(*sample())
+        checkpoints.resume(*sample(), find())
 
 
 def test_a_new_run_removes_the_checkpoint_of_another(
