@@ -50,6 +50,16 @@ def test_training(bake: Bake, tmp_path: Path, framework: str, python: str) -> No
 
 
 @pytest.mark.parametrize("python", PYTHONS)
+def test_training_with_cuda(bake: Bake, tmp_path: Path, python: str) -> None:
+    """TensorFlow's packages for GPUs are others; PyTorch's are those that it has everywhere."""
+    project = bake(framework="tensorflow", vm_size="Standard_NC6s_v3")
+    versions = resolve(tmp_path, packages(project, "train"), python)
+    assert (AZURE | TRAIN).items() <= versions.items()
+    assert "tensorflow" in versions and "nvidia-cudnn-cu12" in versions
+    assert "tensorflow-cpu" not in versions
+
+
+@pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_inference(bake: Bake, tmp_path: Path, framework: str, python: str) -> None:
     versions = resolve(tmp_path, packages(bake(framework=framework), "inference"), python)
