@@ -128,6 +128,10 @@ def contradictions(answers: dict[str, str]) -> list[tuple[str, str]]:
     if answers["framework"] == "tensorflow" and processes != "1":
         reason = "whose strategy drives all GPUs of a node from one process"
         found.append(("processes_per_node", f"1 for tensorflow, {reason} (got {processes!r})"))
+    if answers["notebook"] and answers["__mechanism"] == "direct":
+        way, per_node = answers["data_access"], "" if processes == "1" else f", and processes_per_node {processes!r}"
+        reason = "for the train.py that a notebook becomes can't bring its data to the node itself"
+        found.append(("data_access", f"mount, {reason} (got {way!r}{per_node})"))
     return found
 
 

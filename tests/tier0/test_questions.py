@@ -29,6 +29,7 @@ GOOD = {
     "processes_per_node": "1",
     "launcher": "mpi",
     "data_access": "mount",
+    "__mechanism": "mount",
     "dataset_name": "model1-data",
 }
 
@@ -208,6 +209,16 @@ def test_the_gpu_fits_the_vm_size() -> None:
 )
 def test_the_processes_fit_the_framework(given: dict[str, str], lines: str) -> None:
     assert "\n".join(problems(derived(**given))) == lines
+
+
+def test_a_notebook_reads_what_is_brought_to_it() -> None:
+    notebook = {"notebook": "analysis.ipynb", "framework": "pytorch"}
+    assert problems(derived(**notebook)) == problems(derived(**notebook, data_access="download")) == []
+    (line,) = problems(derived(**notebook, data_access="direct"))
+    reason = "data_access: mount, for the train.py that a notebook becomes can't bring its data to the node itself"
+    assert line == f"{reason} (got 'direct')"
+    (line,) = problems(derived(**notebook, data_access="download", processes_per_node="2"))
+    assert line == f"{reason} (got 'download', and processes_per_node '2')"
 
 
 def test_a_problem_brings_forth_no_other() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jinja2 import FileSystemLoader
 from markdown_it import MarkdownIt
 
-from tests.support import PROJECT, QUESTIONS, TEMPLATE, answer, files_of, rendered
+from tests.support import PROJECT, QUESTIONS, TEMPLATE, answer, derived, files_of, rendered
 
 HOSTILE = (
     'O\'Brien "Doc" \\ """ \'\'\' {{ x }} {% y %} {# z #} # : - é 漢 😀 <b> &amp; [a](b) `c` *d* _e_ |f| $g'
@@ -97,11 +97,7 @@ ENVIRONMENT = StrictEnvironment(
     context={"cookiecutter": QUESTIONS}, keep_trailing_newline=True, **QUESTIONS["_jinja2_env_vars"]
 )
 ENVIRONMENT.loader = FileSystemLoader([PROJECT, TEMPLATE / "templates"])
-DEFAULTS = {
-    question: default[0] if isinstance(default, list) else default
-    for question, default in QUESTIONS.items()
-    if question != "__prompts__"
-}
+DEFAULTS = derived()
 free_text = st.text(st.characters(codec="utf-8"), max_size=40) | st.text("\"'\\{}%#\n -=1.)`*_[]<>&|~:", max_size=12)
 
 
