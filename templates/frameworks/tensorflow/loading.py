@@ -22,8 +22,9 @@ def signature(data: Data) -> list[tf.TensorSpec]:
 
 def loader(data: Data, batches: Batches, workers: int) -> Iterator[tuple[Any, Any]]:
     """Batches for the network. Images are read ahead by workers; a table needs none."""
-    samples = ((batch, data.rows[batch]) for batch in batches) if data.rows is not None else read(data, batches, workers)
-    for batch, inputs in samples:
+    rows = data.rows
+    found = read(data, batches, workers) if rows is None else ((batch, rows[batch]) for batch in batches)
+    for batch, inputs in found:
         yield tf.constant(inputs), tf.constant(data.labels[batch])
 
 
@@ -45,7 +46,7 @@ def read(data: Data, batches: Batches, workers: int) -> Iterator[tuple[np.ndarra
     try:
         for batch in batches:
             due.append((batch, pool.submit(pixels, batch)))
-            if len(due) > AHEAD * workers:
+            if len(due) > AHEAD * max(workers, 1):
                 first, result = due.popleft()
                 yield first, result.result()
         for first, result in due:
