@@ -23,7 +23,7 @@ class Processes(NamedTuple):
     size: int
     cluster: dict[str, list[str]]  # the addresses in each role: "chief", if there is one, and "worker"
     role: str
-    index: int
+    task: int
 
 
 def find(environment: Mapping[str, str] = os.environ) -> Processes:
@@ -32,11 +32,11 @@ def find(environment: Mapping[str, str] = os.environ) -> Processes:
     # A role that nobody plays is left out: TensorFlow waits for it.
     cluster = {role: addresses for role, addresses in config.get("cluster", {}).items() if addresses}
     task = config.get("task", {})
-    role, index = task.get("type", "worker"), int(task.get("index", 0))
+    role, number = task.get("type", "worker"), int(task.get("index", 0))
     if others := sorted({*cluster, role} - {"chief", "worker"}):
         raise SystemExit(f"TF_CONFIG names {', '.join(others)}: this training has workers alone, and no such servers")
     chiefs, workers = (len(cluster.get(name, [])) for name in ("chief", "worker"))
-    return Processes(index + (chiefs if role == "worker" else 0), max(chiefs + workers, 1), cluster, role, index)
+    return Processes(number + (chiefs if role == "worker" else 0), max(chiefs + workers, 1), cluster, role, number)
 
 
 def strategy(processes: Processes) -> "tf.distribute.Strategy":
@@ -46,7 +46,7 @@ def strategy(processes: Processes) -> "tf.distribute.Strategy":
     if processes.size > 1:
         cluster = tf.train.ClusterSpec(processes.cluster)
         resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
-            cluster, task_type=processes.role, task_id=processes.index, rpc_layer="grpc"
+            cluster, task_type=processes.role, task_id=processes.task, rpc_layer="grpc"
         )
         return tf.distribute.MultiWorkerMirroredStrategy(resolver)
     gpus = [gpu.name.removeprefix("/physical_device:") for gpu in tf.config.list_physical_devices("GPU")]
@@ -76,8 +76,7 @@ def gathered(values: np.ndarray) -> np.ndarray:
     parts = strategy.experimental_distribute_values_from_function(
         lambda context: tf.constant(values if context.replica_id_in_sync_group % devices == 0 else values * 0)
     )
-    summed: np.ndarray = strategy.reduce("SUM", parts, axis=None).numpy()
-    return summed
+    return np.asarray(strategy.reduce("SUM", parts, axis=None))
 
 
 def shared(content: bytes) -> bytes:
@@ -85,7 +84,7 @@ def shared(content: bytes) -> bytes:
     length = int(gathered(np.array([len(content)]))[0])
     words = np.zeros(-(-length // 4), np.int32)
     words.view(np.uint8)[: len(content)] = np.frombuffer(content, np.uint8)
-    return gathered(words).tobytes()[:length]
+    return bytes(gathered(words))[:length]
 
 
 @contextmanager

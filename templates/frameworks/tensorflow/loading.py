@@ -1,6 +1,8 @@
 """The samples as tensors, batch by batch; what takes time to read is read ahead."""
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,8 @@ import tensorflow as tf
 import images
 from samples import Batches, Data
 
+AHEAD = 4  # batches for each worker
+
 
 def signature(data: Data) -> list[tf.TensorSpec]:
     """What a batch looks like: any number of samples, and their labels."""
@@ -16,26 +20,36 @@ def signature(data: Data) -> list[tf.TensorSpec]:
     return [tf.TensorSpec([None, *data.shape], numbers), tf.TensorSpec([None], tf.int64)]
 
 
-def loader(data: Data, batches: Batches, workers: int) -> Iterable[tuple[Any, Any]]:
-    """Batches for the network, each time in the order that batches has then."""
-    if data.rows is None:
-        return read_ahead(data, batches, workers)
-    return ((tf.constant(data.rows[batch]), tf.constant(data.labels[batch])) for batch in batches)
+def loader(data: Data, batches: Batches, workers: int) -> Iterator[tuple[Any, Any]]:
+    """Batches for the network. Images are read ahead by workers; a table needs none."""
+    rows = data.rows
+    found = read(data, batches, workers) if rows is None else ((batch, rows[batch]) for batch in batches)
+    for batch, inputs in found:
+        yield tf.constant(inputs), tf.constant(data.labels[batch])
 
 
-def read_ahead(data: Data, batches: Batches, workers: int) -> tf.data.Dataset:
-    """Images, read by threads some batches before they are due."""
+def read(data: Data, batches: Batches, workers: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Images, in the order of the batches.
 
-    def read(batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        pixels = np.zeros((len(batch), *data.shape), np.uint8)
+    By threads of Python: tf.data would call read_image() from threads of its own, and a Python that ends while they
+    are at it waits for ever.
+    """
+
+    def pixels(batch: np.ndarray) -> np.ndarray:
+        found = np.zeros((len(batch), *data.shape), np.uint8)
         for place, index in enumerate(batch):
-            pixels[place] = images.read_image(data.files[index], data.shape[0])
-        return pixels, data.labels[batch]
+            found[place] = images.read_image(data.files[index], data.shape[0])
+        return found
 
-    def as_tensors(batch: Any) -> list[Any]:
-        types = signature(data)
-        parts = tf.numpy_function(read, [batch], [part.dtype for part in types], stateful=False)
-        return [tf.ensure_shape(part, kind.shape) for part, kind in zip(parts, types, strict=True)]
-
-    order = tf.data.Dataset.from_generator(lambda: iter(batches), output_signature=tf.TensorSpec([None], tf.int64))
-    return order.map(as_tensors, num_parallel_calls=max(workers, 1)).prefetch(4)
+    due: deque[tuple[np.ndarray, Future[np.ndarray]]] = deque()
+    pool = ThreadPoolExecutor(max(workers, 1))
+    try:
+        for batch in batches:
+            due.append((batch, pool.submit(pixels, batch)))
+            if len(due) > AHEAD * max(workers, 1):
+                first, result = due.popleft()
+                yield first, result.result()
+        for first, result in due:
+            yield first, result.result()
+    finally:
+        pool.shutdown(cancel_futures=True)

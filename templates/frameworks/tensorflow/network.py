@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from keras import layers
 
@@ -52,7 +51,7 @@ def save(path: Path, net: keras.Model) -> None:
     net.save(path)
 
 
-def load(path: Path) -> Callable[[np.ndarray], Any]:
+def load(path: Path) -> Callable[[Any], Any]:
     """The network as it was saved, ready to answer: a graph from inputs to probabilities."""
     net = keras.models.load_model(path, compile=False)
 
@@ -60,4 +59,5 @@ def load(path: Path) -> Callable[[np.ndarray], Any]:
     def answer(inputs: Any) -> Any:
         return tf.nn.softmax(net(inputs, training=False))
 
-    return answer.get_concrete_function()
+    graph: Callable[[Any], Any] = answer.get_concrete_function()
+    return graph
