@@ -13,6 +13,7 @@ import torch
 from azureml_inference_server_http.api.aml_response import AMLResponse
 
 import encoding
+import images
 import input_schema
 import network
 
@@ -36,7 +37,7 @@ def init() -> None:
 def run(data: str) -> Any:
     """Return the label and the probability of each label, for every row of the request."""
     try:
-        table = input_schema.read_request(data, columns, MAX_ROWS)
+        table = input_schema.read_request(data, columns, MAX_ROWS, images.read_image)
     except input_schema.BadRequest as error:
         return AMLResponse({"message": str(error)}, 400, json_str=True)
     return input_schema.answer(predict(table), classes)

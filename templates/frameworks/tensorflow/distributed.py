@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -91,6 +92,8 @@ def shared(content: bytes) -> bytes:
 def joined() -> Iterator[Processes]:
     """Meet the other processes, if there are any; leave them when the work is done, or has failed."""
     processes = find()
+    if processes.rank > 0:
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 (for the rest of the process: the first one speaks)
     with strategy(processes).scope():
         yield processes
         gathered(np.zeros(1, np.float32))  # none leaves before the others are done

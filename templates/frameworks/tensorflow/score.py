@@ -15,6 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors alone; TensorFlow r
 import tensorflow as tf
 
 import encoding
+import images
 import input_schema
 import network
 
@@ -39,7 +40,7 @@ def init() -> None:
 def run(data: str) -> Any:
     """Return the label and the probability of each label, for every row of the request."""
     try:
-        table = input_schema.read_request(data, columns, MAX_ROWS)
+        table = input_schema.read_request(data, columns, MAX_ROWS, images.read_image)
     except input_schema.BadRequest as error:
         return AMLResponse({"message": str(error)}, 400, json_str=True)
     return input_schema.answer(predict(table), classes)

@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 
-Column = dict[str, Any]  # {"name": …, "type": "number"} or {"name": …, "type": "category", "categories": […]}
+# {"name": …, "type": "number"}, {…, "type": "category", "categories": […]} or {…, "type": "image", "size": …}
+Column = dict[str, Any]
 Table = dict[str, np.ndarray]  # one array per column: float32 with NaN, or strings with "" where a value is missing
+
+ReadImage = Callable[[bytes, int], np.ndarray]  # the bytes of a file and a size in, pixels of that size out
 
 SCHEMA_FILE = "schema.json"
 SMALLEST_IMAGE = "R0lGODdhAQABAIEAAICAgAAAAAAAAAAAACwAAAAAAQABAAAIBAABBAQAOw=="  # one grey pixel
@@ -71,8 +74,8 @@ def find(root: str) -> tuple[Path, list[Column], list[str]]:
     return found[0].parent, schema["columns"], schema["classes"]
 
 
-def read_request(body: str, columns: list[Column], max_rows: int) -> Table:
-    """Check a request and return its rows as arrays.
+def read_request(body: str, columns: list[Column], max_rows: int, read_image: ReadImage | None = None) -> Table:
+    """Check a request and return its rows as arrays; columns of images need what reads one.
 
     Takes {"data": [{column: value, …}, …]}, and what pandas writes with orient="split",
     {"columns": […], "data": [[…], …]}, as the body itself or under "data".
@@ -95,7 +98,7 @@ def read_request(body: str, columns: list[Column], max_rows: int) -> Table:
         raise BadRequest(f"{len(rows)} rows are too many: one request may hold {max_rows}.")
     if split is not None:
         rows = _records(split.get("columns"), rows)
-    return {column["name"]: _values(column, rows) for column in columns}
+    return {column["name"]: _values(column, rows, read_image) for column in columns}
 
 
 def _records(names: Any, rows: list[Any]) -> list[dict[str, Any]]:
@@ -109,9 +112,8 @@ def _records(names: Any, rows: list[Any]) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def _values(column: Column, rows: list[Any]) -> np.ndarray:
+def _values(column: Column, rows: list[Any], read_image: ReadImage | None) -> np.ndarray:
     name, is_number = column["name"], column["type"] == "number"
-    is_image = column["type"] == "image"
     accepted = (int, float) if is_number else str
     values = []
     for number, row in enumerate(rows):
@@ -126,9 +128,9 @@ def _values(column: Column, rows: list[Any]) -> np.ndarray:
             raise BadRequest(f"Row {number}: column {name!r} must be {wanted}, not {json.dumps(value)[:80]}.")
         if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
             raise BadRequest(f"Row {number}: column {name!r} holds half a character (a lone surrogate).")
-        values.append(_pixels(number, name, value, column["size"]) if is_image else value)
-    if is_image:
-        return np.stack(values)
+        values.append(value)
+    if column["type"] == "image" and read_image:
+        return np.stack([_pixels(place, column, value or "", read_image) for place, value in enumerate(values)])
     if not is_number:
         return np.array(["" if value is None else value for value in values], dtype=object)
     try:
@@ -140,15 +142,17 @@ def _values(column: Column, rows: list[Any]) -> np.ndarray:
     return numbers
 
 
-def _pixels(row: int, name: str, text: str | None, size: int) -> np.ndarray:
+def _pixels(row: int, column: Column, text: str, read_image: ReadImage) -> np.ndarray:
     """The image that a request holds as the base64 of its file."""
-    from images import BadImage, read_image
-
+    wanted = f"Row {row}: column {column['name']!r} must be the base64 of an image file"
     try:
-        return read_image(base64.b64decode(text or "", validate=True), size)
+        content = base64.b64decode(text, validate=True)
+    except ValueError:
+        raise BadRequest(f"{wanted}: it is no base64.") from None
+    try:
+        return read_image(content, column["size"])
     except ValueError as error:
-        reason = error if isinstance(error, BadImage) else "it is no base64"
-        raise BadRequest(f"Row {row}: column {name!r} must be the base64 of an image file: {reason}.") from None
+        raise BadRequest(f"{wanted}: {error}.") from None
 
 
 def answer(probabilities: np.ndarray, classes: list[str]) -> dict[str, Any]:

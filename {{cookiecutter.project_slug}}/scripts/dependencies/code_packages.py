@@ -18,10 +18,16 @@ def needed(code: Code, there: set[str]) -> dict[str, list[str]]:
     missing = {
         module: files
         for module, files in code.required.items()
-        if (package_of(module) or canonical(module.split(".")[0])) not in there and not there & set(comes_with(module))
+        if not there & {*packages_of(module), *comes_with(module)}
     }
     # of a package that is known by its first name, the first name is enough
     return {(module if is_dotted(module) else module.split(".")[0]): files for module, files in missing.items()}
+
+
+def packages_of(module: str) -> tuple[str, ...]:
+    """The packages that bring a module: one of them is enough."""
+    package = package_of(module) or canonical(module.split(".")[0])
+    return (package, *SAME_MODULE.get(package, ()))
 
 
 def is_dotted(module: str) -> bool:

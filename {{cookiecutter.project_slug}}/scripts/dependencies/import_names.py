@@ -44,6 +44,7 @@ COMES_WITH = {
     "azureml.core": ("azureml-defaults",),
     "azureml.data": ("azureml-defaults",),
     "dateutil": ("pandas",),
+    "keras": ("tensorflow", "tensorflow-cpu"),
     "pytz": ("pandas",),
 }
 # The package that is installed may be another one of the same module: its version counts.
