@@ -26,7 +26,7 @@ def needed(code: Code, there: set[str]) -> dict[str, list[str]]:
 
 def packages_of(module: str) -> tuple[str, ...]:
     """The packages that bring a module: one of them is enough."""
-    package = package_of(module) or canonical(module.split(".")[0])
+    package = package_of(module) or canonical(module.split(".", maxsplit=1)[0])
     return (package, *SAME_MODULE.get(package, ()))
 
 
