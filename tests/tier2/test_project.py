@@ -257,6 +257,10 @@ def test_a_second_model_of_another_framework(project: Path, tmp_path: Path) -> N
     assert re.search(r"=+ \d+ passed in", run("make", "test", f"MODEL={name}", cwd=project))
     with served(project, tmp_path / "log", ["make", "serve", f"MODEL={name}", "PORT={port}"]) as url:
         assert post(url, sample(project))[0] == 200
+    python, train = project / ".venv" / name / "bin" / "python", project / "models" / name / "train.py"
+    (tmp_path / "rank 1").mkdir()
+    assert run(python, train, cwd=tmp_path / "rank 1", OMPI_COMM_WORLD_RANK="1") == ""
+    assert list((tmp_path / "rank 1").iterdir()) == [], "the first process alone works"
 
 
 def test_wrong_commands_are_one_line(fresh: Path, tmp_path: Path) -> None:

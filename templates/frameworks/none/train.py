@@ -7,6 +7,7 @@ The model here only learns how frequent each label is: put yours into build_mode
 
 import argparse
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,8 @@ def save_model(model: Baseline, folder: Path) -> None:
 
 def main() -> None:
     args = parse_args()
+    if os.environ.get("OMPI_COMM_WORLD_RANK", "0") != "0":
+        return  # one of several processes: they have nothing to do until the model is one for all of them
     download(args.dataset, args.data_path)
     features, labels = load_data(args.data_path, args.label)
     columns = input_schema.describe(features)
