@@ -16,7 +16,6 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import input_schema
-from evaluation import evaluate, write_json
 from onnx_export import export_onnx
 from run_data import download
 from tables import read_table, split_label
@@ -73,6 +72,8 @@ def main() -> None:
 
     with tracked(args) as log:
         model = build_model(args).fit(train_x, train_y)
+        from evaluation import evaluate, write_json  # plots: a training need not wait for their imports
+
         classes = list(model.classes_)
         metrics = evaluate(test_y.to_numpy(), model.predict_proba(test_x), classes, OUTPUTS / "evaluation")
         log.metrics(metrics)

@@ -174,6 +174,14 @@ def test_a_checkpoint_that_cant_be_read_is_one_line(tmp_path: Path, monkeypatch:
         checkpoints.resume(*sample(), find())
 
 
+def test_a_checkpoint_of_other_columns_is_one_line(tmp_path: Path) -> None:
+    args, data = sample()
+    of = resuming.fingerprint(args, data)
+    resuming.refuse_another(of, args, data, tmp_path)
+    with pytest.raises(SystemExit, match=r"^--resume: columns was \['a'\] and is \['tenure_months', .*to begin anew$"):
+        resuming.refuse_another(of | {"columns": ["a"]}, args, data, tmp_path)
+
+
 def test_a_new_run_removes_the_checkpoint_of_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
