@@ -140,7 +140,7 @@ def loop(model: Path, runs: int) -> bool:
 def processes(model: Path, runs: int) -> bool:
     """Images, the same global batch."""
     data = model / "outputs" / "images"
-    draw(data, 200)
+    draw(data, 600)
     own = ["train.py", f"--data-path={data}", "--epochs=6", "--batch-size=64", "--workers=0"]
     both = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", *own]
     times: dict[int, list[float]] = {1: [], 2: []}

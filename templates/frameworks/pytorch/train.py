@@ -46,7 +46,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--seed", type=int, default=42, help="same seed, same model (default: %(default)s)")
     add("--resume", action="store_true", help="go on from outputs/checkpoints, as a job that Azure ML restarts does")
     add("--amp", action="store_true", help="compute in bfloat16 where that is safe")
-    add("--compile", action="store_true", help="compile the network: a slower start, faster steps")
+    add("--compile", action="store_true", help="compile the network with g++: a slower start, faster steps")
     args = parser.parse_args(argv)
     if not 0 < args.train_test_split_ratio < 1:
         parser.error("--train-test-split-ratio: a share between 0 and 1")
