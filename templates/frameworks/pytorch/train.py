@@ -23,6 +23,7 @@ import samples
 from distributed import Processes, gathered, joined, wait
 from loading import loader
 from run_data import download
+from stopping import waited
 from tables import read_table, split_label
 from tracking import Log, tracked
 
@@ -116,12 +117,6 @@ def fit(
     if args.es_patience >= 0:
         net.load_state_dict(best)
     return history
-
-
-def waited(history: list[dict[str, float]], name: str) -> int:
-    """For how many epochs a loss has not been lower than ever before."""
-    losses = [epoch[name] for epoch in history]
-    return len(losses) - 1 - losses.index(min(losses)) if losses else 0
 
 
 def predict(

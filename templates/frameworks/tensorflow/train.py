@@ -25,6 +25,7 @@ import samples
 from distributed import Processes, gathered, joined, own
 from loading import loader, signature
 from run_data import download
+from stopping import waited
 from tables import read_table, split_label
 from tracking import Log, tracked
 
@@ -133,12 +134,6 @@ def as_arrays(variables: list[keras.Variable]) -> list[np.ndarray]:
 def assign(variables: list[keras.Variable], values: list[np.ndarray]) -> None:
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
-
-
-def waited(history: list[dict[str, float]], name: str) -> int:
-    """For how many epochs a loss has not been lower than ever before."""
-    losses = [epoch[name] for epoch in history]
-    return len(losses) - 1 - losses.index(min(losses)) if losses else 0
 
 
 @cache

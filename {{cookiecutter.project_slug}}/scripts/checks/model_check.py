@@ -253,8 +253,8 @@ def _parsed(file: Path) -> ast.Module | str | None:
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:
-    """The modules that a file imports as it is loaded, by the first part of their names."""
-    for node in tree.body:
+    """The modules that a file imports, be it late, by the first part of their names."""
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -104,6 +104,14 @@ def test_an_infinite_number_is_one_line() -> None:
         input_schema.to_table(frame, input_schema.describe(frame))
 
 
+def test_every_framework_takes_the_same_arguments() -> None:
+    """So that a runconfig need not know which one it starts."""
+    args = parse_args(["--data-path=x", "--epochs=3", "--batch-size=8", "--es-patience=2", "--seed=1"])
+    assert (args.epochs, args.batch_size, args.es_patience, args.seed) == (3, 8, 2, 1)
+    args = parse_args([])
+    assert (args.epochs, args.batch_size, args.es_patience, args.train_test_split_ratio) == (10, 32, -1, 0.3)
+
+
 @pytest.mark.parametrize("ratio", ["0", "1", "-0.3", "nan", "most"])
 def test_a_wrong_share_is_one_line(ratio: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
