@@ -73,7 +73,7 @@ def test_help_lists_the_commands(fresh: Path) -> None:
 
 def test_its_own_tests_pass(project: Path) -> None:
     said = run("make", "test", cwd=project)
-    assert re.search(r"=+ \d+ passed in", said), said[-2000:]
+    assert re.search(r"=+ \d+ passed", said), said[-2000:]
 
 
 def test_linting_changes_nothing(project: Path) -> None:
@@ -254,7 +254,7 @@ def test_a_second_model_of_another_framework(project: Path, tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
     assert name in run("make", cwd=project).split("models here: ")[1]
     run("make", "setup", "train", f"MODEL={name}", cwd=project)
-    assert re.search(r"=+ \d+ passed in", run("make", "test", f"MODEL={name}", cwd=project))
+    assert re.search(r"=+ \d+ passed", run("make", "test", f"MODEL={name}", cwd=project))
     with served(project, tmp_path / "log", ["make", "serve", f"MODEL={name}", "PORT={port}"]) as url:
         assert post(url, sample(project))[0] == 200
     python, train = project / ".venv" / name / "bin" / "python", project / "models" / name / "train.py"
