@@ -114,8 +114,9 @@ OF_OURS = {
     "onnx==1.20.1": {"numpy": ">=1.23.2", "protobuf": ">=4.25.1", "ml-dtypes": ">=0.5", "typing-extensions": ">=4.7.1"},
     "skl2onnx==1.20.0": {"onnx": ">=1.2.1", "scikit-learn": ">=1.1"},
     "tensorflow-cpu==2.21.0": {
-        "protobuf": ">=6.31.1,<8", "numpy": ">=1.26", "keras": ">=3.12", "h5py": ">=3.11,<3.15", "ml-dtypes": ">=0.5.1,<1",
-        "flatbuffers": ">=25.9.23", "grpcio": ">=1.24.3,<2", "wrapt": ">=1.11", "requests": ">=2.21,<3",
+        "protobuf": ">=6.31.1,<8", "numpy": ">=1.26", "keras": ">=3.12", "h5py": ">=3.11,<3.15",
+        "ml-dtypes": ">=0.5.1,<1", "flatbuffers": ">=25.9.23", "grpcio": ">=1.24.3,<2",
+        "wrapt": ">=1.11", "requests": ">=2.21,<3",
     },
     "torch==2.13.0": {"typing-extensions": ">=4.10", "sympy": ">=1.13.3", "networkx": ">=2.5.1"},
 }  # fmt: skip
