@@ -1,6 +1,7 @@
 """Images from a folder with one sub-folder for each class. What is wrong with one is said in one line that names it."""
 
 import io
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,7 +35,8 @@ def list_images(path: Path) -> tuple[list[Path], list[str]]:
     """The images and their labels: the names of the sub-folders that they lie in."""
     files = found(path)
     labels = [file.relative_to(path).parts[0] for file in files]
-    if len(set(labels)) < 2 or min(labels.count(label) for label in set(labels)) < 2:
+    counts = Counter(labels)
+    if len(counts) < 2 or min(counts.values()) < 2:
         raise SystemExit(f"--data-path {path}: needs two sub-folders or more, with two images or more in each")
     return files, labels
 
