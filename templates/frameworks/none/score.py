@@ -4,15 +4,15 @@ The inference server calls init() once and run() for every request: `make serve`
 """
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from azureml_inference_server_http.api.aml_response import AMLResponse
 
 import input_schema
+import openapi
+import serving
 
 MAX_ROWS = 10_000
 
@@ -25,21 +25,19 @@ classes: list[str]
 def init() -> None:
     """Load the model and its schema from wherever they lie below AZUREML_MODEL_DIR."""
     global predict, columns, classes
-    folder, columns, classes = input_schema.find(os.environ["AZUREML_MODEL_DIR"])
-    predict = load_model(folder / "model.json")
-    input_schema.publish(run, columns, classes)
+    folder, columns, classes = serving.find_model()
+    predict = load_model(folder)
+    openapi.publish(run, columns, classes)
 
 
+@serving.handled
 def run(data: str) -> Any:
     """Return the label and the probability of each label, for every row of the request."""
-    try:
-        table = input_schema.read_request(data, columns, MAX_ROWS)
-    except input_schema.BadRequest as error:
-        return AMLResponse({"message": str(error)}, 400, json_str=True)
+    table = input_schema.read_request(data, columns, MAX_ROWS)
     return input_schema.answer(predict(table), classes)
 
 
-def load_model(path: Path) -> Callable[[input_schema.Table], np.ndarray]:
+def load_model(folder: Path) -> Callable[[input_schema.Table], np.ndarray]:
     """The model as a function: a column of the table per feature in, a row of probabilities per row out."""
-    frequencies = list(json.loads(path.read_text(encoding="utf-8"))["frequencies"].values())
+    frequencies = list(json.loads((folder / "model.json").read_text(encoding="utf-8"))["frequencies"].values())
     return lambda table: np.tile(frequencies, (len(next(iter(table.values()))), 1))

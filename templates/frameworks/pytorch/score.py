@@ -3,19 +3,20 @@
 The inference server calls init() once and run() for every request: `make serve`, then `make request`.
 """
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from azureml_inference_server_http.api.aml_response import AMLResponse
+from azureml_inference_server_http.api.aml_request import AMLRequest, rawhttp
 
 import encoding
 import images
 import input_schema
 import network
+import openapi
+import serving
 
 MAX_ROWS = 10_000
 
@@ -28,23 +29,23 @@ classes: list[str]
 def init() -> None:
     """Load the model and its schema from wherever they lie below AZUREML_MODEL_DIR."""
     global predict, columns, classes
-    torch.set_num_threads(1)  # the server's workers bring the threads
-    folder, columns, classes = input_schema.find(os.environ["AZUREML_MODEL_DIR"])
+    folder, columns, classes = serving.find_model()
     predict = load_model(folder)
-    input_schema.publish(run, columns, classes)
+    openapi.publish(run, columns, classes)
 
 
-def run(data: str) -> Any:
-    """Return the label and the probability of each label, for every row of the request."""
-    try:
-        table = input_schema.read_request(data, columns, MAX_ROWS, images.read_image)
-    except input_schema.BadRequest as error:
-        return AMLResponse({"message": str(error)}, 400, json_str=True)
+@rawhttp
+@serving.handled
+def run(request: AMLRequest) -> Any:
+    """Return the label and the probability of each label, for every row of the request; or for the image that it is."""
+    table = input_schema.read_body(request.get_data(), request.mimetype, columns, MAX_ROWS, images.read_image)
     return input_schema.answer(predict(table), classes)
 
 
 def load_model(folder: Path) -> Callable[[input_schema.Table], np.ndarray]:
-    """The network as a function: the columns of a request in, a row of probabilities per row out."""
+    """The network as a function: a column of the table per feature in, a row of probabilities per row out."""
+    torch.set_num_threads(1)  # the server's workers bring the threads
+    _, columns, _ = input_schema.find(str(folder))
     net = network.load(folder / "model.pt")
     fitted = encoding.load(folder) if columns[0]["type"] != "image" else None
 

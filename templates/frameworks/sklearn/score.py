@@ -3,15 +3,15 @@
 The inference server calls init() once and run() for every request: `make serve`, then `make request`.
 """
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from azureml_inference_server_http.api.aml_response import AMLResponse
 
 import input_schema
+import openapi
+import serving
 
 MAX_ROWS = 10_000
 
@@ -24,19 +24,22 @@ classes: list[str]
 def init() -> None:
     """Load the model and its schema from wherever they lie below AZUREML_MODEL_DIR."""
     global predict, columns, classes
-    folder, columns, classes = input_schema.find(os.environ["AZUREML_MODEL_DIR"])
-    onnx = folder / "model.onnx"
-    predict = load_onnx(onnx) if onnx.exists() else load_pipeline(folder / "model.pkl")
-    input_schema.publish(run, columns, classes)
+    folder, columns, classes = serving.find_model()
+    predict = load_model(folder)
+    openapi.publish(run, columns, classes)
 
 
+@serving.handled
 def run(data: str) -> Any:
     """Return the label and the probability of each label, for every row of the request."""
-    try:
-        table = input_schema.read_request(data, columns, MAX_ROWS)
-    except input_schema.BadRequest as error:
-        return AMLResponse({"message": str(error)}, 400, json_str=True)
+    table = input_schema.read_request(data, columns, MAX_ROWS)
     return input_schema.answer(predict(table), classes)
+
+
+def load_model(folder: Path) -> Callable[[input_schema.Table], np.ndarray]:
+    """The model as a function: a column of the table per feature in, a row of probabilities per row out."""
+    onnx = folder / "model.onnx"
+    return load_onnx(onnx) if onnx.exists() else load_pipeline(folder / "model.pkl")
 
 
 def load_onnx(path: Path) -> Callable[[input_schema.Table], np.ndarray]:

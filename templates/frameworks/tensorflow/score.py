@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from azureml_inference_server_http.api.aml_response import AMLResponse
+from azureml_inference_server_http.api.aml_request import AMLRequest, rawhttp
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors alone; TensorFlow reads it when it is imported
 import tensorflow as tf
@@ -18,6 +18,8 @@ import encoding
 import images
 import input_schema
 import network
+import openapi
+import serving
 
 MAX_ROWS = 10_000
 
@@ -30,24 +32,24 @@ classes: list[str]
 def init() -> None:
     """Load the model and its schema from wherever they lie below AZUREML_MODEL_DIR."""
     global predict, columns, classes
-    tf.config.threading.set_inter_op_parallelism_threads(1)  # the server's workers bring the threads
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    folder, columns, classes = input_schema.find(os.environ["AZUREML_MODEL_DIR"])
+    folder, columns, classes = serving.find_model()
     predict = load_model(folder)
-    input_schema.publish(run, columns, classes)
+    openapi.publish(run, columns, classes)
 
 
-def run(data: str) -> Any:
-    """Return the label and the probability of each label, for every row of the request."""
-    try:
-        table = input_schema.read_request(data, columns, MAX_ROWS, images.read_image)
-    except input_schema.BadRequest as error:
-        return AMLResponse({"message": str(error)}, 400, json_str=True)
+@rawhttp
+@serving.handled
+def run(request: AMLRequest) -> Any:
+    """Return the label and the probability of each label, for every row of the request; or for the image that it is."""
+    table = input_schema.read_body(request.get_data(), request.mimetype, columns, MAX_ROWS, images.read_image)
     return input_schema.answer(predict(table), classes)
 
 
 def load_model(folder: Path) -> Callable[[input_schema.Table], np.ndarray]:
-    """The network as a function: the columns of a request in, a row of probabilities per row out."""
+    """The network as a function: a column of the table per feature in, a row of probabilities per row out."""
+    tf.config.threading.set_inter_op_parallelism_threads(1)  # the server's workers bring the threads
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    _, columns, _ = input_schema.find(str(folder))
     net = network.load(folder / "model.keras")
     fitted = encoding.load(folder) if columns[0]["type"] != "image" else None
 

@@ -24,7 +24,7 @@ import input_schema
 import resuming
 import samples
 from distributed import find
-from tests.conftest import DATA, MODEL, send, served
+from tests.conftest import DATA, MODEL, served
 from train import load_data, main, parse_args
 
 
@@ -88,14 +88,22 @@ def test_images_are_learned_and_answered(train: Any, tmp_path: Path) -> None:
 
     files = [min((data / shape).rglob("*.*")) for shape in ("circle", "square")]
     rows = [{"image": base64.b64encode(file.read_bytes()).decode()} for file in files]
-    with served(outputs, tmp_path / "server.txt") as get:
-        status, answer = send(get, {"data": rows})
+    with served(outputs, tmp_path / "server.txt") as server:
+        status, answer = server.post({"data": rows})
         assert status == 200
         assert [list(row["probabilities"]) for row in answer["predictions"]] == [["circle", "cross", "square"]] * 2
-        example = json.loads(get("/swagger.json"))["definitions"]["ServiceInput"]["example"]
-        assert send(get, example)[0] == 200
+        for file, row in zip(files, answer["predictions"], strict=True):
+            for kind in ("image/png", "application/octet-stream"):
+                status, alone = server.post(file.read_bytes(), kind)
+                assert status == 200
+                assert alone["predictions"][0]["probabilities"] == pytest.approx(row["probabilities"], abs=1e-5)
+        for broken in (b"", b"{}", files[0].read_bytes()[:100]):
+            status, answer = server.post(broken, "image/jpeg")
+            assert (status, answer["message"][:31]) == (400, "The body must be an image file:")
+        example = json.loads(server.get("/swagger.json"))["definitions"]["ServiceInput"]["example"]
+        assert server.post(example)[0] == 200
         for wrong in ("AAAA", "no base64!", "", None, 7):
-            status, answer = send(get, {"data": [rows[0], {"image": wrong}]})
+            status, answer = server.post({"data": [rows[0], {"image": wrong}]})
             assert status == 400
             assert answer["message"].startswith("Row 1: column 'image' must be"), answer
 

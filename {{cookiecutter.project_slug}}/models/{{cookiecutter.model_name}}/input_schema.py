@@ -15,7 +15,7 @@ Table = dict[str, np.ndarray]  # one array per column: float32 with NaN, or stri
 ReadImage = Callable[[bytes, int], np.ndarray]  # the bytes of a file and a size in, pixels of that size out
 
 SCHEMA_FILE = "schema.json"
-SMALLEST_IMAGE = "R0lGODdhAQABAIEAAICAgAAAAAAAAAAAACwAAAAAAQABAAAIBAABBAQAOw=="  # one grey pixel
+MAX_BYTES = 100_000_000  # of a request: what it becomes in memory is several times as large
 
 
 class BadRequest(ValueError):
@@ -74,7 +74,18 @@ def find(root: str) -> tuple[Path, list[Column], list[str]]:
     return found[0].parent, schema["columns"], schema["classes"]
 
 
-def read_request(body: str, columns: list[Column], max_rows: int, read_image: ReadImage | None = None) -> Table:
+def read_body(body: bytes, kind: str, columns: list[Column], max_rows: int, read_image: ReadImage) -> Table:
+    """Check a request, which for a model of images may also be the file of one image, by its Content-Type."""
+    column = columns[0]
+    if column["type"] != "image" or not (kind.startswith("image/") or kind == "application/octet-stream"):
+        return read_request(body, columns, max_rows, read_image)
+    try:
+        return {column["name"]: read_image(body, column["size"])[np.newaxis]}
+    except ValueError as error:
+        raise BadRequest(f"The body must be an image file: {error}.") from None
+
+
+def read_request(body: str | bytes, columns: list[Column], max_rows: int, read_image: ReadImage | None = None) -> Table:
     """Check a request and return its rows as arrays; columns of images need what reads one.
 
     Takes {"data": [{column: value, …}, …]}, and what pandas writes with orient="split",
@@ -82,6 +93,8 @@ def read_request(body: str, columns: list[Column], max_rows: int, read_image: Re
     """
     if not body:
         raise BadRequest("The body is empty: send JSON, with the header Content-Type: application/json.")
+    if len(body) > MAX_BYTES:
+        raise BadRequest(f"{len(body)} bytes are too many: one request may hold {MAX_BYTES}.")
     try:
         request = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -157,75 +170,11 @@ def _pixels(row: int, column: Column, text: str, read_image: ReadImage) -> np.nd
 
 def answer(probabilities: np.ndarray, classes: list[str]) -> dict[str, Any]:
     """The answer to a request: for each row the likeliest label, and the probability of every label by its name."""
+    if not np.isfinite(probabilities).all():  # JSON has no word for it, and a label of it would be a guess
+        raise ValueError("the model gave a probability that is not a number")
     return {
         "predictions": [
             {"label": classes[row.argmax()], "probabilities": dict(zip(classes, row.tolist(), strict=True))}
             for row in probabilities
         ]
     }
-
-
-def publish(run: Callable[..., Any], columns: list[Column], classes: list[str]) -> None:
-    """Show the schema at /swagger.json.
-
-    The inference server reads it from the decorators of inference-schema. They want a sample when run() is
-    defined, but the schema is known only when the model is loaded: so they are applied here, for their record alone.
-    """
-    from inference_schema.parameter_types.abstract_parameter_type import AbstractParameterType
-    from inference_schema.schema_decorators import input_schema, output_schema
-    from inference_schema.schema_util import is_schema_decorated
-
-    if is_schema_decorated(run):
-        return  # init() a second time, as in a notebook: the decorators refuse to be applied again
-
-    class Schema(AbstractParameterType):
-        def deserialize_input(self, input_data: Any) -> Any:
-            return input_data
-
-        def input_to_swagger(self) -> dict[str, Any]:
-            return dict(self.sample_input)
-
-    number = {"type": "number", "format": "float", "x-nullable": True}
-    text = {"type": "string", "x-nullable": True}
-    image = {"type": "string", "format": "byte"}  # base64, as OpenAPI calls it
-    kinds: dict[str, dict[str, Any]] = {"number": number, "category": text, "image": image}
-    row = {column["name"]: _example(column) for column in columns}
-    rows = {
-        "type": "array",
-        "minItems": 1,
-        "items": {
-            "type": "object",
-            "required": [column["name"] for column in columns],
-            "properties": {column["name"]: kinds[column["type"]] | {"example": _example(column)} for column in columns},
-        },
-        "example": [row],
-    }
-    predictions = {
-        "type": "object",
-        "required": ["predictions"],
-        "properties": {
-            "predictions": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "required": ["label", "probabilities"],
-                    "properties": {
-                        "label": {"type": "string", "enum": classes},
-                        "probabilities": {
-                            "type": "object",
-                            "required": classes,
-                            "properties": {label: {"type": "number"} for label in classes},
-                        },
-                    },
-                },
-            }
-        },
-        "example": answer(np.full((1, len(classes)), 1 / len(classes)), classes),
-    }
-    output_schema(Schema(predictions))(input_schema("data", Schema(rows), convert_to_provided_type=False)(run))
-
-
-def _example(column: Column) -> float | str:
-    if column["type"] == "number":
-        return 0.5
-    return SMALLEST_IMAGE if column["type"] == "image" else str(next(iter(column["categories"]), ""))

@@ -10,8 +10,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from email.message import Message
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -23,8 +24,9 @@ sys.path.insert(0, str(MODEL))  # as in a run, where train.py lies at the top
 OUTLINE = ["test_distributed.py", "test_network.py", "test_score.py", "test_train.py"]
 collect_ignore = OUTLINE if (MODEL / "tests" / "test_notebook.py").exists() else []
 
+THREADS = {"WORKER_COUNT": "2", "OMP_NUM_THREADS": "1"}  # two processes, so each gets one thread
+
 Train = Callable[..., subprocess.CompletedProcess[str]]
-Get = Callable[..., bytes]
 Post = Callable[..., tuple[int, Any]]
 
 
@@ -48,63 +50,78 @@ def outputs(train: Train, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "outputs"
 
 
-@contextmanager
-def served(outputs: Path, log: Path) -> Iterator[Get]:
-    """Start the inference server with a trained model; get("/swagger.json") reads from it."""
-    port = free_port()
-    azmlinfsrv = Path(sys.executable).with_name("azmlinfsrv")
-    server = subprocess.Popen(
-        [azmlinfsrv, "--entry_script=score.py", f"--model_dir={outputs}", f"--port={port}"],
-        cwd=MODEL,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=log.open("w"),
-        stderr=subprocess.STDOUT,
-    )
+class Server(NamedTuple):
+    """The inference server with a trained model."""
 
-    def get(path: str, body: bytes | None = None) -> bytes:
-        request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=60) as response:
+    url: str
+    log: Path
+
+    def get(self, path: str) -> bytes:
+        with urllib.request.urlopen(self.url + path, timeout=60) as response:
             return bytes(response.read())
 
+    def ask(self, body: Any, kind: str = "application/json") -> tuple[int, Any, Message]:
+        """Send a body to /score; return the status, the answer and its headers."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.url}/score", data, {"Content-Type": kind})
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                return response.status, json.load(response), response.headers
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error), error.headers
+
+    def post(self, body: Any, kind: str = "application/json") -> tuple[int, Any]:
+        return self.ask(body, kind)[:2]
+
+    def requests(self) -> list[dict[str, Any]]:
+        """What the log says of each request."""
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith('{"time": ')]
+
+
+@contextmanager
+def served(outputs: Path, log: Path, **env: str) -> Iterator[Server]:
+    """Start the inference server with a trained model."""
+    port = free_port()
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            command(outputs, port), cwd=MODEL, env=os.environ | THREADS | env, stdout=file, stderr=subprocess.STDOUT
+        )
+    server = Server(f"http://127.0.0.1:{port}", log)
     try:
         over = time.monotonic() + 120
-        while not answers(get):
-            assert server.poll() is None, f"the server ended:\n{log.read_text()}"
+        while not is_up(server):
+            assert process.poll() is None, f"the server ended:\n{log.read_text()}"
             assert time.monotonic() < over, f"no answer in two minutes:\n{log.read_text()}"
             time.sleep(0.25)
-        yield get
+        yield server
     finally:
-        server.terminate()
-        server.wait(timeout=30)
+        process.terminate()
+        process.wait(timeout=30)
 
 
-def answers(get: Get) -> bool:
+def command(outputs: Path, port: int) -> list[str | Path]:
+    azmlinfsrv = Path(sys.executable).with_name("azmlinfsrv")
+    return [azmlinfsrv, "--entry_script=score.py", f"--model_dir={outputs}", f"--port={port}"]
+
+
+def is_up(server: Server) -> bool:
     try:
-        return bool(get("/"))
+        return bool(server.get("/"))
     except OSError:
         return False
 
 
-def send(get: Get, body: Any) -> tuple[int, Any]:
-    """Send a body to /score; return the status and the answer."""
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    try:
-        return 200, json.loads(get("/score", data))
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
-
-
 @pytest.fixture(scope="session")
-def get(outputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Get]:
+def server(outputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The server with the model that was trained on the sample data."""
-    with served(outputs, tmp_path_factory.mktemp("server") / "log.txt") as get:
-        yield get
+    with served(outputs, tmp_path_factory.mktemp("server") / "log.txt", CODE_COMMIT="abc1234") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
-def post(get: Get) -> Post:
+def post(server: Server) -> Post:
     """Send a body to its /score; return the status and the answer."""
-    return lambda body: send(get, body)
+    return server.post
 
 
 @pytest.fixture
