@@ -4,32 +4,53 @@
 
 Three entry scripts take turns within one run: one that returns its request, which is the floor of the server; the
 project's own, which uses ONNX; and the one that comes to mind first, which gives a DataFrame to the pipeline. The last
-two must give the same answers before they are measured: a fast wrong answer is worth nothing.
+two must give the same answers before they are measured: a fast wrong answer is worth nothing. That for a linear model
+and a forest, with one worker and two; then what threads do to two workers, and what memory a worker takes.
 """
 
 import argparse
 import contextlib
 import csv
-import http.client
 import itertools
 import json
 import os
-import socket
+import random
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import median
 from typing import Any, NamedTuple
+
+from inference_server import Load, load, post, serve
 
 TEMPLATE = Path(__file__).resolve().parents[1]
 TOLERANCE = 1e-4  # of a probability, as in the project's onnx_export.py
 MOST_ROWS = 10_000  # as in the project's score.py
 CLIENTS = (1, 8)
-GOALS = {"echo": 0.6, "DataFrame": 4.0}  # score.py's requests per second, as a multiple of theirs
+WORKERS = (1, 2)
+GOALS = {"echo": 0.7, "DataFrame": 5.0}  # score.py's requests per second, as a multiple of theirs
+MEMORY_GOAL = 1.2  # a worker's memory beyond an echo's, as a multiple of what the model takes by itself
+ROWS = 10_000  # that must get the pipeline's own answers
+
+# What takes the place of the linear model in train.py. A forest is exact as ONNX without a scaler.
+FOREST = "RandomForestClassifier(n_estimators=300, random_state=args.seed)"
+BOOSTING = "HistGradientBoostingClassifier(random_state=args.seed)"
+
+LOAD_ALONE = """
+import sys, onnxruntime
+def resident():
+    return int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1])
+before = resident()
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = 1
+session = onnxruntime.InferenceSession(sys.argv[1], options)
+print(resident() - before)
+"""
 
 ECHO = """
 import json
@@ -73,43 +94,117 @@ def run(data):
 Row = dict[str, Any]
 
 
-class Load(NamedTuple):
-    """What the clients saw in one cell of the table."""
-
-    rate: float  # requests per second
-    p50: float  # milliseconds
-    p99: float
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure score.py, an echo and the DataFrame way side by side.")
     parser.add_argument("--project", type=Path, help="a rendered and trained project (default: make one, for minutes)")
     parser.add_argument("--seconds", type=float, default=3, help="length of one measurement (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each (default: %(default)s)")
     args = parser.parse_args()
-    with contextlib.ExitStack() as stack:
-        work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
         project = args.project.resolve() if args.project else make_project(work)
         name = json.loads((project / ".cookiecutter.json").read_text(encoding="utf-8"))["model_name"]
-        model = project / "models" / name
-        if not (model / "outputs" / "model" / "model.onnx").exists():
-            sys.exit(f"ERROR: {model} has no outputs/model/model.onnx: is it trained, and did the export succeed?")
-        scripts = {"echo": work / "echo.py", "score.py": model / "score.py", "DataFrame": work / "dataframe.py"}
+        linear = project / "models" / name
+        if not (linear / "outputs" / "model" / "model.onnx").exists():
+            sys.exit(f"ERROR: {linear} has no outputs/model/model.onnx: is it trained, and did the export succeed?")
+        server = project / ".venv" / name / "bin" / "azmlinfsrv"
+        bench = Bench(project, server, work, args.seconds, args.rounds)
+        models = {"linear": linear, "forest": bench.train(linear, FOREST)}
+        for title, model in models.items():
+            for workers in WORKERS:
+                if not bench.compare(title, model, workers):
+                    return 1
+        bench.threads(bench.train(linear, BOOSTING))
+        bench.memory(models["forest"])
+    return 0
+
+
+class Bench(NamedTuple):
+    """A project to measure, and how."""
+
+    project: Path
+    server: Path  # azmlinfsrv, beside its Python
+    work: Path
+    seconds: float
+    rounds: int
+
+    def train(self, linear: Path, estimator: str) -> Path:
+        """Train another model with the code of the project's, and return its folder."""
+        name = estimator.partition("(")[0]
+        say(f"Training a {name}")
+        model = self.work / name
+        model.mkdir()
+        for file in linear.glob("*.py"):
+            shutil.copy(file, model)
+        train = (model / "train.py").read_text(encoding="utf-8")
+        imported = f"from sklearn.ensemble import {name}\n\n\ndef build_model("
+        edited, count = re.subn(r"LogisticRegression\(C=.*?\),\n", f"{estimator},\n", train)
+        assert count == 1, "train.py has another linear model than this benchmark knows"
+        edited = edited.replace(", StandardScaler())", ")").replace("def build_model(", imported, 1)
+        (model / "train.py").write_text(edited, encoding="utf-8")
+        command: list[str | Path] = [self.server.with_name("python"), "train.py", "--data-path", self.project / "data"]
+        subprocess.run(command, cwd=model, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return model
+
+    def compare(self, title: str, model: Path, workers: int) -> bool:
+        """Measure the three entry scripts with one model; False where the answers differ."""
+        print(f"\n{title}, workers: {workers}")
+        scripts = {
+            "echo": self.work / "echo.py",
+            "score.py": model / "score.py",
+            "DataFrame": self.work / "dataframe.py",
+        }
         scripts["echo"].write_text(ECHO)
         scripts["DataFrame"].write_text(DATAFRAME)
+        outputs = model / "outputs" / "model"
+        with contextlib.ExitStack() as stack:
+            ports = {
+                script: stack.enter_context(serve(self.server, path, outputs, workers=workers)).port
+                for script, path in scripts.items()
+            }
+            rows = read_rows(self.project / "data" / "customers.csv", outputs / "schema.json")
+            if workers == 1 and not same_answers(ports["score.py"], ports["DataFrame"], rows):
+                return False
+            report(measure(ports, rows[0], self.seconds, self.rounds))
+        return True
 
-        say("Starting the servers")
-        azmlinfsrv = project / ".venv" / name / "bin" / "azmlinfsrv"
-        ports = {
-            title: stack.enter_context(serve(azmlinfsrv, script, model / "outputs" / "model", work / f"{title}.log"))
-            for title, script in scripts.items()
-        }
-        rows = read_rows(project / "data" / "customers.csv", model / "outputs" / "model" / "schema.json")
-        say("Comparing the answers of score.py with those of the pipeline")
-        if not same_answers(ports["score.py"], ports["DataFrame"], rows):
-            return 1
-        report(measure(ports, rows[0], args.seconds, args.rounds))
-    return 0
+    def threads(self, model: Path) -> None:
+        """Measure two workers with the threads that the project sets, and with those that come by default."""
+        print("\nboosting as a pipeline, as where ONNX can't express a model, workers: 2")
+        outputs = model / "outputs" / "model"
+        (outputs / "model.onnx").unlink()
+        rows = read_rows(self.project / "data" / "customers.csv", outputs / "schema.json")
+        with contextlib.ExitStack() as stack:
+            ports = {
+                title: stack.enter_context(
+                    serve(self.server, model / "score.py", outputs, workers=2, threads=threads)
+                ).port
+                for title, threads in (("one thread", "1"), ("default", ""))
+            }
+            found = measure(ports, rows[0], self.seconds, self.rounds)
+        show(found)
+        for clients in CLIENTS:
+            ratio = found["one thread", clients].rate / found["default", clients].rate
+            print(f"one thread each / default threads, {clients} client(s): {ratio:.1f}")
+
+    def memory(self, model: Path) -> None:
+        """Compare what a worker takes beyond an echo with what the model takes in a process of its own."""
+        outputs = model / "outputs" / "model"
+        command: list[str | Path] = [self.server.with_name("python"), "-c", LOAD_ALONE, outputs / "model.onnx"]
+        alone = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        rows = read_rows(self.project / "data" / "customers.csv", outputs / "schema.json")
+        taken = {}
+        for script in (self.work / "echo.py", model / "score.py"):
+            with serve(self.server, script, outputs) as server:
+                for row in rows[:1000]:
+                    post(server.port, json.dumps({"data": [row]}).encode())
+                taken[script.stem] = sum(server.memory().values())
+        beyond = taken["score"] - taken["echo"]
+        print(
+            f"\nmemory, MB: the forest by itself {alone / 1024:.0f}; after 1,000 requests a worker of it"
+            f" {taken['score'] / 1024:.0f}, of an echo {taken['echo'] / 1024:.0f}: {beyond / 1024:.0f} more"
+            f" (goal: {MEMORY_GOAL} x the model, plus a constant)"
+        )
 
 
 def say(line: str) -> None:
@@ -141,48 +236,6 @@ def make_project(work: Path) -> Path:
     return project
 
 
-@contextlib.contextmanager
-def serve(azmlinfsrv: Path, script: Path, model_dir: Path, log: Path) -> Iterator[int]:
-    """Run the inference server as `make serve` does, with one worker; yield its port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    command: list[str | Path] = [azmlinfsrv, "--entry_script", script, "--model_dir", model_dir, "--port", str(port)]
-    with log.open("w") as file:
-        server = subprocess.Popen(
-            [*command, "--worker_count", "1"],
-            cwd=script.parent,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-            stdout=file,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        deadline = time.monotonic() + 60
-        while not is_up(port):
-            if server.poll() is not None or time.monotonic() > deadline:
-                sys.exit(f"ERROR: the server of {script.name} did not start:\n{log.read_text()}")
-            time.sleep(0.2)
-        yield port
-    finally:
-        server.terminate()
-        try:
-            server.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            server.kill()
-
-
-def is_up(port: int) -> bool:
-    """Tell whether the server answers at its health path, which it does after init()."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    try:
-        connection.request("GET", "/")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
 def read_rows(data: Path, schema: Path) -> list[Row]:
     """Read the sample table as requests hold it: without the label, and null where a value is missing."""
     columns = json.loads(schema.read_text(encoding="utf-8"))["columns"]
@@ -195,12 +248,12 @@ def read_rows(data: Path, schema: Path) -> list[Row]:
 
 
 def same_answers(onnx: int, dataframe: int, rows: list[Row]) -> bool:
-    """Compare the labels and probabilities of both servers: every sample row, odd rows, small and full requests."""
+    """Compare the labels and probabilities of both servers: sample rows, 10,000 mixed ones, small and full requests."""
     nothing = dict.fromkeys(rows[0])
     unseen = {name: "never seen" if isinstance(value, str) else value for name, value in rows[0].items()}
     odd = [nothing, unseen, *({**rows[0], name: None} for name in rows[0])]
     gaps = [row for row in rows if None in row.values()]
-    full = list(itertools.islice(itertools.cycle(odd + rows), MOST_ROWS))
+    full = list(itertools.islice(itertools.chain(odd, mixed(rows)), ROWS))
     requests = [[row] for row in odd + gaps[:50] + rows[:50]] + [rows[at : at + 100] for at in range(0, len(rows), 100)]
     labels, largest = 0, 0.0
     for request in [*requests, odd + rows, full]:
@@ -225,18 +278,16 @@ def same_answers(onnx: int, dataframe: int, rows: list[Row]) -> bool:
     return not labels and largest <= TOLERANCE
 
 
-def post(port: int, body: bytes) -> Any:
-    """Send one request to /score; return its answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    try:
-        connection.request("POST", "/score", body, {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        answer = response.read()
-        if response.status != 200:
-            sys.exit(f"ERROR: the server answered {response.status}: {answer.decode(errors='replace')[:300]}")
-        return json.loads(answer)
-    finally:
-        connection.close()
+def mixed(rows: list[Row]) -> Iterator[Row]:
+    """Rows of values from the sample, each drawn by itself; some missing, some categories never seen."""
+    chance = random.Random(1)  # noqa: S311 - no secret
+    seen = {name: [row[name] for row in rows] for name in rows[0]}
+    while True:
+        row = {name: chance.choice(values) for name, values in seen.items()}
+        for name, value in row.items():
+            if chance.random() < 0.05:
+                row[name] = None if chance.random() < 0.5 or not isinstance(value, str) else f"never seen {value}"
+        yield row
 
 
 def measure(ports: dict[str, int], row: Row, seconds: float, rounds: int) -> dict[tuple[str, int], Load]:
@@ -246,53 +297,28 @@ def measure(ports: dict[str, int], row: Row, seconds: float, rounds: int) -> dic
     with ProcessPoolExecutor(max(CLIENTS)) as pool:
         for port in ports.values():
             load(pool, port, body, max(CLIENTS), 0.5)  # starts the pool's processes, and warms the server
-        for number in range(1, rounds + 1):
+        for _ in range(rounds):
             for (title, clients), loads in found.items():
                 loads.append(load(pool, ports[title], body, clients, seconds))
-                say(f"  round {number}: {title}, {clients} client(s): {loads[-1].rate:.0f} requests/s")
     return {cell: Load(*map(median, zip(*loads, strict=True))) for cell, loads in found.items()}
 
 
-def load(pool: ProcessPoolExecutor, port: int, body: bytes, clients: int, seconds: float) -> Load:
-    """Let clients, a process each, send requests back to back for some seconds."""
-    start = time.monotonic() + 0.1  # the same for all of them, whenever they get their task
-    futures = [pool.submit(client, port, body, start, start + seconds) for _ in range(clients)]
-    times = [taken for future in futures for taken in future.result()]
-    cuts = quantiles(times, n=100)
-    return Load(len(times) / seconds, cuts[49] * 1000, cuts[98] * 1000)
-
-
-def client(port: int, body: bytes, start: float, end: float) -> list[float]:
-    """Return the seconds that each request took that was answered before the end.
-
-    On bare sockets: an HTTP library would take about as long as the server does, and share its processors.
-    """
-    head = f"POST /score HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
-    request = head.encode() + b"\r\nConnection: close\r\n\r\n" + body
-    times = []
-    time.sleep(max(0.0, start - time.monotonic()))
-    while (began := time.monotonic()) < end:
-        with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
-            connection.sendall(request)
-            answer = connection.recv(65536)
-            while more := connection.recv(65536):  # until the server closes, as it does after each answer
-                answer += more
-        if not answer.startswith(b"HTTP/1.1 200 "):
-            raise RuntimeError(f"the server answered {answer[:300]!r}")
-        if (now := time.monotonic()) <= end:
-            times.append(now - began)
-    return times
+def show(found: dict[tuple[str, int], Load]) -> None:
+    """Print every cell."""
+    print(f"{'':14}{'clients':>8}{'req/s':>8}{'p50 ms':>9}{'p99 ms':>9}")
+    for (title, clients), cell in found.items():
+        print(f"{title:14}{clients:8}{cell.rate:8.0f}{cell.p50:9.2f}{cell.p99:9.2f}", flush=True)
 
 
 def report(found: dict[tuple[str, int], Load]) -> None:
     """Print every cell, then score.py's rate beside the others'."""
-    print(f"\n{'entry script':14}{'clients':>8}{'req/s':>8}{'p50 ms':>9}{'p99 ms':>9}")
-    for (title, clients), cell in found.items():
-        print(f"{title:14}{clients:8}{cell.rate:8.0f}{cell.p50:9.2f}{cell.p99:9.2f}")
-    print(f"\n{'ratio of req/s':22}" + "".join(f"{clients:6} client(s)" for clients in CLIENTS) + f"{'goal':>8}")
+    show(found)
+    print(f"{'ratio of req/s':22}" + "".join(f"{clients:6} client(s)" for clients in CLIENTS) + f"{'goal':>8}")
     for other, goal in GOALS.items():
         ratios = [found["score.py", clients].rate / found[other, clients].rate for clients in CLIENTS]
-        print(f"{'score.py / ' + other:22}" + "".join(f"{ratio:16.2f}" for ratio in ratios) + f"{goal:8.2f}")
+        print(
+            f"{'score.py / ' + other:22}" + "".join(f"{ratio:16.2f}" for ratio in ratios) + f"{goal:8.2f}", flush=True
+        )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,135 @@
+"""Load the rendered score.py for minutes at a steady rate, and kill one of its workers in the middle.
+
+    python benchmarks/load.py --minutes 10
+
+Requests are due at fixed times and each is timed from when it was due, so one that waits for others counts as slow.
+The rate is the highest, in steps, at which the slowest hundredth takes less than ten times the median of a server
+that is not busy: of the median under load it would take less as well when all of them wait for seconds.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from concurrent.futures import Future, ProcessPoolExecutor
+from pathlib import Path
+from statistics import linear_regression, quantiles
+from typing import NamedTuple
+
+from inference_server import Served, ask, load, serve
+from serve import make_project, read_rows, say
+
+CLIENTS = 8  # processes that send; more of them wait than are answered at once
+WORKERS = 2
+SHARES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)  # of the rate that 8 clients reach when each waits for its answer
+TRY = 15.0  # seconds for each of them
+SPREAD = 10  # the slowest hundredth, as a multiple of the median
+WARM = 10.0  # seconds after which a worker has what it needs
+SAMPLE = 2.0  # seconds between two looks at the memory
+
+
+class Outcome(NamedTuple):
+    """What came of the requests: seconds from when each was due, and what went wrong."""
+
+    times: list[float]
+    errors: list[str]
+
+    def cuts(self) -> tuple[float, float]:
+        found = quantiles(self.times, n=100)
+        return found[49] * 1000, found[98] * 1000
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Load score.py at a steady rate; kill a worker in the middle.")
+    parser.add_argument("--project", type=Path, help="a rendered and trained project (default: make one, for minutes)")
+    parser.add_argument("--minutes", type=float, default=10, help="length of the load (default: %(default)s)")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(CLIENTS) as pool:
+        project = args.project.resolve() if args.project else make_project(Path(folder))
+        name = json.loads((project / ".cookiecutter.json").read_text(encoding="utf-8"))["model_name"]
+        model = project / "models" / name
+        outputs = model / "outputs" / "model"
+        body = json.dumps(
+            {"data": [read_rows(project / "data" / "customers.csv", outputs / "schema.json")[0]]}
+        ).encode()
+        azmlinfsrv = project / ".venv" / name / "bin" / "azmlinfsrv"
+        with serve(azmlinfsrv, model / "score.py", outputs, workers=WORKERS) as server:
+            load(pool, server.port, body, CLIENTS, 1)  # starts the pool's processes, and warms the server
+            idle = load(pool, server.port, body, 1, 5).p50
+            say(f"1 client: p50 {idle:.2f} ms")
+            rate = find_rate(pool, server.port, body, idle)
+            if not rate:
+                sys.exit("ERROR: no rate keeps the slowest hundredth near the median: is the machine busy?")
+            return hold(pool, server, body, rate, args.minutes * 60)
+
+
+def find_rate(pool: ProcessPoolExecutor, port: int, body: bytes, idle: float) -> float:
+    """The highest rate that is answered evenly."""
+    most = load(pool, port, body, CLIENTS, 5).rate
+    say(f"{CLIENTS} clients, each waiting for its answer: {most:.0f} requests/s")
+    for share in SHARES:
+        outcome = collect(start(pool, port, body, most * share, TRY))
+        p50, p99 = outcome.cuts()
+        say(f"{most * share:6.0f} requests/s: p50 {p50:.2f} ms, p99 {p99:.2f} ms, {len(outcome.errors)} errors")
+        if p99 < SPREAD * idle and not outcome.errors:
+            return most * share
+    return 0
+
+
+def start(pool: ProcessPoolExecutor, port: int, body: bytes, rate: float, seconds: float) -> list[Future[Outcome]]:
+    """Let all clients send, one after the other, at the rate that is theirs together."""
+    first, step = time.monotonic() + 0.1, CLIENTS / rate
+    return [
+        pool.submit(send, port, body, first + number / rate, step, int(seconds / step)) for number in range(CLIENTS)
+    ]
+
+
+def send(port: int, body: bytes, first: float, step: float, count: int) -> Outcome:
+    times, errors = [], []
+    for number in range(count):
+        due = first + number * step
+        time.sleep(max(0.0, due - time.monotonic()))
+        try:
+            ask(port, body)
+        except OSError as error:
+            errors.append(f"{type(error).__name__}: {error}")
+        times.append(time.monotonic() - due)
+    return Outcome(times, errors)
+
+
+def collect(futures: list[Future[Outcome]]) -> Outcome:
+    outcomes = [future.result() for future in futures]
+    return Outcome([t for one in outcomes for t in one.times], [e for one in outcomes for e in one.errors])
+
+
+def hold(pool: ProcessPoolExecutor, server: Served, body: bytes, rate: float, seconds: float) -> int:
+    """Keep up the rate, kill a worker in the middle, watch the memory."""
+    say(f"{seconds / 60:g} minutes at {rate:.0f} requests/s, {WORKERS} workers; one is killed in the middle")
+    began = time.monotonic()
+    futures = start(pool, server.port, body, rate, seconds)
+    killed, memory = 0.0, {pid: list[tuple[float, float]]() for pid in server.workers()}
+    while not all(future.done() for future in futures):
+        time.sleep(SAMPLE)
+        now = time.monotonic() - began
+        for pid, kilobytes in server.memory().items():
+            memory.setdefault(pid, []).append((now, kilobytes / 1024))
+        if not killed and now > seconds / 2:
+            killed = now
+            os.kill(server.workers()[0], signal.SIGKILL)
+    outcome = collect(futures)
+    p50, p99 = outcome.cuts()
+    say(f"{len(outcome.times)} requests: p50 {p50:.2f} ms, p99 {p99:.2f} ms, {p99 / p50:.1f} x (goal: {SPREAD})")
+    say(f"{len(outcome.errors)} lost of those that the killed worker was at (goal: at most 1): {outcome.errors[:3]}")
+    for pid, all_samples in memory.items():
+        samples = [(when, size) for when, size in all_samples if when > all_samples[0][0] + WARM]
+        slope = linear_regression(*zip(*samples, strict=True)).slope * 60 if len(samples) > 1 else 0.0
+        last = f"{samples[0][1]:.1f} MB at first, {samples[-1][1]:.1f} at last" if samples else "not seen"
+        say(f"worker {pid}: {last}, {slope:+.3f} MB a minute")
+    return int(len(outcome.errors) > 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
