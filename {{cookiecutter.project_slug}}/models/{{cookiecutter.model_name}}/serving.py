@@ -20,8 +20,10 @@ import input_schema
 
 BOOT_FAILED = 3  # the exit code by which the server gives up, instead of starting its worker again and again
 SAID = 200  # characters of an error in the log
+LOG_REQUESTS = os.environ.get("LOG_REQUESTS", "true").lower() != "false"
 
 numbers = count(1)  # of the requests of this worker
+encode = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would make one for each line
 origin = {"model": "local", "code": os.environ.get("CODE_COMMIT") or "unknown"}
 
 
@@ -64,7 +66,7 @@ def handled(run: Callable[..., Any]) -> Callable[..., Any]:
             error = f"{type(failure).__name__}: {failure}"
             raise
         finally:
-            if os.environ.get("LOG_REQUESTS", "true").lower() != "false":
+            if LOG_REQUESTS:
                 log(status, time.perf_counter() - began, answer, error)
         return answer
 
@@ -93,5 +95,5 @@ def log(status: int, seconds: float, answer: Any, error: str) -> None:
     elif isinstance(answer, dict) and "predictions" in answer:
         line["rows"] = len(answer["predictions"])
         line["labels"] = Counter(prediction["label"] for prediction in answer["predictions"])
-    sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+    sys.stdout.write(encode(line) + "\n")
     sys.stdout.flush()

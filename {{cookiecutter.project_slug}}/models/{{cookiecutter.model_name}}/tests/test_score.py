@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +107,20 @@ def test_100_requests_at_once(server: Server, rows: Rows) -> None:
         answers = list(pool.map(server.post, bodies))
     assert answers == [server.post(body) for body in bodies[:10]] * 10
     assert Counter(status for status, _ in answers) == {200: 90, 400: 10}
+
+
+def test_a_worker_that_is_killed_loses_at_most_its_request(server: Server, rows: Rows) -> None:
+    def status(number: int) -> int:
+        if number == 50:
+            os.kill(server.requests()[-1]["worker"], signal.SIGKILL)
+        try:
+            return server.post({"data": rows})[0]
+        except (OSError, HTTPException):  # nothing came, or half of it
+            return 0
+
+    with ThreadPoolExecutor(4) as pool:
+        lost = Counter(pool.map(status, range(200)))
+    assert lost[200] >= 199 and lost[200] + lost[0] == 200
 
 
 def test_each_request_leaves_a_line_of_json(server: Server, rows: Rows) -> None:
