@@ -85,7 +85,7 @@ def matches(model: Record, query: dict[str, str]) -> bool:
 
 def in_full(model: Record) -> Record:
     """A model with everything that it could have."""
-    more = {"unpack": False, "properties": {}, "datasets": [], "tags": model.get("kvTags") or {}}
+    more: Record = {"unpack": False, "properties": {}, "datasets": [], "tags": model.get("kvTags") or {}}
     return dict.fromkeys(OPTIONAL) | more | {key: value for key, value in model.items() if value is not None}
 
 
