@@ -133,7 +133,9 @@ def answers(port: int) -> bool:
 
 
 def main() -> int:
-    job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    file = Path(sys.argv[1])
+    job = json.loads(file.read_text(encoding="utf-8"))
+    file.unlink()
     signal.signal(signal.SIGTERM, lambda *_: None)  # it is the last of its group to end
     with Path(job["log"]).open("ab") as log:
         return Container(job, log).run()

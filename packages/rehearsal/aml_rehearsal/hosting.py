@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -31,6 +32,7 @@ TOKEN_SECONDS = 12 * 3600
 PATIENCE = 15  # seconds that a container gets to end
 # What an entry script finds of the computer that plays its container; nothing that could hold a credential.
 KEPT = ("LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
+UNPACKED = ("app", "home")  # of a deployment's folder, while its container runs
 ENDED = "The rehearsal in which it ran has ended: deploy it again."
 
 
@@ -46,6 +48,9 @@ class Hosting:
         self.tokens: dict[str, tuple[str, float]] = {}  # service and expiry of those that it has given out
         self.threads: list[threading.Thread] = []
         self.over = False
+        for part in UNPACKED:  # left by a rehearsal that was killed
+            for left in self.folder.glob(f"*/*/{part}"):
+                shutil.rmtree(left, ignore_errors=True)
 
     def deploy(self, name: str, operation: str) -> None:
         """Bring a service to what its record says; the operation tells how far it is."""
@@ -109,11 +114,14 @@ class Hosting:
             with self.workspace.state.lock:  # so that who deletes the service, or ends everything, sees it
                 container = Container(name, operation, self.folder / name / operation, job)
                 self.containers[operation] = container
-                if self.over or self.current(name, operation) is None:
-                    container.close()
-            if job["alone"]:
-                for other in self.of(name, but=operation):
-                    other.end()
+                wanted = not self.over and self.current(name, operation) is not None
+                others = self.of(name, but=operation) if wanted and job["alone"] else []
+                if others and name in self.doors:
+                    self.doors[name].turn(0)
+            if not wanted:
+                container.close()
+            for other in others:
+                other.end()
             for report in container.reports():
                 if "port" in report:
                     self.switch(name, operation, report["port"])
@@ -129,7 +137,7 @@ class Hosting:
                 container.end()
             self.containers.pop(operation, None)
             self.ended(name, operation, why)
-            for part in ("app", "home"):
+            for part in UNPACKED:
                 shutil.rmtree(self.folder / name / operation / part, ignore_errors=True)
 
     def prepare(self, name: str, operation: str) -> Record | None:
@@ -214,10 +222,11 @@ class Hosting:
             if name not in self.doors:
                 self.doors[name] = Door(prefix(service), lambda header: self.admits(name, header))
             door = self.doors[name]
-            door.container_port = port
+            before, others = door.turn(port), self.of(name, but=operation)
             service |= {"state": "Healthy", "error": None, "scoringUri": f"{door.url}/score", "updatedTime": now()}
             finish(self.workspace.state.tables.operations[operation], "Succeeded")
-        for other in self.of(name, but=operation):
+        door.drain(before, PATIENCE)
+        for other in others:
             other.end()
 
     def ended(self, name: str, operation: str, why: str) -> None:
@@ -231,7 +240,7 @@ class Hosting:
                 problem = trouble(service["computeType"], why, self.log(name, operation))
                 service |= {"state": "Failed" if underway else "Unhealthy", "error": problem, "updatedTime": now()}
                 if name in self.doors and not self.of(name):
-                    self.doors[name].container_port = 0
+                    self.doors[name].turn(0)
             if underway:
                 finish(tables.operations[operation], "Failed" if problem else "Cancelled", problem)
 
@@ -293,6 +302,8 @@ class Container:
         try:
             self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
+            if hasattr(os, "killpg"):
+                os.killpg(self.process.pid, signal.SIGKILL)  # the server with it
             self.process.kill()
             self.process.wait()
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import sys
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -26,11 +29,37 @@ class Door(ThreadingHTTPServer):
         self.prefix = prefix
         self.admits = admits
         self.container_port = 0  # none as yet
+        self.changed = threading.Condition()
+        self.visits: Counter[int] = Counter()  # requests underway, by the container's port
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}{self.prefix}"
+
+    @contextlib.contextmanager
+    def visit(self) -> Iterator[int]:
+        """The port of the container that a request goes to, which is not drained before the request is answered."""
+        with self.changed:
+            port = self.container_port
+            self.visits[port] += 1
+        try:
+            yield port
+        finally:
+            with self.changed:
+                self.visits[port] -= 1
+                self.changed.notify_all()
+
+    def turn(self, port: int) -> int:
+        """Let new requests go to another container, or to none; return the port of the one before."""
+        with self.changed:
+            before, self.container_port = self.container_port, port
+            return before
+
+    def drain(self, port: int, seconds: float) -> None:
+        """Wait until a container has answered all that it was asked."""
+        with self.changed:
+            self.changed.wait_for(lambda: not self.visits[port], seconds)
 
     def close(self) -> None:
         self.shutdown()
@@ -38,6 +67,8 @@ class Door(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A caller that hangs up is not worth a traceback."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 class Visit(BaseHTTPRequestHandler):
@@ -60,16 +91,18 @@ class Visit(BaseHTTPRequestHandler):
             )
         elif not self.path.startswith(self.server.prefix + "/"):
             self.refuse(404, f"This service is at {self.server.url}")
-        elif not self.server.container_port:
-            self.refuse(503, "No ready replicas for this service")
         else:
-            self.pass_on(body)
+            with self.server.visit() as port:
+                if port:
+                    self.pass_on(port, body)
+                else:
+                    self.refuse(503, "No ready replicas for this service")
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = handle_request  # noqa: N815 # http.server's names
 
-    def pass_on(self, body: bytes) -> None:
+    def pass_on(self, port: int, body: bytes) -> None:
         """Ask the container, and hand its answer back as it is."""
-        upstream = http.client.HTTPConnection("127.0.0.1", self.server.container_port, timeout=SECONDS)
+        upstream = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
         headers = {name: text for name, text in self.headers.items() if name.lower() not in HOP}
         try:
             upstream.request(self.command, self.path.removeprefix(self.server.prefix), body or None, headers)

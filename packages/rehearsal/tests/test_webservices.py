@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -359,6 +360,36 @@ def test_clusters_that_are_not_ready(
     caller.ask("DELETE", f"{computes}/later")
 
 
+def test_no_request_is_lost_while_a_kubernetes_cluster_is_updated(
+    caller: Caller, python: Path, rehearsal: Rehearsal
+) -> None:
+    rehearsal.plant_compute("lossless", "AKS")
+    slow = "import time\n" + ECHO.replace("return", "time.sleep(0.2); return")
+    cluster = {"computeType": "AKS", "computeName": "lossless", "authEnabled": False}
+    assert caller.publish("lossless", slow, python, **cluster)[0] == 202
+    service = caller.published("lossless")
+    said, over = [], threading.Event()
+
+    def ask() -> None:
+        while not over.is_set():
+            said.append(score(service))
+
+    askers = [threading.Thread(target=ask) for _ in range(4)]
+    for asker in askers:
+        asker.start()
+    newer = ECHO.replace("'said': data", "'newer': data")
+    assert caller.publish("lossless", newer, python, **cluster, overwrite=True)[0] == 202
+    assert caller.published("lossless")["state"] == "Healthy"
+    time.sleep(1)
+    over.set()
+    for asker in askers:
+        asker.join()
+    assert {status for status, _ in said} == {200}
+    assert {body for _, body in said} == {b'{"said": "{}"}', b'{"newer": "{}"}'}
+    caller.ask("DELETE", f"{SERVICES}/lossless")
+    rehearsal.workspace.state.tables.computes.pop("lossless")
+
+
 # ------------------------------------------------------------------------------------------- the end, and after
 
 
@@ -406,3 +437,6 @@ def test_a_rehearsal_that_is_killed_leaves_no_service(tmp_path: Path, python: Pa
     while processes(f"{tmp_path}/services/mine") and time.monotonic() < over:
         time.sleep(0.1)
     assert not processes(str(tmp_path))
+    assert list(tmp_path.glob("services/mine/*/app"))
+    with Rehearsal(tmp_path):
+        assert not list(tmp_path.glob("services/mine/*/app"))

@@ -102,7 +102,7 @@ def check(workspace: Workspace, service: Record) -> None:
     kind, needs = service["computeType"], service["containerResourceRequirements"]
     if kind == "ACI":
         for what, text, (least, most) in (("cpu", "cores", CORES), ("memoryInGB", "GB of memory", MEMORY)):
-            if not least <= float(needs[what]) <= most:
+            if not (isinstance(needs[what], int | float) and least <= needs[what] <= most):
                 message = f"{what}: a container instance has {least} to {most} {text}, not {needs[what]}."
                 raise Refusal(400, message, "InvalidContainerResourceRequirements")
         if service["sslEnabled"]:
