@@ -55,6 +55,7 @@ class Rehearsal:
             self.made = seed.sow(self.workspace, project, wishes) if project else []
             self.server = server.start(self.workspace, port, internet=internet)
             stack.callback(self.server.close)
+            stack.callback(self.workspace.hosting.close)
             stack.callback(self.workspace.cancel_runs)  # the nodes hear of it from the server
             self.parts = stack.pop_all()
 

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import hashlib
 import http.client
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import urllib.error
@@ -28,6 +25,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from aml_rehearsal import interpreters
+from aml_rehearsal.interpreters import Failed
+
 LOG = "user_logs/std_log.txt"
 BUILD_LOG = "azureml-logs/20_image_build_log.txt"
 BEAT = 0.25  # seconds between two reports
@@ -35,10 +35,6 @@ PATIENCE = 10  # seconds that a process gets to end by itself
 DOWNLOADS = 8  # files at once
 CHUNK = 1 << 20
 ATTEMPTS = 12  # to reach the rehearsal; if it is gone, so is the run
-
-
-class Failed(Exception):
-    """Why the run failed."""
 
 
 class Canceled(Exception):
@@ -126,50 +122,15 @@ class Node:
     # ------------------------------------------------------------------------------------------- environment
 
     def python(self) -> str:
-        """The Python that runs the script: the one that is active here, or one built from the conda file."""
-        if self.job["interpreter"]:
-            found = shutil.which(str(self.job["interpreter"]))
-            if found is None:
-                raise Failed(f"interpreterPath: there is no {self.job['interpreter']} on the PATH")
-            return found
-        if self.job["docker"] and self.root is None:
+        """The Python that runs the script."""
+        if self.job["docker"] and self.root is None and not self.job["interpreter"]:
             self.say("The rehearsal has no containers: the conda file's packages are installed beside them.", BUILD_LOG)
-        return str(self.build())
-
-    def build(self) -> Path:
-        version, packages, others = split(self.job["packages"])
-        key = hashlib.sha256(json.dumps([version, sorted(packages)]).encode()).hexdigest()[:16]
-        target = Path(self.job["cache"]) / "environments" / key
-        python = target / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-        if python.exists():
-            self.say(f"The environment {key} is built already.", BUILD_LOG)
-            return python
-        self.say(f"Building the environment {key}: Python {version}, {len(packages)} packages", BUILD_LOG)
-        if others:
-            self.say(f"From conda only, so not installed in a rehearsal: {', '.join(others)}", BUILD_LOG)
-        requirements = self.work / "azureml-setup" / "requirements.txt"
-        requirements.parent.mkdir(exist_ok=True)
-        requirements.write_text("\n".join(packages))
         # Packages come from the outside, not through the rehearsal.
-        variables = {name: text for name, text in os.environ.items() if text != self.job["server"]}
-        variables.pop("VIRTUAL_ENV", None)
-        uv = [sys.executable, "-I", "-m", "uv"]
-        target.parent.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, ignore_cleanup_errors=True) as name:
-            partial = Path(name) / key
-            self.step([*uv, "venv", "--quiet", "--relocatable", "--python", version, str(partial)], variables)
-            inside = partial / python.relative_to(target)
-            self.step([*uv, "pip", "install", "--python", str(inside), "-r", str(requirements)], variables)
-            with contextlib.suppress(OSError):  # another run has built the same
-                partial.rename(target)
-        return python
-
-    def step(self, command: list[str], variables: dict[str, str]) -> None:
-        done = subprocess.run(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        self.channel.log(BUILD_LOG, done.stdout or b" ")
-        if done.returncode:
-            said = done.stdout.decode(errors="replace").strip().splitlines() or ["no reason given"]
-            raise Failed(f"The environment can't be built: {' '.join(said[-3:])}")
+        outside = {name: text for name, text in os.environ.items() if text != self.job["server"]}
+        built = interpreters.found(
+            self.job, Path(self.job["cache"]), outside, lambda text: self.channel.log(BUILD_LOG, text)
+        )
+        return str(built)
 
     # -------------------------------------------------------------------------------------------------- data
 
@@ -392,21 +353,6 @@ def content(file: dict[str, str], over: threading.Event) -> Iterator[bytes]:
         raise Failed(f"{blob} can't be read: {error.headers.get('x-ms-error-code') or error.reason}") from None
     except (OSError, http.client.HTTPException) as error:
         raise Failed(f"{blob} can't be read: {error}") from None
-
-
-def split(dependencies: list[Any]) -> tuple[str, list[str], list[str]]:
-    """The Python version, the pip packages and what only conda has, of a conda file's dependencies."""
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    packages: list[str] = []
-    others: list[str] = []
-    for item in dependencies:
-        if isinstance(item, dict):
-            packages += item.get("pip") or []
-        elif match := re.fullmatch(r"python\s*={1,2}\s*([\d.]+)(\.\*)?", item.strip()):
-            version = match[1]
-        elif item.strip() != "pip":
-            others.append(item)
-    return version, packages, others
 
 
 def main() -> int:

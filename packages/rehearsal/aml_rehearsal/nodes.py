@@ -15,7 +15,7 @@ import time
 import zipfile
 from pathlib import Path
 
-from aml_rehearsal import azurite
+from aml_rehearsal import azurite, interpreters
 from aml_rehearsal.routing import Refusal
 from aml_rehearsal.state import Record, set_status
 from aml_rehearsal.tokens import LIFETIME
@@ -33,7 +33,6 @@ def job(
 ) -> Record:
     """Everything that a node needs to know about its run."""
     configuration = run["runDefinition"]
-    python = configuration["environment"]["python"]
     data = [
         {
             "name": name,
@@ -54,8 +53,7 @@ def job(
         "target": configuration["target"],
         "script": configuration["script"],
         "arguments": [str(argument) for argument in configuration["arguments"] or []],
-        "interpreter": python["interpreterPath"] if python["userManagedDependencies"] else "",
-        "packages": (python.get("condaDependencies") or {}).get("dependencies") or [],
+        **interpreters.wish(configuration["environment"]),
         "docker": bool((configuration.get("docker") or {}).get("useDocker")),
         "environment": run_variables(workspace, run, experiment)
         | {"AZUREML_DATASET_ENVIRONMENT_VARS": ",".join(ways)}

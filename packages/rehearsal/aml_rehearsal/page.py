@@ -10,6 +10,7 @@ from aml_rehearsal.routing import Refusal, Reply, Request
 from aml_rehearsal.services.datastores import without_key
 from aml_rehearsal.services.history import run_of
 from aml_rehearsal.services.metrics import last_numbers
+from aml_rehearsal.services.webservices import without_secrets
 from aml_rehearsal.state import Record
 from aml_rehearsal.workspace import Workspace
 
@@ -20,10 +21,12 @@ h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem }
 table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #ddd; vertical-align: top }
 th { font-weight: 600; color: #555 } pre { background: #f6f6f6; padding: 1rem; overflow: auto; font-size: 13px }
-.Completed { color: #17692f } .Failed { color: #b00020 } .Running { color: #1455a4 } .none { color: #777 }
+.Completed, .Healthy { color: #17692f } .Failed, .Unhealthy { color: #b00020 }
+.Running, .Transitioning { color: #1455a4 } .none { color: #777 }
 @media (prefers-color-scheme: dark) {
   body { background: #1b1b1b; color: #ddd } pre { background: #262626 } a { color: #8ab4f8 }
-  th { color: #aaa } th, td { border-color: #3a3a3a } .Completed { color: #7bd88f } .Failed { color: #ff8a80 }
+  th { color: #aaa } th, td { border-color: #3a3a3a } .Completed, .Healthy { color: #7bd88f }
+  .Failed, .Unhealthy { color: #ff8a80 }
 }
 """
 
@@ -36,12 +39,15 @@ def answer(workspace: Workspace, request: Request) -> Reply:
     if request.path == "/state.json":
         state = workspace.state.as_dict()
         state["datastores"] = {name: without_key(store) for name, store in state["datastores"].items()}
+        state["services"] = {name: without_secrets(service) for name, service in state["services"].items()}
         return Reply(state)
+    if request.path.startswith("/services/"):
+        return service_log(workspace, request.path.removeprefix("/services/"))
     if request.path.startswith("/runs/"):
         run_id, _, file = request.path.removeprefix("/runs/").partition("/")
         run = run_of(workspace, run_id)
         return artifact(workspace, run, file) if file else shown(workspace, run_page(workspace, run))
-    raise Refusal(404, f"{request.path}: there are /, /runs/ID and /state.json")
+    raise Refusal(404, f"{request.path}: there are /, /runs/ID, /services/NAME and /state.json")
 
 
 def shown(workspace: Workspace, body: str) -> Reply:
@@ -86,10 +92,21 @@ def overview(workspace: Workspace) -> str:
         computes = [
             [
                 text(name),
-                text(compute["properties"]["properties"]["vmSize"]),
-                text(str(compute["properties"]["properties"]["scaleSettings"].get("maxNodeCount", ""))),
+                text(compute["properties"]["computeType"]),
+                text(str(compute["properties"]["properties"].get("vmSize") or "")),
+                text(str((compute["properties"]["properties"].get("scaleSettings") or {}).get("maxNodeCount", ""))),
             ]
             for name, compute in sorted(tables.computes.items())
+        ]
+        services = [
+            [
+                f'<a href="/services/{quote(name)}">{text(name)}</a>',
+                text(service["computeType"]),
+                text(", ".join(service["environmentImageRequest"]["modelIds"])),
+                f'<span class="{text(service["state"])}">{text(service["state"])}</span>',
+                text(service["scoringUri"] or ""),
+            ]
+            for name, service in sorted(tables.services.items())
         ]
     names = workspace.names
     return (
@@ -97,8 +114,9 @@ def overview(workspace: Workspace) -> str:
         "nothing here leaves this computer</small></h1>"
         f"<h2>Runs</h2>{table('Run|Experiment|Target|Status|Metrics', runs, 'No run yet: make submit')}"
         f"<h2>Models</h2>{table('Model|Run|Tags', models, 'No model yet: make register')}"
+        f"<h2>Services</h2>{table('Service (its log)|On|Models|State|Address', services, 'No service')}"
         f"<h2>Datasets</h2>{table('Dataset|Versions', datasets, 'No dataset')}"
-        f"<h2>Clusters</h2>{table('Cluster|VM size|Nodes at most', computes, 'No cluster')}"
+        f"<h2>Clusters</h2>{table('Cluster|Kind|VM size|Nodes at most', computes, 'No cluster')}"
     )
 
 
@@ -127,6 +145,15 @@ def artifact(workspace: Workspace, run: Record, file: str) -> Reply:
     kinds = {".png": "image/png", ".json": "application/json", ".txt": "text/plain; charset=utf-8"}
     kind = kinds.get(file[file.rfind(".") :], "application/octet-stream")
     return Reply(workspace.blobs.read(ARTIFACTS, key), headers={"Content-Type": kind})
+
+
+def service_log(workspace: Workspace, name: str) -> Reply:
+    with workspace.state.lock:
+        service = workspace.state.tables.services.get(name)
+        if service is None:
+            raise Refusal(404, f"{name}: no such service")
+        log = workspace.hosting.log(name, service["deployment"])
+    return Reply(log.encode(), headers={"Content-Type": "text/plain; charset=utf-8"})
 
 
 def link(run_id: str) -> str:

@@ -20,7 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from aml_rehearsal import certificates, channel, page, storage_door
+from aml_rehearsal import bodies, certificates, channel, page, storage_door
 from aml_rehearsal.faults import Fault
 from aml_rehearsal.routing import Refusal, Reply, Request
 from aml_rehearsal.state import Unavailable
@@ -31,7 +31,6 @@ AZURE = (
     *("visualstudio.com", "windowsazure.com", "applicationinsights.io", "azurecr.io", "azurewebsites.net"),
 )
 HOP = {"transfer-encoding", "connection", "keep-alive", "content-length", "proxy-connection"}
-LARGEST = 1 << 30  # bytes of one request
 
 
 class Server(ThreadingHTTPServer):
@@ -163,30 +162,13 @@ class Connection(BaseHTTPRequestHandler):
     def read_request(self) -> Request | None:
         """Read a request to its end; None where the caller went away before, or what it sends is not HTTP."""
         try:
-            body = self.read_body()
+            body = bodies.read(self.headers, self.rfile)
         except ValueError:
             return None
         target = urlsplit(self.path)
         headers = {name.lower(): text for name, text in self.headers.items()}
         query = dict(parse_qsl(target.query, keep_blank_values=True))
         return Request(self.command, self.host, unquote(target.path), query, headers, body)
-
-    def read_body(self) -> bytes:
-        body = bytearray()
-        if "chunked" in (self.headers.get("Transfer-Encoding") or ""):
-            while size := int(self.rfile.readline(100).split(b";")[0], 16):
-                body += self.read_exactly(size)
-                self.rfile.readline()
-            self.rfile.readline()
-        else:
-            body += self.read_exactly(int(self.headers.get("Content-Length") or 0))
-        return bytes(body)
-
-    def read_exactly(self, size: int) -> bytes:
-        body = self.rfile.read(size) if 0 <= size <= LARGEST else b""
-        if len(body) != size:
-            raise ValueError(f"{len(body)} bytes instead of {size}")  # half a file must not be kept as a whole one
-        return body
 
     def strike(self, fault: Fault) -> bool:
         """Do what the fault says; tell whether the request is done with."""

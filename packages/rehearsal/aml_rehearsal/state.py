@@ -47,6 +47,8 @@ class Tables:
     environments: dict[str, list[Record]] = field(default_factory=dict)  # by name: every version
     assets: dict[str, Record] = field(default_factory=dict)
     models: dict[str, Record] = field(default_factory=dict)  # by name:version
+    services: dict[str, Record] = field(default_factory=dict)  # by name
+    operations: dict[str, Record] = field(default_factory=dict)  # what was done to services, by id
     ids: int = 0
 
 
@@ -111,7 +113,7 @@ def claim(folder: Path) -> IO[bytes]:
 
 def forget(folder: Path) -> None:
     """Remove what earlier rehearsals have left."""
-    for name in ("blobs", "home"):
+    for name in ("blobs", "home", "services"):
         shutil.rmtree(folder / name, ignore_errors=True)
     (folder / "state.json").unlink(missing_ok=True)
 

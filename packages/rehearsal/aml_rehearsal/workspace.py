@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from aml_rehearsal import azurite
+from aml_rehearsal import azurite, hosting
 from aml_rehearsal.faults import Faults
 from aml_rehearsal.routing import Refusal, Reply, Request, Router
 from aml_rehearsal.state import Record, State, now, set_status
@@ -72,6 +72,7 @@ class Workspace:
         self.quota = 1000  # cores that a cluster may have at most
         self.provisioning = Provisioning()  # of the clusters that are made from now on
         self.waiting: dict[str, Provisioning] = {}  # by the name of what is being made
+        self.hosting = hosting.Hosting(self)
         with self.state.lock:
             tables = self.state.tables
             services.resources.add_group(self, names.resource_group)
@@ -80,6 +81,7 @@ class Workspace:
             tables.datastores.setdefault("workspaceblobstore", self.datastore("workspaceblobstore", azurite.DATA))
             for run in tables.runs.values():
                 set_status(run, "Failed", "The rehearsal ended before the run did.")
+            hosting.bury(tables.services, tables.operations)
 
     def answer(self, request: Request) -> Reply:
         """Answer a request as the service does, refusals included."""

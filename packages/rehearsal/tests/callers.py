@@ -9,10 +9,12 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from aml_rehearsal import Rehearsal
+from aml_rehearsal.azurite import ARTIFACTS
 from aml_rehearsal.tokens import TENANT
 from aml_rehearsal.workspace import API_HOST, LOGIN_HOST
 
@@ -56,6 +58,16 @@ class Caller:
         sent = b"" if body is None else json.dumps(body).encode()
         return self.send(method, f"https://{API_HOST}{path.replace('SCOPE', self.scope)}", sent, headers)
 
+    def send_plain(self, path: str) -> str:
+        """What the page says."""
+        proxy = urlsplit(self.rehearsal.url)
+        connection = http.client.HTTPConnection(str(proxy.hostname), proxy.port, timeout=30)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().read().decode()
+        finally:
+            connection.close()
+
     def snapshot(self, files: dict[str, bytes], sizes: dict[str, int] | None = None) -> Answer:
         """Send a folder as the client does."""
         status, answer = self.ask("POST", "/content/v2.0SCOPE/snapshots/getblob", {"FileNames": list(files)})
@@ -93,6 +105,25 @@ class Caller:
             self.ask("PATCH", f"/history/v1.0SCOPE/experiments/tests/runs/{run_id}", properties)
         return answered
 
+    def publish(self, name: str, score: str, python: Path, **changes: Any) -> Answer:
+        """Deploy a score.py as the client does, with a Python that has the inference server."""
+        key = f"LocalUpload/{uuid.uuid4().hex[:8]}/score.py"
+        workspace = self.rehearsal.workspace
+        workspace.blobs.write(ARTIFACTS, key, score.encode())
+        with workspace.state.lock:
+            workspace.state.tables.artifacts[key] = {}
+        wish = {"name": name, "computeType": "ACI", "environmentImageRequest": image(key, python)} | changes
+        return self.ask("POST", "/modelmanagement/v1.0SCOPE/services", wish)
+
+    def published(self, name: str, *states: str) -> dict[str, Any]:
+        """Wait until a service is no longer being deployed, or in one of some states."""
+        for _ in range(600):
+            service: dict[str, Any] = self.rehearsal.state()["services"][name]
+            if service["state"] in states or (not states and service["state"] != "Transitioning"):
+                return service
+            time.sleep(0.1)
+        raise AssertionError(f"still {service['state']}")
+
     def run(self, script: str, files: dict[str, bytes] | None = None, **changes: Any) -> dict[str, Any]:
         """Submit a script and wait until its run has ended."""
         status, answer = self.submit({"train.py": script.encode()} | (files or {}), **changes)
@@ -106,6 +137,16 @@ class Caller:
                 return run
             time.sleep(0.1)
         raise AssertionError(f"still {run['status']}")
+
+
+def image(key: str, python: Path) -> dict[str, Any]:
+    """What a service is to be made of: one file, no model."""
+    environment = {
+        "python": {"userManagedDependencies": True, "interpreterPath": str(python)},
+        "environmentVariables": {"AZUREML_ENTRY_SCRIPT": "score.py"},
+    }
+    assets = [{"id": "score.py", "url": f"aml://artifact/{key}", "mimeType": "application/octet-stream"}]
+    return {"driverProgram": "driver.py", "assets": assets, "modelIds": [], "environment": environment}
 
 
 def configuration(**changes: Any) -> dict[str, Any]:

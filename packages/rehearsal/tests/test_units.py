@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aml_rehearsal import certificates, nodes, seed
 from aml_rehearsal.faults import Fault, Faults
-from aml_rehearsal.node import split
+from aml_rehearsal.interpreters import split
 from aml_rehearsal.routing import Refusal, Router
 from aml_rehearsal.services.artifacts import plain
 from aml_rehearsal.state import State, Unavailable, claim, forget, set_status

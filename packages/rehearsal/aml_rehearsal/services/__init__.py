@@ -16,6 +16,7 @@ from aml_rehearsal.services import (
     models,
     resources,
     storage,
+    webservices,
 )
 from aml_rehearsal.services.hosts import api, arm, login
 
@@ -38,4 +39,5 @@ __all__ = [
     "models",
     "resources",
     "storage",
+    "webservices",
 ]

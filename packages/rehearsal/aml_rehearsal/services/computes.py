@@ -27,7 +27,15 @@ KINDS: dict[str, Record] = {
         "errors": [],
         "state": "Running",
     },
-    "AKS": {},
+    "AKS": {
+        "agentVmSize": "Standard_D3_v2",
+        "agentCount": 3,
+        "clusterPurpose": "FastProd",
+        "clusterFqdn": None,
+        "systemServices": [],
+        "loadBalancerType": "PublicIp",
+        "loadBalancerSubnet": None,
+    },
     "Kubernetes": {"namespace": "default", "defaultInstanceType": "default", "instanceTypes": {}},
     "VirtualMachine": {"address": "192.0.2.1", "sshPort": 22, "virtualMachineSize": "Standard_D3_v2"},
 }
@@ -79,11 +87,13 @@ def put(workspace: Workspace, name: str, wish: Record) -> Record:
     known = workspace.state.tables.computes.get(name)
     if known and known["properties"]["computeType"] != properties.get("computeType"):
         raise Refusal(400, f"'{name}' exists and is a {known['properties']['computeType']}.", "ComputeTypeMismatch")
-    if properties.get("computeType") != "AmlCompute":
-        raise Refusal(400, f"The rehearsal has AmlCompute only, not {properties.get('computeType')}.")
+    if properties.get("computeType") not in {"AmlCompute", "AKS"}:
+        raise Refusal(400, f"The rehearsal makes AmlCompute and AKS only, not {properties.get('computeType')}.")
     if not NAME.fullmatch(name):
         message = "2 to 32 letters, digits and hyphens, beginning with a letter and not ending in a hyphen"
         raise Refusal(400, f"'{name}' is no name for a compute target: {message}.", "InvalidComputeName")
+    if properties["computeType"] == "AKS":
+        return put_kubernetes(workspace, name, wish)
     details = {"subnet": None, "vmPriority": "Dedicated", "scaleSettings": {}, **(properties.get("properties") or {})}
     check(workspace, details)
     if known:
@@ -99,6 +109,20 @@ def put(workspace: Workspace, name: str, wish: Record) -> Record:
     settle(details)
     if known:
         compute["properties"]["createdOn"] = known["properties"]["createdOn"]
+    workspace.state.tables.computes[name] = compute
+    begin(workspace, compute)
+    return compute
+
+
+def put_kubernetes(workspace: Workspace, name: str, wish: Record) -> Record:
+    """Make or attach a Kubernetes cluster: web services are deployed to it, it has no machines of its own here."""
+    properties = wish["properties"]
+    asked = {key: value for key, value in (properties.get("properties") or {}).items() if value is not None}
+    details = copy.deepcopy(KINDS["AKS"]) | {key: asked[key] for key in KINDS["AKS"] if key in asked}
+    if int(details["agentCount"]) < 1:
+        raise Refusal(400, f"agentCount: at least 1, not {details['agentCount']}.", "InvalidAgentCount")
+    compute = resource(workspace, name, wish | {"properties": {**properties, "properties": details}})
+    compute["properties"]["isAttachedCompute"] = bool(properties.get("resourceId"))
     workspace.state.tables.computes[name] = compute
     begin(workspace, compute)
     return compute

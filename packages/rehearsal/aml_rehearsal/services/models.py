@@ -10,6 +10,8 @@ from aml_rehearsal.state import Record, now
 from aml_rehearsal.workspace import Workspace, creator
 
 BASE = "/modelmanagement/v1.0{scope}"
+# What a model may lack, and the client insists on where a model is told as a part of something else.
+OPTIONAL = ("description", "mimeType", "framework", "frameworkVersion", "experimentName", "runId")
 
 
 @api.route("GET POST", BASE + "/assets")
@@ -81,12 +83,21 @@ def matches(model: Record, query: dict[str, str]) -> bool:
     return True
 
 
+def in_full(model: Record) -> Record:
+    """A model with everything that it could have."""
+    more: Record = {"unpack": False, "properties": {}, "datasets": [], "tags": model.get("kvTags") or {}}
+    return dict.fromkeys(OPTIONAL) | more | {key: value for key, value in model.items() if value is not None}
+
+
 @api.route("GET PATCH DELETE", BASE + "/models/{model}")
 def model(workspace: Workspace, request: Request) -> Any:
     table, key = workspace.state.tables.models, request.names["model"]
     if key not in table:
         raise Refusal(404, f"Model {key} was not found", "ModelNotFound")
     if request.method == "DELETE":
+        services = workspace.state.tables.services
+        if used := [name for name, one in services.items() if key in one["environmentImageRequest"]["modelIds"]]:
+            raise Refusal(409, f"Model {key} can't be deleted: the service {used[0]} serves it.", "ModelInUse")
         return table.pop(key)
     if request.method == "PATCH":
         for change in request.json:
