@@ -1,0 +1,523 @@
+"""make deploy, with the real client against the workspace on loopback and with the server of .venv: what answers stays,
+what does not is taken back, whatever is wrong or interrupted on the way.
+
+Services really run: the rehearsal starts the inference server with the code and the model that were sent. Most of them
+serve a model of ours that says what it is; the sample model goes the README's way, from its training to its answer.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aml_rehearsal import Fault, Rehearsal
+
+from tests.conftest import Rehearse
+from tests.support import PYTHON, answers, free_port, run, shown_commands
+from tests.tier3.conftest import Installed, commit, git
+
+# Answers with the model's content and the code's own word; refuses what the request asks it to refuse.
+SCORE = """
+import json, os
+from pathlib import Path
+from azureml_inference_server_http.api.aml_response import AMLResponse
+
+CODE = "first"
+
+def init():
+    global weights
+    root = Path(os.environ["AZUREML_MODEL_DIR"])
+    [file] = [file for file in root.rglob("weights.txt")]
+    weights = file.read_text()
+
+def run(data):
+    request = json.loads(data)
+    if "wrong" in request:
+        return AMLResponse({"message": "wrong is wrong"}, 400, json_str=True)
+    variables = {name: os.environ.get(name) for name in ("WORKER_COUNT", "OMP_NUM_THREADS", "CODE_COMMIT")}
+    beside = sorted(path.name for path in Path(__file__).parent.iterdir() if path.is_file())
+    return {"weights": weights, "code": CODE, "variables": variables, "beside": beside}
+"""
+CONDA = f"""
+dependencies:
+- python={PYTHON}
+- pip:
+  - azureml-inference-server-http==1.5.1
+"""
+REGISTER = """
+from azureml.core import Model, Workspace
+Model.register(Workspace.from_config(), "models/quick/outputs/model", "quick")
+"""
+CLUSTER = """
+from azureml.core import ComputeTarget, Workspace
+from azureml.core.compute import AksCompute
+made = ComputeTarget.create(Workspace.from_config(), "aks-cluster", AksCompute.provisioning_configuration())
+made.wait_for_completion()
+"""
+KEYS = """
+from azureml.core import Workspace
+from azureml.core.webservice import Webservice
+print(" ".join(Webservice(Workspace.from_config(), NAME).get_keys()))
+"""
+
+
+class Owner:
+    """A project with a model called quick, its workspace, and the commands that its owner gives."""
+
+    def __init__(self, project: Path, rehearsal: Rehearsal) -> None:
+        self.project, self.rehearsal = project, rehearsal
+        self.model = project / "models" / "quick"
+        self.python = project / ".venv" / "quick" / "bin" / "python"
+
+    def start(self, *args: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [self.python, "scripts/deploy_model.py", "--model", "quick", *args],
+            cwd=self.project,
+            env=self.rehearsal.environment() | {"PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def deploy(self, *args: str, expect: int = 0) -> tuple[str, str]:
+        """Deploy; return what was printed, which is never a key."""
+        process = self.start(*args)
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == expect, f"exit {process.returncode}, not {expect}:\n{out}\n{err}"
+        lines = [line for line in err.splitlines() if not line.startswith("  | ")]
+        assert not [line for line in lines if "Traceback" in line], err
+        for service in self.services.values():
+            assert not [key for key in service["keys"].values() if key in out + err]
+        return out, err
+
+    def client(self, code: str) -> str:
+        """What a user does with the client."""
+        return run(self.python, "-c", code, cwd=self.project, **self.rehearsal.environment())
+
+    def register(self, weights: str) -> None:
+        (self.model / "outputs" / "model").mkdir(parents=True, exist_ok=True)
+        (self.model / "outputs" / "model" / "weights.txt").write_text(weights)
+        self.client(REGISTER)
+
+    def write_score(self, old: str, new: str) -> None:
+        text = (self.model / "score.py").read_text()
+        assert old in text
+        (self.model / "score.py").write_text(text.replace(old, new))
+
+    @property
+    def services(self) -> dict[str, dict[str, Any]]:
+        return dict(self.rehearsal.state()["services"])
+
+    def ask(self, name: str) -> dict[str, Any]:
+        """What a service in the workspace answers to who has its key."""
+        service = self.services[name]
+        return asked(service["scoringUri"], service["keys"]["primaryKey"])
+
+    def notes(self) -> list[Path]:
+        return list(self.project.glob(".azureml/deployments/*"))
+
+
+def asked(url: str, key: str = "") -> dict[str, Any]:
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+    with urllib.request.urlopen(urllib.request.Request(url, b"{}", headers), timeout=30) as response:
+        said: dict[str, Any] = json.load(response)
+    return said
+
+
+def error_line(err: str) -> str:
+    """The one line that says what went wrong."""
+    [line] = [line for line in err.splitlines() if line.startswith("ERROR: ")]
+    return line
+
+
+@pytest.fixture
+def owner(installed: Installed, rehearse: Rehearse, tmp_path: Path) -> Iterator[Owner]:
+    """A project of its own, with the packages of the one that is installed, attached to an empty workspace."""
+    source = installed(PYTHON)
+    project = tmp_path / source.name
+    shutil.copytree(source, project, ignore=shutil.ignore_patterns(".venv", "outputs", "mlruns", "submissions"))
+    (project / ".venv").mkdir()
+    for name in ("model1", "quick"):
+        (project / ".venv" / name).symlink_to(source / ".venv" / "model1")
+    model, rendered = project / "models" / "quick", project / "models" / "model1"
+    shutil.copytree(rendered / "deployment", model / "deployment")
+    (model / "aml_config").mkdir()
+    (model / "tests").mkdir()
+    (model / "tests" / "test_nothing.py").write_text("")
+    (model / ".amlignore").write_bytes((rendered / ".amlignore").read_bytes())
+    config = (rendered / "aml_config" / "inference-config.yml").read_text().replace("model1", "quick")
+    (model / "aml_config" / "inference-config.yml").write_text(config)
+    (model / "aml_config" / "inference-conda.yml").write_text(CONDA)
+    (model / "score.py").write_text(SCORE)
+    (model / "sample-request.json").write_text("{}")
+    port = model / "deployment" / "deployment-config-local.yml"
+    port.write_text(port.read_text().replace("6789", str(free_port())))
+    git(project, "init", "--quiet")
+    commit(project)
+    owner = Owner(project, rehearse(project, empty=True))
+    yield owner
+    owner.deploy("--target", "local", "--stop")
+
+
+# ------------------------------------------------------------------------------------------------ in the workspace
+
+
+def test_a_service_answers_and_is_not_deployed_twice(owner: Owner) -> None:
+    owner.register("one")
+    head = git(owner.project, "rev-parse", "--short", "HEAD")
+    out, _ = owner.deploy("--target", "aci")
+    assert re.findall(r"^quick-aci: (\w+)$", out, re.MULTILINE) == ["Transitioning", "Healthy"]
+    last = out.splitlines()[-1]
+    assert last.startswith("quick-aci: quick version 1, code ")
+    assert f", commit {head}, at http://127.0.0.1:" in last
+    assert '"weights": "one"' in last
+    said = owner.ask("quick-aci")
+    assert said["variables"] == {"WORKER_COUNT": "1", "OMP_NUM_THREADS": "1", "CODE_COMMIT": head}
+    assert said["beside"] == [".amlignore", "sample-request.json", "score.py"]
+
+    service = owner.services["quick-aci"]
+    assert (service["authEnabled"], service["appInsightsEnabled"]) == (True, True)
+    assert service["containerResourceRequirements"]["memoryInGB"] == 2
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        asked(service["scoringUri"])
+    packages = service["environmentImageRequest"]["environment"]["python"]["condaDependencies"]["dependencies"]
+    assert packages[-1] == {"pip": ["azureml-inference-server-http==1.5.1"]}
+
+    sent = len(owner.rehearsal.server.requests)
+    out, err = owner.deploy("--target", "aci")
+    assert "runs quick version 1" in err and "nothing is deployed" in err
+    assert '"weights": "one"' in out
+    assert not [line for line in owner.rehearsal.server.requests[sent:] if re.search(r"POST \S*/services( |$)", line)]
+    assert owner.notes() == []
+
+
+def test_what_breaks_is_taken_back_with_its_code(owner: Owner) -> None:
+    """The second version comes with a score.py that can't be loaded: the first runs again, its code and keys too."""
+    owner.register("one")
+    owner.deploy("--target", "aci")
+    before = owner.services["quick-aci"]
+    owner.register("two")
+    owner.write_score('CODE = "first"', 'raise RuntimeError("broken on purpose")')
+    _, err = owner.deploy("--target", "aci", expect=1)
+    assert re.search(r"\| .*RuntimeError: broken on purpose", err)
+    line = error_line(err)
+    assert "quick version 2" in line
+    assert re.search(r"; quick version 1, code \w{7} runs again$", line)
+    said = owner.ask("quick-aci")
+    assert (said["weights"], said["code"]) == ("one", "first")
+    after = owner.services["quick-aci"]
+    assert after["keys"] == before["keys"]
+    assert after["kvTags"]["fingerprint"] == before["kvTags"]["fingerprint"]
+    assert after["environmentImageRequest"] == before["environmentImageRequest"]
+    assert owner.notes() == []
+
+    owner.write_score('raise RuntimeError("broken on purpose")', 'CODE = "second"')
+    owner.deploy("--target", "aci")
+    said = owner.ask("quick-aci")
+    assert (said["weights"], said["code"]) == ("two", "second")
+    assert owner.services["quick-aci"]["keys"] == before["keys"]
+    owner.deploy("--target", "aci", "--version", "1")
+    assert owner.ask("quick-aci")["weights"] == "one"
+
+
+def test_a_refused_sample_request_takes_it_back(owner: Owner) -> None:
+    owner.register("one")
+    owner.deploy("--target", "aci")
+    owner.register("two")
+    (owner.model / "sample-request.json").write_text('{"wrong": 1}')
+    _, err = owner.deploy("--target", "aci", expect=1)
+    line = error_line(err)
+    assert 'the sample request got 400: {"message": "wrong is wrong"}' in line
+    assert "quick version 1, code " in line and "runs again" in line
+    assert owner.ask("quick-aci")["weights"] == "one"
+
+
+def test_a_new_service_that_breaks_is_deleted(owner: Owner) -> None:
+    owner.register("one")
+    owner.write_score('CODE = "first"', "1 / 0")
+    _, err = owner.deploy("--target", "aci", expect=1)
+    assert "| ZeroDivisionError" in err
+    assert error_line(err).endswith("; the service was new, and is deleted")
+    assert owner.services == {}
+    assert owner.notes() == []
+
+
+def test_kubernetes_with_a_key(owner: Owner) -> None:
+    owner.register("one")
+    _, err = owner.deploy("--target", "aks", expect=1)
+    assert error_line(err).endswith("aks-cluster is not attached to the workspace; Kubernetes clusters: none")
+    owner.client(CLUSTER)
+    out, _ = owner.deploy("--target", "aks")
+    assert '"weights": "one"' in out
+    service = owner.services["quick-aks"]
+    assert (service["computeType"], service["computeName"]) == ("AKS", "aks-cluster")
+    scaling = service["autoScaler"]
+    assert (scaling["autoscaleEnabled"], scaling["minReplicas"], scaling["maxReplicas"]) == (True, 1, 5)
+    assert service["livenessProbeRequirements"]["failureThreshold"] == 3
+    owner.register("two")
+    owner.write_score('CODE = "first"', "1 / 0")
+    owner.deploy("--target", "aks", expect=1)
+    assert owner.ask("quick-aks")["weights"] == "one"
+    _, err = owner.deploy("--target", "aci", "--service", "quick-aks", expect=2)
+    assert "quick-aks: is a service of AKS" in error_line(err)
+
+
+def wait_for(process: "subprocess.Popen[str]", text: str) -> None:
+    assert process.stdout
+    for line in process.stdout:
+        if text in line:
+            return
+    raise AssertionError(process.communicate())
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_ctrl_c_in_the_wait_goes_back(owner: Owner, is_new: bool) -> None:
+    owner.register("one")
+    if not is_new:
+        owner.deploy("--target", "aci")
+    owner.register("two")
+    owner.write_score("def init():", "import time; time.sleep(8)\ndef init():")
+    process = owner.start("--target", "aci")
+    wait_for(process, "Transitioning")
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    last = err.splitlines()[-1]
+    if is_new:
+        assert last.endswith("interrupted; the service was new, and is deleted")
+        assert owner.services == {}
+    else:
+        assert re.search(r"interrupted; quick version 1, code \w{7} runs again$", last)
+        assert owner.ask("quick-aci")["weights"] == "one"
+    assert owner.notes() == []
+
+
+def test_a_killed_call_leaves_the_way_back_to_the_next(owner: Owner) -> None:
+    owner.register("one")
+    owner.deploy("--target", "aci")
+    owner.register("two")
+    owner.write_score("    request = json", "    1 / 0\n    request = json")
+    process = owner.start("--target", "aci")
+    wait_for(process, "Transitioning")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert len(owner.notes()) == 1
+    assert not [key for key in owner.services["quick-aci"]["keys"].values() if key in owner.notes()[0].read_text()]
+    _, err = owner.deploy("--target", "aci", expect=3)
+    assert "an interrupted call has left it untried; before, it ran quick version 1" in err
+    assert "the sample request got 500" in error_line(err) and "quick version 1" in error_line(err)
+    assert owner.ask("quick-aci")["weights"] == "one"
+    assert owner.notes() == []
+
+
+def test_time_runs_out(owner: Owner) -> None:
+    owner.register("one")
+    owner.deploy("--target", "aci")
+    owner.register("two")
+    owner.write_score("def init():", "import time; time.sleep(20)\ndef init():")
+    _, err = owner.deploy("--target", "aci", "--timeout", "6", expect=3)
+    assert "not there after 6 s (--timeout)" in error_line(err)
+
+
+TROUBLES = {
+    "500 to the request": Fault(r"POST .*/services( |\?|$)", status=500),
+    "the answer to the request is lost": Fault(r"POST .*/services( |\?|$)", drop="after"),
+    "503 in the wait": Fault(r"GET .*/operations/", status=503, times=2),
+    "a token that expires": Fault(r"GET .*/operations/", expire_tokens=True),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_trouble_that_passes_makes_one_service(owner: Owner, trouble: str) -> None:
+    owner.register("one")
+    owner.rehearsal.faults.add(Fault(**vars(TROUBLES[trouble])))
+    out, _ = owner.deploy("--target", "aci")
+    assert owner.rehearsal.faults.fired
+    assert '"weights": "one"' in out
+    assert list(owner.services) == ["quick-aci"]
+
+
+def test_what_is_missing_or_wrong_is_one_line(owner: Owner) -> None:
+    said = error_line(owner.deploy("--target", "aci", expect=1)[1])
+    assert said == "ERROR: no model quick is registered in my-workspace: make register"
+    owner.register("one")
+    said = error_line(owner.deploy("--target", "aci", "--version", "7", expect=1)[1])
+    assert said == "ERROR: --version: quick has no version 7; its newest is 1"
+    deployment = owner.model / "deployment" / "deployment-config-aci.yml"
+    good = deployment.read_text()
+    deployment.write_text(good.replace("cpu: 1", "cpu: 40"))
+    said = error_line(owner.deploy("--target", "aci", expect=3)[1])
+    assert "a container instance has 0.1 to 4 cores, not 40" in said
+    assert owner.services == {}
+    deployment.write_text(good.replace("authEnabled", "authEnable"))
+    said = error_line(owner.deploy("--target", "aci", expect=1)[1])
+    assert said.endswith("deployment-config-aci.yml: authEnable: the client ignores this key: write authEnabled")
+    deployment.write_text(good)
+    (owner.project / ".azureml" / "config.json").unlink()
+    said = error_line(owner.deploy("--target", "aci", expect=1)[1])
+    assert said == "ERROR: no workspace is attached: make attach"
+
+
+def test_a_reader_may_not_deploy(owner: Owner) -> None:
+    owner.register("one")
+    env = owner.rehearsal.environment() | owner.rehearsal.variables("reader")
+    command = [owner.python, "scripts/deploy_model.py", "--model", "quick", "--target", "aci"]
+    assert "(403)" in error_line(run(*command, cwd=owner.project, expect=3, **env))
+    assert owner.services == {}
+
+
+# ------------------------------------------------------------------------------------------------ on this computer
+
+
+def port_of(owner: Owner) -> str:
+    [port] = re.findall(r"port: (\d+)", (owner.model / "deployment" / "deployment-config-local.yml").read_text())
+    return f"http://127.0.0.1:{port}"
+
+
+def here(owner: Owner, *args: str, expect: int = 0) -> tuple[str, str]:
+    return owner.deploy("--target", "local", "--docker", "no", *args, expect=expect)
+
+
+def test_here_as_in_the_workspace(owner: Owner) -> None:
+    """A registered version, the model of the last training, a server that was killed, a broken one, the end."""
+    url = port_of(owner)
+    owner.register("one")
+    out, _ = here(owner)
+    assert "quick version 1, code " in out.splitlines()[-1]
+    said = asked(f"{url}/score")
+    assert (said["weights"], said["variables"]["OMP_NUM_THREADS"]) == ("one", "1")
+    assert said["beside"] == [".amlignore", "sample-request.json", "score.py"]
+    _, err = here(owner)
+    assert "nothing is started" in err
+
+    served = json.loads((owner.project / ".azureml" / "local-service.json").read_text())["quick"]
+    os.kill(served["pid"], signal.SIGKILL)
+    _, err = here(owner)
+    assert "was ended from outside; starting it again" in err
+    assert asked(f"{url}/score")["weights"] == "one"
+
+    (owner.model / "outputs" / "model" / "weights.txt").write_text("trained here")
+    owner.write_score('"first"', '"second"')
+    here(owner, "--version", "local")
+    assert (asked(f"{url}/score")["weights"], asked(f"{url}/score")["code"]) == ("trained here", "second")
+
+    (owner.model / "outputs" / "model" / "weights.txt").write_text("trained again")
+    owner.write_score('CODE = "second"', 'raise RuntimeError("broken on purpose")')
+    _, err = here(owner, "--version", "local", expect=1)
+    assert re.search(r"\| .*RuntimeError: broken on purpose", err)
+    assert re.search(r"; quick version local-\w+, code \w{7} is served again$", error_line(err))
+    assert (asked(f"{url}/score")["weights"], asked(f"{url}/score")["code"]) == ("trained here", "second")
+
+    owner.write_score('raise RuntimeError("broken on purpose")', 'CODE = "third"')
+    (owner.model / "sample-request.json").write_text('{"wrong": 1}')
+    _, err = here(owner, "--version", "local", expect=1)
+    assert "the sample request got 400" in error_line(err)
+    assert asked(f"{url}/score")["code"] == "second"
+
+    owner.deploy("--target", "local", "--stop", "--dry-run")
+    assert answers(url)
+    out, _ = owner.deploy("--target", "local", "--stop")
+    assert "is ended" in out
+    assert not answers(url)
+    assert "nothing is served here" in owner.deploy("--target", "local", "--stop")[0]
+
+
+def test_ctrl_c_here_goes_back(owner: Owner) -> None:
+    (owner.project / ".azureml" / "config.json").unlink()
+    (owner.model / "outputs" / "model").mkdir(parents=True)
+    (owner.model / "outputs" / "model" / "weights.txt").write_text("one")
+    here(owner)
+    owner.write_score("def init():", "import time; time.sleep(20)\ndef init():")
+    process = owner.start("--target", "local", "--docker", "no")
+    wait_for(process, "served by .venv")
+    time.sleep(2)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert re.search(r"interrupted; quick version local-\w+, code \w{7} is served again", err.splitlines()[-1])
+    assert asked(f"{port_of(owner)}/score")["weights"] == "one"
+
+
+def test_here_a_taken_port_and_a_missing_model_are_one_line(owner: Owner) -> None:
+    (owner.project / ".azureml" / "config.json").unlink()
+    said = error_line(here(owner, expect=1)[1])
+    assert said == "ERROR: models/quick/outputs/model: not there: make train MODEL=quick"
+
+
+# ---------------------------------------------------------------------------------------------- files and requests
+
+
+def requests_of(file: Path, variables: dict[str, str]) -> list[tuple[str, str, dict[str, str], bytes | None]]:
+    """The requests of a file of VS Code's REST Client: method, address, headers, body."""
+    text = file.read_text()
+    known = dict(re.findall(r"^@(\w+) = (\S+)$", text, re.MULTILINE))
+    known |= {f"$dotenv {name}": value for name, value in variables.items()}
+    text = re.sub(r"\{\{(.+?)\}\}", lambda found: known[found[1]], text)
+    found = []
+    for block in re.split(r"^###.*\n", text, flags=re.MULTILINE)[1:]:
+        head, _, body = block.strip().partition("\n\n")
+        first, *headers = head.splitlines()
+        method, url = first.split()
+        content = (file.parent / body.removeprefix("< ")).read_bytes() if body else None
+        found.append((method, url, dict(header.split(": ", 1) for header in headers), content))
+    return found
+
+
+def send_all(file: Path, variables: dict[str, str]) -> list[tuple[int, str]]:
+    said = []
+    for method, url, headers, body in requests_of(file, variables):
+        request = urllib.request.Request(url, body, headers, method=method)
+        with urllib.request.urlopen(request, timeout=60) as response:
+            said.append((response.status, response.read().decode()))
+    return said
+
+
+def test_the_requests_for_an_editor(owner: Owner) -> None:
+    """Each as it stands in its file, to the model here and to the service in the workspace; no file holds a key."""
+    owner.register("one")
+    here(owner)
+    folder = owner.model / "deployment"
+    local = folder / "local.http"
+    local.write_text(local.read_text().replace("http://127.0.0.1:6789", port_of(owner)))
+    owner.deploy("--target", "aci")
+    key, _ = owner.client(KEYS.replace("NAME", "'quick-aci'")).split()
+    address = owner.services["quick-aci"]["scoringUri"].removesuffix("/score")
+    for said in (
+        send_all(local, {}),
+        send_all(folder / "service.http", {"SERVICE_URL": address, "SERVICE_KEY": key}),
+    ):
+        assert [status for status, _ in said] == [200, 200, 200]
+        assert '"swagger"' in said[1][1]
+        assert json.loads(said[2][1])["weights"] == "one"
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        send_all(folder / "service.http", {"SERVICE_URL": address, "SERVICE_KEY": "none"})
+    assert run("git", "check-ignore", "models/quick/deployment/.env", cwd=owner.project)
+
+
+def test_the_readmes_way(owner: Owner) -> None:
+    """The sample model, trained and registered by the lines of section 3, then deployed by those of section 4."""
+    env = owner.rehearsal.environment()
+    (lines,) = shown_commands(owner.project / "README.md")["4. Serve in Azure ML"]
+    assert [re.sub(r'"$', ' --docker no"', line) if "local" in line else line for line in lines]
+    for line in ("make dataset", "make compute", "make submit", "make register"):
+        run("sh", "-c", f"{line} MODEL=model1", cwd=owner.project, **env)
+    owner.client(CLUSTER)
+    port = owner.project / "models/model1/deployment/deployment-config-local.yml"
+    port.write_text(port.read_text().replace("6789", str(free_port())))
+    for line in lines:
+        command = line.replace('local"', 'local --docker no"')
+        said = run("sh", "-c", command, cwd=owner.project, **env)
+        assert re.search(r'model1 version 1, .* answers \{"predictions": \[\{"label": "yes"', said), said
+    assert sorted(owner.services) == ["model1-aci", "model1-aks"]
+    run("sh", "-c", 'make deploy ARGS="--target local --stop"', cwd=owner.project, **env)
