@@ -17,6 +17,7 @@ from checks.client_loader import Client
 from checks.runconfig_file import Unreadable, read_mapping
 from checks.runconfig_schema import Reading, camel_case, nearest
 from command_line import Failure
+from deployments import config_files
 from runconfigs import environment as runconfig_environment
 from runconfigs.environment_version import is_ours
 
@@ -75,6 +76,7 @@ def check_model(root: Path, model: str, config: str | None, client: Client) -> C
     ]
     if config is None:
         found += [f"models/{model}/aml_config/{line}" for line in _agreements(folder, readings)]
+        found += [f"models/{model}/{line}" for line in config_files.findings(folder)]
     return checked
 
 

@@ -14,6 +14,7 @@ from command_line import REFUSED, SERVICE_FAILED, Failure
 SECONDS = 60  # that an answer may take
 ALIVE = 5  # seconds for a server to answer that it is alive
 PATIENCE = 60.0  # seconds until a service that is up can be reached, too
+VERSION = "x-model-version"  # the header in which score.py says which version answers
 STARTING = (502, 503, 504)  # what stands before a service says this until it is there
 LONGEST = 300  # characters of an answer that are printed
 
@@ -31,14 +32,18 @@ def read(folder: Path) -> bytes:
     return body
 
 
-def ask(url: str, body: bytes, key: str | None = None) -> str:
-    """Return the answer in a line; a Failure says that there was none, or what was refused."""
+def ask(url: str, body: bytes, version: str, key: str | None = None) -> str:
+    """Return the answer of a version in a line; a Failure says that there was none, or what was refused."""
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
     over = time.monotonic() + PATIENCE
     while True:
         try:
             with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=SECONDS) as response:
-                return _in_a_line(response.read())
+                by = response.headers.get(VERSION) or version  # a score.py of the owner's may not say it
+                if by == version:
+                    return _in_a_line(response.read())
+                if time.monotonic() > over:
+                    raise Failure(f"version {by} answers the sample request, not {version}", SERVICE_FAILED)
         except urllib.error.HTTPError as error:
             said = _in_a_line(error.read())
             if error.code not in STARTING or time.monotonic() > over:

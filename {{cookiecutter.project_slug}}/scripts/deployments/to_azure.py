@@ -44,7 +44,7 @@ def deploy(plan: Plan, workspace: Any) -> str:
     if runs_already:
         note(f"{plan.service} runs {what} of this very code already; nothing is deployed")
         if not noted:
-            return tried(service, plan, what)
+            return tried(service, plan, what, str(model.version))
     elif record and before is None and not noted:
         note(f"{plan.service}: what runs now was not made of code and packages; there is no way back to it")
     try:
@@ -54,7 +54,7 @@ def deploy(plan: Plan, workspace: Any) -> str:
             print(f"{plan.service}: {what} in place of {deployment.in_words(before or record)}", flush=True)
             service.send(blank | {"environmentImageRequest": request}, way_back.keys)
             service.wait(lambda line: print(line, flush=True))
-        line = tried(service, plan, what)
+        line = tried(service, plan, what, str(model.version))
     except (Exception, KeyboardInterrupt) as error:
         raise way_back.take(what, error) from error
     service.done()
@@ -71,11 +71,11 @@ def upload(plan: Plan, workspace: Any, model: Any) -> dict[str, Any]:
         return deployment.request_for(workspace, model, inference, staged)
 
 
-def tried(service: deployment.Service, plan: Plan, what: str) -> str:
+def tried(service: deployment.Service, plan: Plan, what: str, version: str) -> str:
     """Send the sample request; return in one line what has answered what."""
     with Progress("Waiting for the answer"):
         url, key = service.address()
-        answer = sample_request.ask(url, plan.sample, key)
+        answer = sample_request.ask(url, plan.sample, version, key)
     return f"{plan.service}: {what}{f', commit {plan.commit}' if plan.commit else ''}, at {url} answers {answer}"
 
 
@@ -137,7 +137,8 @@ class WayBack:
         before = deployment.in_words(self.before)
         try:
             url, key = self.service.address()
-            sample_request.ask(url, self.plan.sample, key)
+            versions = [model_id.rpartition(":")[2] for model_id in deployment.model_ids(self.before)]
+            sample_request.ask(url, self.plan.sample, versions[0] if versions else "", key)
         except Failure as failure:
             return f"{before} runs again, but {failure}"
         return f"{before} runs again"

@@ -60,7 +60,7 @@ def prepare(plan: Plan, docker: str, open_workspace: Callable[[], Any]) -> Local
         files=str(files),
         port=plan.deployment["port"],
         entry_script=plan.inference["entryScript"],
-        variables=plan.variables(),
+        variables=plan.variables() | {"MODEL_VERSION": version},
         engine=engine(docker, code),
         log=str(plan.root / local_service.PLACE / plan.model / "server.log"),
     )
@@ -121,7 +121,7 @@ def start(local: Local, plan: Plan) -> None:
 def tried(local: Local, plan: Plan) -> str:
     url = f"http://127.0.0.1:{local.port}/score"
     with Progress("Waiting for the answer"):
-        answer = sample_request.ask(url, plan.sample)
+        answer = sample_request.ask(url, plan.sample, local.version)
     return f"{plan.model}: {local.in_words()}, at {url} answers {answer}"
 
 
