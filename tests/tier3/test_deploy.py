@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 import urllib.error
@@ -103,7 +104,7 @@ class Owner:
 
     def client(self, code: str) -> str:
         """What a user does with the client."""
-        return run(self.python, "-c", code, cwd=self.project, **self.rehearsal.environment())
+        return run(self.python, "-c", code, cwd=self.project, expect=0, **self.rehearsal.environment())
 
     def register(self, weights: str) -> None:
         (self.model / "outputs" / "model").mkdir(parents=True, exist_ok=True)
@@ -202,55 +203,70 @@ def test_a_service_answers_and_is_not_deployed_twice(owner: Owner) -> None:
     assert owner.notes() == []
 
 
-def test_what_breaks_is_taken_back_with_its_code(owner: Owner) -> None:
-    """The second version comes with a score.py that can't be loaded: the first runs again, its code and keys too."""
+def test_what_does_not_answer_is_taken_back(owner: Owner) -> None:
+    """A score.py that can't be loaded, a sample request that is refused, a start that takes too long: each time the
+    first version runs again, with its own code and keys. Once mended, the second one runs."""
     owner.register("one")
     owner.deploy("--target", "aci")
     before = owner.services["quick-aci"]
     owner.register("two")
+    good = (owner.model / "score.py").read_text()
+    sample = owner.model / "sample-request.json"
+
     owner.write_score('CODE = "first"', 'raise RuntimeError("broken on purpose")')
     _, err = owner.deploy("--target", "aci", expect=1)
     assert re.search(r"\| .*RuntimeError: broken on purpose", err)
-    line = error_line(err)
-    assert "quick version 2" in line
-    assert re.search(r"; quick version 1, code \w{7} runs again$", line)
-    said = owner.ask("quick-aci")
-    assert (said["weights"], said["code"]) == ("one", "first")
-    after = owner.services["quick-aci"]
-    assert after["keys"] == before["keys"]
-    assert after["kvTags"]["fingerprint"] == before["kvTags"]["fingerprint"]
-    assert after["environmentImageRequest"] == before["environmentImageRequest"]
-    assert owner.notes() == []
+    check_taken_back(owner, err, before)
 
-    owner.write_score('raise RuntimeError("broken on purpose")', 'CODE = "second"')
+    (owner.model / "score.py").write_text(good.replace('"first"', '"second"'))
+    sample.write_text('{"wrong": 1}')
+    _, err = owner.deploy("--target", "aci", expect=1)
+    assert 'the sample request got 400: {"message": "wrong is wrong"}' in error_line(err)
+    check_taken_back(owner, err, before, "runs again, but the sample request got 400")
+    sample.write_text("{}")
+
+    owner.write_score("def init():", "import time; time.sleep(30)\ndef init():")
+    _, err = owner.deploy("--target", "aci", "--timeout", "15", expect=3)
+    assert "not there after 15 s (--timeout)" in error_line(err)
+    check_taken_back(owner, err, before)
+
+    (owner.model / "score.py").write_text(good.replace('"first"', '"second"'))
     owner.deploy("--target", "aci")
     said = owner.ask("quick-aci")
     assert (said["weights"], said["code"]) == ("two", "second")
     assert owner.services["quick-aci"]["keys"] == before["keys"]
-    owner.deploy("--target", "aci", "--version", "1")
-    assert owner.ask("quick-aci")["weights"] == "one"
 
 
-def test_a_refused_sample_request_takes_it_back(owner: Owner) -> None:
-    owner.register("one")
-    owner.deploy("--target", "aci")
-    owner.register("two")
-    (owner.model / "sample-request.json").write_text('{"wrong": 1}')
-    _, err = owner.deploy("--target", "aci", expect=1)
-    line = error_line(err)
-    assert 'the sample request got 400: {"message": "wrong is wrong"}' in line
-    assert "quick version 1, code " in line and "runs again" in line
-    assert owner.ask("quick-aci")["weights"] == "one"
+def check_taken_back(owner: Owner, err: str, before: dict[str, Any], how: str = "runs again") -> None:
+    assert "quick version 2, code " in error_line(err)
+    assert re.search(rf"; quick version 1, code \w{{7}} {how}", error_line(err))
+    said = owner.ask("quick-aci")
+    assert (said["weights"], said["code"]) == ("one", "first")
+    after = owner.services["quick-aci"]
+    for kept in (
+        "keys",
+        "environmentImageRequest",
+        "containerResourceRequirements",
+        "authEnabled",
+        "appInsightsEnabled",
+    ):
+        assert after[kept] == before[kept], kept
+    assert after["kvTags"]["fingerprint"] == before["kvTags"]["fingerprint"]
+    assert owner.notes() == []
 
 
-def test_a_new_service_that_breaks_is_deleted(owner: Owner) -> None:
+def test_a_new_service_that_breaks_or_is_interrupted_is_deleted(owner: Owner) -> None:
     owner.register("one")
     owner.write_score('CODE = "first"', "1 / 0")
     _, err = owner.deploy("--target", "aci", expect=1)
     assert "| ZeroDivisionError" in err
     assert error_line(err).endswith("; the service was new, and is deleted")
-    assert owner.services == {}
-    assert owner.notes() == []
+    assert (owner.services, owner.notes()) == ({}, [])
+
+    owner.write_score("1 / 0", 'CODE = "first"; import time; time.sleep(8)')
+    last = interrupted(owner)
+    assert last.endswith("interrupted; the service was new, and is deleted")
+    assert (owner.services, owner.notes()) == ({}, [])
 
 
 def test_kubernetes_with_a_key(owner: Owner) -> None:
@@ -281,71 +297,58 @@ def wait_for(process: "subprocess.Popen[str]", text: str) -> None:
     raise AssertionError(process.communicate())
 
 
-@pytest.mark.parametrize("is_new", [True, False])
-def test_ctrl_c_in_the_wait_goes_back(owner: Owner, is_new: bool) -> None:
-    owner.register("one")
-    if not is_new:
-        owner.deploy("--target", "aci")
-    owner.register("two")
-    owner.write_score("def init():", "import time; time.sleep(8)\ndef init():")
+def interrupted(owner: Owner) -> str:
+    """Press Ctrl-C in the wait; return the last line."""
     process = owner.start("--target", "aci")
     wait_for(process, "Transitioning")
     os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=180)
     assert process.returncode == 130
-    last = err.splitlines()[-1]
-    if is_new:
-        assert last.endswith("interrupted; the service was new, and is deleted")
-        assert owner.services == {}
-    else:
-        assert re.search(r"interrupted; quick version 1, code \w{7} runs again$", last)
-        assert owner.ask("quick-aci")["weights"] == "one"
-    assert owner.notes() == []
+    return err.splitlines()[-1]
 
 
-def test_a_killed_call_leaves_the_way_back_to_the_next(owner: Owner) -> None:
+def test_interrupted_it_goes_back_and_killed_the_next_call_does(owner: Owner) -> None:
     owner.register("one")
     owner.deploy("--target", "aci")
     owner.register("two")
-    owner.write_score("    request = json", "    1 / 0\n    request = json")
+    good = (owner.model / "score.py").read_text()
+    owner.write_score("def init():", "import time; time.sleep(8)\ndef init():")
+    assert re.search(r"interrupted; quick version 1, code \w{7} runs again$", interrupted(owner))
+    assert owner.ask("quick-aci")["weights"] == "one"
+    assert owner.notes() == []
+
+    (owner.model / "score.py").write_text(good.replace("    request = json", "    1 / 0\n    request = json"))
     process = owner.start("--target", "aci")
     wait_for(process, "Transitioning")
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    assert len(owner.notes()) == 1
-    assert not [key for key in owner.services["quick-aci"]["keys"].values() if key in owner.notes()[0].read_text()]
-    _, err = owner.deploy("--target", "aci", expect=3)
+    [note] = owner.notes()
+    assert not [key for key in owner.services["quick-aci"]["keys"].values() if key in note.read_text()]
+    _, err = owner.deploy("--target", "aci", expect=1)
     assert "an interrupted call has left it untried; before, it ran quick version 1" in err
-    assert "the sample request got 500" in error_line(err) and "quick version 1" in error_line(err)
+    assert "the sample request got 500" in error_line(err)
+    assert re.search(r"; quick version 1, code \w{7} runs again$", error_line(err))
     assert owner.ask("quick-aci")["weights"] == "one"
     assert owner.notes() == []
 
 
-def test_time_runs_out(owner: Owner) -> None:
+def test_trouble_that_passes_makes_one_service(owner: Owner) -> None:
+    """The request fails, or its answer is lost; the wait is disturbed, and the login's token expires."""
     owner.register("one")
-    owner.deploy("--target", "aci")
-    owner.register("two")
-    owner.write_score("def init():", "import time; time.sleep(20)\ndef init():")
-    _, err = owner.deploy("--target", "aci", "--timeout", "6", expect=3)
-    assert "not there after 6 s (--timeout)" in error_line(err)
-
-
-TROUBLES = {
-    "500 to the request": Fault(r"POST .*/services( |\?|$)", status=500),
-    "the answer to the request is lost": Fault(r"POST .*/services( |\?|$)", drop="after"),
-    "503 in the wait": Fault(r"GET .*/operations/", status=503, times=2),
-    "a token that expires": Fault(r"GET .*/operations/", expire_tokens=True),
-}
-
-
-@pytest.mark.parametrize("trouble", TROUBLES)
-def test_trouble_that_passes_makes_one_service(owner: Owner, trouble: str) -> None:
-    owner.register("one")
-    owner.rehearsal.faults.add(Fault(**vars(TROUBLES[trouble])))
-    out, _ = owner.deploy("--target", "aci")
-    assert owner.rehearsal.faults.fired
-    assert '"weights": "one"' in out
-    assert list(owner.services) == ["quick-aci"]
+    request, waiting = r"POST .*/services( |\?|$)", r"GET .*/operations/"
+    troubles = {
+        "failing": [Fault(request, status=500)],
+        "lost": [Fault(request, drop="after")],
+        "waiting": [Fault(waiting, status=503, times=2), Fault(waiting, skip=1, expire_tokens=True)],
+    }
+    for service, faults in troubles.items():
+        for fault in faults:
+            owner.rehearsal.faults.add(fault)
+        fired = len(owner.rehearsal.faults.fired)
+        out, _ = owner.deploy("--target", "aci", "--service", service)
+        assert len(owner.rehearsal.faults.fired) - fired >= len(faults), service
+        assert '"weights": "one"' in out
+    assert sorted(owner.services) == sorted(troubles)
 
 
 def test_what_is_missing_or_wrong_is_one_line(owner: Owner) -> None:
@@ -364,17 +367,13 @@ def test_what_is_missing_or_wrong_is_one_line(owner: Owner) -> None:
     said = error_line(owner.deploy("--target", "aci", expect=1)[1])
     assert said.endswith("deployment-config-aci.yml: authEnable: the client ignores this key: write authEnabled")
     deployment.write_text(good)
+    env = owner.rehearsal.environment() | owner.rehearsal.variables("reader")
+    command: list[str | Path] = [owner.python, "scripts/deploy_model.py", "--model", "quick", "--target", "aci"]
+    assert "(403)" in error_line(run(*command, cwd=owner.project, expect=3, **env))
+    assert owner.services == {}
     (owner.project / ".azureml" / "config.json").unlink()
     said = error_line(owner.deploy("--target", "aci", expect=1)[1])
     assert said == "ERROR: no workspace is attached: make attach"
-
-
-def test_a_reader_may_not_deploy(owner: Owner) -> None:
-    owner.register("one")
-    env = owner.rehearsal.environment() | owner.rehearsal.variables("reader")
-    command = [owner.python, "scripts/deploy_model.py", "--model", "quick", "--target", "aci"]
-    assert "(403)" in error_line(run(*command, cwd=owner.project, expect=3, **env))
-    assert owner.services == {}
 
 
 # ------------------------------------------------------------------------------------------------ on this computer
@@ -433,8 +432,11 @@ def test_here_as_in_the_workspace(owner: Owner) -> None:
     assert "nothing is served here" in owner.deploy("--target", "local", "--stop")[0]
 
 
-def test_ctrl_c_here_goes_back(owner: Owner) -> None:
+def test_without_a_workspace_and_interrupted(owner: Owner) -> None:
+    """What the last training has left is served; Ctrl-C in the wait goes back to it; a taken port is a line."""
     (owner.project / ".azureml" / "config.json").unlink()
+    said = error_line(here(owner, expect=1)[1])
+    assert said == "ERROR: models/quick/outputs/model: not there: make train MODEL=quick"
     (owner.model / "outputs" / "model").mkdir(parents=True)
     (owner.model / "outputs" / "model" / "weights.txt").write_text("one")
     here(owner)
@@ -447,12 +449,11 @@ def test_ctrl_c_here_goes_back(owner: Owner) -> None:
     assert process.returncode == 130
     assert re.search(r"interrupted; quick version local-\w+, code \w{7} is served again", err.splitlines()[-1])
     assert asked(f"{port_of(owner)}/score")["weights"] == "one"
+    owner.deploy("--target", "local", "--stop")
 
-
-def test_here_a_taken_port_and_a_missing_model_are_one_line(owner: Owner) -> None:
-    (owner.project / ".azureml" / "config.json").unlink()
-    said = error_line(here(owner, expect=1)[1])
-    assert said == "ERROR: models/quick/outputs/model: not there: make train MODEL=quick"
+    with socket.create_server(("", int(port_of(owner).rpartition(":")[2]))):
+        said = error_line(here(owner, expect=1)[1])
+    assert "is taken by another program" in said and said.endswith("; nothing is served, as before")
 
 
 # ---------------------------------------------------------------------------------------------- files and requests
@@ -511,13 +512,13 @@ def test_the_readmes_way(owner: Owner) -> None:
     (lines,) = shown_commands(owner.project / "README.md")["4. Serve in Azure ML"]
     assert [re.sub(r'"$', ' --docker no"', line) if "local" in line else line for line in lines]
     for line in ("make dataset", "make compute", "make submit", "make register"):
-        run("sh", "-c", f"{line} MODEL=model1", cwd=owner.project, **env)
+        run("sh", "-c", f"{line} MODEL=model1", cwd=owner.project, expect=0, **env)
     owner.client(CLUSTER)
     port = owner.project / "models/model1/deployment/deployment-config-local.yml"
     port.write_text(port.read_text().replace("6789", str(free_port())))
     for line in lines:
         command = line.replace('local"', 'local --docker no"')
-        said = run("sh", "-c", command, cwd=owner.project, **env)
+        said = run("sh", "-c", command, cwd=owner.project, expect=0, **env)
         assert re.search(r'model1 version 1, .* answers \{"predictions": \[\{"label": "yes"', said), said
     assert sorted(owner.services) == ["model1-aci", "model1-aks"]
-    run("sh", "-c", 'make deploy ARGS="--target local --stop"', cwd=owner.project, **env)
+    run("sh", "-c", 'make deploy ARGS="--target local --stop"', cwd=owner.project, expect=0, **env)

@@ -23,7 +23,7 @@ from azure_ml.once import once
 from azure_ml.tokens import forget_token
 from command_line import SERVICE_FAILED, Failure, Progress, without_secrets
 
-POLL = 3.0  # seconds between two looks at a deployment
+POLL = 2.0  # seconds between two looks at a deployment
 LOG_LINES = 20
 ENDED = ("Succeeded", "Failed", "Cancelled", "TimedOut")
 WORKED_AT = ("Transitioning", "Updating", "Deleting")
@@ -101,6 +101,9 @@ class Service:
                 return
             except Exception as error:
                 status = status_in(error)
+                if status == CONFLICT and (accepted := find()):
+                    self.client = accepted  # the client has sent it again by itself
+                    return
                 if status == 401 and not renewed:
                     forget_token(self.workspace)
                     renewed = True
@@ -134,7 +137,7 @@ class Service:
     def _look(self) -> tuple[str, str]:
         """Return how far the deployment is, and what the workspace says to it."""
         why = ""
-        if self.client._operation_endpoint:
+        if getattr(self.client, "_operation_endpoint", None):
             state, error, _ = asked(self.workspace, self.client._get_operation_state)
             if state not in ENDED:
                 return "Transitioning", ""

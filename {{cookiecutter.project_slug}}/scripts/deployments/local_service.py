@@ -27,10 +27,11 @@ NOTE = Path(".azureml", "local-service.json")
 PLACE = Path(".azureml", "local")
 MODELS = "azureml-models"  # below it a model lies by name and version, as in Azure ML: score.py reads them there
 DOCKERFILE = "Dockerfile.inference"
+STAGE = "server"  # of that file: without a model in it
 IN_CONTAINER = "/var/azureml-app"
 CONTAINER_PORT = 5001
-ENGINES = ("docker", "podman")
-ANSWER_TIME = 5  # seconds for an engine to answer, and for a server to answer that it is up
+ENGINES = {"docker": "version", "podman": "info"}  # what each answers only if it can work
+ANSWER_TIME = 15  # seconds for an engine to answer
 GOODBYE = 15.0  # seconds for a server to end by itself
 LOG_LINES = 20
 
@@ -120,11 +121,11 @@ def tidy(root: Path, model: str, keep: Sequence[Local]) -> None:
 
 def engine_that_answers() -> str:
     """Return docker or podman, whichever answers; empty if none does."""
-    for engine in ENGINES:
+    for engine, question in ENGINES.items():
         if shutil.which(engine):
             with contextlib.suppress(OSError, subprocess.SubprocessError):
                 quiet = subprocess.DEVNULL
-                subprocess.run([engine, "version"], stdout=quiet, stderr=quiet, timeout=ANSWER_TIME, check=True)
+                subprocess.run([engine, question], stdout=quiet, stderr=quiet, timeout=ANSWER_TIME, check=True)
                 return engine
     return ""
 
@@ -174,11 +175,13 @@ def _start_container(local: Local) -> None:
     if not _succeeds([local.engine, "image", "inspect", image]):
         with Progress(f"Building {image}"), Path(local.log).open("w", encoding="utf-8") as log:
             built = subprocess.run(
-                [local.engine, "build", "--file", DOCKERFILE, "--tag", image, "."],
+                [local.engine, "build", "--file", DOCKERFILE, "--target", STAGE, "--tag", image, "."],
                 cwd=local.code, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False,
             )  # fmt: skip
         if built.returncode:
-            raise Failure(f"{local.engine} could not build models/{local.model}/{DOCKERFILE}: log above")
+            raise Failure(
+                f"{local.engine} could not build models/{local.model}/{DOCKERFILE} (--docker no: served by .venv)"
+            )
     _succeeds([local.engine, "rm", "--force", local.container])
     inside = f"{IN_CONTAINER}/{MODELS}/{local.name}/{local.version}"
     variables = local.variables | {"AZUREML_MODEL_DIR": inside}

@@ -47,8 +47,7 @@ def ask(url: str, body: bytes, version: str, key: str | None = None) -> str:
         except urllib.error.HTTPError as error:
             said = _in_a_line(error.read())
             if error.code not in STARTING or time.monotonic() > over:
-                code = REFUSED if error.code < 500 else SERVICE_FAILED
-                raise Failure(f"the sample request got {error.code}: {said}", code) from None
+                raise Failure(f"the sample request got {error.code}: {said}", REFUSED) from None
         except (OSError, http.client.HTTPException) as error:
             if time.monotonic() > over:
                 why = getattr(error, "reason", error)

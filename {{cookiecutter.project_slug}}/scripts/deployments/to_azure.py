@@ -39,7 +39,7 @@ def deploy(plan: Plan, workspace: Any) -> str:
         note(f"{plan.service}: an interrupted call has left it untried; before, it ran {deployment.in_words(before)}")
     else:
         before = deployment.payload_of(record, blank) if record else None
-    way_back = WayBack(service, plan, record, before, blank)
+    way_back = WayBack(service, plan, record, before, blank, untried=noted is not None)
     runs_already = record is not None and record.get("state") == "Healthy" and tag_of(record) == fingerprint
     if runs_already:
         note(f"{plan.service} runs {what} of this very code already; nothing is deployed")
@@ -94,8 +94,11 @@ class WayBack:
         record: dict[str, Any] | None,
         before: dict[str, Any] | None,
         blank: dict[str, Any],
+        *,
+        untried: bool,
     ) -> None:
         self.service, self.plan, self.record, self.before = service, plan, record, before
+        self.untried = untried  # what the record says is not what ran before
         self.secrets = {key: blank[key] for key in deployment.SECRET if key in blank}
         # Who uses the service goes on with the same keys.
         self.keys = service.keys() if record and record.get("authEnabled") else ()
@@ -125,7 +128,7 @@ class WayBack:
     def restore(self) -> str:
         """Have run what ran before; say what that is."""
         record = self.service.record()
-        if record is not None and record == self.record:
+        if record is not None and record == self.record and not self.untried:
             return f"{deployment.in_words(record)} was not touched"
         if self.before is None:
             if self.record is not None:
