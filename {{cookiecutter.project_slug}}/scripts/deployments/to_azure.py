@@ -15,6 +15,7 @@ from command_line import REFUSED, SERVICE_FAILED, WRONG_USE, Failure, Progress, 
 from deployments import sample_request
 from deployments.plan import Plan
 
+WAY_BACK = 1800.0  # seconds that it may take at least: what is given up may have to come to its end first
 AGAIN = "the same command again tries, and goes back then"
 
 
@@ -135,6 +136,7 @@ class WayBack:
                 raise Failure("what ran before was not made of code and packages")
             self.service.delete()
             return "the service was new, and is deleted"
+        self.service.timeout = max(self.service.timeout, WAY_BACK)
         self.service.send(self.before | self.secrets, self.keys)
         self.service.wait(lambda line: print(line, file=sys.stderr, flush=True))
         before = deployment.in_words(self.before)
