@@ -29,6 +29,7 @@ MODELS = "azureml-models"  # below it a model lies by name and version, as in Az
 DOCKERFILE = "Dockerfile.inference"
 STAGE = "server"  # of that file: without a model in it
 IN_CONTAINER = "/var/azureml-app"
+HEALTH = {"BUILDAH_FORMAT": "docker"}  # the other format of Podman's images has no health check
 CONTAINER_PORT = 5001
 ENGINES = {"docker": "version", "podman": "info"}  # what each answers only if it can work
 ANSWER_TIME = 15  # seconds for an engine to answer
@@ -111,12 +112,18 @@ def place_code(root: Path, model: str, fingerprint: str, copy: Callable[[Path], 
 
 
 def tidy(root: Path, model: str, keep: Sequence[Local]) -> None:
-    """Remove the copies that are served by none of these."""
+    """Remove the copies, and the images made of them, that none of these serves."""
     kept = {Path(folder) for local in keep for folder in (local.code, local.files)}
     place = root / PLACE / model
     for folder in [*place.glob("code/*"), *place.glob(f"{MODELS}/*/*")]:
         if folder not in kept:
             shutil.rmtree(folder, ignore_errors=True)
+            if keep[0].engine and folder.parent.name == "code":
+                _succeeds([keep[0].engine, "image", "rm", image_of(model, folder.name)])
+
+
+def image_of(model: str, fingerprint: str) -> str:
+    return f"{model}-inference:{fingerprint}"
 
 
 def engine_that_answers() -> str:
@@ -170,13 +177,13 @@ def start(local: Local, server: Path) -> None:
 
 
 def _start_container(local: Local) -> None:
-    image = f"{local.model}-inference:{local.fingerprint}"
+    image = image_of(local.model, local.fingerprint)
     local.container = f"{local.model}-local-{local.port}"
     if not _succeeds([local.engine, "image", "inspect", image]):
         with Progress(f"Building {image}"), Path(local.log).open("w", encoding="utf-8") as log:
             built = subprocess.run(
                 [local.engine, "build", "--file", DOCKERFILE, "--target", STAGE, "--tag", image, "."],
-                cwd=local.code, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False,
+                cwd=local.code, env=os.environ | HEALTH, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False,
             )  # fmt: skip
         if built.returncode:
             raise Failure(
