@@ -120,6 +120,7 @@ MODEL_FILES = {
     ".amlignore",
     ".dockerignore",
     "Dockerfile",
+    "Dockerfile.inference",
     "aml_config/inference-conda.yml",
     "aml_config/train-amlcompute.runconfig",
     "aml_config/train-conda.yml",
