@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -158,7 +159,7 @@ class Containers:
                     running = self.podman("inspect", "--format={{.State.Running}}", name).strip() == "true"
                     assert running, self.podman("logs", name)
                     assert time.monotonic() < over, f"no answer in {SERVER_STARTS_IN} s: {self.podman('logs', name)}"
-                    time.sleep(0.25)
+                    time.sleep(0.5)
             yield server
         finally:
             self.podman("rm", "--force", "--time=5", name)
@@ -175,14 +176,15 @@ class Containers:
             shutil.rmtree(self.folder)
 
 
-def pip_settings() -> Iterator[str]:
+@cache
+def pip_settings() -> list[str]:
     """Where pip finds packages on this computer, as lines of a pip.conf."""
     said = run(BIN / "python", "-m", "pip", "config", "list", cwd=Path.cwd())
     settings = {}
     for line in said.splitlines():
         name, _, value = line.partition("=")
         settings[name.rpartition(".")[2]] = value.strip("'\"")
-    yield from (f"{name} = {value}" for name, value in settings.items() if name in PIP_SETTINGS)
+    return [f"{name} = {value}" for name, value in settings.items() if name in PIP_SETTINGS]
 
 
 def named_by_pip() -> Iterator[str]:
