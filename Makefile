@@ -1,4 +1,5 @@
-# `make help` lists what there is. Nothing but python3 (with venv), git and make is needed on the machine.
+# `make help` lists what there is. Nothing but python3 (with venv), git and make is needed on the machine; for all tests,
+# podman and a registry as well (.ci/run).
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=

@@ -130,6 +130,7 @@ MODEL_FILES = {
     ".amlignore",
     ".dockerignore",
     "Dockerfile",
+    "Dockerfile.inference",
     "aml_config/inference-conda.yml",
     "aml_config/inference-config.yml",
     "aml_config/train-amlcompute.runconfig",
@@ -288,6 +289,32 @@ def test_an_image_that_brings_the_framework_gets_the_other_packages(tmp_path: Pa
     brought = {"pytorch": ["torch", "numpy"], "tensorflow": ["tensorflow", "tensorflow-cpu", "numpy"]}[framework]
     assert packages == [name for name in whole if name not in brought]
     assert len(packages) < len(whole) - 1
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_the_image_that_serves(tmp_path: Path, framework: str, python: str) -> None:
+    """It has the packages of the conda file without those of Azure ML's service; code and model come after them."""
+    answers = {"framework": framework, "python_version": python}
+    text = rendered_file(MODEL / "Dockerfile.inference", **answers)
+    (tmp_path / "Dockerfile").write_text(text, encoding="utf-8")
+    run(BIN / "hadolint", "Dockerfile", cwd=tmp_path)
+    assert f"\nARG BASE_IMAGE=python:{python}-slim\nFROM ${{BASE_IMAGE}} AS server\n" in text
+    steps = re.findall(r"^(?:COPY .*|RUN|USER .*|FROM server)", text, flags=re.MULTILINE)
+    conda, modules, model = "aml_config/inference-conda.yml /tmp/inference-conda.yml", "*.py ./", "outputs/model /model"
+    assert steps == [
+        f"COPY {conda}", "RUN", "USER 1000", f"COPY --chown=1000:1000 {modules}",
+        "FROM server", f"COPY --chown=1000:1000 {model}",
+    ]  # fmt: skip
+
+    content = rendered_file(MODEL / "aml_config" / "inference-conda.yml", **answers)
+    (tmp_path / "inference-conda.yml").write_text(content + "variables:\n  A: 1\n", encoding="utf-8")
+    (command,) = re.findall(r"^RUN (sed .*?) \\$\s*&&", text, flags=re.MULTILINE | re.DOTALL)
+    run("sh", "-c", command.replace("/tmp/", ""), cwd=tmp_path)
+    listed = [line for line in (tmp_path / "requirements.txt").read_text().splitlines() if line]
+    whole = yaml.safe_load(content)["dependencies"][-1]["pip"]
+    assert listed == [line for line in whole if not line.startswith(("azureml-core=", "azureml-defaults="))]
+    assert len(listed) == len(whole) - 2
 
 
 @pytest.mark.parametrize(
