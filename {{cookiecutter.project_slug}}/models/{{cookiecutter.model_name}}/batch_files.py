@@ -30,7 +30,7 @@ class Chunk(NamedTuple):
 
     names: list[str]  # the file's, or the images'
     row: int  # number of the first row in its file
-    content: Any  # a RecordBatch, a DataFrame, the paths of images; None at the end of a file; BadFile if it can't be read
+    content: Any  # a RecordBatch or a DataFrame, None at the end of a file; a list of images; or what is wrong
     last: bool  # nothing follows of them
     share: float  # how much of the file is read by then
 
@@ -43,7 +43,7 @@ def list_inputs(path: Path, columns: list[input_schema.Column]) -> dict[str, Pat
 
 
 def of_images(columns: list[input_schema.Column]) -> bool:
-    return columns[0]["type"] == "image"
+    return bool(columns[0]["type"] == "image")
 
 
 def image_endings() -> set[str]:
@@ -168,7 +168,7 @@ def table(content: Any, columns: list[input_schema.Column], row: int = 0) -> inp
 
 
 def quick_table(batch: pa.RecordBatch, columns: list[input_schema.Column]) -> input_schema.Table | None:
-    """The same for columns of the ordinary kinds, several times as fast; what is wrong is left to the slow way to say."""
+    """The same for columns of the ordinary kinds, several times as fast; the slow way says what is wrong."""
     table: input_schema.Table = {}
     for column in columns:
         values = batch.column(column["name"])
@@ -221,4 +221,3 @@ def read_images(
 
 def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
-

@@ -57,7 +57,7 @@ class Output:
             self.check()
             if not self.part.exists() and self.path.exists():
                 self.path.replace(self.part)  # killed in its very last moment
-            self.rows = self.part.open("r+b")
+            self.rows: IO[bytes] = self.part.open("r+b")
             if self.rows.seek(0, os.SEEK_END) < self.size:
                 raise Refused(f"{self.part}: shorter than its journal says; --overwrite begins anew")
             cut(self.rows, self.size)

@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
@@ -24,7 +24,9 @@ def one_thread() -> None:
     os.environ["OMP_NUM_THREADS"] = os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = "1"
 
 
-def work_on(chunks: Iterable[Any], begin: Callable[..., Work], args: tuple[Any, ...], count: int) -> Iterator[Any]:
+def work_on(
+    chunks: Iterable[Any], begin: Callable[..., Work], args: tuple[Any, ...], count: int
+) -> Generator[tuple[Any, Any], None, None]:
     """Pairs of a chunk and what the function that begin(*args) returns makes of it, in each process its own."""
     one_thread()
     if count == 1:
@@ -65,11 +67,10 @@ def work_on(chunks: Iterable[Any], begin: Callable[..., Work], args: tuple[Any, 
             for chunk in chunks:
                 waiting.append((chunk, threads.submit(ask, chunk)))
                 if len(waiting) > AHEAD * count:
-                    chunk, result = waiting.popleft()
-                    yield chunk, result.result()
-            while waiting:
-                chunk, result = waiting.popleft()
-                yield chunk, result.result()
+                    first, result = waiting.popleft()
+                    yield first, result.result()
+            for first, result in waiting:
+                yield first, result.result()
         finally:
             for process in processes:
                 process.kill()

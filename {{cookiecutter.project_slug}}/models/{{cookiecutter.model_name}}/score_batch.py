@@ -18,7 +18,7 @@ import pyarrow as pa
 import batch_files
 import batch_workers
 import input_schema
-from batch_output import Entry, Output, Refused
+from batch_output import Output, Refused
 from batch_progress import Progress
 
 DONE, REFUSED, INTERRUPTED = 0, 1, 130  # and 2 of argparse, for wrong use
@@ -71,7 +71,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--input", type=Path, required=True, help="CSV or Parquet, or images: a file, or a folder with them")
     add("--output", type=Path, required=True, help="the CSV file to write")
     add("--processes", type=int, default=processors(), help="default: one for each processor, %(default)s here")
-    add("--rows-per-chunk", type=int, help=f"rows scored at once (default: {batch_files.ROWS}; {batch_files.IMAGES} images)")
+    add("--rows-per-chunk", type=int, help=f"default: {batch_files.ROWS}, or {batch_files.IMAGES} images")
     add("--error-threshold", type=int, default=0, help="bad files to leave out before it stops; -1: all of them")
     add("--resume", action="store_true", help="go on where an earlier run was stopped, if one was")
     add("--overwrite", action="store_true", help="begin anew where an earlier run was stopped")
@@ -145,8 +145,8 @@ def lines_of(model: str) -> Any:
     return writer(model)
 
 
-def main() -> int:
-    args = parse_args()
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
     try:
         score_files(args)
     except KeyboardInterrupt:

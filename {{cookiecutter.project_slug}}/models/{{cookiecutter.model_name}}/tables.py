@@ -9,7 +9,7 @@ READERS = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
 
 
 def list_files(path: Path, endings: Collection[str]) -> list[Path]:
-    """The files of a folder with one of these endings, hidden ones left out, in the order of their names; or the one."""
+    """The files of a folder with one of these endings, in the order of their names, without hidden ones."""
     found = sorted(path.rglob("*")) if path.is_dir() else [path]
     visible = [file for file in found if not any(part.startswith(".") for part in file.relative_to(path).parts)]
     return [file for file in visible if file.suffix.lower() in endings and file.is_file()]
