@@ -1,7 +1,8 @@
 """The rows of files, a chunk at a time and as train.py reads them: however large a file is, memory stays the same."""
 
+import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -106,8 +107,12 @@ def read_csv(file: Path, columns: list[input_schema.Column], size: int, start: i
     done = 0
     whole = max(file.stat().st_size, 1)
     try:
-        with file.open("rb") as opened:
-            for batch in open_csv(opened, columns):
+        with QuoteCounter(file) as opened:
+            for batch, is_last in with_last(open_csv(opened, columns)):
+                if (
+                    is_last and opened.quotes % 2
+                ):  # pyarrow takes what follows a quote that is never closed for one value
+                    raise pa.ArrowInvalid
                 skipped = min(max(start - done, 0), len(batch))
                 done += skipped
                 for offset in range(skipped, len(batch), size):
@@ -116,6 +121,28 @@ def read_csv(file: Path, columns: list[input_schema.Column], size: int, start: i
                     yield part, min(opened.tell() / whole, 1.0)
     except pa.ArrowException:
         yield from read_csv_with_pandas(file, columns, size, max(start, done))
+
+
+class QuoteCounter(io.FileIO):
+    """A file that counts the quotes that are read from it."""
+
+    quotes = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        content = super().read(size)
+        self.quotes += content.count(b'"')
+        return content
+
+
+def with_last(items: Iterable[Any]) -> Iterator[tuple[Any, bool]]:
+    """Each of the items, and whether it is the last."""
+    waiting: list[Any] = []
+    for item in items:
+        if waiting:
+            yield waiting.pop(), False
+        waiting.append(item)
+    if waiting:
+        yield waiting.pop(), True
 
 
 def open_csv(opened: Any, columns: list[input_schema.Column]) -> csv.CSVStreamingReader:
