@@ -37,7 +37,7 @@ format: .venv/dev ## Format the sources
 	$(BIN)/ruff check --config pyproject.toml --fix .
 	$(BIN)/ruff format --config pyproject.toml .
 
-bench: .venv/dev ## Measure rendering, serving, the commands, submitting, uploading, converting and training, as ratios within one run
+bench: .venv/dev ## Measure rendering, serving, the commands, submitting, uploading, converting, training and scoring files, as ratios within one run
 	$(BIN)/python benchmarks/render.py
 	$(BIN)/python benchmarks/serve.py
 	$(BIN)/python benchmarks/scripts.py
@@ -45,6 +45,7 @@ bench: .venv/dev ## Measure rendering, serving, the commands, submitting, upload
 	$(BIN)/python benchmarks/upload.py
 	$(BIN)/python benchmarks/notebooks.py
 	$(BIN)/python benchmarks/train.py
+	$(BIN)/python benchmarks/batch.py
 
 .venv/bin/uv:
 	$(PYTHON) -m venv .venv
