@@ -1,6 +1,7 @@
 """Chunks of rows in, rows of the result out."""
 
 import io
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,6 +13,8 @@ import batch_files
 import input_schema
 from batch_output import header
 from score import load_model
+
+SPECIAL = re.compile('[",\r\n]')  # what CSV puts in quotes
 
 
 class Result(NamedTuple):
@@ -72,7 +75,8 @@ def writer(model: str) -> Callable[[batch_files.Chunk], Lines]:
     def lines(chunk: batch_files.Chunk) -> Lines:
         table, bad = scorer.score(chunk)
         text = io.BytesIO()
-        write_csv(table, text, WriteOptions(include_header=False))
+        quoted = any(map(SPECIAL.search, (*scorer.classes, *chunk.names)))  # else it is faster without
+        write_csv(table, text, WriteOptions(include_header=False, quoting_style="needed" if quoted else "none"))
         return Lines(text.getvalue(), table.num_rows, bad)
 
     return lines

@@ -93,6 +93,7 @@ def probabilities(rows: Rows) -> list[list[float]]:
 
 def test_csv_and_parquet_get_the_answers_of_the_server(batch: Run, post: Any, odd: Rows, tmp_path: Path) -> None:
     write_csv(tmp_path / "data/a.csv", odd)
+    write_csv(tmp_path / 'data/it is, "so".csv', odd)
     pd.DataFrame(odd).to_parquet(tmp_path / "data/b.parquet", row_group_size=3)
     batch("--input", tmp_path / "data", "--rows-per-chunk", "2")
     results = read(tmp_path / "scores.csv")
@@ -100,7 +101,7 @@ def test_csv_and_parquet_get_the_answers_of_the_server(batch: Run, post: Any, od
     assert status == 200
     wanted = [list(row["probabilities"].values()) for row in answer["predictions"]]
     labels = [row["label"] for row in answer["predictions"]]
-    for file in ("a.csv", "b.parquet"):
+    for file in ("a.csv", "b.parquet", 'it is, "so".csv'):
         own = [row for row in results if row["file"] == file]
         assert [row["row"] for row in own] == [str(number) for number in range(len(odd))]
         assert [row["label"] for row in own] == labels
