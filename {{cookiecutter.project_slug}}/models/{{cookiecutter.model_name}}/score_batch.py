@@ -21,6 +21,7 @@ import input_schema
 from batch_output import Output, Refused
 from batch_progress import Progress
 
+WORTH_A_PROCESS = 50_000_000  # bytes of input
 DONE, REFUSED, INTERRUPTED = 0, 1, 130  # and 2 of argparse, for wrong use
 
 scorer: Any  # set by init(), once in each process of the step
@@ -70,7 +71,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--model", default="outputs/model", help="folder below which the model lies (default: %(default)s)")
     add("--input", type=Path, required=True, help="CSV or Parquet, or images: a file, or a folder with them")
     add("--output", type=Path, required=True, help="the CSV file to write")
-    add("--processes", type=int, default=processors(), help="default: one for each processor, %(default)s here")
+    add("--processes", type=int, help="default: one for each 50 MB of input, at most one for each processor")
     add("--rows-per-chunk", type=int, help=f"default: {batch_files.ROWS}, or {batch_files.IMAGES} images")
     add("--error-threshold", type=int, default=0, help="bad files to leave out before it stops; -1: all of them")
     add("--resume", action="store_true", help="go on where an earlier run was stopped, if one was")
@@ -86,8 +87,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def processes_for(size: int) -> int:
+    """As many as have work for longer than they take to start."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(processors, 1 + size // WORTH_A_PROCESS)
 
 
 def score_files(args: argparse.Namespace) -> None:
@@ -108,7 +111,8 @@ def score_files(args: argparse.Namespace) -> None:
     done = sum(list(sizes.values())[:number])
     progress = Progress(done, sum(sizes.values()))
     chunks = batch_files.read_chunks(dict(list(inputs.items())[number:]), columns, args.rows_per_chunk, row)
-    with closing(batch_workers.work_on(chunks, lines_of, (args.model,), args.processes)) as results:
+    processes = args.processes or processes_for(progress.whole)
+    with closing(batch_workers.work_on(chunks, lines_of, (args.model,), processes)) as results:
         for chunk, (lines, rows, bad) in results:
             if output.is_done(chunk.names[0]):
                 continue  # a bad file of which later chunks were read ahead
