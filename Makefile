@@ -32,13 +32,13 @@ lint: .venv/dev ## Check the sources: ruff, mypy
 	MYPYPATH=packages/rehearsal:packages/rehearsal/tests $(BIN)/mypy $(addprefix packages/rehearsal/,aml_rehearsal tests)
 	MYPYPATH=packages/cli $(BIN)/mypy $(addprefix packages/cli/,aml_template_cli azext_aml_template_cli tests)
 	$(foreach framework,$(FRAMEWORKS),MYPYPATH="templates/frameworks/$(framework):templates/networks:$(MODEL)" $(BIN)/mypy \
-		templates/frameworks/$(framework) $(foreach module,evaluation input_schema run_data openapi serving tables tracking tests/*,"$(MODEL)"/$(module).py) &&) true
+		templates/frameworks/$(framework) $(foreach module,batch_* evaluation input_schema run_data openapi score_batch serving tables tracking tests/*,"$(MODEL)"/$(module).py) &&) true
 
 format: .venv/dev ## Format the sources
 	$(BIN)/ruff check --config pyproject.toml --fix .
 	$(BIN)/ruff format --config pyproject.toml .
 
-bench: .venv/dev ## Measure rendering, serving, the commands, submitting, uploading, converting and training, as ratios within one run
+bench: .venv/dev ## Measure rendering, serving, the commands, submitting, uploading, converting, training and scoring files, as ratios within one run
 	$(BIN)/python benchmarks/render.py
 	$(BIN)/python benchmarks/serve.py
 	$(BIN)/python benchmarks/scripts.py
@@ -46,6 +46,7 @@ bench: .venv/dev ## Measure rendering, serving, the commands, submitting, upload
 	$(BIN)/python benchmarks/upload.py
 	$(BIN)/python benchmarks/notebooks.py
 	$(BIN)/python benchmarks/train.py
+	$(BIN)/python benchmarks/batch.py
 
 .venv/bin/uv:
 	$(PYTHON) -m venv .venv

@@ -2,6 +2,7 @@
 
 import argparse
 import base64
+import csv
 import json
 import os
 import random
@@ -72,6 +73,21 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]
     return run
 
 
+def score_images(data: Path, outputs: Path, scores: Path) -> dict[str, dict[str, str]]:
+    """Score all images, one of them broken, in two processes; return the rows of the result by their files."""
+    (data / "circle" / "broken.png").write_bytes(b"no image")
+    own = ["--model", outputs, "--input", data, "--output", scores, "--processes", "2", "--rows-per-chunk", "5"]
+    command = [sys.executable, MODEL / "score_batch.py", *own, "--error-threshold", "1"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Bad file circle/broken.png: no image, or a broken one" in done.stderr
+    with scores.open(newline="", encoding="utf-8") as table:
+        found = {row["file"]: row for row in csv.DictReader(table)}
+    wanted = [file.relative_to(data).as_posix() for file in images.list_images(data)[0]]
+    assert list(found) == [name for name in wanted if name != "circle/broken.png"]
+    return found
+
+
 def test_images_are_learned_and_answered(train: Any, tmp_path: Path) -> None:
     data = draw(tmp_path / "data")
     done = train(tmp_path, "--image-size", "16", "--epochs", "2", "--amp", data=data)
@@ -97,6 +113,12 @@ def test_images_are_learned_and_answered(train: Any, tmp_path: Path) -> None:
                 status, alone = server.post(file.read_bytes(), kind)
                 assert status == 200
                 assert alone["predictions"][0]["probabilities"] == pytest.approx(row["probabilities"], abs=1e-5)
+        scored = score_images(data, outputs, tmp_path / "scores.csv")
+        for file, row in zip(files, answer["predictions"], strict=True):
+            found = scored[file.relative_to(data).as_posix()]
+            assert (found["row"], found["label"]) == ("0", row["label"])
+            for label, probability in row["probabilities"].items():
+                assert float(found[f"probability_{label}"]) == pytest.approx(probability, abs=1e-5)
         for broken in (b"", b"{}", files[0].read_bytes()[:100]):
             status, answer = server.post(broken, "image/jpeg")
             assert (status, answer["message"][:31]) == (400, "The body must be an image file:")

@@ -1,5 +1,6 @@
 """Read a table from files and take the label column out of it. What is wrong with the data is said in one line."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -7,17 +8,22 @@ import pandas as pd
 READERS = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
 
 
+def list_files(path: Path, endings: Collection[str]) -> list[Path]:
+    """The files of a folder with one of these endings, in the order of their names, without hidden ones."""
+    found = sorted(path.rglob("*")) if path.is_dir() else [path]
+    visible = [file for file in found if not any(part.startswith(".") for part in file.relative_to(path).parts)]
+    return [file for file in visible if file.suffix.lower() in endings and file.is_file()]
+
+
 def read_table(path: Path) -> pd.DataFrame:
     """Read one CSV or Parquet file, or all of those in a folder (not in hidden ones) as one table."""
-    found = sorted(path.rglob("*")) if path.is_dir() else [path]
-    hidden = [file for file in found if any(part.startswith(".") for part in file.relative_to(path).parts)]
-    files = [file for file in found if file.suffix in READERS and file.is_file() and file not in hidden]
+    files = list_files(path, READERS)
     if not files:
         raise SystemExit(f"--data-path {path}: no .csv or .parquet file there")
     frames = []
     for file in files:
         try:
-            frames.append(READERS[file.suffix](file))
+            frames.append(READERS[file.suffix.lower()](file))
         except ValueError as error:  # what pandas and pyarrow raise for an empty or a broken file
             raise SystemExit(f"--data-path {file}: {error}") from None
         if set(frames[-1]) != set(frames[0]):

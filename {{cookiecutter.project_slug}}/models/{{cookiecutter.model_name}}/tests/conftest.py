@@ -21,7 +21,7 @@ DATA = MODEL.parents[1] / "data"
 sys.path.insert(0, str(MODEL))  # as in a run, where train.py lies at the top
 
 # A train.py that was made from a notebook has its own test; those of the outline wait until that one is removed.
-OUTLINE = ["test_distributed.py", "test_network.py", "test_score.py", "test_train.py"]
+OUTLINE = ["test_distributed.py", "test_network.py", "test_score.py", "test_score_batch.py", "test_train.py"]
 collect_ignore = OUTLINE if (MODEL / "tests" / "test_notebook.py").exists() else []
 
 THREADS = {"WORKER_COUNT": "2", "OMP_NUM_THREADS": "1"}  # two processes, so each gets one thread
