@@ -144,6 +144,7 @@ MODEL_FILES = {
     "batch_files.py",
     "batch_output.py",
     "batch_progress.py",
+    "batch_run.py",
     "batch_scorer.py",
     "batch_workers.py",
     "evaluation.py",
