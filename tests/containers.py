@@ -173,7 +173,7 @@ class Containers:
             overlay = self.folder / "storage" / "overlay"
             if overlay.is_mount():
                 run("umount", overlay, cwd=self.folder.parent)
-            shutil.rmtree(self.folder)
+            run("rm", "--recursive", "--force", self.folder, cwd=self.folder.parent)  # unlike rmtree(), it shows
 
 
 @cache
