@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.containers import Containers, Server
-from tests.support import BIN, PYTHON, copy_of, rendered, run
+from tests.support import BIN, PYTHON, copy_of, free_port, rendered, run
 
 USER = "1000"
 
@@ -185,6 +185,34 @@ def test_make_image_bakes_the_model_in(
         labels, headers = ask(serving.url, mine / "models" / "model1")
         assert labels == ["yes", "no"]
         assert (headers["x-model-version"], headers["x-code-commit"]) == ("7", commit)
+
+
+def test_make_deploy_serves_from_a_container(
+    containers: Containers, server: str, project: Path, trained: Path, tmp_path: Path
+) -> None:
+    """In the background, the model mounted and named by its version; code that breaks is taken back."""
+    assert server
+    mine = copy_of(project, tmp_path)
+    model, url = mine / "models" / "model1", f"http://127.0.0.1:{free_port()}"
+    shutil.copytree(trained, model / "outputs")
+    port = model / "deployment" / "deployment-config-local.yml"
+    port.write_text(port.read_text().replace("6789", url.rpartition(":")[2]))
+    env = containers.env | {"DOCKER_HOST": f"unix://{tmp_path}/none"}  # docker may be here, but answers nobody
+    deploy: list[str | Path] = [BIN / "python", "scripts/deploy_model.py", "--target", "local", "--docker", "yes"]
+    said = run(*deploy, cwd=mine, expect=0, **env)
+    assert "served by podman" in said
+    labels, headers = ask(url, model)
+    assert labels == ["yes", "no"]
+    assert headers["x-model-version"] in said and headers["x-model-version"].startswith("local-")
+
+    score = model / "score.py"
+    score.write_text(score.read_text() + '\nraise RuntimeError("broken on purpose")\n')
+    said = run(*deploy, cwd=mine, expect=1, **env)
+    assert "| RuntimeError: broken on purpose" in said
+    assert re.search(r"; model1 version local-\w+, code \w{7} is served again$", said.strip())
+    assert ask(url, model)[0] == ["yes", "no"]
+    assert "is ended" in run(*deploy, "--stop", cwd=mine, expect=0, **env)
+    assert "model1-local" not in containers.podman("ps", "--all")
 
 
 def test_a_step_that_fails_makes_the_build_fail(containers: Containers, model: Path, tmp_path: Path) -> None:
