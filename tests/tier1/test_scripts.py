@@ -243,7 +243,7 @@ PATTERNS = [
 ]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(PATTERNS), max_size=3), st.booleans())
 def test_the_quick_reader_of_ignore_files_agrees_or_passes(tmp_path: Path, patterns: list[str], link: bool) -> None:
     for name in ("a/b", "a/x.pyc", "outputs/a", "deep/outputs/b", "ab", "deep/a", ".b", "#a"):
