@@ -82,29 +82,23 @@ def write_note(root: Path, model: str, local: Local | None) -> None:
 
 
 def place_model(root: Path, model: str, name: str, version: str, fetch: Callable[[Path], object]) -> Path:
-    """Return the folder of a model's version, fetched whole or not at all."""
-    folder = root / PLACE / model / MODELS / name / version
-    if not folder.exists():
-        beside = folder.with_name(f".{version}.{os.getpid()}")
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
-        try:
-            fetch(beside)
-            beside.rename(folder)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
-    return folder
+    """Return the folder of a model's version."""
+    return _placed(root / PLACE / model / MODELS / name / version, fetch)
 
 
 def place_code(root: Path, model: str, fingerprint: str, copy: Callable[[Path], object]) -> Path:
-    """Return the folder of the code, copied whole or not at all."""
-    folder = root / PLACE / model / "code" / fingerprint
+    """Return the folder of the code."""
+    return _placed(root / PLACE / model / "code" / fingerprint, copy)
+
+
+def _placed(folder: Path, fill: Callable[[Path], object]) -> Path:
+    """Return the folder once it is there: filled whole or not at all."""
     if not folder.exists():
-        beside = folder.with_name(f".{fingerprint}.{os.getpid()}")
+        beside = folder.with_name(f".{folder.name}.{os.getpid()}")
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
         try:
-            copy(beside)
+            fill(beside)
             beside.rename(folder)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
