@@ -83,7 +83,7 @@ class Owner:
         return subprocess.Popen(
             [self.python, "scripts/deploy_model.py", "--model", "quick", *args],
             cwd=self.project,
-            env=self.rehearsal.environment() | {"PYTHONUNBUFFERED": "1"},
+            env=self.rehearsal.environment() | {"PYTHONUNBUFFERED": "1", "COLUMNS": "80"},  # a narrow terminal
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -446,7 +446,7 @@ def test_without_a_workspace_and_interrupted(owner: Owner) -> None:
     time.sleep(2)
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     assert re.search(r"interrupted; quick version local-\w+, code \w{7} is served again", err.splitlines()[-1])
     assert asked(f"{port_of(owner)}/score")["weights"] == "one"
     owner.deploy("--target", "local", "--stop")

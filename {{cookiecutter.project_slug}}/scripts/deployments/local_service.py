@@ -16,7 +16,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -142,11 +142,24 @@ def is_running(local: Local) -> bool:
 def _processes(local: Local) -> list[int]:
     """The server and its workers; a worker may outlive a server that was killed, and keep the port."""
     found = []
-    for line in _output(["ps", "-e", "-o", "pgid=", "-o", "pid=", "-o", "args="]).splitlines():
-        group, pid, command = line.split(maxsplit=2)
-        if int(group) == local.pid and "azmlinfsrv" in command and f"--port {local.port}" in command:
-            found.append(int(pid))
+    for pid, command in _commands():
+        if "azmlinfsrv" in command and f"--port {local.port}" in command:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                if os.getpgid(pid) == local.pid:
+                    found.append(pid)
     return found
+
+
+def _commands() -> Iterator[tuple[int, str]]:
+    """All processes, from Linux itself, where ps may be missing; ps would else cut them to a terminal's width."""
+    if Path("/proc/self/cmdline").exists():
+        for file in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                yield int(file.parent.name), file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        return
+    for line in _output(["ps", "-ww", "-e", "-o", "pid=", "-o", "args="]).splitlines():
+        pid, command = line.split(maxsplit=1)
+        yield int(pid), command
 
 
 def start(local: Local, server: Path) -> None:
@@ -200,8 +213,7 @@ def wait(local: Local, timeout: float, answers: Callable[[str], bool]) -> None:
     over = time.monotonic() + timeout
     with Progress(f"Waiting for port {local.port}"):
         while not answers(f"http://127.0.0.1:{local.port}/"):
-            _reap(local)
-            if not is_running(local):
+            if _has_ended(local):
                 raise Failure("the server has ended as it started: its log is above", REFUSED)
             if time.monotonic() > over:
                 raise Failure(f"the server is not up after {timeout:.0f} s (--timeout)", SERVICE_FAILED)
@@ -215,11 +227,14 @@ def stop(local: Local) -> None:
         return
     for sign in (signal.SIGTERM, signal.SIGKILL):
         over = time.monotonic() + GOODBYE
-        for pid in _processes(local):
+        if not (found := _processes(local)):
+            return
+        for pid in found:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, sign)
-        while _processes(local) and time.monotonic() < over:
-            _reap(local)
+        # A process that is killed loses its name before it lets go of the port.
+        while (_processes(local) or not port_is_free(local.port)) and time.monotonic() < over:
+            _has_ended(local)
             time.sleep(0.1)
 
 
@@ -251,10 +266,14 @@ def hash_of(folder: Path) -> str:
     return digest.hexdigest()[:8]
 
 
-def _reap(local: Local) -> None:
-    """A child that has ended is there until its parent has asked how."""
-    with contextlib.suppress(ChildProcessError, OSError):
-        os.waitpid(local.pid, os.WNOHANG)
+def _has_ended(local: Local) -> bool:
+    """Tell whether what this command has started is over: a child is there until its parent has asked how it ended."""
+    if local.engine:
+        return not is_running(local)
+    try:
+        return os.waitpid(local.pid, os.WNOHANG)[0] == local.pid
+    except ChildProcessError:  # asked before, or no child of this command
+        return True
 
 
 def _output(command: Sequence[str], *, both: bool = False) -> str:
