@@ -26,7 +26,7 @@ def check(project: Path, environment: str = "model1") -> subprocess.CompletedPro
 def test_a_trained_project_is_fine(project: Path) -> None:
     done = check(project)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("model1: 2 runconfigs fine; a run gets 1")
+    assert done.stdout.startswith("model1: 2 runconfigs fine; a run gets 2")
 
 
 def test_the_installed_client_has_a_say(project: Path) -> None:
