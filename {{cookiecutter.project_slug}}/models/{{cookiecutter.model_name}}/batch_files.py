@@ -1,5 +1,6 @@
 """The rows of files, a chunk at a time and as train.py reads them: however large a file is, memory stays the same."""
 
+import importlib
 import io
 import os
 from collections.abc import Iterable, Iterator
@@ -38,7 +39,7 @@ class Chunk(NamedTuple):
 
 def list_inputs(path: Path, columns: list[input_schema.Column]) -> dict[str, Path]:
     """The files that a model with these columns can score, tables or images, by what the result calls them."""
-    files = list_files(path, READERS if not of_images(columns) else image_endings())
+    files = list_files(path, READERS if not of_images(columns) else images().ENDINGS)
     names = [file.relative_to(path).as_posix() if file != path else file.name for file in files]
     return dict(zip((os.fsencode(name).decode(errors="replace") for name in names), files, strict=True))
 
@@ -47,10 +48,9 @@ def of_images(columns: list[input_schema.Column]) -> bool:
     return bool(columns[0]["type"] == "image")
 
 
-def image_endings() -> set[str]:
-    import images  # there for the frameworks that have models of images
-
-    return images.ENDINGS
+def images() -> Any:
+    """The module that reads them: only frameworks that have models of images come with it."""
+    return importlib.import_module("images")
 
 
 def read_chunks(
@@ -234,14 +234,12 @@ def read_images(
     inputs: dict[str, Path], column: input_schema.Column
 ) -> tuple[list[str], input_schema.Table, dict[str, str]]:
     """The names of the images that can be read, their pixels, and what is wrong with the others."""
-    import images
-
     pixels: dict[str, np.ndarray] = {}
     bad: dict[str, str] = {}
     for name, file in inputs.items():
         try:
-            pixels[name] = images.read_image(file, column["size"])
-        except images.BadImage as error:
+            pixels[name] = images().read_image(file, column["size"])
+        except images().BadImage as error:
             bad[name] = one_line(error).removeprefix(f"{file}: ")
     return list(pixels), {column["name"]: np.stack(list(pixels.values()))} if pixels else {}, bad
 
