@@ -161,7 +161,7 @@ def test_the_client_reads_the_same_environment(bake: Bake, framework: str) -> No
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_the_quick_reader_reads_every_conda_file(bake: Bake, framework: str) -> None:
-    files = list(bake(framework=framework).glob("models/*/aml_config/*.yml"))
+    files = list(bake(framework=framework).glob("models/*/aml_config/*-conda.yml"))
     assert files
     for file in files:
         assert preview.read_conda(file) == runconfig_file.read_mapping(file)
