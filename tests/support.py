@@ -28,6 +28,11 @@ MODEL = PROJECT / "models" / "{{cookiecutter.model_name}}"
 FRAMEWORK_FOLDERS = TEMPLATE / "templates" / "frameworks"
 QUESTIONS: dict[str, Any] = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
 FRAMEWORKS: list[str] = QUESTIONS["framework"]
+# What does not depend on the framework is tried with scikit-learn alone: these start many processes, and a network's take
+# seconds to start.
+OF_THE_FRAMEWORK = (
+    'ARGS=-k "not (killed_at_any_moment or killed_process or keep_the_order or bad_files_are_told or has_changed_is)"'
+)
 PYTHONS: list[str] = QUESTIONS["python_version"]
 BIN = Path(sys.executable).parent
 # A project that is installed takes the Python at hand if it is offered: another one may have to be fetched first.

@@ -725,7 +725,7 @@ def command(project: Path, *args: str) -> subprocess.CompletedProcess[str]:
 def test_the_command(project: Path) -> None:
     done = command(project)
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.fullmatch(r"model1: 2 runconfigs fine; a run gets 1\d files, \d+\.\d kB\n", done.stdout)
+    assert re.fullmatch(r"model1: 2 runconfigs fine; a run gets 2\d files, \d+\.\d kB\n", done.stdout)
     done = command(project, "--model", "other")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "ERROR: --model: no such model: other; models here: model1\n"
