@@ -38,6 +38,7 @@ SHARED = ("azure", "azureml", "google")
 COMES_WITH = {
     "joblib": ("scikit-learn",),
     "threadpoolctl": ("scikit-learn",),
+    "pyarrow": ("azureml-defaults", "azureml-dataset-runtime"),
     "flask": ("azureml-defaults", "azureml-inference-server-http"),
     "azureml_inference_server_http": ("azureml-defaults", "azureml-inference-server-http"),
     "inference_schema": ("azureml-defaults", "azureml-inference-server-http"),
