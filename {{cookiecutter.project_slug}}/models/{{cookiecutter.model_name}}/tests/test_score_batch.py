@@ -276,13 +276,15 @@ def test_killed_at_any_moment_it_goes_on(batch: Run, command: list[str], many: P
     assert sorted(path.name for path in tmp_path.glob("scores*")) == ["scores.csv"]
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes in /proc")
 def test_a_killed_process_and_ctrl_c_are_one_line(batch: Run, command: list[str], many: Path, tmp_path: Path) -> None:
     small = ("--input", many, "--rows-per-chunk", "5")
     begun = started(command, tmp_path, *small, "--processes=2")
     process = next(begun)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    workers = [child for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    listed = subprocess.run(
+        ["ps", "-ww", "-A", "-o", "pid=", "-o", "ppid=", "-o", "args="], capture_output=True, text=True, check=True
+    )
+    found = [line.split(maxsplit=2) for line in listed.stdout.splitlines()]
+    workers = [pid for pid, parent, args in found if parent == str(process.pid) and "spawn_main" in args]
     os.kill(int(workers[0]), signal.SIGKILL)
     stderr = process.communicate(timeout=60)[1]
     assert process.returncode == 1
