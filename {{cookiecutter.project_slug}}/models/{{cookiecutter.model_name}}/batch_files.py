@@ -109,9 +109,7 @@ def read_csv(file: Path, columns: list[input_schema.Column], size: int, start: i
     try:
         with QuoteCounter(file) as opened:
             for batch, is_last in with_last(open_csv(opened, columns)):
-                if (
-                    is_last and opened.quotes % 2
-                ):  # pyarrow takes what follows a quote that is never closed for one value
+                if is_last and opened.quotes % 2:  # a quote is never closed: what follows it would be one value
                     raise pa.ArrowInvalid
                 skipped = min(max(start - done, 0), len(batch))
                 done += skipped

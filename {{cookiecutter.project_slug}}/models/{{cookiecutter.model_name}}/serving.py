@@ -75,8 +75,8 @@ def handled(run: Callable[..., Any]) -> Callable[..., Any]:
 
 def name_origin(response: flask.Response) -> flask.Response:
     """Say in the headers which version of the model and which commit of the code answered."""
-    response.headers["x-model-version"] = origin["model"]
-    response.headers["x-code-commit"] = origin["code"]
+    response.headers.add("x-model-version", origin["model"])
+    response.headers.add("x-code-commit", origin["code"])
     return response
 
 
