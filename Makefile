@@ -38,9 +38,10 @@ format: .venv/dev ## Format the sources
 	$(BIN)/ruff check --config pyproject.toml --fix .
 	$(BIN)/ruff format --config pyproject.toml .
 
-bench: .venv/dev ## Measure rendering, serving, the commands, submitting, uploading, converting, training and scoring files, as ratios within one run
+bench: .venv/dev ## Measure each part beside its floor, as ratios within one run (benchmarks/)
 	$(BIN)/python benchmarks/render.py
 	$(BIN)/python benchmarks/serve.py
+	$(BIN)/python benchmarks/load.py
 	$(BIN)/python benchmarks/scripts.py
 	$(BIN)/python benchmarks/submit.py
 	$(BIN)/python benchmarks/upload.py

@@ -141,7 +141,7 @@ def go_back(wanted: Local, before: Local | None, plan: Plan, error: BaseExceptio
             now = f"{before.in_words()} is served again"
     except (Exception, KeyboardInterrupt) as trouble:
         again = explain(trouble) if str(trouble) else "interrupted"
-        return Failure(f"{wanted.in_words()}: {why}; {before and before.in_words()} could not be started: {again}")
+        return Failure(f"{wanted.in_words()}: {why}; and there was no way back: {again}")
     line = f"{wanted.in_words()}: {why}; {now}"
     return KeyboardInterrupt(line) if interrupted else Failure(line, getattr(error, "code", SERVICE_FAILED))
 
