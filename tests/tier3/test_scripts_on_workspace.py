@@ -64,11 +64,11 @@ class Owner:
         self.project, self.rehearsal = project, rehearsal
         self.run_file = project / "models" / "quick" / "run.json"
 
-    def start(self, script: str, *args: str) -> "subprocess.Popen[str]":
+    def start(self, script: str, *args: str, **variables: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
             [self.project / ".venv/model1/bin/python", f"scripts/{script}.py", "--model", "quick", *args],
             cwd=self.project,
-            env=self.rehearsal.environment() | {"PYTHONUNBUFFERED": "1"},
+            env=self.rehearsal.environment() | {"PYTHONUNBUFFERED": "1"} | variables,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -282,11 +282,39 @@ def test_submitting_is_interrupted_at_any_moment(owner: Owner) -> None:
         new = {run_id: run["status"] for run_id, run in owner.runs.items() if run_id not in before}
         # A local run that the service knew of and this computer had not started yet is canceled, never left behind.
         assert sorted(set(new.values())) in (["Completed"], ["Canceled", "Completed"]), new
-        assert list(new.values()).count("Completed") == 1 + (finished and "going on with" not in err), new
+        completed = 1 + (finished and "going on with" not in err)
+        assert list(new.values()).count("Completed") == completed, (config, new, err)
         check_completed(owner, json.loads(owner.run_file.read_text())["run_id"])
     within = " and ".join(f"{seconds:.1f}" for seconds in usual.values())
     log.info("  %d submissions: %d killed within %s s, %d gone on with", KILLS, killed, within, went_on)
     assert killed > KILLS // 2
+
+
+# Read by Python as it starts; the command is gone before it can note anything of the process that it has just started.
+KILLED_AS_IT_STARTS_THE_RUN = """
+import os, signal, subprocess, sys
+
+class Popen(subprocess.Popen):
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        if options.get("start_new_session"):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+if "scripts/submit_run.py" in sys.orig_argv:
+    subprocess.Popen = Popen
+"""
+
+
+def test_submitting_is_killed_as_the_local_run_starts(owner: Owner, tmp_path: Path) -> None:
+    (owner.run_file.parent / "train.py").write_text(f"{TRAIN}time.sleep(10)\n")  # it is to run still, when looked for
+    (tmp_path / "sitecustomize.py").write_text(KILLED_AS_IT_STARTS_THE_RUN)
+    process = owner.start("submit_run", "-c", "train-local", "--skip-check", PYTHONPATH=str(tmp_path))
+    process.communicate(timeout=300)
+    assert process.returncode == -signal.SIGKILL
+    code, out, err = owner.submit("train-local")
+    assert (code, "going on with" in err) == (0, True), err
+    check_log(out)
+    assert [run["status"] for run in owner.runs.values()] == ["Completed"]
 
 
 def test_registering_is_interrupted_at_any_moment(owner: Owner) -> None:

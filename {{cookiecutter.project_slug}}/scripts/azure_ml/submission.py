@@ -35,6 +35,7 @@ class Submission:
         self.config, self.experiment, self.arguments = config, experiment, list(arguments)
         name = hashlib.sha256(json.dumps([model, config, experiment]).encode()).hexdigest()[:16]
         self.note = root / ".azureml" / "submissions" / f"{name}.json"
+        self.process_note = self.note.with_suffix(".pid")  # of a local run
         self.process: Any = None  # of a local run
 
     def load(self) -> Any:
@@ -62,7 +63,8 @@ class Submission:
                 self.complete_record(run, run_config)
                 return run
         run_id = run_id or f"{self.experiment}_{int(time.time())}_{uuid.uuid4().hex[:8]}"
-        self.write_note(run_id=run_id, workspace=scope(workspace), fingerprint=fingerprint, process=None)
+        self.process_note.unlink(missing_ok=True)
+        self.write_note(run_id=run_id, workspace=scope(workspace), fingerprint=fingerprint)
         return self.send(workspace, run_config, run_id)
 
     def goes_on(self, run: Any, noted: dict[str, Any], fingerprint: str) -> bool:
@@ -76,7 +78,7 @@ class Submission:
             note(f"what is submitted has changed since {run.id}, which {tail}; submitting a new run")
             return False
         local = run._run_dto.get("target") == "local"
-        if local and status not in ENDED and not is_running(noted.get("process")):
+        if local and status not in ENDED and not is_running(self.noted_process()):
             note(f"{run.id} never ran or was ended from outside; submitting a new run in its place")
             cancel_local(run)
             return False
@@ -117,10 +119,11 @@ class Submission:
 
     @contextlib.contextmanager
     def watch_process(self) -> Iterator[None]:
-        """Start a local run in a session of its own, and note its process.
+        """Start a local run in a session of its own, which notes its process before it becomes the run.
 
         The client starts it in this terminal's group, where Ctrl-C would end the run and not only the following, and
-        does not say which process it is. Its helper is replaced for the call; the client's version is pinned.
+        does not say which process it is. Its helper is replaced for the call; the client's version is pinned. Were the
+        process noted from here, a call that is killed just before would leave a run that counts as never begun.
         """
         import subprocess
 
@@ -128,10 +131,11 @@ class Submission:
 
         def start(command: Sequence[str], cwd: str | None = None, env: dict[str, str] | None = None) -> Any:
             nothing = subprocess.DEVNULL
+            noting = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(self.process_note)]
             self.process = subprocess.Popen(
-                command, cwd=cwd, env=env, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True
-            )
-            self.write_note(**{**(self.read_note() or {}), "process": self.process.pid})
+                [*noting, *command], cwd=cwd, env=env,
+                stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True,
+            )  # fmt: skip
             return self.process
 
         client_start = _commands.start_background_process
@@ -159,12 +163,11 @@ class Submission:
 
     def follow(self, run: Any) -> Any:
         """Print the run's log until it has ended; return its details."""
-        noted = self.read_note() or {}
         strikes = 0
 
         def is_alive() -> bool:
             nonlocal strikes
-            pid = noted.get("process")
+            pid = self.noted_process()
             ended = self.process.poll() is not None if self.process else bool(pid) and not is_running(pid)
             strikes = strikes + 1 if ended else 0
             return strikes < 10  # its last words may be on their way
@@ -197,6 +200,12 @@ class Submission:
             return None
         return noted if isinstance(noted, dict) and isinstance(noted.get("run_id"), str) else None
 
+    def noted_process(self) -> int | None:
+        try:
+            return int(self.process_note.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+
     def write_note(self, **fields: object) -> None:
         self.note.parent.mkdir(parents=True, exist_ok=True)
         beside = self.note.with_suffix(f".{os.getpid()}")
@@ -206,6 +215,7 @@ class Submission:
     def done(self) -> None:
         """Forget the run: nothing is left to go on with."""
         self.note.unlink(missing_ok=True)
+        self.process_note.unlink(missing_ok=True)
 
 
 def find(workspace: Any, run_id: str) -> Any:
@@ -235,9 +245,9 @@ def cancel_local(run: Any) -> None:
     run._client.run.post_event_canceled()
 
 
-def is_running(pid: object) -> bool:
+def is_running(pid: int | None) -> bool:
     """Tell whether a process is there."""
-    if not isinstance(pid, int) or os.name != "posix":
+    if pid is None or os.name != "posix":
         return False
     try:
         os.kill(pid, 0)
