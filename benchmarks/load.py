@@ -139,7 +139,7 @@ def hold(
         slope = linear_regression(*zip(*samples, strict=True)).slope * 60 if len(samples) > 1 else 0.0
         last = f"{samples[0][1]:.1f} MB at first, {samples[-1][1]:.1f} at last" if samples else "not seen"
         say(f"worker {pid}: {last}, {slope:+.3f} MB a minute")
-    return p99, len(outcome.errors)
+    return steady.cuts()[1], len(outcome.errors)
 
 
 if __name__ == "__main__":
