@@ -215,9 +215,7 @@ WHERE = [r"PUT .*/small", r"PUT .*/large", r"GET .*/large", r"GET .*windows\.net
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_after_any_trouble_everything_is_there_once(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, fault: str
-) -> None:
+def test_after_any_trouble_everything_is_there_once(bench: Bench, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     if "delay" in FAULTS[fault]:
         monkeypatch.setattr(storages, "READ", 2)
     files = {"small.csv": b"1,2\n", "large.bin": noise(4 * BLOCK + 1)} | numbered(10)
