@@ -22,7 +22,7 @@ import yaml
 from aml_rehearsal import Fault, Rehearsal
 
 from tests.conftest import Bake, Rehearse
-from tests.support import PYTHON, copy_of
+from tests.support import PYTHON, SIGN_OF_LIFE, copy_of
 from tests.tier3.conftest import WORKSPACE
 
 log = logging.getLogger("progress")
@@ -40,9 +40,6 @@ from pathlib import Path
 environment = Environment.get(open_workspace(Path.cwd(), ask=False), *sys.argv[1:])
 print(json.dumps(Environment._serialize_to_dict(environment)))
 """
-
-
-SIGN_OF_LIFE = re.compile(r"^(Connecting|Registering) .*: \d+ s\n", re.MULTILINE)
 
 
 class Owner:
