@@ -1,7 +1,7 @@
 """Measure score_batch.py: rows per second beside predict_proba on one ready frame, and memory beside the file's size.
 
     python benchmarks/batch.py                     # renders and installs the default project
-    python benchmarks/batch.py --rows 200000 --runs 3
+    python benchmarks/batch.py --project P --rows 200000 --runs 3
 
 What is compared takes turns within one process; seconds are those of the processor, which other work changes least.
 """
@@ -9,16 +9,14 @@ What is compared takes turns within one process; seconds are those of the proces
 from __future__ import annotations
 
 import argparse
-import os
 import re
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from statistics import median
 
-TEMPLATE = Path(__file__).resolve().parents[1]
-PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+from project import FOREST, bin_of, make, model_of, render, run, say, train_other
+
 SPEED_GOAL, MEMORY_GOAL = 0.8, 1.2
 CONSTANT = 64  # MB that a file of any size may take beside the model and what it imports
 
@@ -86,42 +84,36 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure scoring whole files.")
+    parser.add_argument("--project", type=Path, help="a rendered and trained project (default: make one, for minutes)")
     parser.add_argument("--rows", type=int, default=1_000_000, help="of the table (default: %(default)s)")
     parser.add_argument("--runs", type=int, default=5, help="runs of each (default: %(default)s)")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        model = install(Path(folder))
-        table, large = f"{folder}/table", f"{folder}/large"
-        run(model, "-c", TABLE, str(args.rows), table)
-        missed = speed(model, table, args.rows, args.runs)
-        processes(model, table, max(args.runs // 2, 1))
-        run(model, "-c", TABLE, str(args.rows * 10), large)
-        missed |= memory(model, table, large)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        project = args.project.resolve() if args.project else render(folder)
+        if not args.project:
+            make(project, "setup", "train")
+        model = model_of(project)
+        python = bin_of(model) / "python"
+        forest = train_other(model, FOREST, folder)
+        (forest / "outputs" / "model" / "model.onnx").unlink()
+        missed = False
+        # A forest that stays a pipeline takes some hundred times as long for a row.
+        for title, scored, rows in (("linear, ONNX", model, args.rows), ("forest, pipeline", forest, args.rows // 20)):
+            say(f"\n{title}, {rows} rows")
+            table = folder / title.split(",")[0]
+            run(python, model, "-c", TABLE, str(rows), table)
+            missed |= speed(python, scored, table, rows, args.runs)
+            processes(python, scored, table, max(args.runs // 2, 1))
+        large = folder / "large"
+        run(python, model, "-c", TABLE, str(args.rows * 10), large)
+        missed |= memory(python, model, folder / "linear", large)
     return int(missed)
 
 
-def install(folder: Path) -> Path:
-    """Render, install and train the default project; return its model's folder."""
-    cookiecutter = str(Path(sys.executable).with_name("cookiecutter"))
-    answers = ["project_slug=batch", f"python_version={PYTHON}"]
-    command = [cookiecutter, "--no-input", "-o", str(folder), str(TEMPLATE), *answers]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["make", "setup", "train"], cwd=folder / "batch", check=True, capture_output=True)
-    return folder / "batch" / "models" / "model1"
-
-
-def run(model: Path, *command: str) -> str:
-    """Run the model's own Python."""
-    python = model.parents[1] / ".venv" / "model1" / "bin" / "python"
-    done = subprocess.run([str(python), *command], cwd=model, env=os.environ, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"ERROR: {' '.join(command)[:80]} ended with {done.returncode}: {done.stderr}")
-    return done.stdout + done.stderr
-
-
-def speed(model: Path, table: str, rows: int, runs: int) -> bool:
+def speed(python: Path, model: Path, table: Path, rows: int, runs: int) -> bool:
     """One process, one thread."""
-    lines = run(model, "-c", SPEED, table, str(runs)).splitlines()[1:]
+    lines = run(python, model, "-c", SPEED, table, str(runs)).splitlines()[1:]
     times = [list(map(float, line.split())) for line in lines]
     ready, frame, csv, parquet = (median(row[place] for row in times) for place in range(4))
     print(f"predict_proba on one ready DataFrame of {rows} rows: {rows / ready:,.0f} rows/s of a processor")
@@ -133,7 +125,7 @@ def speed(model: Path, table: str, rows: int, runs: int) -> bool:
     return missed
 
 
-def processes(model: Path, table: str, runs: int) -> None:
+def processes(python: Path, model: Path, table: Path, runs: int) -> None:
     """The whole command, from its start to its end."""
     seconds: dict[str, list[float]] = {"1": [], "2": []}
     timed = (
@@ -142,18 +134,18 @@ def processes(model: Path, table: str, runs: int) -> None:
     for _ in range(runs):
         for count, taken in seconds.items():
             own = [f"--input={table}.csv", f"--output={table}-scores.csv", f"--processes={count}"]
-            said = run(model, "-c", timed, *own)
+            said = run(python, model, "-c", timed, *own)
             taken.append(float(re.search(r"TOOK ([\d.]+)", said)[1]))  # type: ignore[index]
     one, two = median(seconds["1"]), median(seconds["2"])
     print(f"the command, CSV to CSV: {one:.1f} s in one process, {two:.1f} s in two ({one / two:.2f} times as fast)")
 
 
-def memory(model: Path, table: str, large: str) -> bool:
+def memory(python: Path, model: Path, table: Path, large: Path) -> bool:
     """Beside the model and its imports alone: a file, and one ten times as large."""
-    own = float(run(model, "-c", MEMORY))
+    own = float(run(python, model, "-c", MEMORY))
     missed = False
     for ending in (".csv", ".parquet"):
-        small, big = (float(run(model, "-c", MEMORY, path + ending)) for path in (table, large))
+        small, big = (float(run(python, model, "-c", MEMORY, f"{path}{ending}")) for path in (table, large))
         allowed = MEMORY_GOAL * own + CONSTANT
         missed |= big > allowed
         print(f"memory: {own:.0f} MB with the model; {ending} {small:.0f} MB, ten times as large {big:.0f} MB"

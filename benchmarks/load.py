@@ -21,7 +21,8 @@ from statistics import linear_regression, quantiles
 from typing import NamedTuple
 
 from inference_server import Served, ask, load, serve
-from serve import make_project, read_rows, say
+from project import bin_of, model_of, say
+from serve import make_project, read_rows
 
 CLIENTS = 8  # processes that send; more of them wait than are answered at once
 WORKERS = 2
@@ -59,14 +60,12 @@ def main() -> int:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(CLIENTS) as pool:
         project = args.project.resolve() if args.project else make_project(Path(folder))
-        name = json.loads((project / ".cookiecutter.json").read_text(encoding="utf-8"))["model_name"]
-        model = project / "models" / name
+        model = model_of(project)
         outputs = model / "outputs" / "model"
         body = json.dumps(
             {"data": [read_rows(project / "data" / "customers.csv", outputs / "schema.json")[0]]}
         ).encode()
-        azmlinfsrv = project / ".venv" / name / "bin" / "azmlinfsrv"
-        with serve(azmlinfsrv, model / "score.py", outputs, workers=WORKERS) as server:
+        with serve(bin_of(model) / "azmlinfsrv", model / "score.py", outputs, workers=WORKERS) as server:
             load(pool, server.port, body, CLIENTS, 1)  # starts the pool's processes, and warms the server
             idle = load(pool, server.port, body, 1, 5).p50
             say(f"1 client: p50 {idle:.2f} ms")

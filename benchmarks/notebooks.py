@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from scripts import render
+from project import render
 
 BIN = Path(sys.executable).parent
 NOTEBOOKS, CALLS = 100, 7  # in the folder; calls of nbconvert in each turn

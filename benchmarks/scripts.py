@@ -17,13 +17,9 @@ import time
 from pathlib import Path
 from statistics import median
 
-TEMPLATE = Path(__file__).resolve().parents[1]
+from project import WORKSPACE, bin_of, model_of, render
+
 GOAL = 2.0  # times the floor
-WORKSPACE = [
-    "subscription_id=12345678-1234-1234-1234-123456789abc",
-    "resource_group=my-group",
-    "workspace_name=my-workspace",
-]
 FLOOR = ["-c", "import argparse"]
 # arguments: the exit code that they have to end with
 COMMANDS: dict[tuple[str, ...], int] = {
@@ -60,22 +56,14 @@ def main() -> int:
     args = parser.parse_args()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an owner's Python keeps what it has compiled
     with tempfile.TemporaryDirectory() as folder:
-        project = args.project.resolve() if args.project else render(Path(folder))
-        name = next(project.glob("models/*/train.py")).parent.name
-        own = project / ".venv" / name / "bin" / "python"
+        project = args.project.resolve() if args.project else render(Path(folder), *WORKSPACE)
+        model = model_of(project)
+        own = bin_of(model) / "python"
         python = str(own if own.exists() else sys.executable)
-        run_file = project / "models" / name / "run.json"
+        run_file = model / "run.json"
         if not run_file.exists():
-            run_file.write_text(f'{{"_experiment_name": "{name}", "run_id": "{name}_1"}}\n')
+            run_file.write_text(f'{{"_experiment_name": "{model.name}", "run_id": "{model.name}_1"}}\n')
         return report(measure(python, project, args.runs))
-
-
-def render(folder: Path) -> Path:
-    """Render the default project; this Python has what its dry runs need."""
-    cookiecutter = str(Path(sys.executable).with_name("cookiecutter"))
-    command = [cookiecutter, "--no-input", "-o", str(folder), str(TEMPLATE), *WORKSPACE]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return next(path for path in folder.iterdir() if path.is_dir())
 
 
 def measure(python: str, project: Path, runs: int) -> dict[tuple[str, ...], float]:

@@ -13,11 +13,7 @@ import contextlib
 import csv
 import itertools
 import json
-import os
 import random
-import re
-import shutil
-import subprocess
 import sys
 import tempfile
 from collections import defaultdict
@@ -28,8 +24,8 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from inference_server import Load, load, post, serve
+from project import BOOSTING, FOREST, bin_of, make, model_of, render, run, say, train_other
 
-TEMPLATE = Path(__file__).resolve().parents[1]
 TOLERANCE = 1e-4  # of a probability, as in the project's onnx_export.py
 MOST_ROWS = 10_000  # as in the project's score.py
 CLIENTS = (1, 8)
@@ -37,10 +33,6 @@ WORKERS = (1, 2)
 GOALS = {"echo": 0.7, "DataFrame": 5.0}  # score.py's requests per second, as a multiple of theirs
 MEMORY_GOAL = 1.2  # a worker's memory beyond an echo's, as a multiple of what the model takes by itself
 ROWS = 10_000  # that must get the pipeline's own answers
-
-# What takes the place of the linear model in train.py. A forest is exact as ONNX without a scaler.
-FOREST = "RandomForestClassifier(n_estimators=300, random_state=args.seed)"
-BOOSTING = "HistGradientBoostingClassifier(random_state=args.seed)"
 
 LOAD_ALONE = """
 import sys, onnxruntime
@@ -105,18 +97,17 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         project = args.project.resolve() if args.project else make_project(work)
-        name = json.loads((project / ".cookiecutter.json").read_text(encoding="utf-8"))["model_name"]
-        linear = project / "models" / name
+        linear = model_of(project)
         if not (linear / "outputs" / "model" / "model.onnx").exists():
             sys.exit(f"ERROR: {linear} has no outputs/model/model.onnx: is it trained, and did the export succeed?")
-        server = project / ".venv" / name / "bin" / "azmlinfsrv"
+        server = bin_of(linear) / "azmlinfsrv"
         bench = Bench(project, server, work, args.seconds, args.rounds, args.starts)
-        models = {"linear": linear, "forest": bench.train(linear, FOREST)}
+        models = {"linear": linear, "forest": train_other(linear, FOREST, work)}
         for title, model in models.items():
             for workers in WORKERS:
                 if not bench.compare(title, model, workers):
                     return 1
-        bench.threads(bench.train(linear, BOOSTING))
+        bench.threads(train_other(linear, BOOSTING, work))
         bench.memory(models["forest"])
     return 0
 
@@ -130,24 +121,6 @@ class Bench(NamedTuple):
     seconds: float
     rounds: int  # for each start: the processors that a server runs on are luck, and stay for its life
     starts: int
-
-    def train(self, linear: Path, estimator: str) -> Path:
-        """Train another model with the code of the project's, and return its folder."""
-        name = estimator.partition("(")[0]
-        say(f"Training a {name}")
-        model = self.work / name
-        model.mkdir()
-        for file in linear.glob("*.py"):
-            shutil.copy(file, model)
-        train = (model / "train.py").read_text(encoding="utf-8")
-        imported = f"from sklearn.ensemble import {name}\n\n\ndef build_model("
-        edited, count = re.subn(r"LogisticRegression\(C=.*?\),\n", f"{estimator},\n", train)
-        assert count == 1, "train.py has another linear model than this benchmark knows"
-        edited = edited.replace(", StandardScaler())", ")").replace("def build_model(", imported, 1)
-        (model / "train.py").write_text(edited, encoding="utf-8")
-        command: list[str | Path] = [self.server.with_name("python"), "train.py", "--data-path", self.project / "data"]
-        subprocess.run(command, cwd=model, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        return model
 
     def compare(self, title: str, model: Path, workers: int) -> bool:
         """Measure the three entry scripts with one model; False where the answers differ."""
@@ -197,8 +170,7 @@ class Bench(NamedTuple):
     def memory(self, model: Path) -> None:
         """Compare what a worker takes beyond an echo with what the model takes in a process of its own."""
         outputs = model / "outputs" / "model"
-        command: list[str | Path] = [self.server.with_name("python"), "-c", LOAD_ALONE, outputs / "model.onnx"]
-        alone = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        alone = int(run(self.server.with_name("python"), model, "-c", LOAD_ALONE, outputs / "model.onnx"))
         rows = read_rows(self.project / "data" / "customers.csv", outputs / "schema.json")
         taken = {}
         for script in (self.work / "echo.py", model / "score.py"):
@@ -214,32 +186,11 @@ class Bench(NamedTuple):
         )
 
 
-def say(line: str) -> None:
-    """Print at once: a pipe would keep a slow step's line until the next one."""
-    print(line, flush=True)
-
-
 def make_project(work: Path) -> Path:
     """Render, install and train the default project, as its first user would."""
     say("Rendering, installing and training the default project")
-    config = work / "config.yml"
-    config.write_text(json.dumps({"cookiecutters_dir": str(work / "templates"), "replay_dir": str(work / "replay")}))
-    env = os.environ | {"COOKIECUTTER_CONFIG": str(config)}
-    cookiecutter = Path(sys.executable).with_name("cookiecutter")
-    out = work / "out"
-    subprocess.run([cookiecutter, "--no-input", "-o", out, TEMPLATE], env=env, check=True, stdout=subprocess.DEVNULL)
-    project = next(out.iterdir())
-    for target in ("setup", "train"):
-        command = ["make", "--no-print-directory", target]
-        with subprocess.Popen(
-            command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as process:
-            assert process.stdout
-            for line in process.stdout:
-                if not line.startswith(" + "):  # the hundred packages that it installed
-                    say(f"  {line.rstrip()}")
-        if process.returncode:
-            sys.exit(f"ERROR: make {target} failed")
+    project = render(work)
+    make(project, "setup", "train")
     return project
 
 

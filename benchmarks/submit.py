@@ -18,8 +18,8 @@ from pathlib import Path
 from statistics import median
 
 from aml_rehearsal import Rehearsal
+from project import WORKSPACE, bin_of, make, model_of, render, say
 
-TEMPLATE = Path(__file__).resolve().parents[1]
 GOAL = 1.1  # times the bare call
 LINE = "the first line of the log"
 BARE = """
@@ -53,7 +53,7 @@ def main() -> int:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an owner's Python keeps what it has compiled
     with tempfile.TemporaryDirectory() as folder:
         project = args.project.resolve() if args.project else make_project(Path(folder))
-        model = next(project.glob("models/*/train.py")).parent
+        model = model_of(project)
         kept = (model / "train.py").read_text(encoding="utf-8")
         (model / "train.py").write_text(SCRIPT, encoding="utf-8")
         try:
@@ -63,19 +63,15 @@ def main() -> int:
 
 
 def make_project(folder: Path) -> Path:
-    answers = ["subscription_id=12345678-1234-1234-1234-123456789abc", "resource_group=my-group"]
-    answers += ["workspace_name=my-workspace", f"python_version={sys.version_info.major}.{sys.version_info.minor}"]
-    cookiecutter = Path(sys.executable).with_name("cookiecutter")
-    command: list[str | Path] = [cookiecutter, "--no-input", "--default-config", "-o", folder, TEMPLATE, *answers]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    project = folder / "my-aml-project"
-    print("Installing a project: make setup", flush=True)
-    subprocess.run(["make", "setup"], cwd=project, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    """Render and install the default project."""
+    say("Installing a project")
+    project = render(folder, *WORKSPACE)
+    make(project, "setup")
     return project
 
 
 def measure(folder: Path, project: Path, model: Path, runs: int) -> dict[str, list[float]]:
-    python = project / ".venv" / model.name / "bin" / "python"
+    python = bin_of(model) / "python"
     (folder / "bare.py").write_text(BARE, encoding="utf-8")
     ours = project / "scripts" / "submit_run.py"
     found: dict[str, list[float]] = {}

@@ -22,9 +22,10 @@ import zlib
 from pathlib import Path
 from statistics import median
 
-TEMPLATE = Path(__file__).resolve().parents[1]
+from project import TEMPLATE, bin_of, make, model_of, render, run
+
 FRAMEWORKS: list[str] = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))["framework"]
-PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 LOOP_GOAL, PROCESSES_GOAL, START_GOAL = 1.1, 1.5, 1.3
 
 # Runs in a model's folder and prints a pair of seconds for each run: train.py's loop, the loop by hand.
@@ -95,7 +96,9 @@ def main() -> int:
     missed = False
     with tempfile.TemporaryDirectory() as folder:
         for framework in args.frameworks:
-            model = install(Path(folder), framework)
+            project = render(Path(folder), f"framework={framework}", f"project_slug={framework}")
+            make(project, "setup")
+            model = model_of(project)
             if framework == "pytorch":
                 missed |= loop(model, args.runs)
                 missed |= processes(model, max(args.runs // 2, 2))
@@ -105,31 +108,10 @@ def main() -> int:
     return int(missed)
 
 
-def install(folder: Path, framework: str) -> Path:
-    """Render and install a project; return its model's folder."""
-    cookiecutter = str(Path(sys.executable).with_name("cookiecutter"))
-    answers = [f"framework={framework}", f"project_slug={framework}", f"python_version={PYTHON}"]
-    command = [cookiecutter, "--no-input", "-o", str(folder), str(TEMPLATE), *answers]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["make", "setup"], cwd=folder / framework, check=True, capture_output=True)
-    return folder / framework / "models" / "model1"
-
-
-def run(model: Path, *command: str) -> str:
-    """Run the model's own Python with one thread."""
-    python = model.parents[1] / ".venv" / "model1" / "bin" / "python"
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
-    done = subprocess.run([str(python), *command], cwd=model, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"ERROR: {' '.join(command)[:80]} ended with {done.returncode}: {done.stderr}")
-    return done.stdout
-
-
 def loop(model: Path, runs: int) -> bool:
     """20 epochs on the sample table: processor time, which other work on this computer changes least."""
-    times: list[list[float]] = [
-        list(map(float, line.split())) for line in run(model, "-c", LOOP, str(runs)).splitlines()[1:]
-    ]
+    said = run(bin_of(model) / "python", model, "-c", LOOP, str(runs), **ONE_THREAD)
+    times = [list(map(float, line.split())) for line in said.splitlines()[1:]]
     ours, by_hand, fused = (median(row[place] for row in times) for place in range(3))
     ratio = ours / by_hand
     print(f"pytorch: train.py's loop / the shortest by hand: {ratio:.2f}{verdict(ratio <= LOOP_GOAL, LOOP_GOAL)}")
@@ -168,7 +150,7 @@ def reading(model: Path, framework: str, runs: int) -> None:
 
 def epochs(model: Path, command: list[str]) -> float:
     """Seconds of all epochs but the first two: after the first one MLflow is imported."""
-    python = model.parents[1] / ".venv" / "model1" / "bin" / "python"
+    python = bin_of(model) / "python"
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     ends = []
     with subprocess.Popen(
@@ -200,7 +182,7 @@ def start(model: Path, framework: str, runs: int) -> bool:
     for number in range(runs + 1):
         for name, command in commands.items():
             began = time.perf_counter()
-            run(model, *command)
+            run(bin_of(model) / "python", model, *command, **ONE_THREAD)
             if number:  # the first round compiles
                 times[name].append(time.perf_counter() - began)
     ratio = median(times["start"]) / median(times["import"])  # of the bare framework
