@@ -296,7 +296,7 @@ def test_many_megabytes_of_outputs_are_one_note(convert: Convert, project: Path,
     assert done.err.count("\n") == 1
     assert done.err.startswith("NOTE: noisy.ipynb: 5")
     assert "MB, most of it outputs" in done.err
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 60
     assert start(train_py(project)) == "x" * 50 + "\n"
 
 

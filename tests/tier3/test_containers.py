@@ -7,7 +7,6 @@ the public images and is none of them (docs/containers.md).
 import json
 import re
 import shutil
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -161,9 +160,7 @@ def test_without_a_model_it_ends_and_says_so(containers: Containers, server: str
 def test_it_ends_when_it_is_told_to(containers: Containers, server: str, trained: Path) -> None:
     with containers.serving(server, f"--volume={trained}:/model:ro", "--env=WORKER_COUNT=2") as serving:
         assert len(containers.podman("top", serving.name, "comm").splitlines()) == 1 + 1 + 2
-        began = time.monotonic()
-        containers.podman("stop", "--time=60", serving.name)
-        assert time.monotonic() - began < 20
+        containers.podman("stop", "--time=60", serving.name)  # that is killed after 60 seconds, with another code
         assert containers.podman("inspect", "--format={{.State.ExitCode}}", serving.name).strip() == "0"
 
 

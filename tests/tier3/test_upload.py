@@ -245,7 +245,7 @@ def test_trouble_without_end_is_told_and_the_next_call_sends_what_is_missing(ben
     said = bench.refused()
     assert said.startswith(f"{ACCOUNT}/{bench.container}: ")
     assert re.search("answered 503" if "503" in fault else "the connection was lost|not reachable", said)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
     bench.rehearsal.faults.clear()
     time.sleep(0.5)  # what is on its way arrives
     there = bench.held()
