@@ -28,7 +28,8 @@ def score_files(args: argparse.Namespace) -> None:
     found = batch_files.list_inputs(args.input, columns)
     inputs = {name: file for name, file in found.items() if file.resolve() != args.output.resolve()}
     if not inputs:
-        raise Refused(f"--input {args.input}: no file there that this model can score")
+        why = "no file there that this model can score" if args.input.exists() else "no such file or folder"
+        raise Refused(f"--input {args.input}: {why}")
     stamps = {name: [file.stat().st_size, file.stat().st_mtime_ns] for name, file in inputs.items()}
     output = Output(args.output, digest(folder), classes, stamps)
     if output.journal.exists() and not args.resume and not args.overwrite:

@@ -372,6 +372,8 @@ def test_nothing_to_score_and_no_model_are_one_line(
     assert "is the model trained?" in capsys.readouterr().err
     assert score_batch.main([*own, f"--model={outputs}"]) == 1
     assert capsys.readouterr().err == f"ERROR: --input {tmp_path}: no file there that this model can score\n"
+    assert score_batch.main([*own, f"--model={outputs}", "--input=nowhere"]) == 1
+    assert capsys.readouterr().err == "ERROR: --input nowhere: no such file or folder\n"
 
 
 def test_it_is_the_entry_script_of_a_step(outputs: Path, rows: Rows, post: Any, tmp_path: Path) -> None:
