@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from project import FOREST, bin_of, make, model_of, render, run, say, train_other
+from project import FOREST, bin_of, model_of, run, say, train_other, trained
 
 SPEED_GOAL, MEMORY_GOAL = 0.8, 1.2
 CONSTANT = 64  # MB that a file of any size may take beside the model and what it imports
@@ -90,10 +90,7 @@ def main() -> int:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        project = args.project.resolve() if args.project else render(folder)
-        if not args.project:
-            make(project, "setup", "train")
-        model = model_of(project)
+        model = model_of(args.project.resolve() if args.project else trained(folder))
         python = bin_of(model) / "python"
         forest = train_other(model, FOREST, folder)
         (forest / "outputs" / "model" / "model.onnx").unlink()

@@ -16,6 +16,8 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any, NamedTuple
 
+from aml_rehearsal.container import answers
+
 
 class Load(NamedTuple):
     """What the clients saw in one cell of the table."""
@@ -23,6 +25,7 @@ class Load(NamedTuple):
     rate: float  # requests per second
     p50: float  # milliseconds
     p99: float
+    work: float  # milliseconds of a processor that a request took in the server's workers
 
 
 class Served(NamedTuple):
@@ -34,6 +37,14 @@ class Served(NamedTuple):
     def workers(self) -> list[int]:
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
         return [int(pid) for pid in children.split()]
+
+    def work(self) -> float:
+        """The milliseconds of a processor that its workers have taken so far."""
+        taken = 0
+        for pid in self.workers():
+            for thread in Path(f"/proc/{pid}/task").iterdir():
+                taken += int((thread / "schedstat").read_text().split()[0])
+        return taken / 1e6
 
     def memory(self) -> dict[int, int]:
         """What each worker takes, in kB."""
@@ -62,7 +73,7 @@ def serve(azmlinfsrv: Path, script: Path, model_dir: Path, *, workers: int = 1, 
     )
     try:
         deadline = time.monotonic() + 60
-        while not is_up(port):
+        while not answers(port):
             if server.poll() is not None or time.monotonic() > deadline:
                 log.seek(0)
                 sys.exit(f"ERROR: the server of {script.name} did not start:\n{log.read()}")
@@ -75,18 +86,6 @@ def serve(azmlinfsrv: Path, script: Path, model_dir: Path, *, workers: int = 1, 
         except subprocess.TimeoutExpired:
             server.kill()
         log.close()
-
-
-def is_up(port: int) -> bool:
-    """Tell whether the server answers at its health path, which it does after init()."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    try:
-        connection.request("GET", "/")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 def post(port: int, body: bytes) -> Any:
@@ -103,14 +102,16 @@ def post(port: int, body: bytes) -> Any:
         connection.close()
 
 
-def load(pool: ProcessPoolExecutor, port: int, body: bytes, clients: int, seconds: float) -> Load:
+def load(pool: ProcessPoolExecutor, server: Served, body: bytes, clients: int, seconds: float) -> Load:
     """Let clients, a process each, send requests back to back for some seconds."""
+    before = server.work()
     start = time.monotonic() + 0.1  # the same for all of them, whenever they get their task
-    futures = [pool.submit(client, port, body, start, start + seconds) for _ in range(clients)]
+    futures = [pool.submit(client, server.port, body, start, start + seconds) for _ in range(clients)]
     clients_times = [future.result() for future in futures]
-    cuts = quantiles([taken for times in clients_times for taken in times], n=100)
+    all_times = [taken for times in clients_times for taken in times]
+    cuts = quantiles(all_times, n=100)
     rate = sum(len(times) / sum(times) for times in clients_times)
-    return Load(rate, cuts[49] * 1000, cuts[98] * 1000)
+    return Load(rate, cuts[49] * 1000, cuts[98] * 1000, (server.work() - before) / len(all_times))
 
 
 def client(port: int, body: bytes, start: float, end: float) -> list[float]:

@@ -21,8 +21,8 @@ from statistics import linear_regression, quantiles
 from typing import NamedTuple
 
 from inference_server import Served, ask, load, serve
-from project import bin_of, model_of, say
-from serve import make_project, read_rows
+from project import bin_of, model_of, say, trained
+from serve import read_rows
 
 CLIENTS = 8  # processes that send; more of them wait than are answered at once
 WORKERS = 2
@@ -59,17 +59,17 @@ def main() -> int:
     )  # fmt: skip
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(CLIENTS) as pool:
-        project = args.project.resolve() if args.project else make_project(Path(folder))
+        project = args.project.resolve() if args.project else trained(Path(folder))
         model = model_of(project)
         outputs = model / "outputs" / "model"
         body = json.dumps(
             {"data": [read_rows(project / "data" / "customers.csv", outputs / "schema.json")[0]]}
         ).encode()
         with serve(bin_of(model) / "azmlinfsrv", model / "score.py", outputs, workers=WORKERS) as server:
-            load(pool, server.port, body, CLIENTS, 1)  # starts the pool's processes, and warms the server
-            idle = load(pool, server.port, body, 1, 5).p50
+            load(pool, server, body, CLIENTS, 1)  # starts the pool's processes, and warms the server
+            idle = load(pool, server, body, 1, 5).p50
             say(f"1 client: p50 {idle:.2f} ms")
-            most = load(pool, server.port, body, CLIENTS, 5).rate
+            most = load(pool, server, body, CLIENTS, 5).rate
             say(f"{CLIENTS} clients, each waiting for its answer: {most:.0f} requests/s")
             for rate in (most * share for share in SHARES if share <= args.highest):
                 outcome = collect(start(pool, server.port, body, rate, TRY))

@@ -51,6 +51,14 @@ def make(project: Path, *targets: str) -> None:
             sys.exit(f"ERROR: make {target} failed in {project}")
 
 
+def trained(folder: Path) -> Path:
+    """Render, install and train the default project; return its folder."""
+    say("Rendering, installing and training the default project")
+    project = render(folder)
+    make(project, "setup", "train")
+    return project
+
+
 def model_of(project: Path) -> Path:
     """The folder of the model that it was rendered with."""
     answers = json.loads((project / ".cookiecutter.json").read_text(encoding="utf-8"))

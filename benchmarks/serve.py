@@ -23,8 +23,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from inference_server import Load, load, post, serve
-from project import BOOSTING, FOREST, bin_of, make, model_of, render, run, say, train_other
+from inference_server import Load, Served, load, post, serve
+from project import BOOSTING, FOREST, bin_of, model_of, run, say, train_other, trained
 
 TOLERANCE = 1e-4  # of a probability, as in the project's onnx_export.py
 MOST_ROWS = 10_000  # as in the project's score.py
@@ -96,7 +96,7 @@ def main() -> int:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        project = args.project.resolve() if args.project else make_project(work)
+        project = args.project.resolve() if args.project else trained(work)
         linear = model_of(project)
         if not (linear / "outputs" / "model" / "model.onnx").exists():
             sys.exit(f"ERROR: {linear} has no outputs/model/model.onnx: is it trained, and did the export succeed?")
@@ -137,13 +137,14 @@ class Bench(NamedTuple):
         found = Found()
         for start in range(self.starts):
             with contextlib.ExitStack() as stack:
-                ports = {
-                    script: stack.enter_context(serve(self.server, path, outputs, workers=workers)).port
+                servers = {
+                    script: stack.enter_context(serve(self.server, path, outputs, workers=workers))
                     for script, path in scripts.items()
                 }
-                if start == 0 and workers == 1 and not same_answers(ports["score.py"], ports["DataFrame"], rows):
+                answering = servers["score.py"].port, servers["DataFrame"].port
+                if start == 0 and workers == 1 and not same_answers(*answering, rows):
                     return False
-                found.measure(ports, rows[0], self.seconds, self.rounds)
+                found.measure(servers, rows[0], self.seconds, self.rounds)
         report(found)
         return True
 
@@ -155,13 +156,11 @@ class Bench(NamedTuple):
         rows = read_rows(self.project / "data" / "customers.csv", outputs / "schema.json")
         found = Found()
         with contextlib.ExitStack() as stack:
-            ports = {
-                title: stack.enter_context(
-                    serve(self.server, model / "score.py", outputs, workers=2, threads=threads)
-                ).port
+            servers = {
+                title: stack.enter_context(serve(self.server, model / "score.py", outputs, workers=2, threads=threads))
                 for title, threads in (("one thread", "1"), ("default", ""))
             }
-            found.measure(ports, rows[0], self.seconds, self.rounds)
+            found.measure(servers, rows[0], self.seconds, self.rounds)
         show(found)
         for clients in CLIENTS:
             ratio = found.ratio("one thread", "default", clients)
@@ -184,14 +183,6 @@ class Bench(NamedTuple):
             f" {taken['score'] / 1024:.0f}, of an echo {taken['echo'] / 1024:.0f}: {beyond / 1024:.0f} more"
             f" (goal: {MEMORY_GOAL} x the model, plus a constant)"
         )
-
-
-def make_project(work: Path) -> Path:
-    """Render, install and train the default project, as its first user would."""
-    say("Rendering, installing and training the default project")
-    project = render(work)
-    make(project, "setup", "train")
-    return project
 
 
 def read_rows(data: Path, schema: Path) -> list[Row]:
@@ -254,14 +245,14 @@ class Found:
     def __init__(self) -> None:
         self.loads: defaultdict[tuple[str, int], list[Load]] = defaultdict(list)
 
-    def measure(self, ports: dict[str, int], row: Row, seconds: float, rounds: int) -> None:
+    def measure(self, servers: dict[str, Served], row: Row, seconds: float, rounds: int) -> None:
         """Load the servers by turns, round after round."""
         body = json.dumps({"data": [row]}).encode()
         with ProcessPoolExecutor(max(CLIENTS)) as pool:
-            for port in ports.values():
-                load(pool, port, body, max(CLIENTS), 0.5)  # starts the pool's processes, and warms the server
-            for _, clients, title in itertools.product(range(rounds), CLIENTS, ports):
-                self.loads[title, clients].append(load(pool, ports[title], body, clients, seconds))
+            for server in servers.values():
+                load(pool, server, body, max(CLIENTS), 0.5)  # starts the pool's processes, and warms the server
+            for _, clients, title in itertools.product(range(rounds), CLIENTS, servers):
+                self.loads[title, clients].append(load(pool, servers[title], body, clients, seconds))
 
     def medians(self) -> dict[tuple[str, int], Load]:
         return {cell: Load(*map(median, zip(*loads, strict=True))) for cell, loads in self.loads.items()}
@@ -271,23 +262,29 @@ class Found:
         pairs = zip(self.loads[one, clients], self.loads[other, clients], strict=True)
         return float(median(first.rate / second.rate for first, second in pairs))
 
+    def work_ratio(self, one: str, other: str, clients: int) -> float:
+        """The same of what the workers do in a processor's second: what the clients take of it does not count."""
+        pairs = zip(self.loads[one, clients], self.loads[other, clients], strict=True)
+        return float(median(second.work / first.work for first, second in pairs))
+
 
 def show(found: Found) -> None:
     """Print every cell."""
-    print(f"{'':14}{'clients':>8}{'req/s':>8}{'p50 ms':>9}{'p99 ms':>9}")
+    print(f"{'':14}{'clients':>8}{'req/s':>8}{'p50 ms':>9}{'p99 ms':>9}{'worker ms':>11}")
     for (title, clients), cell in found.medians().items():
-        print(f"{title:14}{clients:8}{cell.rate:8.0f}{cell.p50:9.2f}{cell.p99:9.2f}", flush=True)
+        print(f"{title:14}{clients:8}{cell.rate:8.0f}{cell.p50:9.2f}{cell.p99:9.2f}{cell.work:11.3f}", flush=True)
 
 
 def report(found: Found) -> None:
-    """Print every cell, then score.py's rate beside the others'."""
+    """Print every cell, then score.py beside the others: requests per second, and per second of the workers' work."""
     show(found)
-    print(f"{'ratio of req/s':22}" + "".join(f"{clients:6} client(s)" for clients in CLIENTS) + f"{'goal':>8}")
+    print(
+        f"{'score.py /':12}{'per second':>12}" + "".join(f"{clients:6} client(s)" for clients in CLIENTS) + "    goal"
+    )
     for other, goal in GOALS.items():
-        ratios = [found.ratio("score.py", other, clients) for clients in CLIENTS]
-        print(
-            f"{'score.py / ' + other:22}" + "".join(f"{ratio:16.2f}" for ratio in ratios) + f"{goal:8.2f}", flush=True
-        )
+        for kind, ratio in (("of time", found.ratio), ("of work", found.work_ratio)):
+            ratios = "".join(f"{ratio('score.py', other, clients):16.2f}" for clients in CLIENTS)
+            print(f"{other:12}{kind:>12}{ratios}" + (f"{goal:8.2f}" if ratio == found.ratio else ""), flush=True)
 
 
 if __name__ == "__main__":
