@@ -16,7 +16,8 @@ WORKSPACE = (
 )
 
 # What takes the place of the linear model in train.py. A forest is exact as ONNX without a scaler.
-FOREST = "RandomForestClassifier(n_estimators=300, random_state=args.seed)"
+FOREST = "RandomForestClassifier(n_estimators={trees}, random_state=args.seed)"
+TREES = 100  # as many as scikit-learn takes by default
 BOOSTING = "HistGradientBoostingClassifier(random_state=args.seed)"
 
 

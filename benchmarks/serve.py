@@ -24,7 +24,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from inference_server import Load, Served, load, post, serve
-from project import BOOSTING, FOREST, bin_of, model_of, run, say, train_other, trained
+from project import BOOSTING, FOREST, TREES, bin_of, model_of, run, say, train_other, trained
 
 TOLERANCE = 1e-4  # of a probability, as in the project's onnx_export.py
 MOST_ROWS = 10_000  # as in the project's score.py
@@ -93,6 +93,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=0.5, help="length of one measurement (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=10, help="measurements of each (default: %(default)s)")
     parser.add_argument("--starts", type=int, default=3, help="starts of each server (default: %(default)s)")
+    parser.add_argument("--trees", type=int, default=TREES, help="of the forest (default: %(default)s)")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
@@ -102,13 +103,14 @@ def main() -> int:
             sys.exit(f"ERROR: {linear} has no outputs/model/model.onnx: is it trained, and did the export succeed?")
         server = bin_of(linear) / "azmlinfsrv"
         bench = Bench(project, server, work, args.seconds, args.rounds, args.starts)
-        models = {"linear": linear, "forest": train_other(linear, FOREST, work)}
+        forest = train_other(linear, FOREST.format(trees=args.trees), work)
+        models = {"linear": linear, f"forest of {args.trees} trees": forest}
         for title, model in models.items():
             for workers in WORKERS:
                 if not bench.compare(title, model, workers):
                     return 1
         bench.threads(train_other(linear, BOOSTING, work))
-        bench.memory(models["forest"])
+        bench.memory(forest)
     return 0
 
 
