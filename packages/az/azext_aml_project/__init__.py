@@ -14,9 +14,10 @@ class Loader(AzCommandsLoader):
     """
 
     def load_command_table(self, args: Any) -> dict[str, Any]:
-        from aml_template_cli import repairs
         from azureml._cli.aml_cli import load_azurecli_help, load_command_table_azurecli
         from knack.help_files import helps
+
+        from aml_project.azml import repairs
 
         repairs.apply()  # first: the hooks take over functions as they find them
         load_command_table_azurecli(self, args)

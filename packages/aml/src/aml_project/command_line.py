@@ -12,7 +12,6 @@ import sys
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
     from types import TracebackType
 
 DONE, REFUSED, WRONG_USE, SERVICE_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
@@ -32,16 +31,24 @@ class Failure(Exception):
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
+    """An argument parser whose errors are one line; `others` is the program that gets what it does not know."""
 
-    def __init__(self, description: str, example: str) -> None:
+    def __init__(self, description: str, example: str, others: str = "") -> None:
         super().__init__(
-            description=description,
+            description=f"{description} Other options go to {others}." if others else description,
             epilog=f"example:\n{example}\n\n{EXIT_CODES}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
+        self.others = others
         self.add_argument("--debug", action="store_true", help="show the traceback of a failure")
+
+    def read(self, argv: list[str] | None) -> argparse.Namespace:
+        if not self.others:
+            return self.parse_args(argv)
+        args, others = self.parse_known_args(argv)
+        args.others = [word for number, word in enumerate(others) if word != "--" or "--" in others[:number]]
+        return args
 
     def error(self, message: str) -> None:  # type: ignore[override]
         print(f"ERROR: {message} ({self.prog} --help lists what there is)", file=sys.stderr)
@@ -50,7 +57,7 @@ class Parser(argparse.ArgumentParser):
 
 def run(act: Callable[[argparse.Namespace], int], parser: Parser, argv: list[str] | None = None) -> int:
     """Parse the arguments and act; turn whatever happens into an exit code and at most one line."""
-    args = parser.parse_args(argv)
+    args = parser.read(argv)
     try:
         return act(args)
     except KeyboardInterrupt as interrupt:
@@ -75,7 +82,7 @@ def told(error: Exception) -> tuple[str, int]:
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}", REFUSED
     if "azureml.core" in sys.modules:
-        from azure_ml.errors import explain
+        from aml_project.service.errors import explain
 
         return explain(error), SERVICE_FAILED
     return f"{type(error).__name__}: {error} (--debug shows where)", REFUSED
@@ -86,19 +93,6 @@ def without_secrets(text: str) -> str:
     import re
 
     return re.sub(r"(sig=|AccountKey=)[^&\s'\";]+", r"\1***", text)
-
-
-def pick_model(root: Path, given: str | None) -> str:
-    """Return the name of the model that is meant: the given one, or the only one there is."""
-    models = sorted(path.name for path in (root / "models").glob("*/") if (path / "aml_config").is_dir())
-    if given is None and len(models) == 1:
-        return models[0]
-    listed = ", ".join(models) or "none"
-    if given is None:
-        raise Failure(f"--model: say which; models here: {listed}", WRONG_USE)
-    if given not in models:
-        raise Failure(f"--model: no such model: {given}; models here: {listed}", WRONG_USE)
-    return given
 
 
 def note(line: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from command_line import WRONG_USE, Failure
+from aml_project.command_line import WRONG_USE, Failure
 
 # field: what it has to be, in full and in words; the template has the same rules for its questions.
 RULES = {

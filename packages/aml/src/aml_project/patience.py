@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from .errors import status_in
+from aml_project.service.errors import status_in
 
 TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
 if TYPE_CHECKING:

@@ -1,9 +1,10 @@
 """Whatever the client raises becomes one line that says what to do."""
 
 import pytest
-from aml_template_cli.errors import one_line
-from aml_template_scripts.errors import LIMIT
 from azureml.exceptions import ActivityFailedException, UserErrorException
+
+from aml_project.azml.errors import one_line
+from aml_project.service.errors import LIMIT
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aml_template_cli.model import ModelSubGroup, pairs, register_model, run_of
 from azureml.exceptions import UserErrorException
+
+from aml_project.azml.model import ModelSubGroup, pairs, register_model, run_of
 
 register: Any = register_model.__wrapped__
 

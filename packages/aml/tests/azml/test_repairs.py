@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aml_template_cli import local_python, repairs
-from aml_template_scripts import local_docker
 from azureml.exceptions import UserErrorException
+
+from aml_project.azml import local_python, repairs
+from aml_project.service import local_docker
 
 SCOPE = "/subscriptions/S/resourceGroups/G/providers/Microsoft.MachineLearningServices/workspaces/W"
 

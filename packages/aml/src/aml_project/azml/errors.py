@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from aml_template_scripts.errors import chain, explain, message_of
+from aml_project.service.errors import chain, explain, message_of
 
 NOT_ATTACHED = "not attached to a workspace: in the repo's root, `make attach` or `folder attach -g GROUP -w WORKSPACE`"
 # What the client's commands say about something that the user can mend, and what that means.

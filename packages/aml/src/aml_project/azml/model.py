@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from aml_template_scripts import registration, run_file
 from azureml._cli.abstract_subgroup import AbstractSubGroup
 from azureml._cli.argument import Argument
 from azureml._cli.cli_command import command
 from azureml.exceptions import UserErrorException
 
-from aml_template_cli import repairs
+from aml_project.azml import repairs
+from aml_project.service import registration, run_file
 
 repairs.apply()
 

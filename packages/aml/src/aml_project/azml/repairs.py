@@ -11,12 +11,13 @@ import contextlib
 import functools
 import json
 import logging
-import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from aml_project.files import write_whole
 
 applied = False
 
@@ -86,16 +87,16 @@ def submit_with_care() -> None:
     """`run submit-script` looks at -t after the run only. See to it before, and to an earlier run.json.
 
     Until the run is over that file would name the run before, and `model register` would take that one's model: it goes
-    once the new run is accepted. A submission that is refused leaves it. --docker is the switch of submit_run.py.
+    once the new run is accepted. A submission that is refused leaves it. --docker is the switch of `aml submit`.
     A password in the address of git's remote would go into the run's properties: it is kept out of them.
     """
-    from aml_template_scripts import git_address, local_docker
     from azureml._cli.argument import Argument
     from azureml._cli.run import run_commands
     from azureml._cli.run.run_subgroup import RunSubGroup
     from azureml.core import Experiment
 
-    from aml_template_cli import local_python
+    from aml_project import model_environment
+    from aml_project.service import git_address, local_docker
 
     submit_script = run_commands.submit_run
     command = next(command for command in RunSubGroup.get_commands() if command.get_command_name() == "submit-script")
@@ -123,13 +124,13 @@ def submit_with_care() -> None:
         def submit_here(experiment: Any, config: Any, *rest: Any, **more: Any) -> Any:
             with contextlib.ExitStack() as stack:
                 if config.run_config.target == "local":
-                    python = local_python.find(folder)
+                    python = model_environment.python_for_runs(folder)
                     stack.enter_context(local_docker.python_first(python))
-                    use_docker, why = local_docker.decide(docker)
+                    use_docker, why = local_docker.decide(docker, python)
                     logging.disable(logging.WARNING)  # the client warns of the older of the two switches
                     local_docker.apply(config.run_config, use_docker)
                     logging.disable(logging.NOTSET)
-                    print(why.replace(sys.executable, str(python)), file=sys.stderr)
+                    print(why, file=sys.stderr)
                 run = submit(experiment, config, *rest, **more)
             if result:
                 result.unlink(missing_ok=True)
@@ -186,9 +187,7 @@ def name_the_workspace(file: Path) -> None:
     config = json.loads(file.read_text(encoding="utf-8"))
     parts = config["Scope"].split("/")
     config |= {"subscription_id": parts[2], "resource_group": parts[4], "workspace_name": parts[8]}
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
-    beside.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    beside.replace(file)
+    write_whole(file, json.dumps(config, indent=2) + "\n")
 
 
 def know_the_subscription() -> None:
@@ -217,9 +216,10 @@ def know_the_subscription() -> None:
 
 def log_in_only_where_somebody_is() -> None:
     """Without a login azml opens a browser or waits for a device code, also in a pipeline, where nobody sees it."""
-    from aml_template_scripts.errors import NOT_LOGGED_IN
     from azureml.core import authentication
     from azureml.exceptions import AuthenticationException
+
+    from aml_project.service.errors import NOT_LOGGED_IN
 
     log_in = authentication.perform_interactive_login
 
@@ -237,7 +237,7 @@ def end_in_one_line() -> None:
     from azureml._base_sdk_common.cli_wrapper import _common
     from azureml._cli import aml_cli
 
-    from aml_template_cli.errors import one_line
+    from aml_project.azml.errors import one_line
 
     def for_az(error: Exception) -> None:
         from knack.util import CLIError

@@ -17,7 +17,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-START = "import sys; sys.path[0] = sys.argv[1]; from checks.client_loader import serve; serve()"
+START = "import sys; sys.path[0] = sys.argv[1]; from aml_project.checks.client_loader import serve; serve()"
 PATIENCE = 60  # seconds for all of them together
 
 
@@ -27,7 +27,7 @@ class Client:
     def __init__(self) -> None:
         self.questions: list[tuple[str, str, str]] = []
         self.process = subprocess.Popen(
-            [sys.executable, "-c", START, str(Path(__file__).parents[1])],
+            [sys.executable, "-c", START, str(Path(__file__).parents[2])],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 

@@ -12,14 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from checks import runconfig_rules, script_arguments, snapshot
-from checks.client_loader import Client
-from checks.runconfig_file import Unreadable, read_mapping
-from checks.runconfig_schema import Reading, camel_case, nearest
-from command_line import Failure
-from deployments import config_files
-from runconfigs import environment as runconfig_environment
-from runconfigs.environment_version import is_ours
+from aml_project.checks import runconfig_rules, script_arguments
+from aml_project.checks.client_loader import Client
+from aml_project.command_line import Failure
+from aml_project.runconfigs import deployment_files as config_files
+from aml_project.runconfigs import environment as runconfig_environment
+from aml_project.runconfigs.environment_version import is_ours
+from aml_project.runconfigs.file import Unreadable, read_mapping
+from aml_project.runconfigs.schema import Reading, camel_case, nearest
+from aml_project.snapshot import whole as snapshot
 
 CONDA_KEYS = ("name", "channels", "dependencies", "prefix", "variables")  # the client refuses any other
 MAX_SCRIPT = 1_000_000

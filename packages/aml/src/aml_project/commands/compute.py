@@ -1,6 +1,6 @@
 """Make the cluster that the runs name, or change the limits of the one that is there.
 
-    python scripts/create_compute.py --max-nodes 8
+    aml compute --max-nodes 8
 
 The same again changes nothing. A new cluster gets the defaults; one that is there keeps its limits, unless an option
 gives another one.
@@ -10,22 +10,21 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
-from azure_ml.names import check
-from command_line import DONE, WRONG_USE, Failure, Parser, Progress, note, pick_model, run
+from aml_project.command_line import DONE, WRONG_USE, Failure, Parser, Progress, note, run
+from aml_project.names import check
+from aml_project.project import answers, attached_name, pick_model, root
 
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
     from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
 LIMITS = {"min_nodes": 0, "max_nodes": 4, "idle_seconds": 300}  # of a new cluster
 RESERVED = ("local", "amlcompute", "containerinstance")  # what the client takes for something else than a cluster
 OPTIONS = {"compute_name": "--name"}
-EXAMPLE = """  python scripts/create_compute.py
-  python scripts/create_compute.py --name gpu-cluster --vm-size Standard_NC6s_v3 --max-nodes 2 --low-priority"""
+EXAMPLE = """  aml compute
+  aml compute --name gpu-cluster --vm-size Standard_NC6s_v3 --max-nodes 2 --low-priority"""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -70,10 +69,10 @@ def create(args: argparse.Namespace) -> int:
         check_limits(wish["limits"])
         return describe(wish)
 
-    from azure_ml import compute
-    from azure_ml.workspace import open_workspace
+    from aml_project.service import compute
+    from aml_project.service.workspace import open_workspace
 
-    workspace = open_workspace(ROOT, debug=args.debug)
+    workspace = open_workspace(root(), debug=args.debug)
     given = {"vm_size": args.vm_size, "low_priority": args.low_priority, "limits": given_limits(args)}
     try:
         with Progress(f"Cluster {name}: waiting for Azure"):
@@ -90,10 +89,10 @@ def create(args: argparse.Namespace) -> int:
 
 def nodes_asked(model: str | None) -> dict[str, tuple[int, str]]:
     """Return what the runconfigs name as a target: with the most nodes that one asks for, and which one that is."""
-    from runconfigs import reading
+    from aml_project.runconfigs import reading
 
     found: dict[str, tuple[int, str]] = {}
-    for path, config in reading.read_all(ROOT, pick_model(ROOT, model) if model else None):
+    for path, config in reading.read_all(root(), pick_model(root(), model) if model else None):
         target, count = config.get("target"), str(config.get("nodeCount") or 1)
         if isinstance(target, str) and target not in RESERVED:
             asks = int(count) if count.isdecimal() else 1
@@ -111,9 +110,7 @@ def only(asked: dict[str, tuple[int, str]]) -> str:
 
 
 def default_vm_size() -> str:
-    from attach_workspace import read_answers
-
-    return read_answers().get("vm_size") or ""
+    return answers(root()).get("vm_size") or ""
 
 
 def given_limits(args: argparse.Namespace) -> dict[str, int]:
@@ -166,12 +163,9 @@ def read_public_key(file: Path) -> str:
 
 def describe(wish: dict[str, Any]) -> int:
     """Say what would be made if nothing is there yet."""
-    from attach_workspace import read_attached
-
-    names = read_attached()
     limits = wish["limits"]
     rows = {
-        "workspace": f"{names['workspace_name']} in {names['resource_group']}" if names else "none yet: make attach",
+        "workspace": attached_name(root()),
         "VM size": wish["vm_size"] + (", low priority" if wish["low_priority"] else ""),
         "nodes": f"{limits['min_nodes']} to {limits['max_nodes']}",
         "idle": f"{limits['idle_seconds']} seconds until a node goes",
@@ -185,7 +179,3 @@ def describe(wish: dict[str, Any]) -> int:
 
 def nodes(count: int) -> str:
     return f"{count} node{'' if count == 1 else 's'}"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,6 @@
 """Upload a folder and register it as the next version of a dataset, which the runconfigs then read.
 
-    python scripts/register_dataset.py --from data --name customers
+    aml dataset --from data --name customers
 
 Only what is not in the storage yet is sent, whatever has interrupted an earlier call; what has not changed gets no new
 version. With --spec, files that lie in a datastore already are registered.
@@ -10,27 +10,24 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
-from azure_ml.names import check
-from command_line import DONE, WRONG_USE, Failure, Parser, Progress, note, pick_model, run
+from aml_project.command_line import DONE, WRONG_USE, Failure, Parser, Progress, note, run
+from aml_project.names import check
+from aml_project.project import pick_model, root
 
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
     from typing import Any
 
-    from runconfigs.data import Reader
-    from upload.folder import Brought, Folder
-    from upload.storage import Storage
+    from aml_project.runconfigs.data import Reader
+    from aml_project.storage.container import Storage
+    from aml_project.storage.folder import Brought, Folder
 
-ROOT = Path(__file__).resolve().parent.parent
-MEMORY = ROOT / ".azureml" / "hashes.db"
-DATA = ROOT / "data"
 ESCAPED = frozenset('"%&*:<>?|')  # what the client's own downloads write as %22 and so on, seen with dataprep 5.5
-EXAMPLE = """  python scripts/register_dataset.py
-  python scripts/register_dataset.py --from ~/images --name images --account mystorage --container images
-  python scripts/register_dataset.py --spec dataset_spec.json"""
+EXAMPLE = """  aml dataset
+  aml dataset --from ~/images --name images --account mystorage --container images
+  aml dataset --spec dataset_spec.json"""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -57,15 +54,15 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def register(args: argparse.Namespace) -> int:
-    from runconfigs.data import concerned, readers
+    from aml_project.runconfigs.data import concerned, readers
 
     check_options(args)
     if args.spec:
-        from upload.dataset_spec import read as read_spec
+        from aml_project.storage.dataset_spec import read as read_spec
 
         spec = read_spec(args.spec)
         args.name, args.datastore = spec.name, spec.datastore
-    found = readers(ROOT, args.model)
+    found = readers(root(), args.model)
     args.name = args.name or only([reader.name for reader in found])
     check({"dataset_name": args.name}, {"dataset_name": "--name"})
     reading = concerned(found, args.name)
@@ -92,7 +89,7 @@ def check_options(args: argparse.Namespace) -> None:
     given = {"storage_account": args.account, "container": args.container, "datastore": args.datastore}
     check({field: text for field, text in given.items() if text is not None}, {"storage_account": "--account"})
     if args.model:
-        pick_model(ROOT, args.model)
+        pick_model(root(), args.model)
 
 
 def only(names: list[str]) -> str:
@@ -105,19 +102,19 @@ def only(names: list[str]) -> str:
 
 def register_folder(args: argparse.Namespace) -> str:
     """Upload, and register a version if there is none of this content; return its number."""
-    from upload import folder as folders
+    from aml_project.storage import folder as folders
 
-    folder = folders.read(source(args), args.name, MEMORY)
+    folder = folders.read(source(args), args.name, root() / ".azureml" / "hashes.db")
     if folder.left_out:
         note(f"left out: {', '.join(folder.left_out[:3])}" + (" …" if len(folder.left_out) > 3 else ""))
     if odd := [file.name for file in folder.files if not ESCAPED.isdisjoint(file.name)]:
         which = f"{len(odd)} name{'' if len(odd) == 1 else 's'}, as in {odd[0]}"
         note(f"a run may find %26 for & in {which}; and the like for {''.join(sorted(ESCAPED - {'&'}))}")
 
-    from azure_ml import datasets
-    from azure_ml.workspace import open_workspace
+    from aml_project.service import datasets
+    from aml_project.service.workspace import open_workspace
 
-    workspace = open_workspace(ROOT, debug=args.debug)
+    workspace = open_workspace(root(), debug=args.debug)
     newest = datasets.find_version(workspace, args.name)
     datastore, storage = destination(workspace, args)
     place = f"{datastore.name}/{folder.path}"
@@ -144,14 +141,14 @@ def register_folder(args: argparse.Namespace) -> str:
 
 def source(args: argparse.Namespace) -> Path:
     """The folder to upload, as one would type it here."""
-    return Path(os.path.relpath(args.folder or DATA))
+    return Path(os.path.relpath(args.folder or root() / "data"))
 
 
 def destination(workspace: Any, args: argparse.Namespace) -> tuple[Any, Storage]:
     """Return the datastore that the dataset goes into, and its container, opened for writing."""
-    from azure_ml import datastores
-    from upload.storage import Place, Storage
-    from upload.transfer import THREADS
+    from aml_project.service import datastores
+    from aml_project.storage.container import Place, Storage
+    from aml_project.storage.transfer import THREADS
 
     if not args.account:
         datastore = datastores.find(workspace, args.datastore)
@@ -165,7 +162,7 @@ def destination(workspace: Any, args: argparse.Namespace) -> tuple[Any, Storage]
 
 
 def summary(folder: Folder, brought: Brought, place: str) -> str:
-    from upload.progress import bytes_text
+    from aml_project.storage.progress import bytes_text
 
     parts = [f"{brought.sent} sent"]
     if brought.copied:
@@ -177,11 +174,11 @@ def summary(folder: Folder, brought: Brought, place: str) -> str:
 
 def register_spec(args: argparse.Namespace, spec: Any) -> str:
     """Register what a spec names; return the version's number."""
-    from azure_ml import datasets, datastores
-    from azure_ml.workspace import open_workspace
-    from upload.pattern import content_of, matching
+    from aml_project.service import datasets, datastores
+    from aml_project.service.workspace import open_workspace
+    from aml_project.storage.pattern import content_of, matching
 
-    workspace = open_workspace(ROOT, debug=args.debug)
+    workspace = open_workspace(root(), debug=args.debug)
     datastore = datastores.find(workspace, spec.datastore)
     storage = datastores.open_datastore(workspace, datastore, 1)
     blobs = matching(storage, spec.path)
@@ -208,7 +205,7 @@ def register_spec(args: argparse.Namespace, spec: Any) -> str:
 
 def tell(reading: list[Reader], name: str, version: str, no_write: bool) -> None:
     """Write the version into the runconfigs, and say which; or say what to write."""
-    from runconfigs.data import write
+    from aml_project.runconfigs.data import write
 
     line = f'name: "{name}", version: "{version}"'
     if not reading:
@@ -229,8 +226,8 @@ def describe(args: argparse.Namespace, reading: list[Reader]) -> int:
     if args.spec:
         rows["from"] = f"{args.datastore}, as {args.spec} says"
     else:
-        from upload.local_files import list_files, room_below
-        from upload.progress import bytes_text
+        from aml_project.storage.local_files import list_files, room_below
+        from aml_project.storage.progress import bytes_text
 
         files, left_out = list_files(source(args), room_below(args.name))
         rows["from"] = f"{source(args)}: {len(files)} files, {bytes_text(sum(file.size for file in files))}"
@@ -242,7 +239,3 @@ def describe(args: argparse.Namespace, reading: list[Reader]) -> int:
     for name, value in rows.items():
         print(f"  {name + ':':12}{value}")
     return DONE
-
-
-if __name__ == "__main__":
-    sys.exit(main())

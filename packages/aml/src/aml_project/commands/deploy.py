@@ -1,6 +1,6 @@
 """Deploy a registered model as a web service, try it with the sample request, and go back if that fails.
 
-    python scripts/deploy_model.py --target aci
+    aml deploy --target aci
 
 What `az ml model deploy --ic … --dc …` does, with the model's inference-config.yml and deployment-config-TARGET.yml. A
 deployment counts once it has answered the model's sample-request.json. Until then what ran before can run again: its
@@ -10,23 +10,22 @@ model, code and packages together.
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from command_line import DONE, WRONG_USE, Failure, Parser, pick_model, run
+from aml_project.command_line import DONE, WRONG_USE, Failure, Parser, run
+from aml_project.project import attached_name, pick_model, root
 
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
     from typing import Any
 
-    from deployments.plan import Plan
+    from aml_project.serving.plan import Plan
 
-ROOT = Path(__file__).resolve().parent.parent
 TARGETS = ("local", "aci", "aks")
 TIMEOUTS = {True: 120.0, False: 1800.0}  # seconds for a service to come up, here and in Azure
-EXAMPLE = """  python scripts/deploy_model.py --target local --version local
-  python scripts/deploy_model.py --target aci
-  python scripts/deploy_model.py --target aks --version 3"""
+EXAMPLE = """  aml deploy --target local --version local
+  aml deploy --target aci
+  aml deploy --target aks --version 3"""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -67,33 +66,32 @@ def act(args: argparse.Namespace) -> int:
             raise Failure(f"{option}: goes with --target local", WRONG_USE)
     if local and args.service:
         raise Failure("--service: goes with --target aci or aks; here the port says which service it is", WRONG_USE)
-    model = pick_model(ROOT, args.model)
-    try:
-        from deployments import plan, to_here
-    except ModuleNotFoundError as error:  # --help works with any Python, this does not
-        raise Failure(f"{error.name} is not installed in this Python: make setup, and .venv/MODEL/bin/python") from None
+    model = pick_model(root(), args.model)
+
+    from aml_project.serving import plan, to_this_computer
+
     if args.stop:
-        print(to_here.stop(ROOT, model, dry_run=args.dry_run))
+        print(to_this_computer.stop(root(), model, dry_run=args.dry_run))
         return DONE
     timeout = args.timeout if args.timeout is not None else TIMEOUTS[local]
     planned = plan.make(
-        ROOT, model, args.target, name=args.name, version=args.version, service=args.service, timeout=timeout
+        root(), model, args.target, name=args.name, version=args.version, service=args.service, timeout=timeout
     )
     if args.dry_run:
         return describe(planned)
     if args.save_inference_config:
-        print(to_here.save(planned, args.save_inference_config))
+        print(to_this_computer.save(planned, args.save_inference_config))
         return DONE
 
     def open_workspace() -> Any:
-        from azure_ml import workspace
+        from aml_project.service import workspace
 
-        return workspace.open_workspace(ROOT, debug=args.debug)
+        return workspace.open_workspace(root(), debug=args.debug)
 
     if local:
-        print(to_here.deploy(planned, args.docker, open_workspace))
+        print(to_this_computer.deploy(planned, args.docker, open_workspace))
         return DONE
-    from deployments import to_azure
+    from aml_project.serving import to_azure
 
     print(to_azure.deploy(planned, open_workspace()))
     return DONE
@@ -101,11 +99,9 @@ def act(args: argparse.Namespace) -> int:
 
 def describe(plan: Plan) -> int:
     """Say what would be deployed, from the files alone."""
-    from submit_run import attached_name
-
     size = sum((plan.folder / plan.source / name).stat().st_size for name in plan.files)
     rows = {
-        "workspace": attached_name(),
+        "workspace": attached_name(root()),
         "model": f"{plan.name}, {f'version {plan.version}' if plan.version else 'the newest version'}",
         "service": f"port {plan.deployment['port']}" if plan.target == "local" else plan.service,
         "target": plan.deployment.get("computeTargetName") or plan.target,
@@ -117,7 +113,3 @@ def describe(plan: Plan) -> int:
     for title, value in rows.items():
         print(f"  {title:11}{value}")
     return DONE
-
-
-if __name__ == "__main__":
-    sys.exit(main())

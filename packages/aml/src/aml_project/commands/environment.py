@@ -1,6 +1,6 @@
 """Register the environment of a model's runs under a version that is a hash of what it is built from.
 
-    python scripts/register_environment.py --model model1
+    aml environment --model model1
 
 The version is written into the runconfig. What has not changed is neither registered nor built again. Of a Dockerfile,
 the text stands in the runconfig, because Azure ML wants the text and not the path; later calls take it anew from the
@@ -12,22 +12,21 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import sys
 from pathlib import Path
 
-from command_line import DONE, WRONG_USE, Failure, Parser, Progress, note, pick_model, run
+from aml_project.command_line import DONE, WRONG_USE, Failure, Parser, Progress, note, run
+from aml_project.project import pick_model, root
 
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
     from typing import Any
 
-    from runconfigs.environment import Use
+    from aml_project.runconfigs.environment import Use
 
-ROOT = Path(__file__).resolve().parent.parent
 NAME = r"[a-zA-Z0-9_.-]{1,255}"
-EXAMPLE = """  python scripts/register_environment.py
-  python scripts/register_environment.py --dockerfile
-  python scripts/register_environment.py --list"""
+EXAMPLE = """  aml environment
+  aml environment --dockerfile
+  aml environment --list"""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -54,14 +53,14 @@ def act(args: argparse.Namespace) -> int:
 
 
 def register(args: argparse.Namespace) -> int:
-    from runconfigs import environment as runconfig_environment
+    from aml_project.runconfigs import environment as runconfig_environment
 
-    model = pick_model(ROOT, args.model)
+    model = pick_model(root(), args.model)
     if args.base_image is not None and not args.base_image.strip():
         raise Failure("--base-image: name an image, as in mcr.microsoft.com/azureml/NAME:TAG", WRONG_USE)
     dockerfile = None
     if args.dockerfile is not None:
-        dockerfile = Path(args.dockerfile or os.path.relpath(ROOT / "models" / model / "Dockerfile"))
+        dockerfile = Path(args.dockerfile or os.path.relpath(root() / "models" / model / "Dockerfile"))
     uses = [
         runconfig_environment.read(file, dockerfile, args.base_image, config=config)
         for file, config in picked(model, args.config).items()
@@ -74,15 +73,15 @@ def register(args: argparse.Namespace) -> int:
             print(f"  {use.name}, version {use.version}, for {os.path.relpath(use.runconfig)}")
         return DONE
 
-    from azure_ml import environments
-    from azure_ml.workspace import open_workspace
+    from aml_project.service import environments
+    from aml_project.service.workspace import open_workspace
 
     if not args.no_write:
-        from runconfigs.editing import edited
+        from aml_project.runconfigs.editing import edited
 
         for use in uses:  # before anything is sent: what can't be written is not registered
             edited(use.file, use.changes)
-    workspace = open_workspace(ROOT, debug=args.debug)
+    workspace = open_workspace(root(), debug=args.debug)
     try:
         for use in uses:
             agree(use)
@@ -98,9 +97,9 @@ def register(args: argparse.Namespace) -> int:
 
 def picked(model: str, name: str | None) -> dict[Path, dict[str, Any]]:
     """Return the runconfigs that are meant, and what they say."""
-    from runconfigs import reading
+    from aml_project.runconfigs import reading
 
-    files = sorted((ROOT / "models" / model / "aml_config").glob("*.runconfig"))
+    files = sorted((root() / "models" / model / "aml_config").glob("*.runconfig"))
     if name is not None:
         named = [file for file in files if file.stem == name.removesuffix(".runconfig")]
         if not named:
@@ -132,7 +131,7 @@ def agree(use: Use) -> None:
         return
     from azureml.core import Environment, RunConfiguration
 
-    from runconfigs.environment_version import image_parts
+    from aml_project.runconfigs.environment_version import image_parts
 
     loaded = RunConfiguration.load(str(use.runconfig.parent.parent), use.runconfig.stem)
     section = Environment._serialize_to_dict(loaded.environment)
@@ -145,7 +144,7 @@ def write(use: Use, no_write: bool) -> None:
     shown = os.path.relpath(use.file)
     line = f'{shown}: environment.version: "{use.version}"'
     if not no_write:
-        from runconfigs.editing import edit
+        from aml_project.runconfigs.editing import edit
 
         print(f"{line}: written" if edit(use.file, use.changes) else line)
         return
@@ -160,11 +159,11 @@ def write(use: Use, no_write: bool) -> None:
 
 def list_all(args: argparse.Namespace) -> int:
     """Print which runconfig uses which environment, and what became of it."""
-    from runconfigs import environment as runconfig_environment
+    from aml_project.runconfigs import environment as runconfig_environment
 
-    model = pick_model(ROOT, args.model) if args.model else "*"
+    model = pick_model(root(), args.model) if args.model else "*"
     uses = []
-    for file in sorted(ROOT.glob(f"models/{model}/aml_config/*.runconfig")):
+    for file in sorted(root().glob(f"models/{model}/aml_config/*.runconfig")):
         try:
             uses.append(runconfig_environment.read(file))
         except Failure as failure:
@@ -188,22 +187,23 @@ def list_all(args: argparse.Namespace) -> int:
 
 def opened(debug: bool) -> tuple[Any, Exception | None]:
     """Open the workspace, if one is attached; the files can be listed without it."""
-    from azure_ml.workspace import attached, open_workspace
+    from aml_project import project
+    from aml_project.service.workspace import open_workspace
 
     try:
-        attached(ROOT)
+        project.workspace(root())
     except Failure as failure:
         note(f"{failure}; so what is registered was not asked")
         return None, None
     try:
-        return open_workspace(ROOT, debug=debug), None
+        return open_workspace(root(), debug=debug), None
     except Failure as failure:
         return None, failure
 
 
 def state_of(use: Use, workspace: Any) -> str:
     """Say in a few words whether a run gets what its files say."""
-    from runconfigs.environment_version import is_ours
+    from aml_project.runconfigs.environment_version import is_ours
 
     if use.nothing:
         return str(use.nothing)
@@ -212,13 +212,9 @@ def state_of(use: Use, workspace: Any) -> str:
     if workspace is None:
         return "not asked" if use.written else "no version written: make environment"
 
-    from azure_ml import environments
+    from aml_project.service import environments
 
     there = environments.is_registered(workspace, use.name, use.written or use.version)
     if not there:
         return "not registered: make environment"
     return "registered" if use.written else "registered, not written here: make environment"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,10 +1,6 @@
-# /// script
-# requires-python = ">=3.10"
-# dependencies = ["nbconvert==7.17.2", "ipython>=8.37,<10", "ruff==0.17.5"]
-# ///
 """Make a model's train.py from a notebook.
 
-    python scripts/convert_notebook.py analysis.ipynb
+    aml notebook analysis.ipynb
 
 The original is kept in notebooks/, what it reads is copied to data/. The script takes its data from --data-path and
 writes to outputs/. Of a folder, the notebook called train* (or the only one) becomes train.py, every other one a module
@@ -18,15 +14,16 @@ import os
 import sys
 from pathlib import Path
 
-from command_line import DONE, REFUSED, WRONG_USE, Failure, Parser, note, pick_model, run
+from aml_project.command_line import DONE, REFUSED, WRONG_USE, Failure, Parser, note, run
+from aml_project.files import write_whole
+from aml_project.project import pick_model, root, shown
 
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
-    from conversion.script import Script
+    from aml_project.notebooks.script import Script
 
-ROOT = Path(__file__).resolve().parent.parent
-EXAMPLE = """  python scripts/convert_notebook.py analysis.ipynb
-  python scripts/convert_notebook.py ../experiments --model model1 --force"""
+EXAMPLE = """  aml notebook analysis.ipynb
+  aml notebook ../experiments --model model1 --force"""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -44,17 +41,17 @@ def main(argv: list[str] | None = None) -> int:
 
 def convert(args: argparse.Namespace) -> int:
     notebooks = find(args.notebook)
-    model = None if args.output else pick_model(ROOT, args.model)
-    folder = ROOT / "models" / model if model else args.output.resolve().parent
+    model = None if args.output else pick_model(root(), args.model)
+    folder = root() / "models" / model if model else args.output.resolve().parent
     scripts = targets(notebooks, folder, args.output)
     if model and not args.dry_run:
         for notebook in notebooks:
             keep(notebook, args.force or args.fresh)
     given = os.fspath(args.notebook)
     later = f'make notebook NB="{kept_name(given) if model else given}" where there is a network'
-    from own_python import start_again
+    from aml_project.tools import start_again
 
-    code = start_again(__file__, ("nbconvert", "IPython"), later)
+    code = start_again(("nbconvert", "IPython"), later)
     return convert_here(args, scripts, model) if code is None else code
 
 
@@ -116,7 +113,7 @@ def keep(notebook: Path, force: bool) -> None:
     import filecmp
     import shutil
 
-    place = ROOT / "notebooks" / notebook.name
+    place = root() / "notebooks" / notebook.name
     if place.exists() and place.resolve() == notebook.resolve():
         return
     if place.exists() and not force and not filecmp.cmp(notebook, place, shallow=False):
@@ -127,10 +124,10 @@ def keep(notebook: Path, force: bool) -> None:
 
 def convert_here(args: argparse.Namespace, scripts: dict[Path, Path], model: str | None) -> int:
     """Convert, in a Python that has nbconvert; one notebook that fails keeps no other one back."""
-    from conversion import cells, report
-    from conversion.formatting import formatted
-    from conversion.notebook_file import Broken
-    from conversion.script import convert as to_script
+    from aml_project.notebooks import cells, report
+    from aml_project.notebooks.formatting import formatted
+    from aml_project.notebooks.notebook_file import Broken
+    from aml_project.notebooks.script import convert as to_script
 
     to_python = cells.python_of_ipython()
     modules = {source.name: target.stem for source, target in list(scripts.items())[1:]}
@@ -146,7 +143,7 @@ def convert_here(args: argparse.Namespace, scripts: dict[Path, Path], model: str
                 script=target.name,
                 modules=modules,
                 is_module=number > 0,
-                data=ROOT / "data",
+                data=root() / "data",
             )
         except Broken as error:
             print(f"ERROR: {report.one_line(f'{notebook.name}: {error}')}", file=sys.stderr)
@@ -176,12 +173,7 @@ def write(target: Path, text: str, force: bool) -> bool:
             raise Failure(f"{shown(target)}: git does not hold it as it is: commit it, or --force replaces it")
     elif not target.parent.is_dir():
         raise Failure(f"{target.parent}: no such folder", WRONG_USE)
-    beside = target.with_name(f".{target.name}.new")
-    try:
-        beside.write_bytes(text.encode())
-        beside.replace(target)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_whole(target, text)
     return True
 
 
@@ -200,40 +192,32 @@ def in_git(file: Path) -> bool:
 
 def bring_along(args: argparse.Namespace, done: dict[Path, Script], model: str) -> None:
     """Copy what lies beside the notebooks and belongs to them; give the model the test of a converted script."""
-    from conversion import beside
+    import shutil
 
-    folder, data = ROOT / "models" / model, ROOT / "data"
+    from aml_project.notebooks import companions
+
+    folder, data = root() / "models" / model, root() / "data"
     imports = {name for script in done.values() for name in script.imports}
-    copies = beside.modules_of(imports, next(iter(done)).parent, folder)
+    copies = companions.modules_of(imports, next(iter(done)).parent, folder)
     if not args.no_data:
-        read = [copy for notebook, script in done.items() for copy in beside.data_of(script, notebook.parent, data)]
+        read = [copy for notebook, script in done.items() for copy in companions.data_of(script, notebook.parent, data)]
         size = sum(copy.source.stat().st_size for copy in read)
-        if size > beside.MOST:
+        if size > companions.MOST:
             note(f"the {len(read)} files that it reads hold {size / 1e6:.0f} MB: put them into data/ yourself")
         else:
             copies += read
-    sample = ROOT / beside.SAMPLE
-    is_ours = args.fresh and beside.is_sample(sample)
-    brought, kept = beside.bring(copies, {sample} if is_ours else set())
+    sample = root() / companions.SAMPLE
+    is_ours = args.fresh and companions.is_sample(sample)
+    brought, kept = companions.bring(copies, {sample} if is_ours else set())
     for copy in brought:
         print(f"  copied  {shown(copy.target)}")
     for copy in kept:
         note(f"{shown(copy.target)}: another file has this name; the notebook's was not copied")
     has_data = any(data in copy.target.parents and copy.target != sample for copy in copies)
-    if is_ours and has_data and beside.is_sample(sample) and len(list((ROOT / "models").glob("*/"))) == 1:
+    if is_ours and has_data and companions.is_sample(sample) and len(list((root() / "models").glob("*/"))) == 1:
         sample.unlink()
-        print(f"  removed {beside.SAMPLE}, the sample")
+        print(f"  removed {companions.SAMPLE}, the sample")
     test = folder / "tests" / "test_notebook.py"
     if not test.exists():
         test.parent.mkdir(exist_ok=True)
-        test.write_bytes((ROOT / "scripts" / "conversion" / test.name).read_bytes())
-
-
-def shown(path: Path) -> str:
-    """A path as the user sees it: from the repo's root, or as it is."""
-    text = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
-    return " ".join(text.encode("utf-8", "backslashreplace").decode().split())
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        shutil.copyfile(Path(companions.__file__).with_name(test.name), test)

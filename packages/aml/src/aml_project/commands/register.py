@@ -1,6 +1,6 @@
 """Register the model of a completed run, linked to its run and dataset, with the run's metrics as tags.
 
-    python scripts/register_model.py --model model1 --require 'accuracy>=0.8'
+    aml register --model model1 --require 'accuracy>=0.8'
 
 What `az ml model register -f run.json` does. Twice the same is once: a version of that run is not registered again.
 """
@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
-from command_line import DONE, WRONG_USE, Failure, Parser, Progress, note, pick_model, run
+from aml_project.command_line import DONE, WRONG_USE, Failure, Parser, Progress, note, run
+from aml_project.project import pick_model, root
 
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-ROOT = Path(__file__).resolve().parent.parent
-EXAMPLE = (
-    """  python scripts/register_model.py --require 'accuracy>=0.8' --better-than-current accuracy --tag stage=test"""
-)
+EXAMPLE = """  aml register --require 'accuracy>=0.8' --better-than-current accuracy --tag stage=test"""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -58,9 +55,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def register(args: argparse.Namespace) -> int:
-    from azure_ml import registration, run_file
+    from aml_project.service import registration, run_file
 
-    model = pick_model(ROOT, args.model)
+    model = pick_model(root(), args.model)
     name = args.name or model
     tags, properties = pairs("--tag", args.tag), pairs("--property", args.property)
     for option, values, parse in (
@@ -74,7 +71,7 @@ def register(args: argparse.Namespace) -> int:
                 parse(value)
             except ValueError as error:
                 raise Failure(f"{option}: {error}", WRONG_USE) from None
-    path = args.run_file or ROOT / "models" / model / "run.json"
+    path = args.run_file or root() / "models" / model / "run.json"
     try:
         trained = run_file.read(Path(os.path.relpath(path)))
     except run_file.BadRunFile as error:
@@ -88,9 +85,9 @@ def register(args: argparse.Namespace) -> int:
                 print(f"  {title + ':':12}{', '.join(values)}")
         return DONE
 
-    from azure_ml.workspace import open_workspace
+    from aml_project.service.workspace import open_workspace
 
-    workspace = open_workspace(ROOT, debug=args.debug)
+    workspace = open_workspace(root(), debug=args.debug)
     try:
         with Progress("Registering"):
             registered = registration.register(
@@ -130,7 +127,3 @@ def pairs(option: str, given: Sequence[str]) -> dict[str, str]:
             raise Failure(f"{option}: KEY=VALUE, not {text!r}", WRONG_USE)
         found[key.strip()] = value
     return found
-
-
-if __name__ == "__main__":
-    sys.exit(main())

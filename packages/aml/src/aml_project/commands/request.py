@@ -1,17 +1,16 @@
 """Send a request to a model that is served here, and print its answer.
 
-python scripts/send_request.py models/model1/sample-request.json
+aml request models/model1/sample-request.json
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from command_line import DONE, REFUSED, SERVICE_FAILED, Failure, Parser, Progress, run
+from aml_project.command_line import DONE, REFUSED, SERVICE_FAILED, Failure, Parser, Progress, run
 
-EXAMPLE = "  python scripts/send_request.py models/model1/sample-request.json --port 5002"
+EXAMPLE = "  aml request models/model1/sample-request.json --port 5002"
 SECONDS = 60  # that an answer may take
 
 
@@ -55,7 +54,3 @@ def answer_of(url: str, body: bytes) -> str:
         return json.dumps(json.loads(answer), indent=2, ensure_ascii=False)
     except ValueError:
         raise Failure(f"{url}: the answer is not JSON; is it make serve that listens there?", SERVICE_FAILED) from None
-
-
-if __name__ == "__main__":
-    sys.exit(main())

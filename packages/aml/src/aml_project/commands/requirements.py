@@ -1,10 +1,6 @@
-# /// script
-# requires-python = ">=3.10"
-# dependencies = ["packaging==26.4", "pyyaml==6.0.3", "tomli==2.3.0; python_version < '3.11'"]
-# ///
 """Take the packages of a list that you have over into a model's two conda files, or those that its code imports.
 
-    python scripts/import_environment.py requirements.txt
+    aml requirements requirements.txt
 
 Your versions win, those of Azure ML's own packages stay. The difference is shown, then both files are written, or none;
 what can't be carried over is listed. The same again changes nothing.
@@ -14,27 +10,26 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
-from command_line import DONE, REFUSED, WRONG_USE, Failure, Parser, note, pick_model, run
+from aml_project.command_line import DONE, REFUSED, WRONG_USE, Failure, Parser, note, run
+from aml_project.project import pick_model, root
 
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
-    from dependencies.conda_editing import CondaFile
-    from dependencies.found import Found
-    from dependencies.imports import Code
+    from aml_project.requirements.conda_editing import CondaFile
+    from aml_project.requirements.imports import Code
+    from aml_project.requirements.package_list import Found
 
-ROOT = Path(__file__).resolve().parent.parent
 PURPOSES = ("train", "inference")
 KINDS = {
     **dict.fromkeys((".txt", ".in", ".pip"), "requirements_file"),
     **dict.fromkeys((".yml", ".yaml"), "conda_environment"),
     ".toml": "pyproject_file",
 }
-EXAMPLE = """  python scripts/import_environment.py requirements.txt
-  python scripts/import_environment.py environment.yml --check
-  python scripts/import_environment.py --python ~/venv/bin/python"""
+EXAMPLE = """  aml requirements requirements.txt
+  aml requirements environment.yml --check
+  aml requirements --python ~/venv/bin/python"""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -59,21 +54,21 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def take_over(args: argparse.Namespace) -> int:
-    model = pick_model(ROOT, args.model)
+    model = pick_model(root(), args.model)
     kind = kind_of(args.file) if args.file else ""
     if args.python and not args.python.is_file():
         raise Failure(f"--python: {args.python}: not there", WRONG_USE)
 
-    from dependencies import library, own_environment
-    from own_python import start_again
+    from aml_project.requirements import libraries, own_environment
+    from aml_project.tools import start_again
 
     own = own_environment.OWN_PYTHON
     if own not in os.environ:
         os.environ[own] = own_environment.find()
-    missing = library.missing(toml=kind == "pyproject_file")
-    command = f"python scripts/import_environment.py{f' {args.file}' if args.file else ''} --model {model}"
+    missing = libraries.missing(toml=kind == "pyproject_file")
+    command = f"aml requirements{f' {args.file}' if args.file else ''} --model {model}"
     later = f"make setup MODEL={model} && {command}"
-    code = start_again(__file__, missing, later)
+    code = start_again(missing, later)
     return write_changes(args, model, kind) if code is None else code
 
 
@@ -89,10 +84,10 @@ def kind_of(file: Path) -> str:
 
 def write_changes(args: argparse.Namespace, model: str, kind: str) -> int:
     """Show what changes, and write it unless that is not wanted."""
-    from dependencies import conda_editing, merging
-    from dependencies.writing import replace_all
+    from aml_project.requirements import conda_editing, merging
+    from aml_project.requirements.writing import replace_all
 
-    folder = ROOT / "models" / model / "aml_config"
+    folder = root() / "models" / model / "aml_config"
     files = {purpose: conda_editing.read(folder / f"{purpose}-conda.yml") for purpose in PURPOSES}
     found, python = collect(args, model, kind, files)
     merged = merging.merge(found, files, python, read_tools())
@@ -121,15 +116,15 @@ def collect(args: argparse.Namespace, model: str, kind: str, files: dict[str, Co
     import importlib
     from dataclasses import replace
 
-    from dependencies import code_packages, imports, own_environment, python_choice
-    from dependencies.found import Found
-    from dependencies.texts import show
+    from aml_project.requirements import code_packages, imports, own_environment, python_choice
+    from aml_project.requirements.package_list import Found
+    from aml_project.requirements.text_files import show
 
-    code = imports.read(ROOT / "models" / model)
+    code = imports.read(root() / "models" / model)
     found = Found("")
     present = files["train"].python
     if args.file:
-        found = importlib.import_module(f"dependencies.{kind}").read(args.file)
+        found = importlib.import_module(f"aml_project.requirements.{kind}").read(args.file)
         label = f"from {show(args.file.name)}"
         found.wanted = [replace(one, origin=label) for one in found.wanted]
         found.constraints = [replace(one, origin=label) for one in found.constraints]
@@ -157,7 +152,7 @@ def collect(args: argparse.Namespace, model: str, kind: str, files: dict[str, Co
 
 def python_of_own(own: str, present: str, found: Found) -> str:
     """Return the Python that the versions were taken from, if it is offered."""
-    from dependencies.python_choice import SUPPORTED
+    from aml_project.requirements.python_choice import SUPPORTED
 
     if own in SUPPORTED:
         return own
@@ -173,9 +168,9 @@ def tell_gone(code: Code, python: str, found: Found) -> None:
 
 def read_tools() -> dict[str, str]:
     """Return the packages for work on this repo, which `make setup` installs beside those of the model."""
-    from dependencies import requirements_file
+    from aml_project.requirements import requirements_file
 
-    file = ROOT / "requirements-dev.txt"
+    file = root() / "requirements-dev.txt"
     return {one.name: one.specifier for one in requirements_file.read(file).wanted} if file.is_file() else {}
 
 
@@ -183,14 +178,10 @@ def add_pyproject(texts: dict[Path, tuple[str, str]], python: str) -> None:
     """Let the repo's own pyproject.toml allow the Python of the environments."""
     import re
 
-    file = ROOT / "pyproject.toml"
+    file = root() / "pyproject.toml"
     if not file.is_file():
         return
     text = file.read_bytes().decode("utf-8", "surrogateescape")
     match = re.search(r'^requires-python = ">=3\.(\d+)"', text, re.MULTILINE)
     if match and int(match[1]) > int(python.split(".")[1]):
         texts[file] = (text, f'{text[: match.start()]}requires-python = ">={python}"{text[match.end() :]}')
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,6 @@
 """Submit a model's run, follow its log, and write run.json once it has completed.
 
-    python scripts/submit_run.py --model model1 -c train-amlcompute
+    aml submit --model model1 -c train-amlcompute
 
 What `az ml run submit-script` does, with a check before and without a second run after an interruption.
 """
@@ -13,17 +13,18 @@ import re
 import sys
 from pathlib import Path
 
-from command_line import DONE, REFUSED, SERVICE_FAILED, WRONG_USE, Failure, Parser, note, pick_model, run
+from aml_project.command_line import DONE, REFUSED, SERVICE_FAILED, WRONG_USE, Failure, Parser, note, run
+from aml_project.model_environment import python_for_runs
+from aml_project.project import attached_name, pick_model, root
 
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
     from typing import Any
 
-    from azure_ml.submission import Submission
+    from aml_project.service.submission import Submission
 
-ROOT = Path(__file__).resolve().parent.parent
-EXAMPLE = """  python scripts/submit_run.py -c train-local
-  python scripts/submit_run.py -c train-amlcompute -- --seed 1"""
+EXAMPLE = """  aml submit -c train-local
+  aml submit -c train-amlcompute -- --seed 1"""
 SERVICE_ERRORS = ("ServiceError", "SystemError")  # codes of a run's error that are none of the script's
 
 
@@ -53,13 +54,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def submit(args: argparse.Namespace) -> int:
-    model = pick_model(ROOT, args.model)
+    model = pick_model(root(), args.model)
     experiment = args.experiment or model
     if not re.fullmatch(r"[a-zA-Z0-9][\w-]{0,254}", experiment):
         raise Failure(
             f"-e: 1 to 255 letters, digits, '-' and '_', starting with a letter or digit, not {experiment!r}", WRONG_USE
         )
-    folder = ROOT / "models" / model
+    folder = root() / "models" / model
     config = args.config.removesuffix(".runconfig")
     file = folder / "aml_config" / f"{config}.runconfig"
     if not file.is_file():
@@ -71,15 +72,15 @@ def submit(args: argparse.Namespace) -> int:
     if not args.skip_check and not passes_check(model, config, args.debug):
         return REFUSED
 
-    from azure_ml import local_docker
-    from azure_ml.submission import Submission
-    from azure_ml.workspace import open_workspace
+    from aml_project.service import local_docker
+    from aml_project.service.submission import Submission
+    from aml_project.service.workspace import open_workspace
 
-    workspace = open_workspace(ROOT, debug=args.debug)
-    submission = Submission(ROOT, model, config, experiment, args.arguments)
+    workspace = open_workspace(root(), debug=args.debug)
+    submission = Submission(root(), model, config, experiment, args.arguments)
     run_config = submission.load()
     if run_config.target == "local":
-        use_docker, why = local_docker.decide(args.docker)
+        use_docker, why = local_docker.decide(args.docker, python_for_runs(folder))
         local_docker.apply(run_config, use_docker)
         print(why, flush=True)
     try:
@@ -100,8 +101,8 @@ def submit(args: argparse.Namespace) -> int:
 
 def finish(submission: Submission, accepted: Any, model: str, run_file: Path) -> int:
     """Follow the run to its end, and do what its end asks for."""
-    from azure_ml.run_log import error_of
-    from azure_ml.submission import cancel_command
+    from aml_project.service.run_log import error_of
+    from aml_project.service.submission import cancel_command
 
     try:
         details = submission.follow(accepted)
@@ -129,13 +130,15 @@ def passes_check(model: str, config: str, debug: bool) -> bool:
     """Run the check of the files first: what it finds would cost minutes in the cloud."""
     import threading
 
-    from azure_ml.workspace import quiet
-    from check_project import check
+    from aml_project import tools
+    from aml_project.checks.project_check import check
+    from aml_project.service.workspace import quiet
 
+    tools.bring_azure()
     quiet(debug)
     client = threading.Thread(target=import_client)  # it takes as long as the check, and much of that is waiting
     client.start()
-    findings = check(ROOT, model, config)
+    findings = check(root(), model, config)
     client.join()
     for finding in findings:
         print(f"ERROR: {finding}", file=sys.stderr)
@@ -152,24 +155,24 @@ def import_client() -> None:
 
 
 def write_run_file(path: Path, accepted: Any) -> None:
-    from azure_ml import run_file
+    from aml_project.service import run_file
 
     run_file.write(path, accepted)
 
 
 def describe(folder: Path, file: Path, experiment: str, args: argparse.Namespace, run_file: Path) -> int:
     """Say what would be submitted, from the files alone."""
-    from checks import preview
-    from runconfigs import reading
+    from aml_project.runconfigs import reading
+    from aml_project.snapshot import preview
 
     config, files = reading.read(file), preview.read_files(folder)
     if files is None:
-        from checks import snapshot
+        from aml_project.snapshot import whole as snapshot
 
         files = snapshot.take(folder).files
     arguments = [*as_list(config.get("arguments")), *args.arguments]
     rows = {
-        "workspace": attached_name(),
+        "workspace": attached_name(root()),
         "experiment": experiment,
         "runconfig": show(file),
         "target": config.get("target"),
@@ -182,13 +185,6 @@ def describe(folder: Path, file: Path, experiment: str, args: argparse.Namespace
     for name, value in rows.items():
         print(f"  {name:11}{value}")
     return DONE
-
-
-def attached_name() -> str:
-    from attach_workspace import read_attached
-
-    names = read_attached()
-    return f"{names['workspace_name']} in {names['resource_group']}" if names else "none attached yet: make attach"
 
 
 def datasets(config: dict[str, Any]) -> list[str]:
@@ -213,13 +209,9 @@ def as_list(value: object) -> list[Any]:
 
 def show(path: Path) -> str:
     """Write a path as one would type it here."""
-    return os.path.relpath(path) if path.is_relative_to(ROOT) else str(path)
+    return os.path.relpath(path) if path.is_relative_to(root()) else str(path)
 
 
 def register_command(model: str, run_file: Path) -> str:
-    default = run_file.resolve() == ROOT / "models" / model / "run.json"
+    default = run_file.resolve() == root() / "models" / model / "run.json"
     return f"make register MODEL={model}" + ("" if default else f' ARGS="-f {run_file.resolve()}"')
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,6 @@
 """Print the Azure CLI's lines that make a workspace and what it stands on; with --yes, run them.
 
-    python scripts/create_workspace.py --resource-group my-group --workspace-name my-workspace --location westeurope
+    aml workspace --resource-group my-group --workspace-name my-workspace --location westeurope
 
 Resource group, storage account, container for the data, workspace: in this order, with names that Azure takes. Only
 commands that az has by itself: neither generation's extension is needed, and it does not matter which is installed.
@@ -12,25 +12,23 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import sys
 from pathlib import Path
 
-from attach_workspace import read_answers, read_attached
-from azure_ml.names import WORKSPACE, check, option
-from command_line import DONE, REFUSED, SERVICE_FAILED, Failure, Parser, Progress, run
+from aml_project.command_line import DONE, REFUSED, SERVICE_FAILED, Failure, Parser, Progress, run
+from aml_project.names import WORKSPACE, check, option
+from aml_project.project import find, known_names
 
-ROOT = Path(__file__).resolve().parent.parent
-TEMPLATE = ROOT / "scripts" / "azure_ml" / "workspace.template.json"
+TEMPLATE = Path(__file__).with_name("workspace.template.json")
 API_VERSION = "2022-10-01"  # of the workspace, as in the template
 SKUS = ("Standard_LRS", "Standard_ZRS", "Standard_GRS", "Standard_GZRS")
 NOT_FOUND = 3  # what az exits with when it was asked to show something that is not there
-EXAMPLE = """  python scripts/create_workspace.py --subscription-id 12345678-1234-1234-1234-123456789abc \\
+EXAMPLE = """  aml workspace --subscription-id 12345678-1234-1234-1234-123456789abc \\
       --resource-group my-group --workspace-name my-workspace --location westeurope
-  python scripts/create_workspace.py --location westeurope --yes"""
+  aml workspace --location westeurope --yes"""
 
 
 def main(argv: list[str] | None = None) -> int:
-    known = read_answers() | read_attached()
+    known = known_names()
     parser = Parser(
         "Print the Azure CLI's lines that make a workspace and what it stands on; --yes runs them.", EXAMPLE
     )
@@ -43,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--storage-account", metavar="NAME", help="(default: made from the workspace's three names)")
     parser.add_argument(
-        "--container", metavar="NAME", default=container_name(known.get("project_slug") or ROOT.name),
+        "--container", metavar="NAME", default=container_name(known.get("project_slug") or (find() or Path.cwd()).name),
         help="for the data (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
@@ -196,7 +194,7 @@ def call(words: list[str]) -> tuple[int, str]:
 
 def reason(said: str) -> str:
     """Take the sentence that counts out of what az says when it fails: of messages within messages, the innermost."""
-    from azure_ml.errors import shorten
+    from aml_project.service.errors import shorten
 
     if "az login" in said:
         return "not logged in, or with another login: `az login`"
@@ -228,7 +226,3 @@ def container_name(text: str) -> str:
     """Make a container's name out of a project's."""
     name = re.sub(r"[^a-z0-9]+", "-", text.lower())[:63].strip("-")
     return name if len(name) >= 3 else f"{name}-data".strip("-")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -7,8 +7,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from itertools import groupby
 
-from conversion.edits import Edit, Source, in_order, inside_strings
-from conversion.header import Used
+from aml_project.notebooks.edits import Edit, Source, in_order, inside_strings
+from aml_project.notebooks.header import Used
 
 
 def wrap(source: Source, cells: list[list[ast.stmt]], used: Used) -> None:

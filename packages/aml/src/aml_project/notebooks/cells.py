@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from conversion.notebook_file import Broken, first_line
+from aml_project.notebooks.notebook_file import Broken, first_line
 
 # IPython takes these for magics without their sign, too.
 WITHOUT_SIGN = re.compile(r"^([ \t]*)((?:pip3?|conda|mamba) install\b)", re.MULTILINE)

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from conversion.file_paths import FILLED, WILD, is_absolute
-from conversion.script import Script
-from conversion.tracing import HEAD
+from aml_project.notebooks.file_paths import FILLED, WILD, is_absolute
+from aml_project.notebooks.script import Script
+from aml_project.notebooks.tracing import HEAD
 
 MOST = 100_000_000  # bytes of data that are copied; more is left to its owner
 # Of the sample table, which makes way for data of one's own.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 
-from conversion.edits import Source
-from conversion.file_calls import WRITE, constant, uses_of
-from conversion.header import Used
-from conversion.names import Names
+from aml_project.notebooks.edits import Source
+from aml_project.notebooks.file_calls import WRITE, constant, uses_of
+from aml_project.notebooks.header import Used
+from aml_project.notebooks.names import Names
 
 # Methods that draw, whatever their object: those of axes, of a table, of scikit-learn's displays.
 PLOTS = {

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 
-from conversion.display import DRAWING, is_plot
-from conversion.edits import Source
-from conversion.header import Used
-from conversion.names import Names
+from aml_project.notebooks.display import DRAWING, is_plot
+from aml_project.notebooks.edits import Source
+from aml_project.notebooks.header import Used
+from aml_project.notebooks.names import Names
 
 
 def save_all(source: Source, names: Names, cells: list[list[ast.stmt]], used: Used) -> None:

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from conversion.file_calls import READ, WRITE, Use
-from conversion.names import Names
-from conversion.tracing import HEAD, JOINED, JOINS, PATHS, WHOLE, Literal, Origin, Tracer
+from aml_project.notebooks.file_calls import READ, WRITE, Use
+from aml_project.notebooks.names import Names
+from aml_project.notebooks.tracing import HEAD, JOINED, JOINS, PATHS, WHOLE, Literal, Origin, Tracer
 
 WILD = re.compile(r"[*?\[]")
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")

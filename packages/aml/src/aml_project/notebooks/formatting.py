@@ -7,7 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from own_python import ROOT, find_uv
+from aml_project.project import find
+from aml_project.tools import find_uv
 
 RUFF = "ruff==0.17.5"
 
@@ -17,7 +18,7 @@ def formatted(text: str) -> str | None:
     command = find_ruff()
     if command is None:
         return None
-    own = ROOT / "pyproject.toml"
+    own = (find() or Path()) / "pyproject.toml"
     settings = ["--config", str(own)] if own.exists() else ["--isolated"]
     try:
         done = subprocess.run(
@@ -32,7 +33,7 @@ def formatted(text: str) -> str | None:
 def find_ruff() -> list[str] | None:
     """The ruff of this Python, of a model's environment, of the computer, or the one that uv brings."""
     name = "ruff.exe" if sys.platform == "win32" else "ruff"
-    places = [Path(sys.executable).parent / name, *sorted((ROOT / ".venv").glob(f"*/bin/{name}"))]
+    places = [Path(sys.executable).parent / name, *sorted((find() or Path()).glob(f".venv/*/bin/{name}"))]
     for place in places:
         if place.exists():
             return [str(place)]

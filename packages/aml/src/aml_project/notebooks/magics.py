@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from conversion.cells import Cell
-from conversion.edits import blocks_of, lines_of
-from conversion.notebook_file import Broken
+from aml_project.notebooks.cells import Cell
+from aml_project.notebooks.edits import blocks_of, lines_of
+from aml_project.notebooks.notebook_file import Broken
 
 RUNS_ITS_CODE = ("time", "capture", "prun")  # what stands behind them is run all the same
 # Nothing is lost when these do nothing; every other one is told, because the script may need its work.

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from conversion.names import Names
+from aml_project.notebooks.names import Names
 
 SCALARS = {int: "int", float: "float", str: "str"}
 TAKEN = {"help", "h", "data_path"}  # attributes that have their option

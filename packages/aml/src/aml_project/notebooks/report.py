@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from conversion.notebook_file import LARGE
-from conversion.script import Script
-from conversion.tracing import WHOLE
+from aml_project.notebooks.notebook_file import LARGE
+from aml_project.notebooks.script import Script
+from aml_project.notebooks.tracing import WHOLE
 
 
 def tell(notebook: Path, target: str, script: Script, *, is_formatted: bool) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 
-from conversion.edits import Source
-from conversion.file_calls import READ, Use
-from conversion.file_paths import Lead, clean, strip_up
-from conversion.names import Names
-from conversion.tracing import HEAD, JOINED, JOINS, PATHS, WHOLE
+from aml_project.notebooks.edits import Source
+from aml_project.notebooks.file_calls import READ, Use
+from aml_project.notebooks.file_paths import Lead, clean, strip_up
+from aml_project.notebooks.names import Names
+from aml_project.notebooks.tracing import HEAD, JOINED, JOINS, PATHS, WHOLE
 
 
 class Rewriter:

@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from conversion import awaits, display, figures, header, parameters
-from conversion.cells import Cell, take_apart
-from conversion.edits import Source
-from conversion.file_calls import READ
-from conversion.file_paths import Paths, beginning, clean, strip_up
-from conversion.magics import Finding, as_comment, to_plain
-from conversion.names import Names
-from conversion.notebook_file import read
-from conversion.rewriting import Rewriter, repr_of
-from conversion.tracing import WHOLE
+from aml_project.notebooks import awaits, display, figures, header, parameters
+from aml_project.notebooks.cells import Cell, take_apart
+from aml_project.notebooks.edits import Source
+from aml_project.notebooks.file_calls import READ
+from aml_project.notebooks.file_paths import Paths, beginning, clean, strip_up
+from aml_project.notebooks.magics import Finding, as_comment, to_plain
+from aml_project.notebooks.names import Names
+from aml_project.notebooks.notebook_file import read
+from aml_project.notebooks.rewriting import Rewriter, repr_of
+from aml_project.notebooks.tracing import WHOLE
 
 
 class Move(NamedTuple):

@@ -10,8 +10,8 @@ import ast
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeAlias
 
-from conversion.file_calls import FOLDER_METHODS, FOLDER_READERS, OF_PATHS, Use, of_caller, uses_of
-from conversion.names import FUNCTIONS, Names
+from aml_project.notebooks.file_calls import FOLDER_METHODS, FOLDER_READERS, OF_PATHS, Use, of_caller, uses_of
+from aml_project.notebooks.names import FUNCTIONS, Names
 
 Literal: TypeAlias = "ast.Constant | ast.JoinedStr"
 Go: TypeAlias = "Callable[..., list[Origin]]"  # how a trace goes on from one expression to another

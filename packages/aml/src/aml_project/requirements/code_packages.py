@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dependencies.found import Found, Wanted, canonical
-from dependencies.import_names import PACKAGES, SAME_MODULE, comes_with, package_of
-from dependencies.imports import Code
-from dependencies.own_environment import Installed
-from dependencies.packaging_library import InvalidVersion, Version
-from dependencies.requirements_file import LOCAL
+from aml_project.requirements.import_names import PACKAGES, SAME_MODULE, comes_with, package_of
+from aml_project.requirements.imports import Code
+from aml_project.requirements.own_environment import Installed
+from aml_project.requirements.package_list import Found, Wanted, canonical
+from aml_project.requirements.packaging_library import InvalidVersion, Version
+from aml_project.requirements.requirements_file import LOCAL
 
 
 def needed(code: Code, there: set[str]) -> dict[str, list[str]]:

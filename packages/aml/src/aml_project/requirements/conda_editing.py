@@ -16,11 +16,11 @@ from typing import Any
 
 import yaml
 
-from command_line import Failure
-from dependencies.found import Wanted
-from dependencies.packaging_library import InvalidRequirement, Requirement
-from dependencies.requirements_file import from_requirement
-from dependencies.texts import hide, show
+from aml_project.command_line import Failure
+from aml_project.requirements.package_list import Wanted
+from aml_project.requirements.packaging_library import InvalidRequirement, Requirement
+from aml_project.requirements.requirements_file import from_requirement
+from aml_project.requirements.text_files import hide, show
 
 BOM = "\ufeff"
 PYTHON = re.compile(r"python\s*==?\s*(\d+\.\d+)(\.\d+|\.\*)*")
@@ -130,7 +130,7 @@ def block(node: yaml.Node | None, name: str) -> yaml.SequenceNode:
 
 
 def wanted_of(text: str) -> Wanted | None:
-    from dependencies.found import Found
+    from aml_project.requirements.package_list import Found
 
     try:
         Requirement(text)
@@ -141,7 +141,7 @@ def wanted_of(text: str) -> Wanted | None:
 
 def plain_wanted(text: str) -> Wanted:
     """An entry with an address: its owner has put it there, whatever the address is."""
-    from dependencies.found import canonical
+    from aml_project.requirements.package_list import canonical
 
     requirement = Requirement(text)
     return Wanted(canonical(requirement.name), extras=tuple(sorted(requirement.extras)), url=requirement.url or "")

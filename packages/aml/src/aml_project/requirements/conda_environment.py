@@ -8,9 +8,9 @@ from pathlib import Path
 
 import yaml
 
-from command_line import Failure
-from dependencies.found import CONDA, Found, Wanted, canonical, tidy
-from dependencies.package_names import (
+from aml_project.command_line import Failure
+from aml_project.requirements.package_list import CONDA, Found, Wanted, canonical, tidy
+from aml_project.requirements.package_names import (
     FROM_CONDA,
     INSTALLERS,
     KNOWN_CHANNELS,
@@ -18,9 +18,9 @@ from dependencies.package_names import (
     is_for_another_system,
     is_no_python_package,
 )
-from dependencies.packaging_library import InvalidSpecifier, InvalidVersion, SpecifierSet, Version
-from dependencies.requirements_file import LISTS, option_of, take, take_list
-from dependencies.texts import read_text, show
+from aml_project.requirements.packaging_library import InvalidSpecifier, InvalidVersion, SpecifierSet, Version
+from aml_project.requirements.requirements_file import LISTS, option_of, take, take_list
+from aml_project.requirements.text_files import read_text, show
 
 ITEM = re.compile(
     r"(?:(?P<channel>[^\s:=<>!]+(?::[^\s:]+)?)::)?(?P<name>[A-Za-z0-9_][\w.-]*)\s*(?P<rest>.*)", re.DOTALL

@@ -12,12 +12,12 @@ import tokenize
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from command_line import Failure
-from dependencies.conda_environment import take_item
-from dependencies.found import Found
-from dependencies.import_names import GONE, OWN_MODULE_NAMES
-from dependencies.requirements_file import OPTIONS, take
-from dependencies.texts import show
+from aml_project.command_line import Failure
+from aml_project.requirements.conda_environment import take_item
+from aml_project.requirements.import_names import GONE, OWN_MODULE_NAMES
+from aml_project.requirements.package_list import Found
+from aml_project.requirements.requirements_file import OPTIONS, take
+from aml_project.requirements.text_files import show
 
 MAX_FILES, MAX_BYTES = 500, 5_000_000
 NOT_CODE = {"tests", "outputs", "logs", "mlruns", "__pycache__", "node_modules", "site-packages"}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from dependencies.azure_needs import DELICATE, DIRECT, OF_OURS, OLDER_NUMPY, STANDS_FOR_MLFLOW, THROUGH
-from dependencies.conda_editing import Change, CondaFile, Entry
-from dependencies.found import Found, Notes, Wanted, agree, pinned, tidy
-from dependencies.package_names import is_for_another_system, is_for_training_only
-from dependencies.packaging_library import Marker, SpecifierSet, Version
-from dependencies.python_choice import environment
+from aml_project.requirements.azure_needs import DELICATE, DIRECT, OF_OURS, OLDER_NUMPY, STANDS_FOR_MLFLOW, THROUGH
+from aml_project.requirements.conda_editing import Change, CondaFile, Entry
+from aml_project.requirements.package_list import Found, Notes, Wanted, agree, pinned, tidy
+from aml_project.requirements.package_names import is_for_another_system, is_for_training_only
+from aml_project.requirements.packaging_library import Marker, SpecifierSet, Version
+from aml_project.requirements.python_choice import environment
 
 TRAIN = "train"
 OTHER_SYSTEM = "for Windows or macOS alone; the runs have Linux"

@@ -11,7 +11,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from aml_project.project import find as root_above
+
 OWN_PYTHON = "AML_TEMPLATE_OWN_PYTHON"  # found before the command starts again in a Python with other paths
 SECONDS = 20
 # It runs in whatever Python the user has, from 3.8 on.
@@ -73,7 +74,8 @@ def find() -> str:
 
 def is_user_python(python: Path) -> bool:
     folder = Path.cwd().joinpath(python).parent  # not resolved: an environment's python is a link
-    if not python.is_file() or (ROOT / ".venv") in folder.parents:
+    project = root_above()
+    if not python.is_file() or (project and project / ".venv" in folder.parents):
         return False
     here = {Path(sys.prefix), Path(sys.prefix, "bin"), Path(sys.prefix, "Scripts")}
     return folder not in here or not is_cookiecutter_only()
@@ -87,7 +89,7 @@ def ask(python: str) -> Installed:
     """Return what a Python has installed; what goes wrong is told, and then nothing is."""
     if not python:
         return Installed(trouble="there is no Python of yours to ask; --python names one")
-    from dependencies.found import canonical
+    from aml_project.requirements.package_list import canonical
 
     try:
         done = subprocess.run(

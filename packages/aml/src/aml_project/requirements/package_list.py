@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from dependencies.packaging_library import SpecifierSet, Version, canonicalize_name
-from dependencies.texts import hide, show
+from aml_project.requirements.packaging_library import SpecifierSet, Version, canonicalize_name
+from aml_project.requirements.text_files import hide, show
 
 ORDER = ("===", "==", "~=", ">=", ">", "!=", "<=", "<")
 CONDA, PIP = 0, 1  # which word counts where both name a package: pip installs last

@@ -8,13 +8,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-from command_line import Failure
-from dependencies.conda_environment import is_version
-from dependencies.found import Found, tidy
-from dependencies.library import find
-from dependencies.packaging_library import InvalidSpecifier, SpecifierSet, Version
-from dependencies.requirements_file import LOCAL, take
-from dependencies.texts import read_text, show
+from aml_project.command_line import Failure
+from aml_project.requirements.conda_environment import is_version
+from aml_project.requirements.libraries import find
+from aml_project.requirements.package_list import Found, tidy
+from aml_project.requirements.packaging_library import InvalidSpecifier, SpecifierSet, Version
+from aml_project.requirements.requirements_file import LOCAL, take
+from aml_project.requirements.text_files import read_text, show
 
 NOT_TAKEN = "packages of a group, which the model may not need: add those that it needs to the dependencies"
 PRIVATE = "a private index is not carried over, and what only it has will not be found"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from command_line import Failure
-from dependencies.packaging_library import SpecifierSet
+from aml_project.command_line import Failure
+from aml_project.requirements.packaging_library import SpecifierSet
 
 SUPPORTED = ("3.10", "3.11", "3.12", "3.13")  # as the template offers them
 PATCHES = range(41)  # of a minor version: more than any ever had

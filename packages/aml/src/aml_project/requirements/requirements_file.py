@@ -8,11 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from command_line import Failure
-from dependencies.found import Found, Wanted, canonical, tidy
-from dependencies.package_names import DUMMIES, INSTALLERS, RENAMED
-from dependencies.packaging_library import InvalidRequirement, InvalidVersion, Requirement, SpecifierSet, Version
-from dependencies.texts import has_secret, read_text, show
+from aml_project.command_line import Failure
+from aml_project.requirements.package_list import Found, Wanted, canonical, tidy
+from aml_project.requirements.package_names import DUMMIES, INSTALLERS, RENAMED
+from aml_project.requirements.packaging_library import (
+    InvalidRequirement,
+    InvalidVersion,
+    Requirement,
+    SpecifierSet,
+    Version,
+)
+from aml_project.requirements.text_files import has_secret, read_text, show
 
 VARIABLE = re.compile(r"\$\{\w+\}|%\w+%")
 COMMENT = re.compile(r"(^|\s)#.*$")

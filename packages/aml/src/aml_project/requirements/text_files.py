@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 
-from command_line import Failure
+from aml_project.command_line import Failure
 
 MAX_BYTES = 2_000_000
 UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa0-\u200a\u2010-\u2027\u2030-\u2065\u206a-\ud7ff\ue000-\ufefe\uff00-\uffef]+")

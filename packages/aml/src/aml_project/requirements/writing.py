@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from command_line import Failure
+from aml_project.command_line import Failure
 
 
 def replace_all(contents: Mapping[Path, bytes]) -> None:

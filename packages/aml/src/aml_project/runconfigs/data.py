@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 
-from runconfigs import reading
+from aml_project.runconfigs import reading
 
 TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def write(reader: Reader, name: str, version: str) -> bool:
     """Let a runconfig read this version; False if it does already."""
     if (reader.name, reader.version) == (name, version):
         return False
-    from runconfigs.editing import edit
+    from aml_project.runconfigs.editing import edit
 
     key = ("data", reader.block, "dataLocation", "dataset")
     return edit(reader.file, {(*key, "name"): name, (*key, "version"): version})

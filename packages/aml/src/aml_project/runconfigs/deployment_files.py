@@ -10,9 +10,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from checks.runconfig_file import Unreadable, read_mapping
-from checks.runconfig_schema import SCHEMA, Reading, camel_case
-from command_line import Failure
+from aml_project.command_line import Failure
+from aml_project.runconfigs.file import Unreadable, read_mapping
+from aml_project.runconfigs.schema import SCHEMA, Reading, camel_case
 
 SCHEMAS: dict[str, Any] = json.loads(Path(__file__).with_name("deployment.schema.json").read_text(encoding="utf-8"))
 TARGETS = ("local", "aci", "aks")

@@ -13,7 +13,7 @@ import re
 import shlex
 from collections import namedtuple
 
-from command_line import Failure
+from aml_project.command_line import Failure
 
 TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
 if TYPE_CHECKING:

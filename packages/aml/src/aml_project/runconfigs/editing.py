@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from checks.runconfig_file import MAX_BYTES, Unreadable, parse, parse_with_nodes
-from checks.runconfig_schema import camel_case
-from command_line import Failure
+from aml_project.command_line import Failure
+from aml_project.runconfigs.file import MAX_BYTES, Unreadable, parse, parse_with_nodes
+from aml_project.runconfigs.schema import camel_case
 
 Key = tuple[str, ...]  # ("environment", "docker", "baseImage")
 Value = str | bool | int | None

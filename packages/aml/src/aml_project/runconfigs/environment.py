@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from collections import namedtuple
 
-from checks import preview
-from command_line import Failure
-from runconfigs import environment_version, reading
+from aml_project.command_line import Failure
+from aml_project.runconfigs import environment_version, reading
+from aml_project.snapshot import preview
 
 TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
 if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from runconfigs.editing import Key, Value
+    from aml_project.runconfigs.editing import Key, Value
 
 # A runconfig's environment: the file that it is written in, its name and version there; what its image is built from,
 # the version of that, and what to set in the file; or else why nothing is built.
@@ -70,7 +70,7 @@ def resolve(
     if dockerfile or base_image:
         text = None
         if dockerfile:
-            from runconfigs.dockerfile_text import standalone
+            from aml_project.runconfigs.dockerfile_text import standalone
 
             text = standalone(dockerfile, model)
         docker |= {"baseImage": base_image, "baseDockerfile": text}
@@ -95,7 +95,7 @@ def origin(model: Path, docker: dict[str, Any]) -> Path | None:
     if not docker.get("baseDockerfile"):
         return None
 
-    from runconfigs.dockerfile_text import origin_of
+    from aml_project.runconfigs.dockerfile_text import origin_of
 
     name = origin_of(docker["baseDockerfile"])
     return model / name if name else None
@@ -120,7 +120,7 @@ def read_conda(model: Path, python: dict[str, Any]) -> dict[str, Any]:
     if conda is not None:
         return conda
 
-    from checks.runconfig_file import Unreadable, read_mapping
+    from aml_project.runconfigs.file import Unreadable, read_mapping
 
     try:
         return read_mapping(model / name)
@@ -137,6 +137,6 @@ def key_of(key: str) -> str:
     if key[:1].islower() and "_" not in key:
         return key
 
-    from checks.runconfig_schema import camel_case
+    from aml_project.runconfigs.schema import camel_case
 
     return camel_case(key)

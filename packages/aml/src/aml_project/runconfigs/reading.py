@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from checks import preview
-from command_line import Failure, note
+from aml_project.command_line import Failure, note
+from aml_project.snapshot import preview
 
 TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def read(file: Path) -> dict[str, Any]:
     if config is not None:
         return config
 
-    from checks.runconfig_file import Unreadable, read_mapping
+    from aml_project.runconfigs.file import Unreadable, read_mapping
 
     try:
         return read_mapping(file)

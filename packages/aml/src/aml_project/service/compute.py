@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from azure_ml.errors import explain, is_transient, shorten, status_in
-from azure_ml.once import PAUSES
-from azure_ml.tokens import forget_token
-from command_line import REFUSED, SERVICE_FAILED, Failure
+from aml_project.command_line import REFUSED, SERVICE_FAILED, Failure
+from aml_project.patience import PAUSES
+from aml_project.service.errors import explain, is_transient, shorten, status_in
+from aml_project.service.tokens import forget_token
 
 POLL = 3.0  # seconds between two looks at a cluster that is being made
 PATIENCE = 25 * 60.0  # seconds until a cluster that is being made is left to Azure

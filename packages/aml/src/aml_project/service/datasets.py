@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .errors import status_in
-from .once import once
-from .tokens import forget_token
+from aml_project.patience import once
+from aml_project.service.errors import status_in
+from aml_project.service.tokens import forget_token
 
 UNAUTHORIZED = 401
 CONTENT, PLACE = "content", "place"  # tags: what a version holds, and datastore and folder where that lies

@@ -12,9 +12,9 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import parse_qs
 
-from azure_ml.errors import status_in
-from command_line import SERVICE_FAILED, WRONG_USE, Failure
-from upload.storage import STORAGE_SCOPE, Place, Storage, expiry, is_sas, signed
+from aml_project.command_line import SERVICE_FAILED, WRONG_USE, Failure
+from aml_project.service.errors import status_in
+from aml_project.storage.container import STORAGE_SCOPE, Place, Storage, expiry, is_sas, signed
 
 KEY, SAS = "AZURE_STORAGE_KEY", "AZURE_STORAGE_SAS_TOKEN"
 READING = "rl"  # what a run gets: to read and to list
@@ -95,7 +95,7 @@ class StorageLogin:
     def __init__(self) -> None:
         from azure.identity import AzureCliCredential, ClientSecretCredential
 
-        from azure_ml.workspace import PRINCIPAL
+        from aml_project.service.workspace import PRINCIPAL
 
         given = [os.environ.get(variable) for variable in PRINCIPAL]
         if all(given):

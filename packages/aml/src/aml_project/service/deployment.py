@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from azure_ml.environments import asked
-from azure_ml.errors import explain, is_transient, shorten, status_in
-from azure_ml.once import once
-from azure_ml.tokens import forget_token
-from command_line import SERVICE_FAILED, Failure, Progress, without_secrets
+from aml_project.command_line import SERVICE_FAILED, Failure, Progress, without_secrets
+from aml_project.patience import once
+from aml_project.service.environments import asked
+from aml_project.service.errors import explain, is_transient, shorten, status_in
+from aml_project.service.tokens import forget_token
 
 POLL = 2.0  # seconds between two looks at a deployment
 LOG_LINES = 20
@@ -287,7 +287,7 @@ def check_cluster(workspace: Any, name: str) -> None:
     """Refuse a cluster that is none of Kubernetes."""
     from azureml.core import ComputeTarget
 
-    from azure_ml.compute import find
+    from aml_project.service.compute import find
 
     record = find(workspace, name)
     kind = ((record or {}).get("properties") or {}).get("computeType")

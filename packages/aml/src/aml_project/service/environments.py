@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 import time
 
-from .errors import is_transient, status_in
-from .once import PAUSES
-from .tokens import forget_token
+from aml_project.patience import PAUSES
+from aml_project.service.errors import is_transient, status_in
+from aml_project.service.tokens import forget_token
 
 TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ import contextlib
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,15 +17,15 @@ CHOICES = ("auto", "yes", "no")
 TIMEOUT = 5  # seconds for a daemon to answer
 
 
-def decide(choice: str) -> tuple[bool, str]:
-    """Return whether Docker is used, and why, in one line."""
+def decide(choice: str, python: Path) -> tuple[bool, str]:
+    """Return whether Docker is used or this Python, and why, in one line."""
     if choice == "yes":
         return True, "In Docker, as --docker yes says."
     if choice == "no":
-        return False, f"With this Python, as --docker no says: {sys.executable}"
+        return False, f"With this Python, as --docker no says: {python}"
     if daemon_answers():
         return True, "In Docker: its daemon answers. (--docker no: with this Python)"
-    return False, f"With this Python, because no Docker daemon answers: {sys.executable}"
+    return False, f"With this Python, because no Docker daemon answers: {python}"
 
 
 def daemon_answers() -> bool:

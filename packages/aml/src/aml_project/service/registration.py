@@ -11,10 +11,10 @@ import posixpath
 import re
 from collections import namedtuple
 
-from . import datasets
-from .errors import status_in
-from .once import once
-from .tokens import forget_token
+from aml_project.patience import once
+from aml_project.service import datasets
+from aml_project.service.errors import status_in
+from aml_project.service.tokens import forget_token
 
 TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
 if TYPE_CHECKING:

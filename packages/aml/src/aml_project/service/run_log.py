@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from azure_ml.errors import explain, is_transient, status_in
-from azure_ml.tokens import forget_token
-from command_line import SERVICE_FAILED, Failure, note
+from aml_project.command_line import SERVICE_FAILED, Failure, note
+from aml_project.service.errors import explain, is_transient, status_in
+from aml_project.service.tokens import forget_token
 
 ENDED = ("Completed", "Failed", "Canceled")
 TIMEOUT = 20  # seconds without a byte until a request counts as lost

@@ -17,12 +17,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from azure_ml import local_docker
-from azure_ml.errors import explain, status_in
-from azure_ml.git_address import hide_git_password
-from azure_ml.run_log import ENDED, Follower
-from azure_ml.tokens import forget_token
-from command_line import SERVICE_FAILED, Failure, Progress, note
+from aml_project.command_line import SERVICE_FAILED, Failure, Progress, note
+from aml_project.model_environment import python_for_runs
+from aml_project.service import local_docker
+from aml_project.service.errors import explain, status_in
+from aml_project.service.git_address import hide_git_password
+from aml_project.service.run_log import ENDED, Follower
+from aml_project.service.tokens import forget_token
 
 TRIES = 3  # to learn from the service whether it has a run
 
@@ -93,7 +94,11 @@ class Submission:
         experiment, renewed = Experiment(workspace, self.experiment), False
         while True:
             try:
-                with Progress("Submitting"), local_docker.python_first(Path(sys.executable)), self.watch_process():
+                with (
+                    Progress("Submitting"),
+                    local_docker.python_first(python_for_runs(self.folder)),
+                    self.watch_process(),
+                ):
                     return experiment.submit(source, run_id=run_id)
             except Exception as error:
                 run = find(workspace, run_id)  # an answer may have been lost on its way
@@ -181,7 +186,7 @@ class Submission:
 
     def fingerprint(self, run_config: Any) -> str:
         """Return a text that is the same if, and only if, the same is submitted."""
-        from checks import snapshot
+        from aml_project.snapshot import whole as snapshot
 
         digest = hashlib.sha256()
         docker = bool(run_config.docker and run_config.docker.use_docker)

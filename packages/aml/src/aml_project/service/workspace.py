@@ -9,55 +9,33 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import logging
 import os
-import re
 import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from azure_ml.errors import NOT_LOGGED_IN, explain
-from command_line import SERVICE_FAILED, WRONG_USE, Failure, Progress
+from aml_project import project, tools
+from aml_project.command_line import SERVICE_FAILED, WRONG_USE, Failure, Progress
+from aml_project.service.errors import NOT_LOGGED_IN, explain
 
-CONFIG = Path(".azureml", "config.json")
 PRINCIPAL = tuple(f"AZUREML_SERVICE_PRINCIPAL_{part}" for part in ("ID", "PASSWORD", "TENANT_ID"))
-SCOPE = r"/subscriptions/([^/]+)/resourceGroups/([^/]+)/providers/Microsoft\.MachineLearningServices/workspaces/([^/]+)"
-
-
-def attached(root: Path) -> tuple[str, str, str]:
-    """Return subscription id, resource group and name of the attached workspace."""
-    try:
-        config = json.loads((root / CONFIG).read_text(encoding="utf-8"))
-        found = re.match(SCOPE, config.get("Scope") or "", re.IGNORECASE)
-        names = found.groups() if found else tuple(config[field] for field in FIELDS)
-    except FileNotFoundError:
-        raise Failure("no workspace is attached: make attach") from None
-    except (ValueError, KeyError, AttributeError, TypeError):
-        raise Failure(f"{CONFIG}: names no workspace; write it anew: make attach") from None
-    return names[0], names[1], names[2]
-
-
-FIELDS = ("subscription_id", "resource_group", "workspace_name")
 
 
 def open_workspace(root: Path, *, ask: bool = True, debug: bool = False) -> Any:
     """Open the attached workspace (azureml.core.Workspace); with `ask`, log in if somebody is there to do it."""
-    return connect(*attached(root), ask=ask, debug=debug)
+    return connect(*project.workspace(root), ask=ask, debug=debug)
 
 
 def connect(subscription: str, group: str, name: str, *, ask: bool, debug: bool) -> Any:
     """Open a workspace; a Failure says in one line why it can't be."""
+    tools.bring_azure()
     with Progress("Connecting to Azure ML"):
         quiet(debug)
-        try:
-            from azureml.core import Workspace
-        except ModuleNotFoundError as error:
-            raise Failure(
-                f"{error.name} is not installed for {sys.executable}: make setup, and .venv/MODEL/bin/python"
-            ) from None
+        from azureml.core import Workspace
+
         try:
             return Workspace(subscription, group, name, auth=login(ask=ask and sys.stdin.isatty()))
         except Failure:

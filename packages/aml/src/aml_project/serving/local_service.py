@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from command_line import REFUSED, SERVICE_FAILED, Failure, Progress
+from aml_project.command_line import REFUSED, SERVICE_FAILED, Failure, Progress
 
 NOTE = Path(".azureml", "local-service.json")
 PLACE = Path(".azureml", "local")

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from azure_ml import registration
-from command_line import WRONG_USE, Failure
-from deployments import config_files, sample_request, source
+from aml_project.command_line import WRONG_USE, Failure
+from aml_project.runconfigs import deployment_files as config_files
+from aml_project.service import registration
+from aml_project.serving import sample_request, source
 
 LOCAL = "local"  # the target, and the version that is the model of the last training here
 SERVICE = r"[a-z][-a-z0-9]{1,30}[a-z0-9]"

@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from command_line import REFUSED, SERVICE_FAILED, Failure
+from aml_project.command_line import REFUSED, SERVICE_FAILED, Failure
 
 SECONDS = 60  # that an answer may take
 ALIVE = 5  # seconds for a server to answer that it is alive

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from checks import snapshot
-from command_line import Failure
+from aml_project.command_line import Failure
+from aml_project.snapshot import whole as snapshot
 
 
 def files_of(folder: Path, source: str) -> list[str]:

@@ -8,12 +8,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from azure_ml import deployment
-from azure_ml.errors import explain
-from azure_ml.git_address import hide_git_password
-from command_line import REFUSED, SERVICE_FAILED, WRONG_USE, Failure, Progress, note
-from deployments import sample_request
-from deployments.plan import Plan
+from aml_project.command_line import REFUSED, SERVICE_FAILED, WRONG_USE, Failure, Progress, note
+from aml_project.service import deployment
+from aml_project.service.errors import explain
+from aml_project.service.git_address import hide_git_password
+from aml_project.serving import sample_request
+from aml_project.serving.plan import Plan
 
 WAY_BACK = 1800.0  # seconds that it may take at least: what is given up may have to come to its end first
 AGAIN = "the same command again tries, and goes back then"

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from azure_ml.errors import explain
-from command_line import SERVICE_FAILED, Failure, Progress, note
-from deployments import local_service, sample_request
-from deployments.local_service import Local
-from deployments.plan import LOCAL, Plan
+from aml_project import project
+from aml_project.command_line import SERVICE_FAILED, Failure, Progress, note
+from aml_project.service.errors import explain
+from aml_project.serving import local_service, sample_request
+from aml_project.serving.local_service import Local
+from aml_project.serving.plan import LOCAL, Plan
 
 TRAINED = Path("outputs", "model")
 
@@ -77,7 +78,7 @@ def trained_here(plan: Plan) -> tuple[str, Callable[[Path], object]]:
 
 def registered(plan: Plan, workspace: Any) -> tuple[str, Callable[[Path], object]]:
     """Return the version of a registered model, and what downloads it."""
-    from azure_ml import deployment
+    from aml_project.service import deployment
 
     model = deployment.find_model(workspace, plan.name, plan.version)
 
@@ -89,9 +90,7 @@ def registered(plan: Plan, workspace: Any) -> tuple[str, Callable[[Path], object
 
 
 def is_attached(root: Path) -> bool:
-    from azure_ml.workspace import CONFIG
-
-    return (root / CONFIG).is_file()
+    return (root / project.CONFIG).is_file()
 
 
 def engine(docker: str, code: Path) -> str:

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qs, quote, unquote
 from xml.etree import ElementTree
 
-from azure_ml.errors import explain
-from command_line import SERVICE_FAILED, Failure, without_secrets
+from aml_project.command_line import SERVICE_FAILED, Failure, without_secrets
+from aml_project.service.errors import explain
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ class Storage:
         from azure.core.pipeline.transport import RequestsTransport
         from azure.storage.blob import ContainerClient
 
-        from upload.streaming import Streaming
+        from aml_project.storage.streaming import Streaming
 
         self.place, self.credential = place, credential
         self.login = None if isinstance(credential, str) else credential

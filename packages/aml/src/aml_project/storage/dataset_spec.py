@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from azure_ml.names import RULES
-from command_line import Failure
+from aml_project.command_line import Failure
+from aml_project.names import RULES
 
 EXAMPLE = '{"datastoreName": "workspaceblobstore", "relativePath": "folder/**"}'
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from upload import transfer
-from upload.hashes import content_of, hash_files
-from upload.local_files import SHORT, LocalFile, list_files, room_below
-from upload.progress import Bar
-from upload.storage import Storage
+from aml_project.storage import transfer
+from aml_project.storage.container import Storage
+from aml_project.storage.hashes import content_of, hash_files
+from aml_project.storage.local_files import SHORT, LocalFile, list_files, room_below
+from aml_project.storage.progress import Bar
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
-from upload.local_files import LocalFile
+from aml_project.storage.local_files import LocalFile
 
 PIECE = 1 << 20
 BATCH = 64  # small files that one task reads

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from command_line import Failure
+from aml_project.command_line import Failure
 
 TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 
-from upload.storage import Blob, Storage
+from aml_project.storage.container import Blob, Storage
 
 
 def matching(storage: Storage, path: str) -> dict[str, Blob]:

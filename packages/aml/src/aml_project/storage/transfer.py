@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from command_line import SERVICE_FAILED, Failure
-from upload.local_files import LocalFile
-from upload.storage import SHA256, Blob, Storage
+from aml_project.command_line import SERVICE_FAILED, Failure
+from aml_project.storage.container import SHA256, Blob, Storage
+from aml_project.storage.local_files import LocalFile
 
 THREADS = 32  # a request waits most of its time: the more, the less a far account matters
 SMALL = 1 << 20  # bytes up to which every thread may hold a file in memory
