@@ -1,6 +1,6 @@
 """Send a request to a model that is served here, and print its answer.
 
-aml request models/model1/sample-request.json
+    aml request --model model1
 """
 
 from __future__ import annotations
@@ -9,14 +9,17 @@ import argparse
 from pathlib import Path
 
 from aml_project.command_line import DONE, REFUSED, SERVICE_FAILED, Failure, Parser, Progress, run
+from aml_project.project import pick_model, root, shown
 
-EXAMPLE = "  aml request models/model1/sample-request.json --port 5002"
+EXAMPLE = """  aml request
+  aml request rows.json --port 5002"""
 SECONDS = 60  # that an answer may take
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = Parser("Send a request to a model that is served here; print its answer.", EXAMPLE)
-    parser.add_argument("file", type=Path, help="the request, a JSON file")
+    parser.add_argument("file", nargs="?", type=Path, help="a JSON file (default: the model's sample-request.json)")
+    parser.add_argument("--model", help="a folder of models/ (default: the only one there is)")
     parser.add_argument("--port", type=int, default=5001, help="where make serve listens (default: %(default)s)")
     parser.add_argument("--dry-run", action="store_true", help="say what would be sent, and send nothing")
     return run(send, parser, argv)
@@ -24,9 +27,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def send(args: argparse.Namespace) -> int:
     url = f"http://127.0.0.1:{args.port}/score"
-    body = args.file.read_bytes()
+    file = args.file or root() / "models" / pick_model(root(), args.model) / "sample-request.json"
+    body = file.read_bytes()
     if args.dry_run:
-        print(f"Would send {args.file}, {len(body)} bytes, to {url}")
+        print(f"Would send {shown(file)}, {len(body)} bytes, to {url}")
         return DONE
     print(answer_of(url, body))
     return DONE
