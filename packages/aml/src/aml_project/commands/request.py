@@ -1,6 +1,6 @@
 """Send a request to a model that is served here, and print its answer.
 
-    aml request --model model1
+aml request --model model1
 """
 
 from __future__ import annotations
