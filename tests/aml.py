@@ -4,7 +4,6 @@ import contextlib
 import io
 import logging
 import os
-import signal
 import subprocess
 import sys
 import warnings
@@ -68,7 +67,7 @@ def login_kept() -> Iterator[None]:
 
 
 def start(project: Path, verb: str, *args: str | Path, **env: str) -> "subprocess.Popen[str]":
-    """Start a verb in a process of its own, which Ctrl-C reaches also where the tests' own parent has turned it off."""
+    """Start a verb in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "aml_project", verb, *map(str, args)],
         cwd=project,
@@ -77,7 +76,6 @@ def start(project: Path, verb: str, *args: str | Path, **env: str) -> "subproces
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 

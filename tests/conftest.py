@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,6 +21,8 @@ Rehearse = Callable[..., Rehearsal]
 for role in ("AUTHOR", "COMMITTER"):
     os.environ[f"GIT_{role}_NAME"] = "A Tester"
     os.environ[f"GIT_{role}_EMAIL"] = "tester@example.com"
+# A parent may have turned Ctrl-C off, as nohup's or a shell's job in the background does: what is started here heeds it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # Where bytecode is forbidden, every start of a rendered project's Python compiles its packages again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # What this repo's make was told, as in `make test ARGS=-x`, is not for the make of a rendered project.

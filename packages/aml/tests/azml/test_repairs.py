@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from azureml.exceptions import UserErrorException
 
-from aml_project.azml import local_python, repairs
+from aml_project import model_environment
+from aml_project.azml import repairs
 from aml_project.service import local_docker
 
 SCOPE = "/subscriptions/S/resourceGroups/G/providers/Microsoft.MachineLearningServices/workspaces/W"
@@ -126,11 +127,11 @@ def test_python_of_a_local_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         file.write_text("#!/bin/sh\n")
         file.chmod(0o755)
     monkeypatch.setenv("PATH", str(active.parent))
-    assert local_python.find(model) == made
+    assert model_environment.python_for_runs(model) == made
     with local_docker.python_first(made):
         assert os.environ["PATH"].split(os.pathsep) == [str(made.parent), str(active.parent)]
     assert os.environ["PATH"] == str(active.parent)
     made.unlink()
-    assert local_python.find(model) == active
+    assert model_environment.python_for_runs(model) == active
     monkeypatch.setenv("PATH", "")
-    assert local_python.find(model) == Path(sys.executable)
+    assert model_environment.python_for_runs(model) == Path(sys.executable)
