@@ -21,7 +21,7 @@ Rehearse = Callable[..., Rehearsal]
 for role in ("AUTHOR", "COMMITTER"):
     os.environ[f"GIT_{role}_NAME"] = "A Tester"
     os.environ[f"GIT_{role}_EMAIL"] = "tester@example.com"
-# A parent may have turned Ctrl-C off, as nohup's or a shell's job in the background does: what is started here heeds it.
+# A parent may have turned Ctrl-C off, as nohup and a shell's background jobs do: what is started here heeds it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # Where bytecode is forbidden, every start of a rendered project's Python compiles its packages again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
