@@ -24,6 +24,7 @@ REPO_FILES = {
     "pyproject.toml",
     "requirements-azure.txt",
     "requirements-dev.txt",
+    "requirements-tools.txt",
     "scripts/attach_workspace.py",
     "scripts/check_project.py",
     "scripts/checks/client_loader.py",
