@@ -12,7 +12,8 @@ import pytest
 from hypothesis import settings
 
 from aml_rehearsal import Names, Rehearsal, seed
-from tests.support import PYTHONS, files_of, rendered
+from tests.environments import Environments, shared_folder
+from tests.support import PYTHONS, TEMPLATE, files_of, rendered
 
 Bake = Callable[..., Path]
 Rehearse = Callable[..., Rehearsal]
@@ -29,6 +30,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 for variable in ("ARGS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
     os.environ.pop(variable, None)
 
+
+# What a rendered project's make installs its tools from, however the project was rendered.
+os.environ["AML_TEMPLATE"] = str(TEMPLATE)
 
 # Where pyenv keeps more Pythons than the one that is active, uv finds them; elsewhere it fetches what is missing.
 kept = [path for version in PYTHONS for path in (Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin")]
@@ -72,6 +76,11 @@ def bake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bake]:
     yield render
     for project, files in fresh.items():
         assert sorted(files_of(project)) == files, "a test has left files in a shared render: use copy_of()"
+
+
+@pytest.fixture(scope="session")
+def environments(tmp_path_factory: pytest.TempPathFactory) -> Environments:
+    return Environments(shared_folder(tmp_path_factory.getbasetemp()) / "environments")
 
 
 def names_of(project: Path) -> Names:

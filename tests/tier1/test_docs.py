@@ -5,6 +5,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from tests.aml import aml
 from tests.conftest import Bake
 from tests.support import FRAMEWORKS, MODEL, PYTHONS, QUESTIONS, TEMPLATE, cookiecutter, copy_of, rendered_file, run
 
@@ -84,7 +85,7 @@ def test_the_script_that_measures_reading_runs(bake: Bake, tmp_path: Path) -> No
     for way in ("mount", "direct"):
         text = rendered_file(MODEL / "aml_config" / "train-amlcompute.runconfig", data_access=way)
         (model / "aml_config" / f"read-{way}.runconfig").write_text(text.replace("script: train.py", "script: read.py"))
-    assert "4 runconfigs fine" in run(sys.executable, "scripts/check_project.py", cwd=project)
+    assert "4 runconfigs fine" in aml(project, "check").out
     said = run(sys.executable, "read.py", "--data-path", "../../data", cwd=model).splitlines()
     assert [line.split(" files")[0] for line in said] == ["first: 1", "again: 1"]
 
