@@ -29,7 +29,7 @@ lint: .venv/dev ## Check the sources: ruff, mypy
 	$(BIN)/ruff check --config pyproject.toml .
 	$(BIN)/ruff format --config pyproject.toml --check .
 	MYPYPATH="$(PROJECT)/scripts:benchmarks" $(BIN)/mypy hooks tools tests benchmarks "$(PROJECT)/scripts"
-	MYPYPATH=packages/rehearsal:packages/rehearsal/tests $(BIN)/mypy $(addprefix packages/rehearsal/,aml_rehearsal tests)
+	MYPYPATH=packages/rehearsal/src:packages/rehearsal/tests $(BIN)/mypy $(addprefix packages/rehearsal/,src tests)
 	MYPYPATH=packages/cli $(BIN)/mypy $(addprefix packages/cli/,aml_template_cli azext_aml_template_cli tests)
 	$(foreach framework,$(FRAMEWORKS),MYPYPATH="templates/frameworks/$(framework):templates/networks:$(MODEL)" $(BIN)/mypy \
 		templates/frameworks/$(framework) $(foreach module,batch_* evaluation input_schema run_data openapi score_batch serving tables tracking tests/*,"$(MODEL)"/$(module).py) &&) true

@@ -257,7 +257,7 @@ def local_run(caller: Caller, work: Path, **changes: Any) -> str:
 LIMITED = """
 import os, resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-os.execv(sys.executable, [sys.executable, "-I", "-m", "aml_rehearsal.node", "azureml-setup/job.json"])
+os.execv(sys.executable, [sys.executable, "-I", "-m", "aml_rehearsal.run_process", "azureml-setup/job.json"])
 """
 
 
@@ -287,7 +287,7 @@ def test_a_file_that_is_there_stays_unless_overwritten(
         (folder / "a.csv").write_bytes(b"mine")
         wish = wanted(dataset, str(folder), overwrite=overwrite)
         run_id = local_run(caller, tmp_path / f"work-{overwrite}", **wish)
-        command = [sys.executable, "-I", "-m", "aml_rehearsal.node", "azureml-setup/job.json"]
+        command = [sys.executable, "-I", "-m", "aml_rehearsal.run_process", "azureml-setup/job.json"]
         done = subprocess.run(command, cwd=tmp_path / f"work-{overwrite}", timeout=300)
         assert done.returncode == (0 if overwrite else 1)
         assert (folder / "a.csv").read_bytes() == kept

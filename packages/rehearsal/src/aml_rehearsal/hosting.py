@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from aml_rehearsal import azurite, interpreters
 from aml_rehearsal.azurite import ARTIFACTS
-from aml_rehearsal.service_door import Door
+from aml_rehearsal.webservice_door import Door
 from aml_rehearsal.state import Record, now
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The channel on which a node reports to the service, and asks for its data."""
+"""What nodes report to the service while their runs go on, and the data that they ask it for."""
 
 from __future__ import annotations
 

@@ -168,7 +168,7 @@ def local_archive(job: Record) -> bytes:
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("azureml-setup/job.json", json.dumps(job))
         # Isolated: the user's files lie in this folder, and none of them is the node's.
-        start = [sys.executable, "-I", "-m", "aml_rehearsal.node", "azureml-setup/job.json"]
+        start = [sys.executable, "-I", "-m", "aml_rehearsal.run_process", "azureml-setup/job.json"]
         archive.writestr("azureml-setup/Invocation.sh", f"#!/bin/sh\nexec {shlex.join(start)}\n")
         batch = " ".join(f'"{part}"' for part in start)
         archive.writestr("azureml-setup/Invocation.bat", f"@{batch}\r\n")
@@ -195,7 +195,7 @@ def watch(workspace: Workspace, job: Record, snapshot: Record) -> None:
         own |= workspace.client_environment | {"HOME": str(folder)}
         job = job | {"root": str(folder), "cache": str(azurite.cache_folder()), "own": own}
         (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
-        command = [sys.executable, "-I", "-m", "aml_rehearsal.node", str(folder / "job.json")]
+        command = [sys.executable, "-I", "-m", "aml_rehearsal.run_process", str(folder / "job.json")]
         subprocess.run(command, cwd=work, stdin=subprocess.DEVNULL, start_new_session=True)
     except Exception as error:
         message = f"The node did not start: {error}"

@@ -1,4 +1,4 @@
-"""A node: does one run, from its environment to its outputs. Started as a program of its own, with the job's file.
+"""The process of one run: it plays the node, from the environment to the outputs. It is started with the job's file.
 
 It stands for the wrapper that Azure ML puts around a user's script, on a cluster and on one's own computer, and
 knows nothing of azureml: the script runs in the Python of its own environment.

@@ -1,4 +1,4 @@
-"""The one port that all traffic passes: a proxy for the client, a page for people, a channel for the nodes.
+"""The one port that all traffic passes: a proxy for the client, a page for people, and where nodes report.
 
 A client with HTTPS_PROXY set says CONNECT host. For a host that the rehearsal plays, TLS ends here; another host is
 passed through untouched, but for Azure itself: a rehearsal never reaches the real service.
@@ -20,7 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from aml_rehearsal import bodies, certificates, channel, page, storage_door
+from aml_rehearsal import certificates, node_reports, page, request_body, storage_door
 from aml_rehearsal.faults import Fault
 from aml_rehearsal.routing import Refusal, Reply, Request
 from aml_rehearsal.state import Unavailable
@@ -162,7 +162,7 @@ class Connection(BaseHTTPRequestHandler):
     def read_request(self) -> Request | None:
         """Read a request to its end; None where the caller went away before, or what it sends is not HTTP."""
         try:
-            body = bodies.read(self.headers, self.rfile)
+            body = request_body.read(self.headers, self.rfile)
         except ValueError:
             return None
         target = urlsplit(self.path)
@@ -236,7 +236,7 @@ class Connection(BaseHTTPRequestHandler):
         """Answer on the port itself: the page, the state, the nodes."""
         try:
             if request.path.startswith("/nodes/"):
-                reply = channel.answer(self.server.workspace, request)
+                reply = node_reports.answer(self.server.workspace, request)
                 self.server.changed.set()
                 return reply
             return page.answer(self.server.workspace, request)

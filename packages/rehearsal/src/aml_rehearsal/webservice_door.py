@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from aml_rehearsal import bodies
+from aml_rehearsal import request_body
 
 HOP = {"transfer-encoding", "connection", "keep-alive", "content-length", "host"}
 SECONDS = 300  # that an answer may take; the server in the container has a limit of its own
@@ -81,7 +81,7 @@ class Visit(BaseHTTPRequestHandler):
 
     def handle_request(self) -> None:
         try:
-            body = bodies.read(self.headers, self.rfile)
+            body = request_body.read(self.headers, self.rfile)
         except ValueError:
             self.close_connection = True
             return
