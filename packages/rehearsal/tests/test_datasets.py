@@ -19,9 +19,9 @@ from typing import Any
 
 import pytest
 from aml_rehearsal import Rehearsal
+from aml_rehearsal.addresses import API_HOST
 from aml_rehearsal.azurite import SECOND
 from aml_rehearsal.dataset_files import matcher, places, root
-from aml_rehearsal.workspace import API_HOST
 from azure.storage.blob import ContainerClient, generate_container_sas
 from callers import Caller, configuration
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from aml_rehearsal.workspace import ARM_HOST
+from aml_rehearsal.addresses import ARM_HOST
 from callers import Answer, Caller
 
 WORKSPACES = "Microsoft.MachineLearningServices/workspaces"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from aml_rehearsal import Rehearsal
-from aml_rehearsal.workspace import ARM_HOST
+from aml_rehearsal.addresses import ARM_HOST
 from callers import Caller, configuration
 
 RUNS = "/history/v1.0SCOPE/experiments/refusals/runs"

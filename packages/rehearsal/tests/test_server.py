@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 from aml_rehearsal import Fault, Rehearsal, certificates
-from aml_rehearsal.workspace import API_HOST
+from aml_rehearsal.addresses import API_HOST
 from callers import Caller
 
 PATH = "/modelmanagement/v1.0SCOPE/models"

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from aml_rehearsal import Rehearsal
+from aml_rehearsal.addresses import ARM_HOST
 from aml_rehearsal.azurite import ACCOUNT, SECOND, SUFFIX
-from aml_rehearsal.workspace import ARM_HOST
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobServiceClient, generate_container_sas

@@ -15,11 +15,11 @@ from types import TracebackType
 from typing import Any
 
 from aml_rehearsal import seed, server
+from aml_rehearsal.addresses import TENANT, Names
 from aml_rehearsal.faults import Fault, Faults
 from aml_rehearsal.services import computes
 from aml_rehearsal.state import claim, forget
-from aml_rehearsal.tokens import TENANT
-from aml_rehearsal.workspace import Names, Provisioning, Workspace
+from aml_rehearsal.workspace import Provisioning, Workspace
 
 LOGIN = ("AZUREML_", "MSI_", "IDENTITY_")  # how the caller's own login, or a run, would be found
 
@@ -52,6 +52,7 @@ class Rehearsal:
                 self.folder, names or wishes.names, deterministic=deterministic, accounts=accounts
             )
             stack.callback(self.workspace.close)
+            seed.furnish(self.workspace)
             self.made = seed.sow(self.workspace, project, wishes) if project else []
             self.server = server.start(self.workspace, port, internet=internet)
             stack.callback(self.server.close)
@@ -98,7 +99,7 @@ class Rehearsal:
         home.mkdir(exist_ok=True)
         principal = self.workspace.tokens.principals[role]
         caches = Path.home() / ".cache"
-        return self.workspace.client_environment | {
+        return self.workspace.entrance.variables | {
             "HOME": str(home),
             "USERPROFILE": str(home),
             "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR") or str(caches / "uv"),

@@ -13,7 +13,7 @@ import yaml
 from azure.core.exceptions import AzureError, HttpResponseError
 from azure.storage.blob import BlobProperties
 
-from aml_rehearsal.routing import Refusal
+from aml_rehearsal.messages import Refusal
 from aml_rehearsal.services import datastores
 from aml_rehearsal.state import Record
 from aml_rehearsal.workspace import Workspace

@@ -17,15 +17,13 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from aml_rehearsal import azurite, interpreters
-from aml_rehearsal.azurite import ARTIFACTS
+from aml_rehearsal import interpreters
+from aml_rehearsal.addresses import Entrance, Names
+from aml_rehearsal.azurite import ARTIFACTS, Azurite, cache_folder
+from aml_rehearsal.state import Record, State, now
 from aml_rehearsal.webservice_door import Door
-from aml_rehearsal.state import Record, now
-
-if TYPE_CHECKING:
-    from aml_rehearsal.workspace import Workspace
 
 SECONDS = 60.0  # that a server gets until it answers, its environment being there
 TOKEN_SECONDS = 12 * 3600
@@ -39,9 +37,10 @@ ENDED = "The rehearsal in which it ran has ended: deploy it again."
 class Hosting:
     """Everything that runs for the web services of one rehearsal; what they are is in the state's tables."""
 
-    def __init__(self, workspace: Workspace) -> None:
-        self.workspace = workspace
-        self.folder = workspace.folder / "services"
+    def __init__(self, folder: Path, names: Names, state: State, blobs: Azurite, entrance: Entrance) -> None:
+        self.folder, self.names = folder, names
+        self.state, self.blobs = state, blobs
+        self.entrance = entrance
         self.seconds = SECONDS
         self.doors: dict[str, Door] = {}  # by service
         self.containers: dict[str, Container] = {}  # by deployment
@@ -51,6 +50,8 @@ class Hosting:
         for part in UNPACKED:  # left by a rehearsal that was killed
             for left in self.folder.glob(f"*/*/{part}"):
                 shutil.rmtree(left, ignore_errors=True)
+        with state.lock:
+            bury(state.tables.services, state.tables.operations)
 
     def deploy(self, name: str, operation: str) -> None:
         """Bring a service to what its record says; the operation tells how far it is."""
@@ -66,8 +67,8 @@ class Hosting:
             for container in left:
                 container.end()
             shutil.rmtree(self.folder / name, ignore_errors=True)
-            with self.workspace.state.lock:
-                finish(self.workspace.state.tables.operations[operation], "Succeeded")
+            with self.state.lock:
+                finish(self.state.tables.operations[operation], "Succeeded")
 
         self.thread(end)
 
@@ -78,7 +79,7 @@ class Hosting:
 
     def close(self) -> None:
         """End everything, and wait for it."""
-        with self.workspace.state.lock:
+        with self.state.lock:
             self.over = True
             for container in self.containers.values():
                 container.close()
@@ -111,7 +112,7 @@ class Hosting:
             job = self.prepare(name, operation)
             if job is None:
                 return  # deleted meanwhile
-            with self.workspace.state.lock:  # so that who deletes the service, or ends everything, sees it
+            with self.state.lock:  # so that who deletes the service, or ends everything, sees it
                 container = Container(name, operation, self.folder / name / operation, job)
                 self.containers[operation] = container
                 wanted = not self.over and self.current(name, operation) is not None
@@ -142,15 +143,15 @@ class Hosting:
 
     def prepare(self, name: str, operation: str) -> Record | None:
         """Lay out the files as the container has them, and say what it is to do."""
-        with self.workspace.state.lock:
+        with self.state.lock:
             service = self.current(name, operation)
             if service is None:
                 return None
             request = service["environmentImageRequest"]
-            models = [self.workspace.state.tables.models[key] for key in request["modelIds"]]
-            assets = self.workspace.state.tables.assets
+            models = [self.state.tables.models[key] for key in request["modelIds"]]
+            assets = self.state.tables.assets
             artifacts = {model["id"]: assets[model["url"].rpartition("/")[2]]["artifacts"] for model in models}
-            known = sorted(self.workspace.state.tables.artifacts)
+            known = sorted(self.state.tables.artifacts)
         folder = self.folder / name / operation
         app, home = folder / "app", folder / "home"
         for made in (app, home):
@@ -167,7 +168,7 @@ class Hosting:
         environment = request["environment"]
         entry = (environment.get("environmentVariables") or {}).get("AZUREML_ENTRY_SCRIPT") or request["driverProgram"]
         variables = {key: os.environ[key] for key in KEPT if key in os.environ}
-        variables |= self.workspace.client_environment
+        variables |= self.entrance.variables
         variables |= {"HOME": str(home), "PYTHONUNBUFFERED": "1"}
         variables |= {key: str(text) for key, text in (environment.get("environmentVariables") or {}).items()}
         variables |= {
@@ -175,15 +176,15 @@ class Hosting:
             "AZUREML_MODEL_DIR": str(places[0] if len(places) == 1 else root),
             "SERVICE_NAME": name,
             "SERVICE_PATH_PREFIX": prefix(service).strip("/"),
-            "WORKSPACE_NAME": self.workspace.names.workspace_name,
+            "WORKSPACE_NAME": self.names.workspace_name,
         }
         if service.get("scoringTimeoutMs"):
             variables["SCORING_TIMEOUT_MS"] = str(service["scoringTimeoutMs"])
         return {
             **interpreters.wish(environment),
             "alone": service["computeType"] == "ACI",  # one container group: the old one goes as the new one comes
-            "server": self.workspace.server_url,
-            "cache": str(azurite.cache_folder()),
+            "server": self.entrance.url,
+            "cache": str(cache_folder()),
             "app": str(app),
             "entry": str(app / entry),
             "log": str(self.log_file(name, operation)),
@@ -193,7 +194,7 @@ class Hosting:
 
     def fetch(self, key: str, folder: Path, path: str, *, unpack: bool) -> None:
         """Bring one artifact into a folder."""
-        content = self.workspace.blobs.read(ARTIFACTS, key)
+        content = self.blobs.read(ARTIFACTS, key)
         target = folder / path
         if folder not in Path(os.path.normpath(target)).parents:
             raise ValueError(f"{path} leads out of its folder")
@@ -206,16 +207,16 @@ class Hosting:
 
     def current(self, name: str, operation: str) -> Record | None:
         """The service, if this deployment is still its newest."""
-        service = self.workspace.state.tables.services.get(name)
+        service = self.state.tables.services.get(name)
         return service if service and service["deployment"] == operation else None
 
     def note(self, operation: str, step: str) -> None:
-        with self.workspace.state.lock:
-            self.workspace.state.tables.operations[operation]["operationDetails"]["subOperationType"] = step
+        with self.state.lock:
+            self.state.tables.operations[operation]["operationDetails"]["subOperationType"] = step
 
     def switch(self, name: str, operation: str, port: int) -> None:
         """Let the requests go to a container that has just become ready, and the earlier one end."""
-        with self.workspace.state.lock:
+        with self.state.lock:
             service = self.current(name, operation)
             if service is None:
                 return
@@ -224,15 +225,15 @@ class Hosting:
             door = self.doors[name]
             before, others = door.turn(port), self.of(name, but=operation)
             service |= {"state": "Healthy", "error": None, "scoringUri": f"{door.url}/score", "updatedTime": now()}
-            finish(self.workspace.state.tables.operations[operation], "Succeeded")
+            finish(self.state.tables.operations[operation], "Succeeded")
         door.drain(before, PATIENCE)
         for other in others:
             other.end()
 
     def ended(self, name: str, operation: str, why: str) -> None:
         """Note that a container is no more; without a reason, it was to end."""
-        with self.workspace.state.lock:
-            tables = self.workspace.state.tables
+        with self.state.lock:
+            tables = self.state.tables
             underway = tables.operations[operation]["state"] == "Running"
             service = self.current(name, operation)
             problem = None
@@ -248,8 +249,8 @@ class Hosting:
 
     def admits(self, name: str, header: str | None) -> bool:
         """Whether a request may pass: with one of the keys, or a token of the service's own, where it wants one."""
-        with self.workspace.state.lock:
-            service = self.workspace.state.tables.services.get(name)
+        with self.state.lock:
+            service = self.state.tables.services.get(name)
             if service is None:
                 return False
             known = list(service["keys"].values()) if service["authEnabled"] else []

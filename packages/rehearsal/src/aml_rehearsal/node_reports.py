@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from aml_rehearsal import azurite, dataset_files
-from aml_rehearsal.routing import Refusal, Reply, Request
+from aml_rehearsal.messages import Refusal, Reply, Request
 from aml_rehearsal.services.artifacts import plain
 from aml_rehearsal.services.datasets import find
 from aml_rehearsal.services.history import run_of

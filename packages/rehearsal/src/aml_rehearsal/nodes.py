@@ -16,10 +16,11 @@ import zipfile
 from pathlib import Path
 
 from aml_rehearsal import azurite, interpreters
-from aml_rehearsal.routing import Refusal
+from aml_rehearsal.addresses import API, API_HOST, WORKSPACE_ID
+from aml_rehearsal.messages import Refusal
 from aml_rehearsal.state import Record, set_status
 from aml_rehearsal.tokens import LIFETIME
-from aml_rehearsal.workspace import API, API_HOST, WORKSPACE_ID, Workspace
+from aml_rehearsal.workspace import Workspace
 
 MPI = {"mpi", "intelmpi", "openmpi"}
 TORCH = {"nccl", "gloo"}
@@ -47,7 +48,7 @@ def job(
     history = configuration["history"]
     ways = [f"{one['variable']}:{'Direct' if one['direct'] else 'Mount'}" for one in data]
     return {
-        "server": workspace.server_url,
+        "server": workspace.entrance.url,
         "run": run["runId"],
         "token": workspace.tokens.issue(run["runId"], "run"),
         "target": configuration["target"],
@@ -192,7 +193,7 @@ def watch(workspace: Workspace, job: Record, snapshot: Record) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(workspace.blobs.read(azurite.ARTIFACTS, file["blob"]))
         own = {name: os.environ[name] for name in KEPT if name in os.environ}
-        own |= workspace.client_environment | {"HOME": str(folder)}
+        own |= workspace.entrance.variables | {"HOME": str(folder)}
         job = job | {"root": str(folder), "cache": str(azurite.cache_folder()), "own": own}
         (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
         command = [sys.executable, "-I", "-m", "aml_rehearsal.run_process", str(folder / "job.json")]

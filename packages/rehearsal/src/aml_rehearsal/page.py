@@ -6,7 +6,7 @@ import html
 from urllib.parse import quote
 
 from aml_rehearsal.azurite import ARTIFACTS
-from aml_rehearsal.routing import Refusal, Reply, Request
+from aml_rehearsal.messages import Refusal, Reply, Request
 from aml_rehearsal.services.datastores import without_key
 from aml_rehearsal.services.history import run_of
 from aml_rehearsal.services.metrics import last_numbers

@@ -1,61 +1,18 @@
-"""How a request finds its handler, and how a handler answers or refuses."""
+"""How a request finds its handler, and how what that returns or refuses becomes the reply."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from aml_rehearsal.tokens import Identity
-    from aml_rehearsal.workspace import Workspace
+from aml_rehearsal.addresses import SCOPE
+from aml_rehearsal.admission import admit
+from aml_rehearsal.messages import Refusal, Reply, Request
+from aml_rehearsal.tokens import LoginRefused
+from aml_rehearsal.workspace import Workspace
 
-SCOPE = (
-    r"/subscriptions/(?P<subscription>[^/]+)/resourceGroups/(?P<group>[^/]+)"
-    r"/providers/Microsoft\.MachineLearningServices/workspaces/(?P<workspace>[^/]+)"
-)
-
-
-@dataclass
-class Request:
-    method: str
-    host: str
-    path: str  # decoded
-    query: dict[str, str]
-    headers: dict[str, str]  # names in lower case
-    body: bytes
-    names: dict[str, str] = field(default_factory=dict)  # the named parts of the path
-    identity: Identity | None = None
-
-    @property
-    def json(self) -> Any:
-        """The body; a wrong one is the caller's fault."""
-        try:
-            return json.loads(self.body or b"{}")
-        except ValueError:
-            raise Refusal(400, "The body is not JSON.") from None
-
-
-@dataclass
-class Reply:
-    body: Any = None  # bytes go out as they are, anything else as JSON
-    status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-class Refusal(Exception):
-    """What the service says instead of an answer."""
-
-    def __init__(self, status: int, message: str, code: str = "UserError", headers: dict[str, str] | None = None):
-        super().__init__(message)
-        # The client stumbles over an error that has no list of details.
-        error = {"code": code, "message": message, "details": []}
-        self.reply = Reply({"error": error}, status, headers or {})
-
-
-Handler = Callable[["Workspace", Request], Any]
+Handler = Callable[[Workspace, Request], Any]
 
 
 class Router:
@@ -80,6 +37,23 @@ class Router:
             if method in methods and (match := pattern.fullmatch(path)):
                 return handler, {name: text or "" for name, text in match.groupdict().items()}
         raise Refusal(501, f"The rehearsal does not know {method} {path}", "NotImplemented")
+
+    def answer(self, workspace: Workspace, request: Request) -> Reply:
+        """Answer a request as the service does, refusals included."""
+        try:
+            handler, request.names = self.find(request.method, request.path)
+            if handler not in self.open:
+                request.identity = workspace.tokens.check(request.headers.get("authorization"))
+            admit(workspace, request)
+            with workspace.state.lock:
+                result = handler(workspace, request)
+        except Refusal as refusal:
+            return refusal.reply
+        except LoginRefused as refused:
+            said = f"AADSTS{refused.number}: {refused}"
+            body = {"error": refused.error, "error_description": said, "error_codes": [refused.number]}
+            return Reply(body, 401)
+        return result if isinstance(result, Reply) else Reply(result)
 
 
 def compile_path(path: str) -> re.Pattern[str]:

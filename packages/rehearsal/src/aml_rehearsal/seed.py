@@ -1,4 +1,4 @@
-"""Fill the workspace with what a project's runs expect: the cluster and the dataset that its runconfigs name."""
+"""Fill a workspace: with what every one has, and with the clusters and datasets that a project's runconfigs name."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 import yaml
 
-from aml_rehearsal.azurite import DATA
-from aml_rehearsal.routing import SCOPE
-from aml_rehearsal.services import computes, datasets
-from aml_rehearsal.workspace import Names, Workspace
+from aml_rehearsal.addresses import SCOPE, Names
+from aml_rehearsal.azurite import ACCOUNT, DATA, SECOND
+from aml_rehearsal.services import computes, datasets, datastores, resources, storage
+from aml_rehearsal.workspace import Workspace
 
 
 @dataclass
@@ -56,6 +56,16 @@ def add(wishes: Wishes, run: dict[str, Any], vm_size: str) -> None:
         if dataset.get("name"):
             version = int(dataset.get("version") or 1)
             wishes.datasets[dataset["name"]] = max(version, wishes.datasets.get(dataset["name"], 1))
+
+
+def furnish(workspace: Workspace) -> None:
+    """Make what is there from the start: the resource group, two storage accounts and the default datastore."""
+    group = workspace.names.resource_group
+    with workspace.state.lock:
+        resources.add_group(workspace, group)
+        for account in (ACCOUNT, SECOND):
+            storage.add_account(workspace, group, account)
+        datastores.add_datastore(workspace, "workspaceblobstore", DATA)
 
 
 def sow(workspace: Workspace, project: Path, wishes: Wishes) -> list[str]:

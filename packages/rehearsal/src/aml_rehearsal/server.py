@@ -22,9 +22,10 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from aml_rehearsal import certificates, node_reports, page, request_body, storage_door
 from aml_rehearsal.faults import Fault
-from aml_rehearsal.routing import Refusal, Reply, Request
+from aml_rehearsal.messages import Refusal, Reply, Request
+from aml_rehearsal.services import ROUTERS
 from aml_rehearsal.state import Unavailable
-from aml_rehearsal.workspace import API_HOST, ARM_HOST, LOGIN_HOST, Workspace
+from aml_rehearsal.workspace import Workspace
 
 AZURE = (
     *("azure.com", "azure.net", "azureml.ms", "azureml.net", "windows.net", "microsoftonline.com", "microsoft.com"),
@@ -46,12 +47,12 @@ class Server(ThreadingHTTPServer):
         self.workspace = workspace
         self.internet = internet
         self.requests: list[str] = []  # one line each: METHOD host/path status
-        self.played = {ARM_HOST, LOGIN_HOST, API_HOST, *workspace.blobs.hosts}
+        self.played = {*ROUTERS, *workspace.blobs.hosts}
         bundle, certificate, key = certificates.make(workspace.folder, sorted(self.played))
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.tls.load_cert_chain(certificate, key)
-        workspace.server_url = self.url
-        workspace.client_environment = {
+        workspace.entrance.url = self.url
+        workspace.entrance.variables = {
             "HTTPS_PROXY": self.url,
             "https_proxy": self.url,
             "NO_PROXY": "127.0.0.1,localhost",
@@ -200,7 +201,7 @@ class Connection(BaseHTTPRequestHandler):
 
     def serve(self, request: Request) -> Reply:
         try:
-            return self.server.workspace.answer(request)
+            return ROUTERS[request.host].answer(self.server.workspace, request)
         except Exception as error:
             traceback.print_exc()
             return Refusal(500, f"The rehearsal failed: {error!r}", "InternalServerError").reply

@@ -132,5 +132,10 @@ def set_status(run: Record, status: str, error: str = "") -> None:
     run["revision"] += 1
 
 
+def creator(name: str) -> Record:
+    """Who has made something, as the services write it."""
+    return {"userObjectId": name, "userTenantId": "", "userName": name, "userPuId": None}
+
+
 def now() -> str:
     return datetime.now(timezone.utc).isoformat().replace("+00:00", "Z")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from xml.sax.saxutils import escape
 
-from aml_rehearsal.routing import Refusal, Reply, Request
-from aml_rehearsal.tokens import TENANT
-from aml_rehearsal.workspace import LOGIN_HOST, Workspace
+from aml_rehearsal.addresses import LOGIN_HOST, TENANT
+from aml_rehearsal.messages import Refusal, Reply, Request
+from aml_rehearsal.workspace import Workspace
 
 READ, WRITE = "rl", "rwdlacup"  # the permissions of the SAS that a token is exchanged for
 READER, WRITERS = "reader", ("contributor", "run")

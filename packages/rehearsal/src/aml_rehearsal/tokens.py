@@ -1,4 +1,4 @@
-"""Who calls: the principals of the rehearsal, the tokens that they get, and what each may do."""
+"""Who calls: the principals of the rehearsal, and the tokens that they get."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from aml_rehearsal.routing import Refusal
+from aml_rehearsal.addresses import TENANT
+from aml_rehearsal.messages import Identity, Refusal
 
-TENANT = str(uuid.UUID(int=3))
 LIFETIME = 24 * 3600
 
 
@@ -26,12 +26,6 @@ class Principal:
     client_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     # Hexadecimal: a secret that begins with a hyphen would be an option where somebody types `az login -p SECRET`.
     secret: str = field(default_factory=lambda: secrets.token_hex(24), repr=False)
-
-
-@dataclass(frozen=True)
-class Identity:
-    name: str
-    role: str
 
 
 class Tokens:

@@ -18,11 +18,10 @@ from aml_rehearsal.services import (
     storage,
     webservices,
 )
-from aml_rehearsal.services.hosts import api, arm, login
+from aml_rehearsal.services.hosts import ROUTERS
 
 __all__ = [
-    "api",
-    "arm",
+    "ROUTERS",
     "artifacts",
     "computes",
     "content",
@@ -33,7 +32,6 @@ __all__ = [
     "environments",
     "execution",
     "history",
-    "login",
     "metrics",
     "mlflow",
     "models",

@@ -7,10 +7,11 @@ import re
 from typing import Any
 
 from aml_rehearsal import vm_sizes
-from aml_rehearsal.routing import Refusal, Reply, Request
+from aml_rehearsal.addresses import API, REGION
+from aml_rehearsal.messages import Refusal, Reply, Request
 from aml_rehearsal.services.hosts import api, arm
 from aml_rehearsal.state import Record, now
-from aml_rehearsal.workspace import API, REGION, Workspace
+from aml_rehearsal.workspace import Workspace
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,30}[A-Za-z0-9]")
 IDLE = re.compile(r"P(T?\d.*)")  # a length of time, as in PT300S

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from aml_rehearsal.azurite import ARTIFACTS
-from aml_rehearsal.routing import Refusal, Request
+from aml_rehearsal.messages import Refusal, Request
 from aml_rehearsal.services.hosts import api
 from aml_rehearsal.state import Record, now
 from aml_rehearsal.workspace import Workspace

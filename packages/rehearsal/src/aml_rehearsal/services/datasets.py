@@ -6,10 +6,11 @@ import json
 import re
 from typing import Any
 
-from aml_rehearsal.routing import Refusal, Request
+from aml_rehearsal.addresses import API_HOST
+from aml_rehearsal.messages import Refusal, Request
 from aml_rehearsal.services.hosts import api
-from aml_rehearsal.state import Record, now
-from aml_rehearsal.workspace import API_HOST, Workspace, creator
+from aml_rehearsal.state import Record, creator, now
+from aml_rehearsal.workspace import Workspace
 
 BASE = "/dataset/v1.0{scope}"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,254}")

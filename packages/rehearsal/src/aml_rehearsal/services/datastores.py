@@ -7,10 +7,11 @@ from typing import Any
 
 from azure.core.exceptions import AzureError, ResourceExistsError
 
-from aml_rehearsal.routing import Refusal, Request
+from aml_rehearsal.azurite import ACCOUNT
+from aml_rehearsal.messages import Refusal, Request
 from aml_rehearsal.services.hosts import api
-from aml_rehearsal.state import Record, now
-from aml_rehearsal.workspace import Workspace, creator
+from aml_rehearsal.state import Record, creator, now
+from aml_rehearsal.workspace import Workspace
 
 BASE = "/datastore/v1.0{scope}"
 NAME = re.compile(r"[A-Za-z0-9_]{1,255}")
@@ -67,6 +68,36 @@ def create_container(workspace: Workspace, storage: Record) -> None:
     except (AzureError, ValueError) as error:
         said = getattr(error, "error_code", None) or type(error).__name__
         raise Refusal(400, f"The container {container} can't be made in {account}: {said}") from None
+
+
+def add_datastore(workspace: Workspace, name: str, container: str) -> None:
+    """Have a container of the workspace's own account as a datastore that opens with the account's key."""
+    storage = {
+        "accountName": ACCOUNT,
+        "containerName": container,
+        "endpoint": "core.windows.net",
+        "protocol": "https",
+        "credentialType": "AccountKey",
+        "credential": workspace.blobs.key,
+        "areWorkspaceManagedIdentitiesAllowed": False,
+        "blobCacheTimeout": None,
+        "clientCredentials": None,
+        "subscriptionId": workspace.names.subscription_id,
+        "resourceGroup": workspace.names.resource_group,
+        "serviceDataAccessAuthIdentity": "None",
+    }
+    store = {
+        "name": name,
+        "dataStoreType": "AzureBlob",
+        "hasBeenValidated": True,
+        "tags": {},
+        "properties": {},
+        "azureStorageSection": storage,
+        "createdBy": creator("rehearsal"),
+        "createdTime": now(),
+        "modifiedTime": now(),
+    }
+    workspace.state.tables.datastores.setdefault(name, store)
 
 
 @api.route("GET POST", BASE + "/datastores")

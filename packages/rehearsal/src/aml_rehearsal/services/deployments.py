@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from aml_rehearsal.routing import Refusal, Reply, Request
+from aml_rehearsal.messages import Refusal, Reply, Request
 from aml_rehearsal.services.hosts import arm
 from aml_rehearsal.state import Record, now
 from aml_rehearsal.workspace import Workspace

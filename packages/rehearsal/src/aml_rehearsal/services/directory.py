@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import parse_qsl
 
-from aml_rehearsal.routing import Reply, Request
+from aml_rehearsal.addresses import LOGIN_HOST, TENANT
+from aml_rehearsal.messages import Reply, Request
 from aml_rehearsal.services.hosts import login
-from aml_rehearsal.tokens import TENANT, LoginRefused, encode
-from aml_rehearsal.workspace import LOGIN_HOST, Workspace
+from aml_rehearsal.tokens import LoginRefused, encode
+from aml_rehearsal.workspace import Workspace
 
 HOST = f"https://{LOGIN_HOST}"
 
@@ -45,10 +46,10 @@ def device_code(workspace: Workspace, request: Request) -> Any:
     return {
         "user_code": "REHEARSE",
         "device_code": workspace.tokens.sign("device"),
-        "verification_uri": f"{workspace.server_url}/",
+        "verification_uri": f"{workspace.entrance.url}/",
         "expires_in": 900,
         "interval": 1,
-        "message": f"The rehearsal needs no code: {workspace.server_url}/ has already confirmed it.",
+        "message": f"The rehearsal needs no code: {workspace.entrance.url}/ has already confirmed it.",
     }
 
 

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from aml_rehearsal.routing import Refusal, Request
+from aml_rehearsal.messages import Refusal, Request
 from aml_rehearsal.services.hosts import api
 from aml_rehearsal.state import Record
 from aml_rehearsal.workspace import Workspace

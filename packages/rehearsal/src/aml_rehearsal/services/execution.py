@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from aml_rehearsal import nodes
-from aml_rehearsal.routing import Refusal, Reply, Request
+from aml_rehearsal.messages import Refusal, Reply, Request
 from aml_rehearsal.services import computes
 from aml_rehearsal.services.datasets import find
 from aml_rehearsal.services.history import new_run

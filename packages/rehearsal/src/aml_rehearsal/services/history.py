@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from aml_rehearsal.routing import Refusal, Request
+from aml_rehearsal.messages import Refusal, Request
 from aml_rehearsal.services.hosts import api
-from aml_rehearsal.state import Record, now, set_status
+from aml_rehearsal.state import Record, creator, now, set_status
 from aml_rehearsal.tokens import LIFETIME
-from aml_rehearsal.workspace import Workspace, creator
+from aml_rehearsal.workspace import Workspace
 
 BASE = "/history/v1.0{scope}"
 # The client names a run's experiment in one of two ways.

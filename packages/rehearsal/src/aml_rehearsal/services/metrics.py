@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aml_rehearsal.routing import Refusal, Request
+from aml_rehearsal.messages import Refusal, Request
 from aml_rehearsal.services.history import RUN
 from aml_rehearsal.services.hosts import api
 from aml_rehearsal.state import Record, now

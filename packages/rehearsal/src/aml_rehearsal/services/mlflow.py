@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from aml_rehearsal.routing import Refusal, Request
+from aml_rehearsal.addresses import API_HOST
+from aml_rehearsal.admission import admit_run
+from aml_rehearsal.messages import Refusal, Request
 from aml_rehearsal.services import metrics
 from aml_rehearsal.services.history import experiment_of, new_run, run_of
 from aml_rehearsal.services.hosts import api
 from aml_rehearsal.state import Record, set_status
-from aml_rehearsal.workspace import API_HOST, Workspace
+from aml_rehearsal.workspace import Workspace
 
 VERSION = "/mlflow/v2.0{scope}"
 BASE = VERSION + "/api/2.0/mlflow"
@@ -58,7 +60,7 @@ def asked_run(workspace: Workspace, request: Request) -> Record:
     wish = request.query if request.method == "GET" else request.json
     run = run_of(workspace, wish.get("run_id") or wish.get("run_uuid") or "")
     if request.method != "GET" and request.identity:
-        workspace.admit_run(request.identity, run["runId"])
+        admit_run(workspace, request.identity, run["runId"])
     return run
 
 

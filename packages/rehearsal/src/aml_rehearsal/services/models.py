@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from aml_rehearsal.routing import Refusal, Request
+from aml_rehearsal.messages import Refusal, Request
 from aml_rehearsal.services.hosts import api
-from aml_rehearsal.state import Record, now
-from aml_rehearsal.workspace import Workspace, creator
+from aml_rehearsal.state import Record, creator, now
+from aml_rehearsal.workspace import Workspace
 
 BASE = "/modelmanagement/v1.0{scope}"
 # What a model may lack, and the client insists on where a model is told as a part of something else.

@@ -6,11 +6,11 @@ import re
 from typing import Any
 
 from aml_rehearsal import azurite
-from aml_rehearsal.routing import Refusal, Reply, Request
+from aml_rehearsal.addresses import API, REGION, TENANT, WORKSPACE_ID
+from aml_rehearsal.messages import Refusal, Reply, Request
 from aml_rehearsal.services.hosts import api, arm
 from aml_rehearsal.state import Record
-from aml_rehearsal.tokens import TENANT
-from aml_rehearsal.workspace import API, REGION, WORKSPACE_ID, Workspace
+from aml_rehearsal.workspace import Workspace
 
 
 @arm.route("GET", "/tenants")

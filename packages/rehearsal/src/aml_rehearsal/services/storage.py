@@ -8,11 +8,12 @@ from typing import Any
 from azure.core.exceptions import HttpResponseError, ResourceExistsError
 from azure.storage.blob import ContainerClient
 
+from aml_rehearsal.addresses import REGION
 from aml_rehearsal.azurite import SUFFIX
-from aml_rehearsal.routing import Refusal, Reply, Request
+from aml_rehearsal.messages import Refusal, Reply, Request
 from aml_rehearsal.services.hosts import arm
 from aml_rehearsal.state import Record, now
-from aml_rehearsal.workspace import REGION, Workspace
+from aml_rehearsal.workspace import Workspace
 
 PROVIDER = "/providers/Microsoft.Storage"
 OF_SUBSCRIPTION = "/subscriptions/{subscription}" + PROVIDER

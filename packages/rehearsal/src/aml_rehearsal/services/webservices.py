@@ -8,12 +8,13 @@ import secrets
 from typing import Any
 
 from aml_rehearsal import hosting
-from aml_rehearsal.routing import Refusal, Reply, Request
+from aml_rehearsal.addresses import API, REGION
+from aml_rehearsal.messages import Refusal, Reply, Request
 from aml_rehearsal.services.computes import progress
 from aml_rehearsal.services.hosts import api
 from aml_rehearsal.services.models import BASE, in_full, matches, patch
-from aml_rehearsal.state import Record, now
-from aml_rehearsal.workspace import API, REGION, Workspace, creator
+from aml_rehearsal.state import Record, creator, now
+from aml_rehearsal.workspace import Workspace
 
 NAME = re.compile(r"[a-z]([-a-z0-9]{1,30})[a-z0-9]")
 SERVICES = BASE + "/services"
@@ -221,7 +222,7 @@ def begun(workspace: Workspace, name: str) -> Record:
         "endTime": None,
         "error": None,
         "resourceLocation": f"{workspace.names.scope}/services/{name}",
-        "operationLog": f"{workspace.server_url}/services/{name}",
+        "operationLog": f"{workspace.entrance.url}/services/{name}",
         "operationDetails": {"subOperationType": "DeployService", "subOperationState": "Running"},
     }
     workspace.state.tables.operations[number] = operation
