@@ -46,7 +46,7 @@ class Container:
             tell(step="BuildEnvironment")
             # Packages come from the outside, not through the rehearsal.
             outside = {name: text for name, text in os.environ.items() if text != self.job["server"]}
-            python = interpreters.found(self.job, Path(self.job["cache"]), outside, self.say)
+            python = interpreters.provide(self.job, Path(self.job["cache"]), outside, self.say)
             tell(step="DeployService")
             self.serve(python)
         except Failed as failed:

@@ -59,7 +59,7 @@ class Hosting:
 
     def remove(self, name: str, operation: str) -> None:
         """End all that runs for a service which is gone from the tables."""
-        door, left = self.doors.pop(name, None), self.of(name)
+        door, left = self.doors.pop(name, None), self.containers_of(name)
 
         def end() -> None:
             if door:
@@ -89,7 +89,7 @@ class Hosting:
         for thread in self.threads:
             thread.join(max(0, over - time.monotonic()))
 
-    def of(self, name: str, but: str = "") -> list[Container]:
+    def containers_of(self, name: str, but: str = "") -> list[Container]:
         return [one for one in list(self.containers.values()) if one.name == name and one.deployment != but]
 
     def log(self, name: str, deployment: str) -> str:
@@ -116,7 +116,7 @@ class Hosting:
                 container = Container(name, operation, self.folder / name / operation, job)
                 self.containers[operation] = container
                 wanted = not self.over and self.current(name, operation) is not None
-                others = self.of(name, but=operation) if wanted and job["alone"] else []
+                others = self.containers_of(name, but=operation) if wanted and job["alone"] else []
                 if others and name in self.doors:
                     self.doors[name].turn(0)
             if not wanted:
@@ -223,7 +223,7 @@ class Hosting:
             if name not in self.doors:
                 self.doors[name] = Door(prefix(service), lambda header: self.admits(name, header))
             door = self.doors[name]
-            before, others = door.turn(port), self.of(name, but=operation)
+            before, others = door.turn(port), self.containers_of(name, but=operation)
             service |= {"state": "Healthy", "error": None, "scoringUri": f"{door.url}/score", "updatedTime": now()}
             finish(self.state.tables.operations[operation], "Succeeded")
         door.drain(before, PATIENCE)
@@ -240,7 +240,7 @@ class Hosting:
             if service and why:
                 problem = trouble(service["computeType"], why, self.log(name, operation))
                 service |= {"state": "Failed" if underway else "Unhealthy", "error": problem, "updatedTime": now()}
-                if name in self.doors and not self.of(name):
+                if name in self.doors and not self.containers_of(name):
                     self.doors[name].turn(0)
             if underway:
                 finish(tables.operations[operation], "Failed" if problem else "Cancelled", problem)

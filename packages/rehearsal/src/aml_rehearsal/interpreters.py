@@ -31,7 +31,7 @@ def wish(environment: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def found(wished: dict[str, Any], cache: Path, outside: dict[str, str], say: Say) -> Path:
+def provide(wished: dict[str, Any], cache: Path, outside: dict[str, str], say: Say) -> Path:
     """The Python that is wished for, built unless it is there; outside are the variables that lead to the packages."""
     if wished["interpreter"]:
         active = shutil.which(str(wished["interpreter"]))

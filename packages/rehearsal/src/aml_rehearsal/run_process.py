@@ -127,7 +127,7 @@ class Node:
             self.say("The rehearsal has no containers: the conda file's packages are installed beside them.", BUILD_LOG)
         # Packages come from the outside, not through the rehearsal.
         outside = {name: text for name, text in os.environ.items() if text != self.job["server"]}
-        built = interpreters.found(
+        built = interpreters.provide(
             self.job, Path(self.job["cache"]), outside, lambda text: self.channel.log(BUILD_LOG, text)
         )
         return str(built)
