@@ -5,13 +5,14 @@ BIN := .venv/bin
 ARGS ?=
 # The tests, three files at once: most of them wait for processes and answers. The long files first, then the end is short.
 PYTEST := $(BIN)/python -m pytest --verbose --numprocesses=3 --dist=loadfile --no-loadscope-reorder --durations=25
+TESTS := tests/tier0 tests/tier3 tests/tier2 packages/rehearsal/tests packages/aml/tests tests/tier1
 UV := uv==0.13.8
 PROJECT := {{cookiecutter.project_slug}}
 MODEL := $(PROJECT)/models/{{cookiecutter.model_name}}
 FRAMEWORKS := $(notdir $(wildcard templates/frameworks/*))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint format bench
+.PHONY: help demo test test-fast test-full lint format bench
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -20,17 +21,20 @@ demo: .venv/demo ## Walk the whole way in demo/: render, train, serve, submit, r
 	$(BIN)/python tools/demo.py
 
 test: lint ## Run every tier of tests (tests/README.md)
-	$(PYTEST) $(ARGS) tests/tier0 tests/tier3 tests/tier2 packages/rehearsal/tests packages/cli/tests tests/tier1
+	$(PYTEST) -m "not full" $(ARGS) $(TESTS)
+
+test-full: lint ## Run all tests: every Python, every resolution, whole journeys of az, random kills (nightly)
+	$(PYTEST) $(ARGS) $(TESTS)
 
 test-fast: lint ## Run the tiers that take a minute: sources and renders
-	$(PYTEST) $(ARGS) tests/tier0 packages/cli/tests tests/tier1
+	$(PYTEST) -m "not full" $(ARGS) tests/tier0 packages/aml/tests tests/tier1
 
 lint: .venv/dev ## Check the sources: ruff, mypy
 	$(BIN)/ruff check --config pyproject.toml .
 	$(BIN)/ruff format --config pyproject.toml --check .
-	MYPYPATH="$(PROJECT)/scripts:benchmarks" $(BIN)/mypy hooks tools tests benchmarks "$(PROJECT)/scripts"
+	MYPYPATH=benchmarks $(BIN)/mypy hooks tools tests benchmarks
+	$(BIN)/mypy packages/aml/src packages/az/azext_aml_project
 	MYPYPATH=packages/rehearsal/src:packages/rehearsal/tests $(BIN)/mypy $(addprefix packages/rehearsal/,src tests)
-	MYPYPATH=packages/cli $(BIN)/mypy $(addprefix packages/cli/,aml_template_cli azext_aml_template_cli tests)
 	$(foreach framework,$(FRAMEWORKS),MYPYPATH="templates/frameworks/$(framework):templates/networks:$(MODEL)" $(BIN)/mypy \
 		templates/frameworks/$(framework) $(foreach module,batch_* evaluation input_schema run_data openapi score_batch serving tables tracking tests/*,"$(MODEL)"/$(module).py) &&) true
 

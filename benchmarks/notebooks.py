@@ -254,9 +254,9 @@ def hundred(project: Path, work: Path) -> dict[str, float]:
 def cells(project: Path, work: Path) -> dict[str, float]:
     """The conversion in this process: does a cell cost more where there are more of them?"""
     sys.path.insert(0, str(project / "scripts"))
-    from conversion.cells import python_of_ipython
-    from conversion.formatting import formatted
-    from conversion.script import convert
+    from aml_project.notebooks.cells import python_of_ipython
+    from aml_project.notebooks.formatting import formatted
+    from aml_project.notebooks.script import convert
 
     to_python = python_of_ipython()
     sources = {size: notebook(work / f"cells-{size}.ipynb", size) for size in SIZES}

@@ -17,8 +17,9 @@ import time
 from pathlib import Path
 from statistics import median
 
-from aml_rehearsal import Rehearsal
 from project import WORKSPACE, bin_of, make, model_of, render, say
+
+from aml_rehearsal import Rehearsal
 
 GOAL = 1.1  # times the bare call
 LINE = "the first line of the log"

@@ -25,9 +25,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from aml_rehearsal.azurite import ACCOUNT, Azurite, cache_folder
 from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 from slow_link import link, probe
+
+from aml_rehearsal.azurite import ACCOUNT, Azurite, cache_folder
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "{{cookiecutter.project_slug}}" / "scripts"
 STORAGE = "azure-storage-blob==12.27.1"  # what azureml-core leaves room for
@@ -68,8 +69,8 @@ from pathlib import Path
 scripts, source, memory = sys.argv[1:]
 sys.path.insert(0, scripts)
 import azure.storage.blob, requests
-from upload import folder, transfer
-from upload.storage import Place, Storage
+from aml_project.storage import folder, transfer
+from aml_project.storage.container import Place, Storage
 
 began = time.perf_counter()
 read = folder.read(Path(source), "data", Path(memory))
@@ -133,8 +134,8 @@ from pathlib import Path
 
 scripts, source, memory = sys.argv[1:]
 sys.path.insert(0, scripts)
-from upload import folder, transfer
-from upload.storage import Blob
+from aml_project.storage import folder, transfer
+from aml_project.storage.container import Blob
 
 began = time.perf_counter()
 read = folder.read(Path(source), "data", Path(memory))

@@ -2,19 +2,17 @@
 
 import logging
 import os
-import shutil
-import sys
-import tempfile
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aml_rehearsal import Names, Rehearsal, seed
 from hypothesis import settings
 
-from tests.support import PROJECT, PYTHONS, files_of, rendered
+from aml_rehearsal import Names, Rehearsal, seed
+from tests.support import PYTHONS, files_of, rendered
 
 Bake = Callable[..., Path]
 Rehearse = Callable[..., Rehearsal]
@@ -23,9 +21,8 @@ Rehearse = Callable[..., Rehearsal]
 for role in ("AUTHOR", "COMMITTER"):
     os.environ[f"GIT_{role}_NAME"] = "A Tester"
     os.environ[f"GIT_{role}_EMAIL"] = "tester@example.com"
-# The rendered scripts, for the tests that import them: a copy, because bytecode beside the sources would be rendered.
-scripts = tempfile.TemporaryDirectory(prefix="scripts-")
-sys.path.insert(0, shutil.copytree(PROJECT / "scripts", scripts.name, dirs_exist_ok=True))
+# A parent may have turned Ctrl-C off, as nohup and a shell's background jobs do: what is started here heeds it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # Where bytecode is forbidden, every start of a rendered project's Python compiles its packages again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # What this repo's make was told, as in `make test ARGS=-x`, is not for the make of a rendered project.

@@ -20,8 +20,7 @@ import yaml
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-import check_project
-from checks import (
+from aml_project.checks import (
     client_loader,
     model_check,
     runconfig_file,
@@ -29,6 +28,7 @@ from checks import (
     script_arguments,
     snapshot,
 )
+from aml_project.commands import check as check_project
 from hooks.pre_gen_project import problems
 from tests.conftest import Bake
 from tests.support import FRAMEWORKS, MODEL, PYTHONS, QUESTIONS, cookiecutter, copy_of, derived, rendered_file, run

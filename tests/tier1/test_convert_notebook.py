@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-import convert_notebook
+from aml_project.commands import notebook as convert_notebook
 from tests.conftest import Bake
 from tests.support import BIN, TEMPLATE, copy_of, files_of
 

@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-import create_compute
-from azure_ml import compute, names
-from command_line import Failure
+from aml_project import names
+from aml_project.command_line import Failure
+from aml_project.commands import compute as create_compute
+from aml_project.service import compute
 from hooks import pre_gen_project as hook
 from tests.conftest import Bake
 from tests.support import copy_of

@@ -16,8 +16,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from azure_ml import names
-from create_workspace import Step, attach_line, container_name, key_vault_name, plan, reason, storage_account_name
+from aml_project import names
+from aml_project.commands.workspace import (
+    Step,
+    attach_line,
+    container_name,
+    key_vault_name,
+    plan,
+    reason,
+    storage_account_name,
+)
 from tests.conftest import Bake
 from tests.support import PROJECT, copy_of, files_of
 from tests.tier1.test_scripts import WORKSPACE, call, no_client

@@ -18,8 +18,8 @@ from azureml.core.webservice.aci import AciServiceDeploymentConfiguration
 from azureml.core.webservice.aks import AksServiceDeploymentConfiguration
 from azureml.core.webservice.local import LocalWebserviceDeploymentConfiguration
 
-from command_line import Failure
-from deployments import config_files
+from aml_project.command_line import Failure
+from aml_project.runconfigs import deployment_files as config_files
 from tests.conftest import Bake
 from tests.support import FRAMEWORKS, copy_of, files_of, run
 
@@ -268,7 +268,7 @@ def test_the_documented_command_gets_the_packages(model: Path, tmp_path: Path) -
 
 
 def test_what_a_deployment_leaves_at_home(model: Path) -> None:
-    from deployments import source
+    from aml_project.serving import source
 
     (model / "outputs" / "model").mkdir(parents=True)
     (model / "mlruns").mkdir()
@@ -284,7 +284,7 @@ def test_what_a_deployment_leaves_at_home(model: Path) -> None:
 
 
 def test_the_commit_of_the_code(model: Path) -> None:
-    from deployments import source
+    from aml_project.serving import source
 
     project = model.parents[1]
     for args in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message=one"]):

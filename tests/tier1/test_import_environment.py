@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from command_line import Failure
-from dependencies import (
+from aml_project.command_line import Failure
+from aml_project.requirements import (
     azure_needs,
     conda_editing,
     conda_environment,
@@ -591,7 +591,7 @@ def test_a_conda_file_that_cannot_be_edited_is_left_alone(project: Path, text: s
 
 
 def test_both_files_or_none(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dependencies import writing
+    from aml_project.requirements import writing
 
     train, inference = (conda_file(project, purpose) for purpose in PURPOSES)
     before, original = files_of(project), Path.replace

@@ -22,8 +22,8 @@ from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 from IPython.core.inputtransformer2 import TransformerManager
 
-from conversion.cells import python_of_ipython
-from conversion.script import convert
+from aml_project.notebooks.cells import python_of_ipython
+from aml_project.notebooks.script import convert
 
 TO_PYTHON = python_of_ipython()
 TRANSFORM: Callable[[str], str] = TransformerManager().transform_cell  # type: ignore[no-untyped-call]

@@ -12,10 +12,11 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checks import preview, runconfig_file
-from command_line import Failure
-from runconfigs import dockerfile_text, environment_version
-from runconfigs import environment as runconfig_environment
+from aml_project.command_line import Failure
+from aml_project.runconfigs import dockerfile_text, environment_version
+from aml_project.runconfigs import environment as runconfig_environment
+from aml_project.runconfigs import file as runconfig_file
+from aml_project.snapshot import preview
 from tests.conftest import Bake
 from tests.support import FRAMEWORKS, MODEL, copy_of, files_of, rendered_file
 from tests.tier1.test_scripts import WORKSPACE, call, no_client
@@ -538,7 +539,7 @@ def test_the_check_finds_an_environment_that_has_changed_since(project: Path) ->
 
 
 def test_the_check_follows_a_dockerfile_and_what_it_copies(project: Path) -> None:
-    from runconfigs.editing import edit
+    from aml_project.runconfigs.editing import edit
 
     model = project / "models" / "model1"
     use = runconfig_environment.read(project / RUNCONFIG, model / "Dockerfile")
@@ -558,7 +559,7 @@ def test_the_check_follows_a_dockerfile_and_what_it_copies(project: Path) -> Non
 
 
 def test_going_back_to_the_conda_file(project: Path) -> None:
-    from runconfigs.editing import edit
+    from aml_project.runconfigs.editing import edit
 
     before, model = versions(project), project / "models" / "model1"
     image = yaml.safe_load((project / RUNCONFIG).read_text())["environment"]["docker"]["baseImage"]

@@ -16,10 +16,10 @@ import yaml
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from checks.runconfig_file import MAX_BYTES, Unreadable, parse
-from command_line import Failure
-from runconfigs import editing as runconfig_edit
-from runconfigs.editing import Key, Value
+from aml_project.command_line import Failure
+from aml_project.runconfigs import editing as runconfig_edit
+from aml_project.runconfigs.editing import Key, Value
+from aml_project.runconfigs.file import MAX_BYTES, Unreadable, parse
 from tests.conftest import Bake
 
 VERSION = ("data", "training", "dataLocation", "dataset", "version")

@@ -16,9 +16,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-import attach_workspace
-from azure_ml import local_docker, registration, run_file
-from checks import preview, runconfig_file, snapshot
+from aml_project.commands import attach as attach_workspace
+from aml_project.runconfigs import file as runconfig_file
+from aml_project.service import local_docker, registration, run_file
+from aml_project.snapshot import preview
+from aml_project.snapshot import whole as snapshot
 from hooks import pre_gen_project as hook
 from tests.conftest import Bake
 from tests.support import MODEL, PROJECT, TEMPLATE, copy_of, files_of, rendered_file

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from upload import storage, transfer
-from upload.local_files import list_files
+from aml_project.storage import container as storage
+from aml_project.storage import transfer
+from aml_project.storage.local_files import list_files
 
 SIZE, PIECE, PAUSE = 7_500_000, 200_000, 0.3  # taken in 11 s
 SILENCE = 5

@@ -14,21 +14,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aml_rehearsal.dataset_files import matcher
 from hypothesis import given
 from hypothesis import strategies as st
 
-import command_line
-from azure_ml import datastores
-from command_line import Failure
-from runconfigs import data as runconfig_data
+from aml_project import command_line
+from aml_project.command_line import Failure
+from aml_project.runconfigs import data as runconfig_data
+from aml_project.service import datastores
+from aml_project.storage import container as storage
+from aml_project.storage import dataset_spec, hashes, local_files, pattern, progress, transfer
+from aml_project.storage import folder as folders
+from aml_project.storage.container import Blob, Place
+from aml_project.storage.local_files import LocalFile
+from aml_rehearsal.dataset_files import matcher
 from tests.conftest import Bake
 from tests.support import copy_of, files_of
 from tests.tier1.test_scripts import WORKSPACE, call, no_client
-from upload import dataset_spec, hashes, local_files, pattern, progress, storage, transfer
-from upload import folder as folders
-from upload.local_files import LocalFile
-from upload.storage import Blob, Place
 
 __all__ = ["no_client"]
 ROOM = 995
@@ -166,7 +167,7 @@ def test_a_folder_without_files_is_refused(folder: Path) -> None:
 AS_NOBODY = """
 import os, pathlib, sys
 sys.path.insert(0, sys.argv[1])
-from upload import local_files
+from aml_project.storage import local_files
 os.chdir(sys.argv[2])
 os.getuid() or os.setuid(65534)  # root may read everything
 files, _ = local_files.list_files(pathlib.Path("."), 995)

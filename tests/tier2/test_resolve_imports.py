@@ -12,8 +12,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from dependencies import azure_needs, python_choice
-from dependencies.packaging_library import SpecifierSet
+from aml_project.requirements import azure_needs, python_choice
+from aml_project.requirements.packaging_library import SpecifierSet
 from tests.conftest import Bake
 from tests.support import BIN, FRAMEWORKS, PYTHON, PYTHONS, copy_of, run
 from tests.tier2.test_resolve import AZURE, INFERENCE, TRAIN, packages, resolve

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from aml_rehearsal import azurite
 
+from aml_rehearsal import azurite
 from tests.support import BIN, TEMPLATE, rendered, run
 
 WORKSPACE = {

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from aml_rehearsal import Names, Rehearsal
 
+from aml_rehearsal import Names, Rehearsal
 from tests.conftest import Rehearse
 from tests.support import BIN, PYTHON, TEMPLATE, files_of, heartbeat, run, shown_commands
 from tests.tier3.conftest import WORKSPACE, Installed

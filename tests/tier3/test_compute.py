@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from aml_rehearsal import Fault, Rehearsal
 from aml_rehearsal.messages import Reply, Request
 from aml_rehearsal.services import computes
 from aml_rehearsal.services.hosts import arm
 from aml_rehearsal.workspace import Provisioning, Workspace
-
 from tests.conftest import Bake, Rehearse
 from tests.support import SIGN_OF_LIFE, copy_of
 from tests.tier3.conftest import WORKSPACE

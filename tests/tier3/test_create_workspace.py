@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from aml_rehearsal import Fault, Rehearsal
 
+from aml_rehearsal import Fault, Rehearsal
 from tests.conftest import Bake, Rehearse
 from tests.support import BIN, PYTHON, copy_of, run
 from tests.tier3.conftest import WORKSPACE

@@ -24,18 +24,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from azure.core.exceptions import HttpResponseError
+
+from aml_project.commands.dataset import ESCAPED
+from aml_project.storage import container as storages
+from aml_project.storage.container import Place
+from aml_project.storage.hashes import content_of
 from aml_rehearsal import Fault, Rehearsal
 from aml_rehearsal.azurite import ACCOUNT, SECOND
 from aml_rehearsal.dataset_files import files as files_of_dataset
-from azure.core.exceptions import HttpResponseError
-
-from register_dataset import ESCAPED
 from tests.conftest import Bake, Rehearse
 from tests.support import PYTHON, copy_of, files_of
 from tests.tier3.conftest import WORKSPACE, Installed
-from upload import storage as storages
-from upload.hashes import content_of
-from upload.storage import Place
 
 log = logging.getLogger("progress")
 KILLS = 10

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aml_rehearsal import Fault, Rehearsal
 
+from aml_rehearsal import Fault, Rehearsal
 from tests.conftest import Rehearse
 from tests.support import PYTHON, answers, free_port, run, shown_commands
 from tests.tier3.conftest import Installed, commit, git

@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 import yaml
-from aml_rehearsal import Fault, Rehearsal
 
+from aml_rehearsal import Fault, Rehearsal
 from tests.conftest import Bake, Rehearse
 from tests.support import PYTHON, SIGN_OF_LIFE, copy_of
 from tests.tier3.conftest import WORKSPACE
@@ -35,7 +35,7 @@ ENVIRONMENTS = "/environments/"
 GET = """
 import json, sys
 from azureml.core import Environment
-from azure_ml.workspace import open_workspace
+from aml_project.service.workspace import open_workspace
 from pathlib import Path
 environment = Environment.get(open_workspace(Path.cwd(), ask=False), *sys.argv[1:])
 print(json.dumps(Environment._serialize_to_dict(environment)))

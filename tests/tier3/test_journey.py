@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from aml_rehearsal import Rehearsal
 
+from aml_rehearsal import Rehearsal
 from tests.conftest import Rehearse, names_of
 from tests.support import BIN, PROJECT, PYTHON, TEMPLATE, answer, files_of, rendered, run, served, shown_commands
 from tests.tier1.test_free_text import HOSTILE

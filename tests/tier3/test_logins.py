@@ -15,8 +15,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from aml_rehearsal import Rehearsal
 
+from aml_rehearsal import Rehearsal
 from tests.conftest import Rehearse
 from tests.support import PYTHON
 from tests.tier3.conftest import Installed

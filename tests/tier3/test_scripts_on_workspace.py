@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aml_rehearsal import Fault, Rehearsal
 
+from aml_rehearsal import Fault, Rehearsal
 from tests.conftest import Rehearse
 from tests.support import PYTHON, run
 from tests.tier3.conftest import Installed

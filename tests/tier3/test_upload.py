@@ -19,16 +19,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+from aml_project.command_line import SERVICE_FAILED, Failure, without_secrets
+from aml_project.storage import container as storages
+from aml_project.storage import folder as folders
+from aml_project.storage import transfer
+from aml_project.storage.container import Place, Storage
+from aml_project.storage.folder import Brought
+from aml_project.storage.local_files import room_below
 from aml_rehearsal import Fault, Rehearsal
 from aml_rehearsal.azurite import ACCOUNT
-
-from command_line import SERVICE_FAILED, Failure, without_secrets
-from upload import folder as folders
-from upload import storage as storages
-from upload import transfer
-from upload.folder import Brought
-from upload.local_files import room_below
-from upload.storage import Place, Storage
 
 log = logging.getLogger("progress")
 MANY = 10_000

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from callers import Caller, Client
+
 from aml_rehearsal import Rehearsal, azurite
 from aml_rehearsal.azurite import SECOND
-from callers import Caller, Client
 
 logging.getLogger("azure").setLevel(logging.WARNING)
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else the client is compiled at each start

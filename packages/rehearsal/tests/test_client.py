@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from aml_rehearsal import Rehearsal
 from callers import Client
+
+from aml_rehearsal import Rehearsal
 
 
 def test_datastores_and_datasets(rehearsal: Rehearsal, client: Client) -> None:

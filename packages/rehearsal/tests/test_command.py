@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from callers import Caller
+
 from aml_rehearsal import Fault, Names, Rehearsal
 from aml_rehearsal.services import computes
-from callers import Caller
 
 COMMAND = [sys.executable, "-m", "aml_rehearsal.command"]
 Started = subprocess.Popen[str]

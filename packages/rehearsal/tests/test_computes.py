@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from callers import Caller, Client
+
 from aml_rehearsal import Provisioning, Rehearsal, vm_sizes
 from aml_rehearsal.services.computes import KINDS
-from callers import Caller, Client
 
 PATH = "/rp/workspacesSCOPE/computes/"
 

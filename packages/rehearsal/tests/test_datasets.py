@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.storage.blob import ContainerClient, generate_container_sas
+from callers import Caller, configuration
+
 from aml_rehearsal import Rehearsal
 from aml_rehearsal.addresses import API_HOST
 from aml_rehearsal.azurite import SECOND
 from aml_rehearsal.dataset_files import matcher, places, root
-from azure.storage.blob import ContainerClient, generate_container_sas
-from callers import Caller, configuration
 
 HASHES = """
 import hashlib, json, os

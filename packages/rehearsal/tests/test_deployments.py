@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from aml_rehearsal.addresses import ARM_HOST
 from callers import Answer, Caller
+
+from aml_rehearsal.addresses import ARM_HOST
 
 WORKSPACES = "Microsoft.MachineLearningServices/workspaces"
 

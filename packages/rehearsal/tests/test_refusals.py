@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from callers import Caller, configuration
+
 from aml_rehearsal import Rehearsal
 from aml_rehearsal.addresses import ARM_HOST
-from callers import Caller, configuration
 
 RUNS = "/history/v1.0SCOPE/experiments/refusals/runs"
 ENVIRONMENT = "/environment/v1.0SCOPE/environments/mine/versions/1"

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from callers import Caller
+
 from aml_rehearsal import Rehearsal
 from aml_rehearsal.azurite import cache_folder
-from callers import Caller
 
 LOG = "user_logs/std_log.txt"
 SEES = """

@@ -14,9 +14,10 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
+from callers import Caller
+
 from aml_rehearsal import Fault, Rehearsal, certificates
 from aml_rehearsal.addresses import API_HOST
-from callers import Caller
 
 PATH = "/modelmanagement/v1.0SCOPE/models"
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aml_rehearsal import Rehearsal
-from aml_rehearsal.addresses import ARM_HOST
-from aml_rehearsal.azurite import ACCOUNT, SECOND, SUFFIX
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobServiceClient, generate_container_sas
 from callers import Answer, Caller
+
+from aml_rehearsal import Rehearsal
+from aml_rehearsal.addresses import ARM_HOST
+from aml_rehearsal.azurite import ACCOUNT, SECOND, SUFFIX
 
 
 class Login:

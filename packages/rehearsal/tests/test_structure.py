@@ -6,8 +6,9 @@ import ast
 import graphlib
 from pathlib import Path
 
-import aml_rehearsal
 import pytest
+
+import aml_rehearsal
 
 
 def modules(package: Path) -> dict[str, Path]:

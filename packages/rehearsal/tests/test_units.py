@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from aml_rehearsal import certificates, nodes, seed
 from aml_rehearsal.addresses import Names
 from aml_rehearsal.faults import Fault, Faults

@@ -14,9 +14,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from aml_rehearsal import Fault, Provisioning, Rehearsal, azurite, interpreters
 from callers import Caller, Client
 from test_command import gone, processes
+
+from aml_rehearsal import Fault, Provisioning, Rehearsal, azurite, interpreters
 
 SERVER = "azureml-inference-server-http==1.5.1"
 SERVICES = "/modelmanagement/v1.0SCOPE/services"

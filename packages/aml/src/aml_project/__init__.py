@@ -1,0 +1,1 @@
+"""The engine of an Azure ML project: its verbs, and the same in Python."""

@@ -1,0 +1,1 @@
+"""What would fail in Azure ML, found before anything is sent."""

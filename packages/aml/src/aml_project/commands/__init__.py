@@ -1,0 +1,1 @@
+"""The verbs of aml, one a module; no verb imports another."""

@@ -1,0 +1,115 @@
+"""Deploy a registered model as a web service, try it with the sample request, and go back if that fails.
+
+    aml deploy --target aci
+
+What `az ml model deploy --ic … --dc …` does, with the model's inference-config.yml and deployment-config-TARGET.yml. A
+deployment counts once it has answered the model's sample-request.json. Until then what ran before can run again: its
+model, code and packages together.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from aml_project.command_line import DONE, WRONG_USE, Failure, Parser, run
+from aml_project.project import attached_name, pick_model, root
+
+TYPE_CHECKING = False  # typing's own costs its import
+if TYPE_CHECKING:
+    from typing import Any
+
+    from aml_project.serving.plan import Plan
+
+TARGETS = ("local", "aci", "aks")
+TIMEOUTS = {True: 120.0, False: 1800.0}  # seconds for a service to come up, here and in Azure
+EXAMPLE = """  aml deploy --target local --version local
+  aml deploy --target aci
+  aml deploy --target aks --version 3"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = Parser("Deploy a registered model as a web service; go back if it does not answer.", EXAMPLE)
+    parser.add_argument(
+        "--target", choices=TARGETS, required=True, help="this computer, a container in Azure, or Kubernetes there"
+    )
+    parser.add_argument("--model", help="a folder of models/ (default: the only one there is)")
+    parser.add_argument("-n", "--name", help="what the model is registered as (default: the model's name)")
+    parser.add_argument(
+        "--version", metavar="N",
+        help="a registered version (default: the newest); with --target local also the word local: outputs/model",
+    )  # fmt: skip
+    parser.add_argument("--service", metavar="NAME", help="what the service is called (default: MODEL-TARGET)")
+    parser.add_argument(
+        "--timeout", type=float, metavar="SECONDS",
+        help="how long a service may take to come up (default: 120 here; 1800 in Azure, which builds its image)",
+    )  # fmt: skip
+    here = parser.add_argument_group("with --target local")
+    here.add_argument(
+        "--docker", choices=("auto", "yes", "no"), default="auto",
+        help="auto takes Docker or Podman where one answers, else the server of make setup (default: %(default)s)",
+    )  # fmt: skip
+    here.add_argument("--stop", action="store_true", help="end what is served")
+    other = parser.add_mutually_exclusive_group()
+    other.add_argument(
+        "--save-inference-config", type=Path, metavar="FILE",
+        help="only write the inference configuration with its packages, as az ml model deploy reads it",
+    )  # fmt: skip
+    other.add_argument("--dry-run", action="store_true", help="say what would be deployed; ask and change nothing")
+    return run(act, parser, argv)
+
+
+def act(args: argparse.Namespace) -> int:
+    local = args.target == "local"
+    for option, given in {"--stop": args.stop, "--docker": args.docker != "auto"}.items():
+        if given and not local:
+            raise Failure(f"{option}: goes with --target local", WRONG_USE)
+    if local and args.service:
+        raise Failure("--service: goes with --target aci or aks; here the port says which service it is", WRONG_USE)
+    model = pick_model(root(), args.model)
+
+    from aml_project.serving import plan, to_this_computer
+
+    if args.stop:
+        print(to_this_computer.stop(root(), model, dry_run=args.dry_run))
+        return DONE
+    timeout = args.timeout if args.timeout is not None else TIMEOUTS[local]
+    planned = plan.make(
+        root(), model, args.target, name=args.name, version=args.version, service=args.service, timeout=timeout
+    )
+    if args.dry_run:
+        return describe(planned)
+    if args.save_inference_config:
+        print(to_this_computer.save(planned, args.save_inference_config))
+        return DONE
+
+    def open_workspace() -> Any:
+        from aml_project.service import workspace
+
+        return workspace.open_workspace(root(), debug=args.debug)
+
+    if local:
+        print(to_this_computer.deploy(planned, args.docker, open_workspace))
+        return DONE
+    from aml_project.serving import to_azure
+
+    print(to_azure.deploy(planned, open_workspace()))
+    return DONE
+
+
+def describe(plan: Plan) -> int:
+    """Say what would be deployed, from the files alone."""
+    size = sum((plan.folder / plan.source / name).stat().st_size for name in plan.files)
+    rows = {
+        "workspace": attached_name(root()),
+        "model": f"{plan.name}, {f'version {plan.version}' if plan.version else 'the newest version'}",
+        "service": f"port {plan.deployment['port']}" if plan.target == "local" else plan.service,
+        "target": plan.deployment.get("computeTargetName") or plan.target,
+        "code": f"{len(plan.files)} files, {size} bytes{f', commit {plan.commit}' if plan.commit else ''}",
+        "variables": ", ".join(f"{name}={value}" for name, value in plan.variables().items()),
+        "tried with": f"sample-request.json, {len(plan.sample)} bytes",
+    }
+    print("Would deploy; asked nobody:")
+    for title, value in rows.items():
+        print(f"  {title:11}{value}")
+    return DONE

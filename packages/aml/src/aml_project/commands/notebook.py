@@ -1,0 +1,223 @@
+"""Make a model's train.py from a notebook.
+
+    aml notebook analysis.ipynb
+
+The original is kept in notebooks/, what it reads is copied to data/. The script takes its data from --data-path and
+writes to outputs/. Of a folder, the notebook called train* (or the only one) becomes train.py, every other one a module
+beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from aml_project.command_line import DONE, REFUSED, WRONG_USE, Failure, Parser, note, run
+from aml_project.files import write_whole
+from aml_project.project import pick_model, root, shown
+
+TYPE_CHECKING = False  # typing's own costs its import
+if TYPE_CHECKING:
+    from aml_project.notebooks.script import Script
+
+EXAMPLE = """  aml notebook analysis.ipynb
+  aml notebook ../experiments --model model1 --force"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = Parser("Make a model's train.py from a notebook, or from a folder of notebooks.", EXAMPLE)
+    parser.add_argument("notebook", type=Path, help="a file, or a folder whose train*.ipynb becomes train.py")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="(default: train.py of the model)")
+    parser.add_argument("--model", help="a folder of models/ (default: the only one there is)")
+    parser.add_argument("--force", action="store_true", help="replace a script that git does not hold as it is")
+    parser.add_argument("--no-data", action="store_true", help="do not copy what the notebook reads to data/")
+    parser.add_argument("--dry-run", action="store_true", help="print the script; write nothing")
+    # Of the hook: what the render has just written is no work of anybody.
+    parser.add_argument("--fresh", action="store_true", help=argparse.SUPPRESS)
+    return run(convert, parser, argv)
+
+
+def convert(args: argparse.Namespace) -> int:
+    notebooks = find(args.notebook)
+    model = None if args.output else pick_model(root(), args.model)
+    folder = root() / "models" / model if model else args.output.resolve().parent
+    scripts = targets(notebooks, folder, args.output)
+    if model and not args.dry_run:
+        for notebook in notebooks:
+            keep(notebook, args.force or args.fresh)
+    given = os.fspath(args.notebook)
+    later = f'make notebook NB="{kept_name(given) if model else given}" where there is a network'
+    from aml_project.tools import start_again
+
+    code = start_again(("nbconvert", "IPython"), later)
+    return convert_here(args, scripts, model) if code is None else code
+
+
+def find(given: Path) -> list[Path]:
+    """The notebooks that are meant; the one that trains comes first."""
+    if given.is_dir():
+        found = sorted(path for path in given.glob("*.ipynb") if not path.name.startswith("."))
+        training = [path for path in found if path.stem.lower().startswith("train")]
+        exact = [path for path in training if path.stem.lower() == "train"]
+        first = exact or training or found
+        if not found:
+            raise Failure(f"{given}: no notebook (*.ipynb) in this folder", WRONG_USE)
+        if len(first) > 1:
+            named = ", ".join(path.name for path in first[:5])
+            raise Failure(f"{given}: which one trains? Call it train.ipynb, or give it alone: {named}", WRONG_USE)
+        return [first[0], *(path for path in found if path != first[0])]
+    if given.is_symlink() and not given.exists():
+        raise Failure(f"{given}: a link that leads nowhere", WRONG_USE)
+    if not given.is_file():
+        raise Failure(f"{given}: no such notebook", WRONG_USE)
+    if given.suffix != ".ipynb":
+        raise Failure(f"{given}: not a notebook: its name does not end in .ipynb", WRONG_USE)
+    return [given]
+
+
+def targets(notebooks: list[Path], folder: Path, output: Path | None) -> dict[Path, Path]:
+    """Where each notebook's script goes."""
+    if output and len(notebooks) > 1:
+        raise Failure("--output: for one notebook; a folder's go to the model", WRONG_USE)
+    if output and output.suffix != ".py":
+        raise Failure(f"--output: a file that ends in .py, not {output}", WRONG_USE)
+    found = {notebooks[0]: output.resolve() if output else folder / "train.py"}
+    for notebook in notebooks[1:]:
+        name = module_name(notebook.stem)
+        while folder / f"{name}.py" in found.values():
+            name += "_"
+        found[notebook] = folder / f"{name}.py"
+    return found
+
+
+def module_name(stem: str) -> str:
+    """A name that can be imported, and hides no module of Python's own."""
+    import keyword
+
+    name = "".join(c if c.isalnum() or c == "_" else "_" for c in stem).strip("_") or "notebook"
+    name = name if name[0].isalpha() else f"notebook_{name}"
+    taken = name in sys.stdlib_module_names or keyword.iskeyword(name) or not name.isidentifier() or name == "train"
+    return f"{name}_notebook" if taken else name
+
+
+def kept_name(given: str) -> str:
+    """How the original is called from the repo's root, once it is kept."""
+    path = Path(given)
+    return "notebooks" if path.is_dir() else f"notebooks/{path.name}"
+
+
+def keep(notebook: Path, force: bool) -> None:
+    """Copy an original to notebooks/."""
+    import filecmp
+    import shutil
+
+    place = root() / "notebooks" / notebook.name
+    if place.exists() and place.resolve() == notebook.resolve():
+        return
+    if place.exists() and not force and not filecmp.cmp(notebook, place, shallow=False):
+        raise Failure(f"notebooks/{notebook.name}: another notebook of this name is there; --force replaces it")
+    place.parent.mkdir(exist_ok=True)
+    shutil.copyfile(notebook, place)
+
+
+def convert_here(args: argparse.Namespace, scripts: dict[Path, Path], model: str | None) -> int:
+    """Convert, in a Python that has nbconvert; one notebook that fails keeps no other one back."""
+    from aml_project.notebooks import cells, report
+    from aml_project.notebooks.formatting import formatted
+    from aml_project.notebooks.notebook_file import Broken
+    from aml_project.notebooks.script import convert as to_script
+
+    to_python = cells.python_of_ipython()
+    modules = {source.name: target.stem for source, target in list(scripts.items())[1:]}
+    modules |= {path.name: path.stem for path in next(iter(scripts)).parent.glob("*.py")}
+    done: dict[Path, Script] = {}
+    failed = False
+    for number, (notebook, target) in enumerate(scripts.items()):
+        try:
+            script = to_script(
+                notebook,
+                to_python,
+                notebook=notebook.name,
+                script=target.name,
+                modules=modules,
+                is_module=number > 0,
+                data=root() / "data",
+            )
+        except Broken as error:
+            print(f"ERROR: {report.one_line(f'{notebook.name}: {error}')}", file=sys.stderr)
+            failed = True
+            continue
+        neat = formatted(script.text)
+        script.text = neat or script.text
+        if args.dry_run:
+            print(script.text, end="")
+        elif write(target, script.text, args.force or args.fresh):
+            report.tell(notebook, shown(target), script, is_formatted=neat is not None)
+        else:
+            print(f"{shown(target)}: as it was, nothing to change")
+        done[notebook] = script
+        failed = failed or any(finding.is_error for finding in script.findings)
+    if model and done and not args.dry_run:
+        bring_along(args, done, model)
+    return REFUSED if failed else DONE
+
+
+def write(target: Path, text: str, force: bool) -> bool:
+    """Write a script, unless it is there already; what nobody else keeps is not replaced without being told to."""
+    if target.exists():
+        if target.read_bytes() == text.encode():
+            return False
+        if not force and not in_git(target):
+            raise Failure(f"{shown(target)}: git does not hold it as it is: commit it, or --force replaces it")
+    elif not target.parent.is_dir():
+        raise Failure(f"{target.parent}: no such folder", WRONG_USE)
+    write_whole(target, text)
+    return True
+
+
+def in_git(file: Path) -> bool:
+    """Whether the last commit holds a file just as it is."""
+    import subprocess
+
+    git = ["git", "-C", str(file.parent)]
+    try:
+        known = subprocess.run([*git, "ls-files", "--error-unmatch", file.name], capture_output=True).returncode == 0
+        same = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", file.name], capture_output=True).returncode == 0
+    except OSError:
+        return False
+    return known and same
+
+
+def bring_along(args: argparse.Namespace, done: dict[Path, Script], model: str) -> None:
+    """Copy what lies beside the notebooks and belongs to them; give the model the test of a converted script."""
+    import shutil
+
+    from aml_project.notebooks import companions
+
+    folder, data = root() / "models" / model, root() / "data"
+    imports = {name for script in done.values() for name in script.imports}
+    copies = companions.modules_of(imports, next(iter(done)).parent, folder)
+    if not args.no_data:
+        read = [copy for notebook, script in done.items() for copy in companions.data_of(script, notebook.parent, data)]
+        size = sum(copy.source.stat().st_size for copy in read)
+        if size > companions.MOST:
+            note(f"the {len(read)} files that it reads hold {size / 1e6:.0f} MB: put them into data/ yourself")
+        else:
+            copies += read
+    sample = root() / companions.SAMPLE
+    is_ours = args.fresh and companions.is_sample(sample)
+    brought, kept = companions.bring(copies, {sample} if is_ours else set())
+    for copy in brought:
+        print(f"  copied  {shown(copy.target)}")
+    for copy in kept:
+        note(f"{shown(copy.target)}: another file has this name; the notebook's was not copied")
+    has_data = any(data in copy.target.parents and copy.target != sample for copy in copies)
+    if is_ours and has_data and companions.is_sample(sample) and len(list((root() / "models").glob("*/"))) == 1:
+        sample.unlink()
+        print(f"  removed {companions.SAMPLE}, the sample")
+    test = folder / "tests" / "test_notebook.py"
+    if not test.exists():
+        test.parent.mkdir(exist_ok=True)
+        shutil.copyfile(Path(companions.__file__).with_name(test.name), test)

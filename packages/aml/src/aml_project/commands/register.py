@@ -1,0 +1,129 @@
+"""Register the model of a completed run, linked to its run and dataset, with the run's metrics as tags.
+
+    aml register --model model1 --require 'accuracy>=0.8'
+
+What `az ml model register -f run.json` does. Twice the same is once: a version of that run is not registered again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from aml_project.command_line import DONE, WRONG_USE, Failure, Parser, Progress, note, run
+from aml_project.project import pick_model, root
+
+TYPE_CHECKING = False  # typing's own costs its import
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+EXAMPLE = """  aml register --require 'accuracy>=0.8' --better-than-current accuracy --tag stage=test"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = Parser("Register the model of a completed run, with the run's metrics as tags.", EXAMPLE)
+    parser.add_argument("--model", help="a folder of models/ (default: the only one there is)")
+    parser.add_argument("-n", "--name", help="what it is registered as (default: the model's name)")
+    parser.add_argument(
+        "--asset-path", default="outputs/model", metavar="PATH",
+        help="the run's file or folder that is the model (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "-f", "--run-metadata-file", dest="run_file", type=Path, metavar="FILE",
+        help="the run, as its submission wrote it (default: run.json in the model's folder)",
+    )  # fmt: skip
+    parser.add_argument("-d", "--description", help="a sentence for people")
+    for kind in ("tag", "property"):
+        parser.add_argument(
+            f"--{kind}",
+            action="append",
+            default=[],
+            metavar="KEY=VALUE",
+            help=f"a {kind} of the version; may be repeated",
+        )
+    parser.add_argument(
+        "--require", action="append", default=[], metavar="METRIC>=NUMBER",
+        help="register only if a metric keeps this bound (>= > <= < ==); may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--better-than-current", metavar="METRIC",
+        help="register only if better than the newest version; loss:min where smaller is better",
+    )  # fmt: skip
+    parser.add_argument("--dry-run", action="store_true", help="say what would be registered; ask and change nothing")
+    return run(register, parser, argv)
+
+
+def register(args: argparse.Namespace) -> int:
+    from aml_project.service import registration, run_file
+
+    model = pick_model(root(), args.model)
+    name = args.name or model
+    tags, properties = pairs("--tag", args.tag), pairs("--property", args.property)
+    for option, values, parse in (
+        ("--name", [name], registration.parse_name),
+        ("--asset-path", [args.asset_path], registration.parse_asset_path),
+        ("--require", args.require, registration.parse_requirement),
+        ("--better-than-current", [args.better_than_current or "any"], registration.parse_better),
+    ):
+        for value in values:
+            try:
+                parse(value)
+            except ValueError as error:
+                raise Failure(f"{option}: {error}", WRONG_USE) from None
+    path = args.run_file or root() / "models" / model / "run.json"
+    try:
+        trained = run_file.read(Path(os.path.relpath(path)))
+    except run_file.BadRunFile as error:
+        raise Failure(str(error)) from None
+    if args.dry_run:
+        print(
+            f"Would register {args.asset_path} of run {trained.run_id} ({trained.experiment}) as {name}; asked nobody"
+        )
+        for title, values in {"tags": args.tag, "properties": args.property, "if": conditions(args)}.items():
+            if values:
+                print(f"  {title + ':':12}{', '.join(values)}")
+        return DONE
+
+    from aml_project.service.workspace import open_workspace
+
+    workspace = open_workspace(root(), debug=args.debug)
+    try:
+        with Progress("Registering"):
+            registered = registration.register(
+                workspace,
+                name=name,
+                asset_path=args.asset_path,
+                experiment=trained.experiment,
+                run_id=trained.run_id,
+                tags=tags,
+                properties=properties,
+                description=args.description,
+                requirements=args.require,
+                better_than_current=args.better_than_current,
+                say=note,
+            )
+    except registration.Refused as refused:
+        if args.debug:
+            raise
+        raise Failure(f"not registered: {refused}") from None
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("Interrupted; the same command again registers what is not registered yet.") from None
+    print(f"Model {registered.name}, version {registered.version}, id {registered.id}, of run {trained.run_id}")
+    return DONE
+
+
+def conditions(args: argparse.Namespace) -> list[str]:
+    better = [f"{args.better_than_current} better than the newest version's"] if args.better_than_current else []
+    return [*args.require, *better]
+
+
+def pairs(option: str, given: Sequence[str]) -> dict[str, str]:
+    """Read KEY=VALUE texts."""
+    found = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise Failure(f"{option}: KEY=VALUE, not {text!r}", WRONG_USE)
+        found[key.strip()] = value
+    return found

@@ -1,0 +1,111 @@
+"""What follows a render: attach the workspace, take over a notebook and packages, name the next commands.
+
+It changes nothing outside of the project, needs no network, and never fails: by now the files are there, and a code
+other than 0 would make cookiecutter delete them. What can't be done now is printed as a command for later. Every render
+waits for it, so it imports what a step needs where the step begins.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False  # typing's own costs its import
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+WORKSPACE = ("subscription_id", "resource_group", "workspace_name")
+JUST_NOW = 60  # seconds that a file of this render is old at the most
+
+
+def after_render(answers: Mapping[str, str]) -> None:
+    """Do the steps in the project that has just been rendered, which is the working folder."""
+    if is_update(answers):
+        return
+    attach_later = attach(answers)
+    later = take_over(answers) if answers["notebook"] or answers["environment_file"] else []
+    if os.listdir("models") == [answers["model_name"]]:
+        say_next(answers, attach_later)
+    else:
+        print(f"\nAdded models/{answers['model_name']}. Next:")
+        print(f"  make setup train test MODEL={answers['model_name']}")
+    if later:
+        print("Before that, once what is said above is mended:\n  " + "\n  ".join(later))
+
+
+def is_update(answers: Mapping[str, str]) -> bool:
+    """Tell whether cruft renders this to compare it: twice, in folders that it throws away.
+
+    A train.py that was made of a notebook is its owner's, and nothing is converted then.
+    """
+    return "_commit" in answers and os.path.exists(os.path.join(shell(), ".cruft.json"))
+
+
+def shell() -> str:
+    """The folder that the user stands in; a hook is told it by the shell alone."""
+    return os.environ.get("PWD", os.pardir)
+
+
+def attach(answers: Mapping[str, str]) -> str:
+    """Attach the workspace if it is known and no other one is attached; say what is left to do."""
+    if os.path.exists(".azureml/config.json"):
+        return ""
+    if not all(answers[field] for field in WORKSPACE):
+        return "make attach              # when you have an Azure ML workspace"
+    try:
+        from pathlib import Path
+
+        from aml_project import project
+
+        project.attach(Path.cwd(), dict(answers))
+    except Exception as error:
+        return f"make attach              # failed just now: {error}"
+    return ""
+
+
+def take_over(answers: Mapping[str, str]) -> list[str]:
+    """Have a notebook converted and packages merged; return the commands for what could not be done now."""
+    import shlex
+    import time
+
+    model = answers["model_name"]
+    later: list[str] = []
+    # Rendered over a model of earlier (-s keeps its files), nothing of it may be replaced.
+    is_fresh = time.time() - os.path.getmtime(f"models/{model}/.amlignore") < JUST_NOW
+    fresh = ["--fresh"] if is_fresh else []
+    if answers["notebook"]:
+        notebook = find(answers["notebook"])
+        if not aml("notebook", notebook, "--model", model, *fresh):
+            later.append(f"make notebook NB={shlex.quote(notebook)} MODEL={model} ARGS=--force")
+    files = [find(answers["environment_file"])] if answers["environment_file"] else []
+    if (files or not later) and not aml("requirements", *files, "--model", model):
+        later.append(f"make requirements{''.join(f' FROM={shlex.quote(file)}' for file in files)} MODEL={model}")
+    return later
+
+
+def find(path: str) -> str:
+    """Return where an answer's file is, or would be: below the shell's folder, or the one that the project lies in."""
+    places = [os.path.join(folder, os.path.expanduser(path)) for folder in (shell(), os.pardir)]
+    return os.path.abspath(next((place for place in places if os.path.lexists(place)), places[0]))
+
+
+def aml(verb: str, *args: str) -> bool:
+    """Run a verb of this package in the project, and leave nothing of Python's there; say whether it has done it."""
+    import subprocess
+
+    sys.stdout.flush()
+    sources = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": sources}
+    return subprocess.run([sys.executable, "-m", "aml_project", verb, *args], env=env).returncode == 0
+
+
+def say_next(answers: Mapping[str, str], attach_later: str) -> None:
+    print(f"\nCreated {answers['project_slug']}. Next:\n  cd {answers['project_slug']}")
+    converted = os.path.exists(f"models/{answers['model_name']}/tests/test_notebook.py")
+    trains = "as the notebook does" if converted else "on the sample data"
+    print(f"  make setup train test    # install, train {trains}, test")
+    if not converted:
+        print("  make serve               # then, in another terminal: make request")
+    print("  make rehearse            # then Azure ML's commands, on this computer and without an account")
+    if attach_later:
+        print(f"  {attach_later}")

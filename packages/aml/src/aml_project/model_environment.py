@@ -1,0 +1,84 @@
+"""The environment of a model on this computer, .venv/MODEL: what it is called, whether it is there, what it runs.
+
+Two models may need two versions of a package, and none of them has what this package needs: so each has its own.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+
+from aml_project.command_line import REFUSED, Failure
+
+TYPE_CHECKING = False  # typing's own costs its import
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+WINDOWS = sys.platform == "win32"
+
+
+def bin_folder(environment: Path) -> Path:
+    return environment / ("Scripts" if WINDOWS else "bin")
+
+
+def program(root: Path, model: str, name: str) -> Path:
+    """Return a program of a model's environment, which may not be there."""
+    return bin_folder(root / ".venv" / model) / (f"{name}.exe" if WINDOWS else name)
+
+
+def installed(root: Path, model: str) -> None:
+    """Refuse to go on where `make setup` has not been."""
+    if not program(root, model, "pytest").exists():
+        raise Failure(f"nothing is installed for {model} yet: make setup MODEL={model}")
+
+
+def trained(root: Path, model: str) -> None:
+    """Refuse to go on without a model that can be served."""
+    folder = root / "models" / model
+    if (folder / "outputs" / "model").is_dir():
+        return
+    if (folder / "tests" / "test_notebook.py").is_file():
+        adapt = "what a notebook trains is served once score.py is adapted to it (tests/test_notebook.py)"
+        raise Failure(f"models/{model}/outputs/model: not there; {adapt}")
+    raise Failure(f"{model} is not trained yet: make train MODEL={model}")
+
+
+def python_for_runs(folder: Path) -> Path:
+    """The Python that a run on this computer gets where Docker does not run: the model's, or else the active one.
+
+    The process that asks may have another one, with none of the model's packages: that of the tools, or of the az.
+    """
+    from pathlib import Path
+
+    made = program(folder.parent.parent, folder.name, "python")
+    return made if made.exists() else Path(shutil.which("python") or sys.executable)
+
+
+def run_in_model(root: Path, model: str, command: Sequence[str | Path], **variables: str) -> int:
+    """Run a program in the model's folder and return its exit code; Ctrl-C is the program's own business."""
+    import os
+
+    words = [str(part) for part in command]
+    environment = os.environ | variables
+    process = subprocess.Popen(words, cwd=root / "models" / model, env=environment)
+    while True:
+        try:
+            code = process.wait()
+            break
+        except KeyboardInterrupt:  # the terminal has told the program as well: it ends by its own manners
+            continue
+    return code if code >= 0 else min(128 - code, 255) or REFUSED
+
+
+def commit_of(root: Path) -> str:
+    """The commit that an answer of the model names; nothing outside of git."""
+    try:
+        said = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--exclude", "*"],
+            cwd=root, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    except OSError:
+        return ""
+    return said.stdout.strip() if said.returncode == 0 else ""

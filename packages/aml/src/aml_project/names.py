@@ -1,0 +1,64 @@
+"""What Azure takes for a name, said once for all commands. It imports next to nothing: attaching has to be quick."""
+
+from __future__ import annotations
+
+import re
+
+from aml_project.command_line import WRONG_USE, Failure
+
+# field: what it has to be, in full and in words; the template has the same rules for its questions.
+RULES = {
+    "subscription_id": (r"[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}", "a GUID"),
+    "resource_group": (
+        r"([^\W]|[-.()]){0,89}([^\W]|[-()])",
+        "1 to 90 letters, digits, '-', '_', '.' and parentheses, not ending in '.'",
+    ),
+    "workspace_name": (
+        r"[a-zA-Z0-9][a-zA-Z0-9_-]{2,32}",
+        "3 to 33 letters, digits, '-' and '_', starting with a letter or digit",
+    ),
+    "location": (r"[a-z][a-z0-9]{2,39}", "an Azure region, as in westeurope"),
+    "storage_account": (r"[a-z0-9]{3,24}", "3 to 24 of a-z and 0-9"),
+    "container": (
+        r"(?=.{3,63}\Z)[a-z0-9]+(-[a-z0-9]+)*",
+        "3 to 63 of a-z, 0-9 and single '-', starting and ending with a letter or digit",
+    ),
+    "key_vault": (
+        r"(?=.{3,24}\Z)[a-zA-Z][a-zA-Z0-9]*(-[a-zA-Z0-9]+)*",
+        "3 to 24 letters, digits and single '-', starting with a letter",
+    ),
+    "dataset_name": (
+        r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,254}",
+        "1 to 255 letters, digits, '-', '_' and '.', starting with a letter or digit",
+    ),
+    "datastore": (r"[a-zA-Z0-9_-]{1,255}", "1 to 255 letters, digits, '-' and '_'"),
+    "compute_name": (
+        r"[a-zA-Z][a-zA-Z0-9-]{0,14}[a-zA-Z0-9]",
+        "2 to 16 characters, starting with a letter, then letters, digits and '-', not ending in '-'",
+    ),
+    "vm_size": (
+        r"(?i:standard)_[a-zA-Z][a-zA-Z0-9_-]{0,59}",
+        "an Azure VM size, which starts with 'Standard_'",
+    ),
+    "ssh_user": (r"[a-z_][a-z0-9_-]{0,31}", "1 to 32 of a-z, 0-9, '-' and '_', starting with a letter or '_'"),
+}
+WORKSPACE = ("subscription_id", "resource_group", "workspace_name")
+
+
+def check(names: dict[str, str], options: dict[str, str] | None = None) -> None:
+    """Refuse names that Azure would not take, all of them at once; `options` names those that are called otherwise."""
+    called = {field: option(field) for field in names} | (options or {})
+    missing = [called[field] for field in names if not names[field]]
+    if missing:
+        raise Failure(f"give {' and '.join(missing)}", WRONG_USE)
+    wrong = [
+        f"{called[field]}: {RULES[field][1]}, not {text!r}"
+        for field, text in names.items()
+        if not re.fullmatch(RULES[field][0], text)
+    ]
+    if wrong:
+        raise Failure("\nERROR: ".join(wrong), WRONG_USE)
+
+
+def option(field: str) -> str:
+    return f"--{field.replace('_', '-')}"

@@ -1,0 +1,1 @@
+"""From a notebook to a script that runs without IPython, from data to outputs/."""

@@ -1,0 +1,48 @@
+"""Which runconfigs read which dataset; and a new version, written into those that shall read it."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+from aml_project.runconfigs import reading
+
+TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import Any
+
+# The place in a runconfig that names a dataset: the file, the block below data: there, the dataset's name and version.
+Reader = namedtuple("Reader", "file block name version")
+
+
+def readers(root: Path, model: str | None = None) -> list[Reader]:
+    """List what the runconfigs of a model, or of all models, read."""
+    return [reader for file, config in reading.read_all(root, model) for reader in blocks(file, config)]
+
+
+def blocks(file: Path, config: dict[str, Any]) -> Iterator[Reader]:
+    data = config.get("data")
+    for block, entry in data.items() if isinstance(data, dict) else ():
+        try:
+            dataset = entry["dataLocation"]["dataset"]
+            yield Reader(file, block, str(dataset["name"]), str(dataset.get("version") or ""))
+        except (KeyError, TypeError, AttributeError):
+            continue  # known by its id, or no dataset at all
+
+
+def concerned(found: list[Reader], name: str) -> list[Reader]:
+    """Pick those that read a dataset; if none does, those that read but one, which is to be this one."""
+    if same := [reader for reader in found if reader.name == name]:
+        return same
+    return [reader for reader in found if sum(other.file == reader.file for other in found) == 1]
+
+
+def write(reader: Reader, name: str, version: str) -> bool:
+    """Let a runconfig read this version; False if it does already."""
+    if (reader.name, reader.version) == (name, version):
+        return False
+    from aml_project.runconfigs.editing import edit
+
+    key = ("data", reader.block, "dataLocation", "dataset")
+    return edit(reader.file, {(*key, "name"): name, (*key, "version"): version})

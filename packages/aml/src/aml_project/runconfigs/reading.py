@@ -1,0 +1,37 @@
+"""The runconfigs of this repo, read without delay where they look as they were rendered, else by the real reader."""
+
+from __future__ import annotations
+
+import os
+
+from aml_project.command_line import Failure, note
+from aml_project.snapshot import preview
+
+TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import Any
+
+
+def read(file: Path) -> dict[str, Any]:
+    """Return what a runconfig says; a Failure names the line that can't be read."""
+    config = preview.read_mapping(file)
+    if config is not None:
+        return config
+
+    from aml_project.runconfigs.file import Unreadable, read_mapping
+
+    try:
+        return read_mapping(file)
+    except Unreadable as error:
+        raise Failure(f"{os.path.relpath(file)}: {error}") from None
+
+
+def read_all(root: Path, model: str | None = None) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield the runconfigs of a model, or of all models; one that can't be read is named and left out."""
+    for file in sorted(root.glob(f"models/{model or '*'}/aml_config/*.runconfig")):
+        try:
+            yield file, read(file)
+        except Failure as failure:
+            note(f"left out: {failure}")

@@ -1,0 +1,79 @@
+"""Versions of a file dataset: which is the newest, what it holds, how the next one is registered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aml_project.patience import once
+from aml_project.service.errors import status_in
+from aml_project.service.tokens import forget_token
+
+UNAUTHORIZED = 401
+CONTENT, PLACE = "content", "place"  # tags: what a version holds, and datastore and folder where that lies
+
+
+def find_version(workspace: Any, name: str, version: str | None = None) -> Any:
+    """Return a version of a dataset, or else the newest; None if there is none.
+
+    Through the client's own request, not its Dataset class: that one needs packages which take seconds to import, and
+    which only a training environment has.
+    """
+    from azureml.data._dataset_rest_helper import _restclient
+
+    try:
+        return _restclient(workspace).dataset.get_dataset_by_name(
+            workspace.subscription_id, workspace.resource_group, workspace.name, dataset_name=name, version_id=version
+        )
+    except Exception as error:
+        if status_in(error) == 404:
+            return None
+        raise
+
+
+def number(version: Any) -> str:
+    return str(version.latest.version_id)
+
+
+def tag(version: Any, name: str) -> str:
+    """Return a tag of a version, or nothing."""
+    return str((version.tags or {}).get(name, "")) if version is not None else ""
+
+
+def register_version(
+    workspace: Any, name: str, *, datastore: Any, path: str, tags: dict[str, str], description: str | None
+) -> Any:
+    """Register files of a datastore as the next version, unless it is there; return it.
+
+    Where an answer was lost, the version may be there all the same: then its tags say so, and it is not made again.
+    """
+    from azureml.core import Dataset
+    from azureml.data._dataset_rest_helper import _dataset_to_dto, _restclient
+
+    dataset = Dataset.File.from_files((datastore, path), validate=False)
+    wanted = tags[CONTENT], tags[PLACE]
+
+    def find() -> Any:
+        newest = find_version(workspace, name)
+        return newest if newest is not None and (tag(newest, CONTENT), tag(newest, PLACE)) == wanted else None
+
+    def make() -> Any:
+        """Send what Dataset.register sends, but once: its own retries repeat the request blindly."""
+        client = _restclient(workspace)
+        client.config.retry_policy.retries = 0
+        client.config.retry_policy.policy.status_forcelist = ()
+        return client.dataset.register(
+            workspace.subscription_id,
+            workspace.resource_group,
+            workspace.name,
+            dataset_dto=_dataset_to_dto(dataset, name, description, tags, create_new_version=True),
+            if_exists_ok=True,
+            update_definition_if_exists=True,
+        )
+
+    try:
+        return once(find, make)
+    except Exception as error:
+        if status_in(error) != UNAUTHORIZED:
+            raise
+        forget_token(workspace)  # it may have expired during the upload
+        return once(find, make)

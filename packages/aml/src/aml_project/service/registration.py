@@ -1,0 +1,319 @@
+"""The rules of registering a run's model: what is refused, what the version is linked to, what it is tagged with.
+
+One registration is two requests, the asset (the run's files) and the model (its next version). Whatever happens between
+them or after them, the same call again finds what is there and adds only what is missing.
+"""
+
+from __future__ import annotations
+
+import math
+import posixpath
+import re
+from collections import namedtuple
+
+from aml_project.patience import once
+from aml_project.service import datasets
+from aml_project.service.errors import status_in
+from aml_project.service.tokens import forget_token
+
+TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
+
+COMPARISONS: dict[str, Callable[[float, float], bool]] = {
+    ">=": lambda value, bound: value >= bound,
+    "<=": lambda value, bound: value <= bound,
+    "==": lambda value, bound: value == bound,
+    ">": lambda value, bound: value > bound,
+    "<": lambda value, bound: value < bound,
+}
+NAME = r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,254}"
+NAME_RULE = "1 to 255 letters, digits, '-', '_' and '.', starting with a letter or digit"
+UNAUTHORIZED = 401
+TRAINING = "training"  # azureml.core.Dataset.Scenario.TRAINING
+MANY = 12  # files or names that one line lists
+
+
+class Refused(Exception):
+    """The rules do not let this be registered; the text is one line for the user."""
+
+    for_user = True
+
+
+# A bound that a metric of the run has to keep; the metric in which a model has to beat the newest version.
+Requirement = namedtuple("Requirement", "metric comparison bound")
+Better = namedtuple("Better", "metric smaller")
+
+
+def parse_requirement(text: str) -> Requirement:
+    """Read 'accuracy>=0.8'; a ValueError says what is wrong."""
+    found = re.fullmatch(r"\s*(.*?[^\s<>=])\s*(>=|<=|==|>|<)\s*(\S+)\s*", text)
+    try:
+        bound = float(found[3]) if found else math.nan
+    except ValueError:
+        bound = math.nan
+    if not found or math.isnan(bound):
+        raise ValueError(f"a metric, one of {' '.join(COMPARISONS)}, and a number, as in 'accuracy>=0.8'; not {text!r}")
+    return Requirement(found[1], found[2], bound)
+
+
+def parse_better(text: str) -> Better:
+    """Read 'accuracy', 'accuracy:max' or 'loss:min'; a ValueError says what is wrong."""
+    metric, colon, way = text.rpartition(":")
+    if not colon or way not in ("min", "max"):
+        metric, way = text, "max"
+    if not metric.strip():
+        raise ValueError(f"a metric, as in 'accuracy', or 'loss:min' where smaller is better; not {text!r}")
+    return Better(metric.strip(), way == "min")
+
+
+def parse_name(text: str) -> str:
+    """Check the name of a model; a ValueError says what is wrong."""
+    if not re.fullmatch(NAME, text):
+        raise ValueError(f"{NAME_RULE}; not {text!r}")
+    return text
+
+
+def parse_asset_path(text: str) -> str:
+    """Write the path of a file or folder of a run as the service does; a ValueError says what is wrong."""
+    path = posixpath.normpath(text.replace("\\", "/"))
+    if not text.strip() or path in (".", "..") or path.startswith(("/", "../")):
+        raise ValueError(f"a file or folder of the run, as in 'outputs/model'; not {text!r}")
+    return path
+
+
+def register(
+    workspace: Any,
+    *,
+    name: str,
+    asset_path: str,
+    experiment: str,
+    run_id: str,
+    tags: Mapping[str, str] | None = None,
+    properties: Mapping[str, str] | None = None,
+    description: str | None = None,
+    framework: str | None = None,
+    framework_version: str | None = None,
+    requirements: Sequence[str] = (),
+    better_than_current: str | None = None,
+    dry_run: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> Any:
+    """Register a run's model as the next version of a name; return it (azureml.core.Model).
+
+    A version that was registered from the same run and files before is returned as it is, if the run keeps the
+    `requirements`; it is not compared with itself. A dry run asks and checks,
+    registers nothing, and returns None unless there is such a version. Refused says what the rules do not allow;
+    ValueError, that an argument is malformed; any other exception is the client's own. `say` gets a line about what
+    the user may want to know.
+    """
+    bounds = [parse_requirement(text) for text in requirements]
+    better = parse_better(better_than_current) if better_than_current else None
+    parse_name(name)
+    asset_path = parse_asset_path(asset_path)
+    given = {
+        "name": name,
+        "properties": dict(properties or {}) or None,
+        "description": description,
+        "framework": framework,
+        "framework_version": framework_version,
+    }
+
+    def try_once() -> Any:
+        run = find_run(workspace, experiment, run_id)
+        prefix = f"ExperimentRun/{run._container}/{asset_path}"
+        metrics = read_metrics(run)
+        check_requirements(metrics, bounds)
+        versions = sorted(Model.list(workspace, name=name, expand=False), key=lambda model: int(model.version))
+        if known := find_version(workspace, versions, run_id, prefix):
+            say(f"{known.id} is registered from this run already; nothing was changed")
+            return known  # before the comparison: it would be with this very version
+        check_files(run, prefix, asset_path)
+        if better and versions:
+            check_better(workspace, metrics, better, versions[-1])
+        if dry_run:
+            return None
+        found = {
+            "tags": {key: plain(value) for key, value in metrics.items()} | dict(tags or {}),
+            "experiment_name": run.experiment.name,
+            "run_id": run_id,
+            "datasets": [{"name": TRAINING, "id": dataset} for dataset in input_datasets(workspace, run)],
+        }
+        return create(workspace, given | found, prefix)
+
+    from azureml.core import Model
+
+    try:
+        return try_once()
+    except Exception as error:
+        if status_in(error) != UNAUTHORIZED:
+            raise
+        forget_token(workspace)  # it may have expired on the way; what was done before it is found again
+        return try_once()
+
+
+def find_run(workspace: Any, experiment: str, run_id: str) -> Any:
+    """Return the run, which must have completed."""
+    from azureml.core import Run
+
+    try:
+        run = Run.get(workspace, run_id)
+    except Exception as error:
+        if status_in(error) == 404:
+            raise Refused(f"run {run_id}: not in the workspace {workspace.name}; is another one attached?") from error
+        raise
+    if run.experiment.name != experiment:
+        raise Refused(f"run {run_id}: of the experiment {run.experiment.name}, not {experiment}")
+    status = run.get_status()
+    if status != "Completed":
+        raise Refused(f"run {run_id}: {status}; only the model of a completed run is registered")
+    return run
+
+
+def find_version(workspace: Any, versions: Sequence[Any], run_id: str, prefix: str) -> Any:
+    """Return the version that was made from these files of this run, or None."""
+    from azureml._restclient.assets_client import AssetsClient
+
+    for model in versions:
+        if model.run_id == run_id and (model.url or "").startswith("aml://asset/"):
+            asset = AssetsClient(workspace.service_context).get_asset_by_id(model.url.rpartition("/")[2])
+            if holds(asset, prefix):
+                return model
+    return None
+
+
+def check_files(run: Any, prefix: str, asset_path: str) -> None:
+    """Refuse files that the run does not have."""
+    # The service takes the path for the beginning of a name: outputs/mod would find outputs/model.
+    paths = [path for path, _ in run._client.artifacts.get_files_by_artifact_prefix_id(prefix)]
+    if not any(path == asset_path or path.startswith(f"{asset_path}/") for path in paths):
+        has = sorted(run.get_file_names(), key=lambda path: (not path.startswith("outputs/"), path))
+        raise Refused(f"run {run.id} has no {asset_path}; it has {some(has) or 'no files at all'}")
+
+
+def read_metrics(run: Any) -> dict[str, float]:
+    """Return the run's metrics that are numbers; of one that was logged often, the last."""
+    numbers = {}
+    for name, value in run.get_metrics().items():
+        last = value[-1] if isinstance(value, list) and value else value
+        if isinstance(last, int | float) and not isinstance(last, bool):
+            numbers[name] = last
+    return numbers
+
+
+def check_requirements(metrics: Mapping[str, float], bounds: Sequence[Requirement]) -> None:
+    """Refuse a run that does not keep the bounds, all that it misses in one line."""
+    missed = []
+    for bound in bounds:
+        if bound.metric not in metrics:
+            raise Refused(unknown(bound.metric, metrics))
+        if not COMPARISONS[bound.comparison](metrics[bound.metric], bound.bound):
+            missed.append(f"{bound.metric} is {plain(metrics[bound.metric])}, not {bound.comparison} {bound.bound:g}")
+    if missed:
+        raise Refused("; ".join(missed))
+
+
+def check_better(workspace: Any, metrics: Mapping[str, float], better: Better, current: Any) -> None:
+    """Refuse a run that is no better than the newest version, by that version's tag or else by its run's metric."""
+    if better.metric not in metrics:
+        raise Refused(unknown(better.metric, metrics))
+    new, old = metrics[better.metric], number((current.tags or {}).get(better.metric))
+    if old is None and current.run_id:
+        from azureml.core import Run
+
+        try:
+            old = read_metrics(Run.get(workspace, current.run_id)).get(better.metric)
+        except Exception as error:
+            if status_in(error) != 404:  # a run that was deleted since is no trouble of the service
+                raise
+    if old is None:
+        raise Refused(
+            f"{current.id} has no {better.metric} to compare with; register once without --better-than-current"
+        )
+    if not (new < old if better.smaller else new > old):
+        way = "below" if better.smaller else "above"
+        raise Refused(f"{better.metric} is {plain(new)}, not {way} the {plain(old)} of {current.id}")
+
+
+def input_datasets(workspace: Any, run: Any) -> list[str]:
+    """Return the ids of the datasets that the run read.
+
+    The service lists them with the run. Where it does not, they are those that the run's configuration names.
+    """
+    details = run._client.get_runstatus()
+    identifiers = [lineage.identifier for lineage in details.input_datasets or [] if lineage.identifier]
+    ids = [identifier.saved_id for identifier in identifiers if identifier.saved_id]
+    if not ids:
+        data = (getattr(details, "run_definition", None) or {}).get("data") or {}
+        for entry in data.values():
+            dataset = ((entry or {}).get("dataLocation") or {}).get("dataset") or {}
+            if dataset.get("id"):
+                ids.append(dataset["id"])
+            elif dataset.get("name"):
+                version = datasets.find_version(workspace, dataset["name"], dataset.get("version"))
+                ids += [str(version.latest.saved_dataset_id)] if version is not None else []
+    return list(dict.fromkeys(ids))
+
+
+def create(workspace: Any, details: dict[str, Any], prefix: str) -> Any:
+    """Send the two requests. A lost answer never makes a second version: what is there is looked up before a retry.
+
+    They are the requests that Run.register_model sends. Its own retries are not used: they repeat the request blindly.
+    """
+    from azureml._restclient.assets_client import AssetsClient
+    from azureml._restclient.models_client import ModelsClient
+    from azureml.core import Model
+
+    assets, models = AssetsClient(workspace.service_context), ModelsClient(workspace.service_context)
+    assets_once, models_once = AssetsClient(workspace.service_context), ModelsClient(workspace.service_context)
+    assets_once.retries = models_once.retries = 0
+    name, run_id = details["name"], details["run_id"]
+
+    def find_asset() -> Any:
+        found = assets.list_assets_with_query(run_id=run_id, name=name)
+        return next((asset for asset in found if asset.runid in (None, run_id) and holds(asset, prefix)), None)
+
+    asset = once(find_asset, lambda: assets_once.create_asset(name, [{"prefix": prefix}], None, run_id=run_id))
+    url = f"aml://asset/{asset.id}"
+
+    def find_model() -> Any:
+        return next((model for model in models.query(name=name, run_id=run_id) if model.url == url), None)
+
+    model = once(find_model, lambda: models_once.register_model(url=url, unpack=False, **details))
+    return Model(workspace, _model_dto=model, expand=False)
+
+
+def holds(asset: Any, prefix: str) -> bool:
+    return [artifact.prefix for artifact in asset.artifacts or []] == [prefix]
+
+
+def unknown(metric: str, metrics: Mapping[str, float]) -> str:
+    return f"the run has no metric {metric!r}; it has {some(sorted(metrics)) or 'none that is a number'}"
+
+
+def some(names: Sequence[str]) -> str:
+    """List names in a line, not too many."""
+    more = f" and {len(names) - MANY} more" if len(names) > MANY else ""
+    return ", ".join(names[:MANY]) + more
+
+
+def plain(value: float) -> str:
+    """Write a number exactly, and never with an exponent."""
+    from decimal import Decimal
+
+    if isinstance(value, int) or not math.isfinite(value):
+        return str(value)
+    text = format(Decimal(repr(value)), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def number(text: str | None) -> float | None:
+    """Read a tag that holds a metric."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return None if math.isnan(value) else value

@@ -1,0 +1,1 @@
+"""What a run would get of a model's folder."""

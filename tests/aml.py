@@ -1,0 +1,87 @@
+"""The engine's verbs as the tests call them: in this process, which is quick, or in one of their own, to be killed."""
+
+import contextlib
+import io
+import logging
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+from unittest import mock
+
+from aml_project import cli
+
+
+class Done(NamedTuple):
+    """What a command has said."""
+
+    code: int
+    out: str
+    err: str
+
+
+def aml(project: Path, verb: str, *args: str | Path, **env: str) -> Done:
+    """Run a verb in a project, in this process; nothing of it stays behind."""
+    out, err = io.StringIO(), io.StringIO()
+    with here(project, env), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = cli.main([verb, *map(str, args)])
+        except SystemExit as end:  # of argparse
+            code = end.code if isinstance(end.code, int) else 1
+    assert "Traceback" not in err.getvalue(), err.getvalue()
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+@contextlib.contextmanager
+def here(project: Path, env: dict[str, str]) -> Iterator[None]:
+    """Be in a project, as a process of its own would be; then put back what a command leaves changed in a process."""
+    silenced, hook, argv = logging.root.manager.disable, sys.unraisablehook, sys.argv
+    folder = Path.cwd()
+    with (
+        mock.patch.dict(os.environ, env),
+        warnings.catch_warnings(),
+        Path(os.devnull).open(encoding="utf-8") as nothing,
+        mock.patch.object(sys, "stdin", nothing),
+        login_kept(),
+    ):
+        os.chdir(project)
+        sys.argv = ["aml"]
+        try:
+            yield
+        finally:
+            os.chdir(folder)
+            logging.disable(silenced)
+            sys.unraisablehook, sys.argv = hook, argv
+
+
+@contextlib.contextmanager
+def login_kept() -> Iterator[None]:
+    """Put the client's login back: a command replaces it for its process."""
+    from azureml.core import authentication
+
+    with mock.patch.object(authentication, "perform_interactive_login", authentication.perform_interactive_login):
+        yield
+
+
+def start(project: Path, verb: str, *args: str | Path, **env: str) -> "subprocess.Popen[str]":
+    """Start a verb in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "aml_project", verb, *map(str, args)],
+        cwd=project,
+        env=os.environ | env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def call(project: Path, verb: str, *args: str | Path, **env: str) -> Done:
+    """Run a verb in a process of its own."""
+    process = start(project, verb, *args, **env)
+    out, err = process.communicate()
+    assert "Traceback" not in err, err
+    return Done(process.returncode, out, err)
