@@ -28,7 +28,7 @@ test-fast: lint ## Run the tiers that take a minute: sources and renders
 lint: .venv/dev ## Check the sources: ruff, mypy
 	$(BIN)/ruff check --config pyproject.toml .
 	$(BIN)/ruff format --config pyproject.toml --check .
-	MYPYPATH="$(PROJECT)/scripts:benchmarks" $(BIN)/mypy hooks tools tests benchmarks "$(PROJECT)/scripts"
+	MYPYPATH="$(PROJECT)/scripts:benchmarks" $(BIN)/mypy aml_template_place.py hooks tools tests benchmarks "$(PROJECT)/scripts"
 	MYPYPATH=packages/rehearsal:packages/rehearsal/tests $(BIN)/mypy $(addprefix packages/rehearsal/,aml_rehearsal tests)
 	MYPYPATH=packages/cli $(BIN)/mypy $(addprefix packages/cli/,aml_template_cli azext_aml_template_cli tests)
 	$(foreach framework,$(FRAMEWORKS),MYPYPATH="templates/frameworks/$(framework):templates/networks:$(MODEL)" $(BIN)/mypy \
