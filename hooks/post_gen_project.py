@@ -27,6 +27,18 @@ def attach(answers: dict[str, str]) -> str:
     return ""
 
 
+def note_checkout(answers: dict[str, str], place: dict[str, str]) -> None:
+    """Tell make where the template lies, if it is a checkout on this computer."""
+    sys.path.insert(0, place["root"])
+    sys.dont_write_bytecode = True
+    try:
+        from hooks.checkout import note
+
+        note(answers, place["root"])
+    except Exception as error:
+        print(f"local.mk: not written: {error}")
+
+
 def find(path: str) -> str:
     """Return where an answer's file is, or would be; a hook is not told in which folder the user stands.
 
@@ -67,8 +79,9 @@ def take_over(answers: dict[str, str]) -> list[str]:
     return later
 
 
-def main(answers: dict[str, str]) -> None:
+def main(answers: dict[str, str], place: dict[str, str]) -> None:
     """Do the steps, print the next ones."""
+    note_checkout(answers, place)
     attach_later = attach(answers)
     later = take_over(answers) if answers["notebook"] or answers["environment_file"] else []
     if os.listdir("models") == [answers["model_name"]]:
@@ -90,4 +103,7 @@ def main(answers: dict[str, str]) -> None:
 
 if __name__ == "__main__":
     # Rendered, this is a list of pairs as Python itself writes it: every text survives, and nothing is imported for it.
-    main(dict({{cookiecutter.items() | selectattr(1, "string") | list}}))  # type: ignore # noqa: F821
+    main(
+        dict({{cookiecutter.items() | selectattr(1, "string") | list}}),  # type: ignore # noqa: F821
+        {{template_place()}},  # type: ignore # noqa: F821
+    )

@@ -24,6 +24,7 @@ REPO_FILES = {
     "pyproject.toml",
     "requirements-azure.txt",
     "requirements-dev.txt",
+    "requirements-tools.txt",
     "scripts/attach_workspace.py",
     "scripts/check_project.py",
     "scripts/checks/client_loader.py",
@@ -126,6 +127,8 @@ REPO_FILES = {
     "scripts/import_environment.py",
     "scripts/own_python.py",
 }
+# What tells make where this checkout of the template lies, and git nothing.
+LOCAL = {"local.mk"}
 MODEL_FILES = {
     ".amlignore",
     ".dockerignore",
@@ -184,7 +187,7 @@ def test_exactly_these_files(bake: Bake, framework: str) -> None:
     own = {path.relative_to(folder).as_posix() for folder in folders_of(framework) for path in folder.rglob("*.*")}
     model = {f"models/model1/{name}" for name in MODEL_FILES | own - REQUIREMENTS}
     project = bake(framework=framework)
-    assert set(files_of(project)) == REPO_FILES | model
+    assert set(files_of(project)) == REPO_FILES | LOCAL | model
     assert [path for path in project.rglob("*") if path.is_dir() and not any(path.iterdir())] == []
 
 
