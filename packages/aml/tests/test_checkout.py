@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hooks.checkout import FILE, checkout, compares, note
+from aml_project.checkout import FILE, checkout, compares, note
 from tests.support import TEMPLATE, run
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
