@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-import input_schema
-from run_data import download
-from tables import read_table, split_label
-from tracking import tracked
+from runtime import input_schema
+from runtime.run_data import download
+from runtime.tables import read_table, split_label
+from runtime.tracking import tracked
 
 OUTPUTS = Path("outputs")
 

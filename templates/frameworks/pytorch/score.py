@@ -11,12 +11,8 @@ import numpy as np
 import torch
 from azureml_inference_server_http.api.aml_request import AMLRequest, rawhttp
 
-import encoding
-import images
-import input_schema
 import network
-import openapi
-import serving
+from runtime import encoding, images, input_schema, openapi, serving
 
 MAX_ROWS = 10_000
 

@@ -15,17 +15,14 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
-import checkpoints
-import images
-import input_schema
 import network
-import samples
-from distributed import Processes, gathered, joined, wait
-from loading import loader
-from run_data import download
-from stopping import waited
-from tables import read_table, split_label
-from tracking import Log, tracked
+from runtime import checkpoints, images, input_schema, samples
+from runtime.distributed import Processes, gathered, joined, wait
+from runtime.loading import loader
+from runtime.run_data import download
+from runtime.stopping import waited
+from runtime.tables import read_table, split_label
+from runtime.tracking import Log, tracked
 
 OUTPUTS = Path("outputs")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -152,7 +149,7 @@ def report(
 ) -> None:
     """Judge the model, and write it with all that scoring needs."""
     from evaluation import evaluate, write_json
-    from figures import plot_losses, plot_misclassified
+    from runtime.figures import plot_losses, plot_misclassified
 
     folder = OUTPUTS / "evaluation"
     actual = np.array(data.classes)[data.labels[data.split.test]]

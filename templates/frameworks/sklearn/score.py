@@ -9,9 +9,7 @@ from typing import Any
 
 import numpy as np
 
-import input_schema
-import openapi
-import serving
+from runtime import input_schema, openapi, serving
 
 MAX_ROWS = 10_000
 

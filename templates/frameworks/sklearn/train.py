@@ -15,11 +15,11 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-import input_schema
-from onnx_export import export_onnx
-from run_data import download
-from tables import read_table, split_label
-from tracking import tracked
+from runtime import input_schema
+from runtime.onnx_export import export_onnx
+from runtime.run_data import download
+from runtime.tables import read_table, split_label
+from runtime.tracking import tracked
 
 OUTPUTS = Path("outputs")
 

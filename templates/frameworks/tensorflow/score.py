@@ -14,12 +14,8 @@ from azureml_inference_server_http.api.aml_request import AMLRequest, rawhttp
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors alone; TensorFlow reads it when it is imported
 import tensorflow as tf
 
-import encoding
-import images
-import input_schema
 import network
-import openapi
-import serving
+from runtime import encoding, images, input_schema, openapi, serving
 
 MAX_ROWS = 10_000
 

@@ -17,17 +17,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors alone; TensorFlow r
 import keras
 import tensorflow as tf
 
-import checkpoints
-import images
-import input_schema
 import network
-import samples
-from distributed import Processes, gathered, joined, own
-from loading import loader, signature
-from run_data import download
-from stopping import waited
-from tables import read_table, split_label
-from tracking import Log, tracked
+from runtime import checkpoints, images, input_schema, samples
+from runtime.distributed import Processes, gathered, joined, own
+from runtime.loading import loader, signature
+from runtime.run_data import download
+from runtime.stopping import waited
+from runtime.tables import read_table, split_label
+from runtime.tracking import Log, tracked
 
 OUTPUTS = Path("outputs")
 
@@ -184,7 +181,7 @@ def report(
 ) -> None:
     """Judge the model, and write it with all that scoring needs."""
     from evaluation import evaluate, write_json
-    from figures import plot_losses, plot_misclassified
+    from runtime.figures import plot_losses, plot_misclassified
 
     folder = OUTPUTS / "evaluation"
     actual = np.array(data.classes)[data.labels[data.split.test]]

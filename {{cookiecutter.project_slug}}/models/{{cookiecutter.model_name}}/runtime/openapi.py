@@ -8,7 +8,7 @@ from inference_schema.parameter_types.abstract_parameter_type import AbstractPar
 from inference_schema.schema_decorators import input_schema, output_schema
 from inference_schema.schema_util import is_schema_decorated
 
-from input_schema import Column, answer
+from runtime.input_schema import Column, answer
 
 SMALLEST_IMAGE = "R0lGODdhAQABAIEAAICAgAAAAAAAAAAAACwAAAAAAQABAAAIBAABBAQAOw=="  # one grey pixel
 

@@ -16,7 +16,7 @@ from typing import Any
 import flask
 from azureml_inference_server_http.api.aml_response import AMLResponse
 
-import input_schema
+from runtime import input_schema
 
 BOOT_FAILED = 3  # the exit code by which the server gives up, instead of starting its worker again and again
 SAID = 200  # characters of an error in the log

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-import input_schema
+from runtime import input_schema
 from train import load_data, parse_args
 
 

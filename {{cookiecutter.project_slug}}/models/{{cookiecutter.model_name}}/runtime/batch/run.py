@@ -7,11 +7,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import batch_files
-import batch_workers
-import input_schema
-from batch_output import Output, Refused
-from batch_progress import Progress
+from runtime import input_schema
+from runtime.batch import files, workers
+from runtime.batch.output import Output, Refused
+from runtime.batch.progress import Progress
 
 WORTH_A_PROCESS = 50_000_000  # bytes of input
 
@@ -25,7 +24,7 @@ def processes_for(size: int) -> int:
 def score_files(args: argparse.Namespace) -> None:
     """Score all files, or what an earlier run has left of them."""
     folder, columns, classes = input_schema.find(args.model)
-    found = batch_files.list_inputs(args.input, columns)
+    found = files.list_inputs(args.input, columns)
     inputs = {name: file for name, file in found.items() if file.resolve() != args.output.resolve()}
     if not inputs:
         why = "no file there that this model can score" if args.input.exists() else "no such file or folder"
@@ -40,9 +39,9 @@ def score_files(args: argparse.Namespace) -> None:
     sizes = {name: size for name, (size, _) in stamps.items()}
     done = sum(list(sizes.values())[:number])
     progress = Progress(done, sum(sizes.values()))
-    chunks = batch_files.read_chunks(dict(list(inputs.items())[number:]), columns, args.rows_per_chunk, row)
+    chunks = files.read_chunks(dict(list(inputs.items())[number:]), columns, args.rows_per_chunk, row)
     processes = args.processes or processes_for(progress.whole)
-    with closing(batch_workers.work_on(chunks, lines_of, (args.model,), processes)) as results:
+    with closing(workers.work_on(chunks, lines_of, (args.model,), processes)) as results:
         for chunk, (lines, rows, bad) in results:
             if output.is_done(chunk.names[0]):
                 continue  # a bad file of which later chunks were read ahead
@@ -74,6 +73,8 @@ def digest(folder: Path) -> str:
 
 def lines_of(model: str) -> Any:
     """What makes lines of a chunk, in each process its own."""
-    from batch_scorer import writer  # the framework is imported where it works, and after its threads are counted
+    from runtime.batch.scorer import (
+        writer,  # the framework is imported where it works, and after its threads are counted
+    )
 
     return writer(model)
