@@ -689,7 +689,7 @@ def test_what_the_code_imports_is_added(project: Path) -> None:
     code(
         project,
         "\nimport cv2, PIL.Image\nfrom yaml import safe_load\nimport lightgbm.sklearn\n"
-        "import json, evaluation\nfrom runtime.tables import read_table\n"
+        "import json, evaluation\nfrom runtime.data import read_table\n"
         "def f():\n    if True:\n        import skimage\n"
         "try:\n    import cupy\nexcept ImportError:\n    cupy = None\n"
         "import utils\nimport google.nothing\nfrom google.cloud import storage\n",

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from runtime import input_schema, openapi, serving
+from runtime import input_schema, serving
 
 MAX_ROWS = 10_000
 
@@ -25,7 +25,7 @@ def init() -> None:
     global predict, columns, classes
     folder, columns, classes = serving.find_model()
     predict = load_model(folder)
-    openapi.publish(run, columns, classes)
+    serving.publish(run, columns, classes)
 
 
 @serving.handled

@@ -14,8 +14,7 @@ import numpy as np
 import pandas as pd
 
 from runtime import input_schema
-from runtime.run_data import download
-from runtime.tables import read_table, split_label
+from runtime.data import download, read_table, split_label
 from runtime.tracking import tracked
 
 OUTPUTS = Path("outputs")

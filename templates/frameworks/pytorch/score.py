@@ -12,7 +12,7 @@ import torch
 from azureml_inference_server_http.api.aml_request import AMLRequest, rawhttp
 
 import network
-from runtime import encoding, images, input_schema, openapi, serving
+from runtime import encoding, images, input_schema, serving
 
 MAX_ROWS = 10_000
 
@@ -27,7 +27,7 @@ def init() -> None:
     global predict, columns, classes
     folder, columns, classes = serving.find_model()
     predict = load_model(folder)
-    openapi.publish(run, columns, classes)
+    serving.publish(run, columns, classes)
 
 
 @rawhttp

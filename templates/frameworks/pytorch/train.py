@@ -17,11 +17,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 import network
 from runtime import checkpoints, images, input_schema, samples
+from runtime.data import download, read_table, split_label
 from runtime.distributed import Processes, gathered, joined, wait
 from runtime.loading import loader
-from runtime.run_data import download
 from runtime.stopping import waited
-from runtime.tables import read_table, split_label
 from runtime.tracking import Log, tracked
 
 OUTPUTS = Path("outputs")

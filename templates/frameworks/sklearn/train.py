@@ -16,9 +16,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from runtime import input_schema
+from runtime.data import download, read_table, split_label
 from runtime.onnx_export import export_onnx
-from runtime.run_data import download
-from runtime.tables import read_table, split_label
 from runtime.tracking import tracked
 
 OUTPUTS = Path("outputs")

@@ -15,7 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors alone; TensorFlow r
 import tensorflow as tf
 
 import network
-from runtime import encoding, images, input_schema, openapi, serving
+from runtime import encoding, images, input_schema, serving
 
 MAX_ROWS = 10_000
 
@@ -30,7 +30,7 @@ def init() -> None:
     global predict, columns, classes
     folder, columns, classes = serving.find_model()
     predict = load_model(folder)
-    openapi.publish(run, columns, classes)
+    serving.publish(run, columns, classes)
 
 
 @rawhttp

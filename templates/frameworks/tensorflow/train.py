@@ -19,11 +19,10 @@ import tensorflow as tf
 
 import network
 from runtime import checkpoints, images, input_schema, samples
+from runtime.data import download, read_table, split_label
 from runtime.distributed import Processes, gathered, joined, own
 from runtime.loading import loader, signature
-from runtime.run_data import download
 from runtime.stopping import waited
-from runtime.tables import read_table, split_label
 from runtime.tracking import Log, tracked
 
 OUTPUTS = Path("outputs")

@@ -19,7 +19,7 @@ import pytest
 import score_batch
 from runtime import input_schema
 from runtime.batch import files
-from runtime.tables import read_table
+from runtime.data import read_table
 from tests.conftest import DATA, MODEL
 
 Rows = list[dict[str, Any]]

@@ -13,7 +13,7 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from runtime import input_schema
-from runtime.tables import READERS, list_files
+from runtime.data import READERS, list_files
 
 # What pandas takes for a missing value in a CSV file.
 MISSING = ["", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A",
