@@ -84,7 +84,7 @@ def lines_of(model: str) -> Any:
 
 
 class Progress:
-    """A bar in a terminal, elsewhere a line every few seconds. It counts rows; the share is that of the input's bytes."""
+    """A bar in a terminal, elsewhere a line every few seconds: rows are counted, the share is that of the bytes."""
 
     def __init__(self, done: float, whole: int) -> None:
         self.rows, self.done, self.first, self.whole = 0, done, done, max(whole, 1)
