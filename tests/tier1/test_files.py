@@ -143,6 +143,7 @@ MODEL_FILES = {
     "deployment/service.http",
     "evaluation.py",
     "runtime/__init__.py",
+    "runtime/arguments.py",
     "runtime/batch/files.py",
     "runtime/batch/output.py",
     "runtime/batch/run.py",

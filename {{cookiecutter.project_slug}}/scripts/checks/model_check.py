@@ -201,7 +201,7 @@ def _check_script(folder: Path, reading: Reading, taken: snapshot.Snapshot) -> I
     if isinstance(tree, ast.Module) and "arguments" not in reading.doubtful:
         arguments = list(reading.config.get("arguments", []))
         lenient = any(runconfig_rules.PLACEHOLDER.search(text) for text in arguments)
-        if refusal := script_arguments.refusal(tree, arguments, lenient=lenient):
+        if refusal := script_arguments.refusal(tree, arguments, lenient=lenient, folder=folder):
             yield f"arguments: {name} refuses them: {refusal}: write what it takes (python {name} --help)"
 
 
