@@ -144,26 +144,25 @@ MODEL_FILES = {
     "deployment/deployment-config-local.yml",
     "deployment/local.http",
     "deployment/service.http",
-    "batch_files.py",
-    "batch_output.py",
-    "batch_progress.py",
-    "batch_run.py",
-    "batch_scorer.py",
-    "batch_workers.py",
     "evaluation.py",
-    "input_schema.py",
-    "openapi.py",
-    "run_data.py",
+    "runtime/__init__.py",
+    "runtime/arguments.py",
+    "runtime/batch/files.py",
+    "runtime/batch/output.py",
+    "runtime/batch/run.py",
+    "runtime/batch/scorer.py",
+    "runtime/batch/workers.py",
+    "runtime/data.py",
+    "runtime/input_schema.py",
+    "runtime/serving.py",
+    "runtime/tracking.py",
     "sample-request.json",
     "score.py",
     "score_batch.py",
-    "serving.py",
-    "tables.py",
     "tests/conftest.py",
     "tests/test_score.py",
     "tests/test_score_batch.py",
     "tests/test_train.py",
-    "tracking.py",
     "train.py",
 }
 NETWORKS = FRAMEWORK_FOLDERS.parent / "networks"
@@ -179,7 +178,7 @@ WORKSPACE = {
 def folders_of(framework: str) -> list[Path]:
     """Where a framework's files lie: its own folder, and what all networks share if it trains one."""
     own = FRAMEWORK_FOLDERS / framework
-    return [own, NETWORKS] if "import samples" in (own / "train.py").read_text(encoding="utf-8") else [own]
+    return [own, NETWORKS] if (own / "network.py").exists() else [own]
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
@@ -312,10 +311,10 @@ def test_the_image_that_serves(tmp_path: Path, framework: str, python: str) -> N
     run(BIN / "hadolint", "Dockerfile", cwd=tmp_path)
     assert f"\nARG BASE_IMAGE=python:{python}-slim\nFROM ${{BASE_IMAGE}} AS server\n" in text
     steps = re.findall(r"^(?:COPY .*|RUN|USER .*|FROM server)", text, flags=re.MULTILINE)
-    conda, modules, model = "aml_config/inference-conda.yml /tmp/inference-conda.yml", "*.py ./", "outputs/model /model"
+    own = "COPY --chown=1000:1000"
     assert steps == [
-        f"COPY {conda}", "RUN", "USER 1000", f"COPY --chown=1000:1000 {modules}",
-        "FROM server", f"COPY --chown=1000:1000 {model}",
+        "COPY aml_config/inference-conda.yml /tmp/inference-conda.yml", "RUN", "USER 1000",
+        f"{own} *.py ./", f"{own} runtime ./runtime", "FROM server", f"{own} outputs/model /model",
     ]  # fmt: skip
 
     content = rendered_file(MODEL / "aml_config" / "inference-conda.yml", **answers)

@@ -42,14 +42,14 @@ def changed(template: Path, tmp_path: Path) -> tuple[Path, str]:
     project = copy / PROJECT.name
     model = project / "models" / "{{cookiecutter.model_name}}"
     (project / "removed-since.txt").write_text("of an older template\n")
-    removed = (model / "tables.py").read_text()
-    (model / "tables.py").unlink()
+    removed = (model / "runtime" / "tracking.py").read_text()
+    (model / "runtime" / "tracking.py").unlink()
     train = copy / "templates" / "frameworks" / "sklearn" / "train.py"
     now = train.read_text()
     train.write_text(now.replace("max_iter=args.max_iter", "max_iter=500"))
     old = commit(copy)
     (project / "removed-since.txt").unlink()
-    (model / "tables.py").write_text(removed)
+    (model / "runtime" / "tracking.py").write_text(removed)
     train.write_text(now)
     commit(copy)
     return copy, old
@@ -119,6 +119,6 @@ def test_a_converted_notebook_follows_the_template(changed: tuple[Path, str], tm
     (tmp_path / "mine.ipynb").unlink()
     run(BIN / "cruft", "update", "--skip-apply-ask", cwd=project, PWD=str(project))
     assert "print('edited')" in train.read_text()
-    assert (project / "models" / "model1" / "tables.py").exists()
+    assert (project / "models" / "model1" / "runtime" / "tracking.py").exists()
     assert [path.name for path in project.rglob("*.rej")] == []
     assert git(project, "status", "--porcelain", "models/model1/train.py", "notebooks") == ""

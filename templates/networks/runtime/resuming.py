@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from samples import Data
+from runtime.samples import Data
 
 FOLDER = Path("outputs") / "checkpoints"
 ARTIFACTS = "checkpoints"

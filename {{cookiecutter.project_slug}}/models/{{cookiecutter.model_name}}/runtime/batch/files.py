@@ -12,8 +12,8 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import csv, parquet
 
-import input_schema
-from tables import READERS, list_files
+from runtime import input_schema
+from runtime.data import READERS, list_files
 
 # What pandas takes for a missing value in a CSV file.
 MISSING = ["", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A",
@@ -50,7 +50,7 @@ def of_images(columns: list[input_schema.Column]) -> bool:
 
 def images() -> Any:
     """The module that reads them: only frameworks that have models of images come with it."""
-    return importlib.import_module("images")
+    return importlib.import_module("runtime.images")
 
 
 def read_chunks(

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-import images
 from network import as_input
-from samples import Batches, Data
+from runtime import images
+from runtime.samples import Batches, Data
 
 
 class Images(Dataset[tuple[Tensor, Tensor]]):

@@ -1,4 +1,4 @@
-"""What every answer of score.py comes with: an honest status, a line in the log, the model and code that gave it."""
+"""What score.py is served with: its model, an honest status and a line in the log for each answer, /swagger.json."""
 
 import json
 import os
@@ -14,13 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import flask
+import numpy as np
 from azureml_inference_server_http.api.aml_response import AMLResponse
+from inference_schema import schema_decorators
+from inference_schema.parameter_types.abstract_parameter_type import AbstractParameterType
+from inference_schema.schema_util import is_schema_decorated
 
-import input_schema
+from runtime import input_schema
 
 BOOT_FAILED = 3  # the exit code by which the server gives up, instead of starting its worker again and again
 SAID = 200  # characters of an error in the log
 LOG_REQUESTS = os.environ.get("LOG_REQUESTS", "true").lower() != "false"
+SMALLEST_IMAGE = "R0lGODdhAQABAIEAAICAgAAAAAAAAAAAACwAAAAAAQABAAAIBAABBAQAOw=="  # one grey pixel
 
 numbers = count(1)  # of the requests of this worker
 encode = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would make one for each line
@@ -97,3 +102,68 @@ def log(status: int, seconds: float, answer: Any, error: str) -> None:
         line["labels"] = Counter(prediction["label"] for prediction in answer["predictions"])
     sys.stdout.write(encode(line) + "\n")
     sys.stdout.flush()
+
+
+class Schema(AbstractParameterType):
+    """A part of the description, handed over as it is."""
+
+    def deserialize_input(self, input_data: Any) -> Any:
+        return input_data
+
+    def input_to_swagger(self) -> dict[str, Any]:
+        return dict(self.sample_input)
+
+
+def publish(run: Callable[..., Any], columns: list[input_schema.Column], classes: list[str]) -> None:
+    """Show at /swagger.json what a request may hold and what is answered: it is known once the model is loaded.
+
+    The inference server reads that from the decorators of inference-schema. They want a sample when run() is
+    defined, which is too early: so they are applied here, for their record alone.
+    """
+    if is_schema_decorated(run):
+        return  # init() a second time, as in a notebook: the decorators refuse to be applied again
+    number = {"type": "number", "format": "float", "x-nullable": True}
+    text = {"type": "string", "x-nullable": True}
+    image = {"type": "string", "format": "byte"}  # base64, as OpenAPI calls it
+    kinds: dict[str, dict[str, Any]] = {"number": number, "category": text, "image": image}
+    row = {column["name"]: _example(column) for column in columns}
+    rows = {
+        "type": "array",
+        "minItems": 1,
+        "items": {
+            "type": "object",
+            "required": [column["name"] for column in columns],
+            "properties": {column["name"]: kinds[column["type"]] | {"example": _example(column)} for column in columns},
+        },
+        "example": [row],
+    }
+    predictions = {
+        "type": "object",
+        "required": ["predictions"],
+        "properties": {
+            "predictions": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["label", "probabilities"],
+                    "properties": {
+                        "label": {"type": "string", "enum": classes},
+                        "probabilities": {
+                            "type": "object",
+                            "required": classes,
+                            "properties": {label: {"type": "number"} for label in classes},
+                        },
+                    },
+                },
+            }
+        },
+        "example": input_schema.answer(np.full((1, len(classes)), 1 / len(classes)), classes),
+    }
+    described = schema_decorators.input_schema("data", Schema(rows), convert_to_provided_type=False)(run)
+    schema_decorators.output_schema(Schema(predictions))(described)
+
+
+def _example(column: input_schema.Column) -> float | str:
+    if column["type"] == "number":
+        return 0.5
+    return SMALLEST_IMAGE if column["type"] == "image" else str(next(iter(column["categories"]), ""))

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-import resuming
-from distributed import Processes, shared
-from samples import Data
+from runtime import resuming
+from runtime.distributed import Processes, shared
+from runtime.samples import Data
 
 FILE = resuming.FOLDER / "last.npz"
 

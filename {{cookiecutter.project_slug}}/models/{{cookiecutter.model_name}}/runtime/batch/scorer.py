@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 from pyarrow.csv import WriteOptions, write_csv
 
-import batch_files
-import input_schema
-from batch_output import header
+from runtime import input_schema
+from runtime.batch import files
+from runtime.batch.output import header
 from score import load_model
 
 SPECIAL = re.compile('[",\r\n]')  # what CSV puts in quotes
@@ -39,40 +39,40 @@ class Scorer:
         folder, self.columns, self.classes = input_schema.find(model)
         self.predict = load_model(folder)
 
-    def score(self, chunk: batch_files.Chunk) -> Result:
+    def score(self, chunk: files.Chunk) -> Result:
         """The result for a chunk; no row of a file that is bad."""
         content = chunk.content
         try:
-            if isinstance(content, batch_files.BadFile):
+            if isinstance(content, files.BadFile):
                 raise content
             if content is None:
                 return Result(self.answer([], [], None), {})
-            if batch_files.of_images(self.columns):
+            if files.of_images(self.columns):
                 images = dict(zip(chunk.names, content, strict=True))
-                names, table, bad = batch_files.read_images(images, self.columns[0])
+                names, table, bad = files.read_images(images, self.columns[0])
                 return Result(self.answer(names, [0] * len(names), table), bad)
-            table = batch_files.table(content, self.columns, chunk.row)
+            table = files.table(content, self.columns, chunk.row)
             names = pa.repeat(pa.scalar(chunk.names[0], pa.string()), len(content))
             return Result(self.answer(names, np.arange(chunk.row, chunk.row + len(content)), table), {})
-        except batch_files.BadFile as error:
+        except files.BadFile as error:
             return Result(self.answer([], [], None), {chunk.names[0]: str(error)})
 
     def answer(self, names: Any, rows: Any, table: input_schema.Table | None) -> pa.Table:
         """The likeliest label and the probability of every label, as score.py answers a request."""
         probabilities = self.predict(table) if table else np.empty((0, len(self.classes)), np.float32)
         if not np.isfinite(probabilities).all():
-            raise batch_files.BadFile("the model gives a probability that is not a number")
+            raise files.BadFile("the model gives a probability that is not a number")
         labels = pa.array(self.classes, pa.string()).take(pa.array(probabilities.argmax(axis=1)))
         columns = [pa.array(np.ascontiguousarray(column)) for column in probabilities.T]
         arrays = [pa.array(names, pa.string()), pa.array(rows, pa.int64()), labels, *columns]
         return pa.Table.from_arrays(arrays, header(self.classes))
 
 
-def writer(model: str) -> Callable[[batch_files.Chunk], Lines]:
+def writer(model: str) -> Callable[[files.Chunk], Lines]:
     """Load a model; return what makes lines of a chunk."""
     scorer = Scorer(model)
 
-    def lines(chunk: batch_files.Chunk) -> Lines:
+    def lines(chunk: files.Chunk) -> Lines:
         table, bad = scorer.score(chunk)
         text = io.BytesIO()
         quoted = any(map(SPECIAL.search, (*scorer.classes, *chunk.names)))  # else it is faster without

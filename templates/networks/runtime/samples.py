@@ -8,9 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-import encoding
-import images
-import input_schema
+from runtime import encoding, images, input_schema
 
 VALIDATION = 0.1  # of the training samples, to see when early stopping is due
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from images import read_image
-from samples import Data
+from runtime.images import read_image
+from runtime.samples import Data
 
 
 def plot_losses(history: list[dict[str, float]]) -> Figure:

@@ -1,11 +1,32 @@
-"""Read a table from files and take the label column out of it. What is wrong with the data is said in one line."""
+"""The data: brought to a run, read from files, parted from its labels. What is wrong with it is said in one line."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pandas as pd
 
 READERS = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
+
+
+def download(name: str, folder: Path, local_rank: int = 0, wait: Callable[[], None] = lambda: None) -> None:
+    """Bring a dataset of the run to a folder of the node: its first process does, the others wait until all is there.
+
+    For a run whose runconfig says `mechanism: direct`, which nobody else brings it to. Without a name there is nothing
+    to do.
+    """
+    if not name:
+        return
+    if local_rank == 0:
+        from azureml.core import Run
+
+        datasets = getattr(Run.get_context(), "input_datasets", {})  # none outside of Azure ML
+        if not hasattr(datasets.get(name), "download"):
+            raise SystemExit(
+                f"--dataset {name}: no data of this run with mechanism: direct; leave it out to train here"
+            )
+        print(f"Downloading {name} to {folder}", flush=True)
+        datasets[name].download(str(folder), overwrite=True)
+    wait()
 
 
 def list_files(path: Path, endings: Collection[str]) -> list[Path]:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-import images
-from samples import Batches, Data
+from runtime import images
+from runtime.samples import Batches, Data
 
 AHEAD = 4  # batches for each worker
 

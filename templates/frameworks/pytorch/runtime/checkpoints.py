@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 
-import resuming
-from distributed import Processes
-from samples import Data
+from runtime import resuming
+from runtime.distributed import Processes
+from runtime.samples import Data
 
 FILE = resuming.FOLDER / "last.pt"
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-import input_schema
+from runtime import input_schema
 
 ENCODING_FILE = "encoding.json"
 
