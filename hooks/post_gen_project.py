@@ -1,4 +1,4 @@
-"""Hand over to the template's package: aml_project.hook does what follows a render."""
+"""Hand over to the template's package, aml_project.hook, from the folder that the template lies in."""
 
 import os
 import sys
@@ -6,9 +6,10 @@ import sys
 
 def main(answers: dict[str, str], place: dict[str, str]) -> None:
     sys.path.insert(0, os.path.join(place["root"], "packages", "aml", "src"))
+    sys.dont_write_bytecode = True  # the template's folder stays as it is
     from aml_project.hook import after_render
 
-    after_render(answers)
+    after_render(answers, place)
 
 
 if __name__ == "__main__":

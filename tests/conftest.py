@@ -13,7 +13,7 @@ from hypothesis import settings
 
 from aml_rehearsal import Names, Rehearsal, seed
 from tests.environments import Environments, shared_folder
-from tests.support import PYTHONS, TEMPLATE, files_of, rendered
+from tests.support import PYTHONS, files_of, rendered
 
 Bake = Callable[..., Path]
 Rehearse = Callable[..., Rehearsal]
@@ -30,9 +30,6 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 for variable in ("ARGS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
     os.environ.pop(variable, None)
 
-
-# What a rendered project's make installs its tools from, however the project was rendered.
-os.environ["AML_TEMPLATE"] = str(TEMPLATE)
 
 # Where pyenv keeps more Pythons than the one that is active, uv finds them; elsewhere it fetches what is missing.
 kept = [path for version in PYTHONS for path in (Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin")]

@@ -46,10 +46,10 @@ class Environments:
 
     def link_tools(self, project: Path, python: str) -> None:
         """With what talks to Azure ML, so that no test installs it into what others use."""
-        with self.made(project, f"tools-{python}", project / "Makefile") as carrier:
+        with self.made(project, f"tools-{python}", project / "Makefile", project / "local.mk") as carrier:
             if not (carrier / ".venv").exists():
                 carrier.mkdir()
-                for name in ("Makefile", "requirements-tools.txt"):
+                for name in ("Makefile", "requirements-tools.txt", "local.mk"):
                     shutil.copy(project / name, carrier)
                 found = run(BIN / "uv", "python", "find", "--no-project", python, cwd=carrier).strip()
                 run("make", "tools", f"PYTHON={found}", cwd=carrier, expect=0)
