@@ -1,6 +1,6 @@
 """Environments of rendered projects, made once a session and linked into each project that has the same packages.
 
-`make setup` takes half a minute and a gigabyte of bytecode to compile; a test that is not about it need not wait for it.
+`make setup` takes half a minute, and Python compiles what it has installed; a test of something else need not wait.
 """
 
 import fcntl
@@ -32,7 +32,7 @@ class Environments:
         """What is made and kept is the environment of a project that has nothing but lists of packages."""
         config = project / "models" / model / "aml_config"
         lists = [project / "requirements-dev.txt", *(config / name for name in CONDA_FILES)]
-        with self.made(project, "model", *lists) as carrier:
+        with self.made("model", *lists) as carrier:
             if not (carrier / ".venv").exists():
                 copied = carrier / "models" / "model1" / "aml_config"
                 copied.mkdir(parents=True)
@@ -46,7 +46,7 @@ class Environments:
 
     def link_tools(self, project: Path, python: str) -> None:
         """With what talks to Azure ML, so that no test installs it into what others use."""
-        with self.made(project, f"tools-{python}", project / "Makefile", project / "local.mk") as carrier:
+        with self.made(f"tools-{python}", project / "Makefile", project / "local.mk") as carrier:
             if not (carrier / ".venv").exists():
                 carrier.mkdir()
                 for name in ("Makefile", "requirements-tools.txt", "local.mk"):
@@ -63,7 +63,7 @@ class Environments:
         (place / "ready").touch()  # for make, it has to be younger than the project's files
 
     @contextmanager
-    def made(self, project: Path, kind: str, *lists: Path) -> Iterator[Path]:
+    def made(self, kind: str, *lists: Path) -> Iterator[Path]:
         """The folder of what some files ask for, for one process at a time; a failure leaves nothing in it."""
         digest = hashlib.sha256(b"\0".join(file.read_bytes() for file in lists)).hexdigest()[:16]
         carrier = self.folder / f"{kind}-{digest}"
