@@ -45,7 +45,7 @@ class Environments:
         place.symlink_to(carrier / ".venv" / "model1")
 
     def link_tools(self, project: Path, python: str) -> None:
-        """With what talks to Azure ML, so that no test installs it into what others use."""
+        """With all that `make client` brings, so that no test installs it into what others use."""
         with self.made(f"tools-{python}", project / "Makefile", project / "local.mk") as carrier:
             if not (carrier / ".venv").exists():
                 carrier.mkdir()
@@ -53,7 +53,7 @@ class Environments:
                     shutil.copy(project / name, carrier)
                 found = run(BIN / "uv", "python", "find", "--no-project", python, cwd=carrier).strip()
                 run("make", "tools", f"PYTHON={found}", cwd=carrier, expect=0)
-                bring = "from aml_project import tools; tools.bring_azure()"
+                bring = "from aml_project import tools; tools.bring_azure(); tools.bring('sdk')"
                 run(carrier / ".venv/.tools/bin/python", "-c", bring, cwd=carrier, expect=0)
         place = project / ".venv" / ".tools"
         place.mkdir(parents=True)

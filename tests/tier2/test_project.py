@@ -27,6 +27,7 @@ from tests.support import (
     run,
     served,
 )
+from tests.tier1.test_docs import measuring_script
 from tests.tier1.test_free_text import HOSTILE
 from tests.tier2.test_resolve import packages
 
@@ -227,6 +228,14 @@ def test_columns_of_any_name_and_kind(project: Path, tmp_path: Path) -> None:
     assert schema["classes"] == ["1", "10", "2"]
     assert (tmp_path / "outputs" / "model" / "model.onnx").exists(), said
     compare_answers(python, tmp_path, data, "klass")
+
+
+def test_the_script_of_the_docs_that_measures_reading_runs(project: Path, tmp_path: Path) -> None:
+    shutil.copytree(project / "models" / "model1" / "runtime", tmp_path / "runtime")
+    (tmp_path / "read.py").write_text(measuring_script(), encoding="utf-8")
+    python = project / ".venv" / "model1" / "bin" / "python"
+    said = run(python, "read.py", "--data-path", project / "data", cwd=tmp_path).splitlines()
+    assert [line.split(" files")[0] for line in said] == ["first: 1", "again: 1"]
 
 
 def test_in_a_job_it_logs_to_the_jobs_run(project: Path, tmp_path: Path) -> None:
