@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from aml_rehearsal import Names, Rehearsal
-from tests.conftest import Rehearse
-from tests.support import BIN, PYTHON, TEMPLATE, files_of, heartbeat, run, shown_commands
+from tests.conftest import Bake, Rehearse
+from tests.environments import Environments
+from tests.support import BIN, PYTHON, TEMPLATE, copy_of, files_of, heartbeat, run, shown_commands
 from tests.tier3.conftest import WORKSPACE, Installed
 
 PYTHONS = ["3.11", pytest.param("3.10", marks=pytest.mark.full), pytest.param("3.12", marks=pytest.mark.full)]
@@ -332,6 +333,13 @@ def test_wheel_from_git(tmp_path: Path) -> None:
     (wheel,) = (tmp_path / "wheels").iterdir()
     assert wheel.name == "aml_project_az-0.2.0-py3-none-any.whl"
     held = zipfile.ZipFile(wheel).namelist()
-    assert {"azext_aml_project/__init__.py", "aml_project/azml/model.py", "aml_project/service/registration.py"} < set(
-        held
-    )
+    needed = {"azext_aml_project/__init__.py", "aml_project/azml/model.py", "aml_project/service/registration.py"}
+    assert needed <= set(held)
+
+
+@pytest.mark.parametrize("version", ["3.10", "3.12", "3.13"])
+def test_azml_starts_on_each_python(bake: Bake, environments: Environments, tmp_path: Path, version: str) -> None:
+    """The whole way on 3.10 and 3.12 is in the full run."""
+    project = copy_of(bake(), tmp_path)
+    environments.link_tools(project, version)
+    assert "--better-than-current" in run(project / AZML, "model", "register", "--help", cwd=project)
