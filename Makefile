@@ -46,7 +46,7 @@ bench: .venv/dev ## Measure each part beside its floor, as ratios within one run
 	$(BIN)/python benchmarks/render.py
 	$(BIN)/python benchmarks/serve.py
 	$(BIN)/python benchmarks/load.py
-	$(BIN)/python benchmarks/scripts.py
+	$(BIN)/python benchmarks/commands.py
 	$(BIN)/python benchmarks/submit.py
 	$(BIN)/python benchmarks/upload.py
 	$(BIN)/python benchmarks/notebooks.py
