@@ -71,7 +71,7 @@ def measure(project: Path, runs: int) -> dict[tuple[str, ...], float]:
     times: dict[tuple[str, ...], list[float]] = {(): [], **{command: [] for command in COMMANDS}}
     for number in range(runs + 1):
         for command, taken in times.items():
-            arguments = [tools / "aml", *command] if command else [tools / "python", *FLOOR]
+            arguments = [str(tools / "aml"), *command] if command else [str(tools / "python"), *FLOOR]
             began = time.perf_counter()
             done = subprocess.run(arguments, cwd=project, capture_output=True, text=True)
             took = time.perf_counter() - began
