@@ -213,7 +213,7 @@ def test_a_second_model(hostile: Walked) -> None:
         assert files_of(first) == kept, "run.json and all else of the first model is as it was"
 
         assert "not >= 0.7" in run("sh", "-c", refused, cwd=project, expect=2, **env), "a baseline learns nothing"
-        follow(project, ["make register MODEL=churn", "make register"], **env)
+        follow(project, ["make register MODEL=churn", "make register MODEL=yes"], **env)
         check_model(rehearsal, "churn:1", cloud, "churn-data")
         check_model(rehearsal, "yes:2", submitted_as(first), "1e3")
         assert sorted(rehearsal.state()["models"]) == ["churn:1", "yes:1", "yes:2"]
