@@ -27,6 +27,7 @@ from tests.support import (
     run,
     served,
 )
+from tests.tier1.test_docs import script_that_measures_reading
 from tests.tier1.test_free_text import HOSTILE
 from tests.tier2.test_resolve import packages
 
@@ -205,6 +206,14 @@ def compare_answers(python: Path, model: Path, data: Path, label: str) -> None:
     """What score.py answers for each row of the data are the probabilities of the saved pipeline."""
     said = run(python, "-c", COMPARE, data, label, cwd=model, AZUREML_MODEL_DIR="outputs")
     assert float(said.split("largest difference ")[1]) < 1e-4
+
+
+def test_the_script_that_measures_reading_runs(project: Path, tmp_path: Path) -> None:
+    model = copy_code(project, tmp_path / "model")
+    (model / "read.py").write_text(script_that_measures_reading(), encoding="utf-8")
+    python = project / ".venv" / "model1" / "bin" / "python"
+    said = run(python, "read.py", "--data-path", project / "data", cwd=model).splitlines()
+    assert [line.split(" files")[0] for line in said] == ["first: 1", "again: 1"]
 
 
 def test_columns_of_any_name_and_kind(project: Path, tmp_path: Path) -> None:
