@@ -57,12 +57,15 @@ def python_for_runs(folder: Path) -> Path:
 
 
 def run_in_model(root: Path, model: str, command: Sequence[str | Path], **variables: str) -> int:
-    """Run a program in the model's folder and return its exit code; Ctrl-C is the program's own business."""
+    """Run a program in the model's folder and return its exit code."""
+    return hand_over(command, cwd=root / "models" / model, **variables)
+
+
+def hand_over(command: Sequence[str | Path], cwd: Path, **variables: str) -> int:
+    """Run a program to its end and return its exit code; Ctrl-C is the program's own business."""
     import os
 
-    words = [str(part) for part in command]
-    environment = os.environ | variables
-    process = subprocess.Popen(words, cwd=root / "models" / model, env=environment)
+    process = subprocess.Popen([str(part) for part in command], cwd=cwd, env=os.environ | variables)
     while True:
         try:
             code = process.wait()
