@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from aml_project.command_line import SERVICE_FAILED, Failure, Progress, note
-from aml_project.model_environment import python_for_runs
+from aml_project.model_environment import python_for_runs, variables_of_a_program
 from aml_project.service import local_docker
 from aml_project.service.errors import explain, status_in
 from aml_project.service.git_address import hide_git_password
@@ -138,7 +138,7 @@ class Submission:
             nothing = subprocess.DEVNULL
             noting = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(self.process_note)]
             self.process = subprocess.Popen(
-                [*noting, *command], cwd=cwd, env=env,
+                [*noting, *command], cwd=cwd, env=variables_of_a_program() if env is None else env,
                 stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True,
             )  # fmt: skip
             return self.process
