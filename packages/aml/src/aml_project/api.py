@@ -33,10 +33,12 @@ if TYPE_CHECKING:
 
     Method = TypeVar("Method", bound=Callable[..., Any])
     Arguments = Mapping[str, object] | Sequence[str]
+    Pairs = Mapping[str, object] | Sequence[str]
 
 EXPERIMENT = r"[a-zA-Z0-9][\w-]{0,254}"
 SERVICE_ERRORS = ("ServiceError", "SystemError")  # codes of a run's error that are none of the script's
-OPTIONS = {"-c": "config", "-e": "experiment", "-f": "run_file", "--from": "folder"}  # not called as the argument
+# The options of the verbs as the arguments of the methods here are called; the others are called alike.
+ARGUMENTS = {"-c": "config", "-e": "experiment", "-f": "run_file", "--from": "folder"}
 
 
 def in_one_sentence(method: Method) -> Method:
@@ -48,7 +50,7 @@ def in_one_sentence(method: Method) -> Method:
             return method(self, *args, **given)
         except Exception as error:
             message, code = (str(error), error.code) if isinstance(error, Failure) else told(error)
-            if self._debug is None:  # no verb has called it
+            if self._debug is None and code == WRONG_USE:  # no verb has called it
                 message = re.sub(r"(?<![\w-])(--[a-z][a-z-]*|-[cef]\b)", as_argument, message)
             raise Failure(message, code) from error
 
@@ -56,7 +58,7 @@ def in_one_sentence(method: Method) -> Method:
 
 
 def as_argument(option: re.Match[str]) -> str:
-    return OPTIONS.get(option[0], option[0].lstrip("-").replace("-", "_"))
+    return ARGUMENTS.get(option[0], option[0].lstrip("-").replace("-", "_"))
 
 
 class Project:
@@ -322,8 +324,8 @@ class Model:
         *,
         require: str | Sequence[str] = (),
         better_than_current: str | None = None,
-        tags: Mapping[str, object] | None = None,
-        properties: Mapping[str, object] | None = None,
+        tags: Pairs = (),
+        properties: Pairs = (),
         name: str | None = None,
         description: str | None = None,
         asset_path: str = "outputs/model",
@@ -331,20 +333,22 @@ class Model:
         """Register the model of a run (the last one) as the next version, with the run's metrics as tags.
 
         `require` is what the run has to keep, as in ["accuracy>=0.7", "loss<1"]; `better_than_current` names a metric
-        that has to be better than the newest version's, with :min after it where smaller is better.
+        that has to be better than the newest version's, with :min after it where smaller is better. `tags` and
+        `properties` are a dictionary, or texts as in ["stage=test"].
         """
         from aml_project.service import registration
 
         name, bounds = name or self.name, [require] if isinstance(require, str) else list(require)
         rules: dict[str, Any] = {"name": name, "asset_path": asset_path, "better_than_current": better_than_current}
+        said = {option: pairs(option, given) for option, given in {"tag": tags, "property": properties}.items()}
         registration.check_arguments(**rules, require=bounds)
         run = run or self.last_run()
         sdk = self.project.workspace.sdk
         try:
             with Progress("Registering"):
                 registered = registration.register(
-                    sdk, **rules, experiment=run.experiment, run_id=run.id, requirements=bounds, tags=texts(tags),
-                    properties=texts(properties), description=description, say=note,
+                    sdk, **rules, experiment=run.experiment, run_id=run.id, requirements=bounds, tags=said["tag"],
+                    properties=said["property"], description=description, say=note,
                 )  # fmt: skip
         except registration.Refused as refused:
             raise Failure(f"not registered: {refused}") from refused
@@ -515,7 +519,9 @@ class Run:
 
     @in_one_sentence
     def cancel(self) -> None:
-        """End the run; of one on this computer, only the record."""
+        """End the run."""
+        if self._submission:
+            self._submission.end_process()
         self.sdk.cancel()
 
 
@@ -605,5 +611,14 @@ def words_of(arguments: Arguments | None) -> list[str]:
     return words
 
 
-def texts(given: Mapping[str, object] | None) -> dict[str, str]:
-    return {name: str(value) for name, value in (given or {}).items()}
+def pairs(option: str, given: Pairs) -> dict[str, str]:
+    """Names and texts, from a dictionary or from KEY=VALUE texts."""
+    if not isinstance(given, list | tuple):
+        return {name: str(value) for name, value in given.items()}  # type: ignore[union-attr]
+    found = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise Failure(f"--{option}: KEY=VALUE, not {text!r}", WRONG_USE)
+        found[key.strip()] = value
+    return found

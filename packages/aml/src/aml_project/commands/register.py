@@ -10,12 +10,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from aml_project.api import project_of
-from aml_project.command_line import DONE, WRONG_USE, Failure, Parser, run
-
-TYPE_CHECKING = False  # typing's own costs its import
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from aml_project.api import pairs, project_of
+from aml_project.command_line import DONE, Parser, run
 
 EXAMPLE = """  aml register --require 'accuracy>=0.8' --better-than-current accuracy --tag stage=test"""
 
@@ -57,7 +53,7 @@ def register(args: argparse.Namespace) -> int:
     from aml_project.service import registration
 
     model = project_of(args).model(args.model)
-    tags, properties = pairs("--tag", args.tag), pairs("--property", args.property)
+    tags, properties = pairs("tag", args.tag), pairs("property", args.property)
     rules = {
         "name": args.name or model.name,
         "asset_path": args.asset_path,
@@ -83,14 +79,3 @@ def register(args: argparse.Namespace) -> int:
 def conditions(args: argparse.Namespace) -> list[str]:
     better = [f"{args.better_than_current} better than the newest version's"] if args.better_than_current else []
     return [*args.require, *better]
-
-
-def pairs(option: str, given: Sequence[str]) -> dict[str, str]:
-    """Read KEY=VALUE texts."""
-    found = {}
-    for text in given:
-        key, equals, value = text.partition("=")
-        if not equals or not key.strip():
-            raise Failure(f"{option}: KEY=VALUE, not {text!r}", WRONG_USE)
-        found[key.strip()] = value
-    return found

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import signal
 import sys
 import time
 import uuid
@@ -216,6 +217,12 @@ class Submission:
         beside = self.note.with_suffix(f".{os.getpid()}")
         beside.write_text(json.dumps(fields), encoding="utf-8")
         beside.replace(self.note)
+
+    def end_process(self) -> None:
+        """End a run on this computer, and all that it has started."""
+        if self.process and os.name == "posix":
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGTERM)
 
     def done(self) -> None:
         """Forget the run: nothing is left to go on with."""
