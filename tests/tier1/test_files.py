@@ -24,6 +24,7 @@ REPO_FILES = {
     "pyproject.toml",
     "requirements-azure.txt",
     "requirements-dev.txt",
+    "requirements-tools.txt",
     "scripts/attach_workspace.py",
     "scripts/check_project.py",
     "scripts/checks/client_loader.py",
@@ -126,6 +127,8 @@ REPO_FILES = {
     "scripts/import_environment.py",
     "scripts/own_python.py",
 }
+# What tells make where this checkout of the template lies, and git nothing.
+LOCAL = {"local.mk"}
 MODEL_FILES = {
     ".amlignore",
     ".dockerignore",
@@ -141,26 +144,25 @@ MODEL_FILES = {
     "deployment/deployment-config-local.yml",
     "deployment/local.http",
     "deployment/service.http",
-    "batch_files.py",
-    "batch_output.py",
-    "batch_progress.py",
-    "batch_run.py",
-    "batch_scorer.py",
-    "batch_workers.py",
     "evaluation.py",
-    "input_schema.py",
-    "openapi.py",
-    "run_data.py",
+    "runtime/__init__.py",
+    "runtime/arguments.py",
+    "runtime/batch/files.py",
+    "runtime/batch/output.py",
+    "runtime/batch/run.py",
+    "runtime/batch/scorer.py",
+    "runtime/batch/workers.py",
+    "runtime/data.py",
+    "runtime/input_schema.py",
+    "runtime/serving.py",
+    "runtime/tracking.py",
     "sample-request.json",
     "score.py",
     "score_batch.py",
-    "serving.py",
-    "tables.py",
     "tests/conftest.py",
     "tests/test_score.py",
     "tests/test_score_batch.py",
     "tests/test_train.py",
-    "tracking.py",
     "train.py",
 }
 NETWORKS = FRAMEWORK_FOLDERS.parent / "networks"
@@ -176,7 +178,7 @@ WORKSPACE = {
 def folders_of(framework: str) -> list[Path]:
     """Where a framework's files lie: its own folder, and what all networks share if it trains one."""
     own = FRAMEWORK_FOLDERS / framework
-    return [own, NETWORKS] if "import samples" in (own / "train.py").read_text(encoding="utf-8") else [own]
+    return [own, NETWORKS] if (own / "network.py").exists() else [own]
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
@@ -184,7 +186,7 @@ def test_exactly_these_files(bake: Bake, framework: str) -> None:
     own = {path.relative_to(folder).as_posix() for folder in folders_of(framework) for path in folder.rglob("*.*")}
     model = {f"models/model1/{name}" for name in MODEL_FILES | own - REQUIREMENTS}
     project = bake(framework=framework)
-    assert set(files_of(project)) == REPO_FILES | model
+    assert set(files_of(project)) == REPO_FILES | LOCAL | model
     assert [path for path in project.rglob("*") if path.is_dir() and not any(path.iterdir())] == []
 
 
@@ -309,10 +311,10 @@ def test_the_image_that_serves(tmp_path: Path, framework: str, python: str) -> N
     run(BIN / "hadolint", "Dockerfile", cwd=tmp_path)
     assert f"\nARG BASE_IMAGE=python:{python}-slim\nFROM ${{BASE_IMAGE}} AS server\n" in text
     steps = re.findall(r"^(?:COPY .*|RUN|USER .*|FROM server)", text, flags=re.MULTILINE)
-    conda, modules, model = "aml_config/inference-conda.yml /tmp/inference-conda.yml", "*.py ./", "outputs/model /model"
+    own = "COPY --chown=1000:1000"
     assert steps == [
-        f"COPY {conda}", "RUN", "USER 1000", f"COPY --chown=1000:1000 {modules}",
-        "FROM server", f"COPY --chown=1000:1000 {model}",
+        "COPY aml_config/inference-conda.yml /tmp/inference-conda.yml", "RUN", "USER 1000",
+        f"{own} *.py ./", f"{own} runtime ./runtime", "FROM server", f"{own} outputs/model /model",
     ]  # fmt: skip
 
     content = rendered_file(MODEL / "aml_config" / "inference-conda.yml", **answers)

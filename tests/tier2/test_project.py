@@ -6,6 +6,7 @@ The project has the most hostile answers and lies in a folder with a space in it
 import csv
 import json
 import re
+import shutil
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -124,10 +125,15 @@ def test_the_inference_packages_alone_serve_the_model(project: Path, tmp_path: P
         assert onnx == pytest.approx(pipeline, abs=1e-5)
 
 
+def copy_code(project: Path, to: Path) -> Path:
+    """Copy the model's code without what it was trained to be; return the folder."""
+    trained = shutil.ignore_patterns("outputs", "mlruns", "__pycache__")
+    return Path(shutil.copytree(project / "models" / "model1", to, ignore=trained, dirs_exist_ok=True))
+
+
 def test_a_failure_inside_is_500_without_a_traceback(project: Path, tmp_path: Path) -> None:
     model = project / "models" / "model1"
-    for file in model.glob("*.py"):
-        (tmp_path / file.name).write_bytes(file.read_bytes())
+    copy_code(project, tmp_path)
     score = (tmp_path / "score.py").read_text()
     (tmp_path / "score.py").write_text(score.replace("input_schema.answer(predict(table), classes)", "1 / 0"))
     command: list[str | Path] = [project / ".venv/model1/bin/azmlinfsrv", "--entry_script=score.py", "--port={port}"]
@@ -160,7 +166,8 @@ def build_model("""
 
 
 COMPARE = """
-import json, sys, joblib, numpy, pandas, input_schema, score, train
+import json, sys, joblib, numpy, pandas, score, train
+from runtime import input_schema
 sys.modules["__main__"].Stranger = getattr(train, "Stranger", None)
 frame = pandas.read_csv(sys.argv[1]).drop(columns=sys.argv[2])
 score.init()
@@ -175,10 +182,7 @@ print("largest difference", abs(numpy.array(got) - want).max())
 @pytest.mark.parametrize("estimator", MODELS)
 def test_another_model_scores_with_onnx_or_without(project: Path, tmp_path: Path, estimator: str) -> None:
     """The owner edits build_model(); whatever the model is, scoring gives its own probabilities."""
-    model = tmp_path / "model"
-    model.mkdir()
-    for file in (project / "models" / "model1").glob("*.py"):
-        (model / file.name).write_bytes(file.read_bytes())
+    model = copy_code(project, tmp_path / "model")
     train = (model / "train.py").read_text()
     edited = re.sub(r"LogisticRegression\(C=.*?\),\n", f"{estimator},\n", train).replace(
         "def build_model(", STRANGER, 1
@@ -214,8 +218,7 @@ def test_columns_of_any_name_and_kind(project: Path, tmp_path: Path) -> None:
     data = tmp_path / "table.csv"
     with data.open("w", newline="", encoding="utf-8") as table:
         csv.writer(table).writerows([header, *rows])
-    for file in (project / "models" / "model1").glob("*.py"):
-        (tmp_path / file.name).write_bytes(file.read_bytes())
+    copy_code(project, tmp_path)
     python = project / ".venv" / "model1" / "bin" / "python"
     said = run(python, "train.py", "--data-path", data, "--label", "klass", cwd=tmp_path)
     assert "Warning" not in said

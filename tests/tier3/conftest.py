@@ -39,7 +39,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     return install
 
 
-def git(folder: Path, *args: str) -> str:
+def git(folder: Path, *args: str | Path) -> str:
     return run("git", *args, cwd=folder).strip()
 
 

@@ -18,7 +18,7 @@ from tests.support import BIN, PROJECT, PYTHON, TEMPLATE, answer, files_of, rend
 from tests.tier1.test_free_text import HOSTILE
 from tests.tier3.conftest import WORKSPACE, Installed, commit, create_and_commit, git, update
 
-TRAVELS = "train.py score.py evaluation.py input_schema.py tables.py sample-request.json Dockerfile"
+TRAVELS = "train.py score.py evaluation.py runtime/serving.py runtime/batch/run.py sample-request.json Dockerfile"
 HERE, SERVED, IN_AZURE, PLACES = "1. Train here", "2. Serve here", "3. Train in Azure ML", "What is where"
 LOCAL, CLOUD = 'make submit ARGS="-c train-local"', "make submit"
 REGISTER = "make register ARGS=\"--require 'accuracy>=0.7' --better-than-current accuracy\""

@@ -17,10 +17,13 @@ import tempfile
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from aml_project.command_line import Failure, Progress
 
 DISTRIBUTION = "aml-project"
+COMMIT_FILE = "commit"  # beside wheels that aml vendor has made
 STARTED = "AML_PROJECT_STARTED"  # names a file: the command that was started again writes it
 AZURE = ("azureml.core", "azure.storage.blob")
 
@@ -84,7 +87,7 @@ def start_again(modules: tuple[str, ...], later: str) -> int | None:
         started = Path(folder) / "started"
         print(f"{lacks}: uv brings what is missing", flush=True)
         # Twice quiet, uv keeps its own errors to itself: what they mean is said below.
-        command = [uv, "run", "--quiet", "--quiet", "--no-project", "--with-editable", f"{source()}[notebooks]"]
+        command = [uv, "run", "--quiet", "--quiet", "--no-project", *source("notebooks")]
         code = subprocess.run(
             [*command, "python", "-m", "aml_project", *sys.argv[1:]], env=os.environ | {STARTED: str(started)}
         ).returncode
@@ -93,10 +96,10 @@ def start_again(modules: tuple[str, ...], later: str) -> int | None:
     raise Failure(f"{lacks}, and uv could not bring what is missing: {later}")
 
 
-def source() -> str:
-    """This package as uv takes it: the folder that it lies in, or what it was installed from."""
+def source(extra: str) -> list[str]:
+    """This package with an extra, in the options of `uv run`: its folder, or what it was installed from."""
     folder = checkout()
-    return str(folder) if folder else origin()
+    return ["--with-editable", f"{folder}[{extra}]"] if folder else ["--with", f"{DISTRIBUTION}[{extra}] @ {origin()}"]
 
 
 def sibling(name: str) -> str:
@@ -104,7 +107,11 @@ def sibling(name: str) -> str:
     folder = checkout()
     if folder:
         return str(folder.with_name(name))
-    return origin().replace("packages/aml", f"packages/{name}")
+    address = origin()
+    if address.endswith(".whl"):
+        wheels = Path(url2pathname(urlsplit(address).path)).parent.glob(f"aml_*{name}-*.whl")
+        return str(next(wheels, f"vendor/: no wheel of {name}"))
+    return address.replace("packages/aml", f"packages/{name}")
 
 
 def checkout() -> Path | None:
@@ -131,10 +138,17 @@ def origin() -> str:
 
 def commit() -> str:
     """The commit that this package is of; nothing where that can't be known."""
-    known = (direct_url().get("vcs_info") or {}).get("commit_id", "")
-    folder = checkout()
-    if known or not folder:
+    noted, folder = direct_url(), checkout()
+    if known := (noted.get("vcs_info") or {}).get("commit_id"):
         return str(known)
+    if folder:
+        return commit_of_folder(folder)
+    beside = Path(url2pathname(urlsplit(noted.get("url", "")).path)).with_name(COMMIT_FILE)  # of aml vendor
+    return beside.read_text(encoding="utf-8").strip() if beside.is_file() else ""
+
+
+def commit_of_folder(folder: Path) -> str:
+    """The commit that is checked out in a folder."""
     asked = subprocess.run(["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     return asked.stdout.strip()
 

@@ -16,10 +16,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-import batch_files
-import input_schema
 import score_batch
-from tables import read_table
+from runtime import input_schema
+from runtime.batch import files
+from runtime.data import read_table
 from tests.conftest import DATA, MODEL
 
 Rows = list[dict[str, Any]]
@@ -113,11 +113,11 @@ def test_csv_and_parquet_get_the_answers_of_the_server(batch: Run, post: Any, od
 def test_a_table_in_chunks_is_read_as_train_py_reads_it(columns: Columns) -> None:
     """Every value, whatever the chunks are."""
     whole = input_schema.to_table(read_table(DATA), columns)
-    inputs = batch_files.list_inputs(DATA, columns)
-    chunks = [chunk for chunk in batch_files.read_chunks(inputs, columns, 7) if not chunk.last]
+    inputs = files.list_inputs(DATA, columns)
+    chunks = [chunk for chunk in files.read_chunks(inputs, columns, 7) if not chunk.last]
     for column in columns:
         name = column["name"]
-        parts = [batch_files.table(chunk.content, columns)[name].tolist() for chunk in chunks]
+        parts = [files.table(chunk.content, columns)[name].tolist() for chunk in chunks]
         assert str([value for part in parts for value in part]) == str(whole[name].tolist())
 
 
@@ -128,12 +128,12 @@ CATEGORY: input_schema.Column = {"name": "c", "type": "category", "categories": 
 def values(file: Path, size: int = 2) -> list[tuple[float, str]]:
     """All rows of a file, read in chunks."""
     found: list[tuple[float, str]] = []
-    for chunk in batch_files.read_chunks({"it": file}, [NUMBER, CATEGORY], size):
+    for chunk in files.read_chunks({"it": file}, [NUMBER, CATEGORY], size):
         if isinstance(chunk.content, Exception):
             raise chunk.content
         if chunk.content is not None:
             assert chunk.row == len(found)
-            table = batch_files.table(chunk.content, [NUMBER, CATEGORY], chunk.row)
+            table = files.table(chunk.content, [NUMBER, CATEGORY], chunk.row)
             found += zip(table["x"].tolist(), table["c"].tolist(), strict=True)
     return found
 
@@ -148,8 +148,8 @@ def values(file: Path, size: int = 2) -> list[tuple[float, str]]:
         "x,c,y\n1,01,\n2,1.0,z\n,007,\n4,True,\n",
         "x,c\nTrue,a\nFalse,b\n,c\nTrue,\n",
         "x,c\n1,a\n2\n3,c\n",
-        "c,x\n" + "".join(f"{name},1\n" for name in batch_files.MISSING),
-        "x,c\n" + "".join(f"{name},a\n" for name in batch_files.MISSING),
+        "c,x\n" + "".join(f"{name},1\n" for name in files.MISSING),
+        "x,c\n" + "".join(f"{name},a\n" for name in files.MISSING),
         "x,c\n 1 , a \n+2,b\n.5,c\n1e3,d\n12345678901234567890,e\n",
         "x,c\n",
     ],
@@ -203,7 +203,7 @@ def test_what_is_wrong_with_a_file_is_one_line(tmp_path: Path, content: Any, sai
         data = content.encode() if isinstance(content, str) else content
         file = tmp_path / ("it.parquet" if data.startswith(b"PAR1") else "it.csv")
         file.write_bytes(data)
-    with pytest.raises(batch_files.BadFile) as caught:
+    with pytest.raises(files.BadFile) as caught:
         values(file)
     assert said in str(caught.value) and "\n" not in str(caught.value)
 
