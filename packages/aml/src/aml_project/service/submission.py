@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import signal
 import sys
 import time
 import uuid
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from aml_project.command_line import SERVICE_FAILED, Failure, Progress, note
-from aml_project.model_environment import python_for_runs
+from aml_project.model_environment import python_for_runs, variables_of_a_program
 from aml_project.service import local_docker
 from aml_project.service.errors import explain, status_in
 from aml_project.service.git_address import hide_git_password
@@ -138,7 +139,7 @@ class Submission:
             nothing = subprocess.DEVNULL
             noting = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(self.process_note)]
             self.process = subprocess.Popen(
-                [*noting, *command], cwd=cwd, env=env,
+                [*noting, *command], cwd=cwd, env=variables_of_a_program() if env is None else env,
                 stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True,
             )  # fmt: skip
             return self.process
@@ -216,6 +217,12 @@ class Submission:
         beside = self.note.with_suffix(f".{os.getpid()}")
         beside.write_text(json.dumps(fields), encoding="utf-8")
         beside.replace(self.note)
+
+    def end_process(self) -> None:
+        """End a run on this computer, and all that it has started."""
+        if self.process and os.name == "posix":
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGTERM)
 
     def done(self) -> None:
         """Forget the run: nothing is left to go on with."""
