@@ -35,6 +35,12 @@ OF_THE_FRAMEWORK = (
 )
 # What a command prints while it waits: seconds, on a busy machine also where it usually need not wait.
 SIGN_OF_LIFE = re.compile(r"^(Connecting to|Registering|Cluster) .*: \d+ s\n", re.MULTILINE)
+# The workspace that a project is rendered for, where a test needs one.
+WORKSPACE = {
+    "subscription_id": "12345678-1234-1234-1234-123456789abc",
+    "resource_group": "my-group",
+    "workspace_name": "my-workspace",
+}
 PYTHONS: list[str] = QUESTIONS["python_version"]
 BIN = Path(sys.executable).parent
 # A project that is installed takes the Python at hand if it is offered: another one may have to be fetched first.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from aml_project.runconfigs.data import Reader
-    from aml_project.storage.container import Storage
+    from aml_project.storage.container import Container
     from aml_project.storage.folder import Brought, Folder
 
 ESCAPED = frozenset('"%&*:<>?|')  # what the client's own downloads write as %22 and so on, seen with dataprep 5.5
@@ -144,17 +144,17 @@ def source(args: argparse.Namespace) -> Path:
     return Path(os.path.relpath(args.folder or root() / "data"))
 
 
-def destination(workspace: Any, args: argparse.Namespace) -> tuple[Any, Storage]:
+def destination(workspace: Any, args: argparse.Namespace) -> tuple[Any, Container]:
     """Return the datastore that the dataset goes into, and its container, opened for writing."""
     from aml_project.service import datastores
-    from aml_project.storage.container import Place, Storage
+    from aml_project.storage.container import Container, Place
     from aml_project.storage.transfer import THREADS
 
     if not args.account:
         datastore = datastores.find(workspace, args.datastore)
         return datastore, datastores.open_datastore(workspace, datastore, THREADS)
     place = Place(args.account, args.container, f"https://{args.account}.blob.core.windows.net")
-    storage = Storage(place, datastores.credential(workspace, place.account), THREADS)
+    storage = Container(place, datastores.credential(workspace, place.account), THREADS)
     if storage.make():
         print(f"Container {place}: made")
     name = args.datastore or args.container.replace("-", "_")

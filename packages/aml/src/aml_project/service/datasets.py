@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from aml_project.patience import once
-from aml_project.service.errors import status_in
-from aml_project.service.tokens import forget_token
+from aml_project.service.asking import ask
+from aml_project.service.errors import is_no_refusal, status_in
 
-UNAUTHORIZED = 401
 CONTENT, PLACE = "content", "place"  # tags: what a version holds, and datastore and folder where that lies
 
 
@@ -70,10 +68,5 @@ def register_version(
             update_definition_if_exists=True,
         )
 
-    try:
-        return once(find, make)
-    except Exception as error:
-        if status_in(error) != UNAUTHORIZED:
-            raise
-        forget_token(workspace)  # it may have expired during the upload
-        return once(find, make)
+    # A token may have expired during the upload.
+    return find() or ask(workspace, make, passes=is_no_refusal, find=find, makes="dataset")
