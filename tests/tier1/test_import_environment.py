@@ -689,7 +689,7 @@ def test_what_the_code_imports_is_added(project: Path) -> None:
     code(
         project,
         "\nimport cv2, PIL.Image\nfrom yaml import safe_load\nimport lightgbm.sklearn\n"
-        "import json, tables, evaluation\n"
+        "import json, evaluation\nfrom runtime.data import read_table\n"
         "def f():\n    if True:\n        import skimage\n"
         "try:\n    import cupy\nexcept ImportError:\n    cupy = None\n"
         "import utils\nimport google.nothing\nfrom google.cloud import storage\n",
@@ -698,7 +698,7 @@ def test_what_the_code_imports_is_added(project: Path) -> None:
     assert status == 0
     added = {"opencv-python-headless", "pillow", "pyyaml", "lightgbm", "scikit-image", "google-cloud-storage"}
     assert added <= set(versions(project)) and added <= set(versions(project, "inference"))
-    assert {"cupy", "utils", "json", "tables", "evaluation", "google"}.isdisjoint(versions(project))
+    assert {"cupy", "utils", "json", "runtime", "evaluation", "google"}.isdisjoint(versions(project))
     assert "taken without a version" in err and "opencv-python-headless (import cv2)" in err
     assert "cupy" in err and "utils (train.py)" in err and "import google.nothing" in err
     assert "# from the imports of train.py" in conda_file(project).read_text()

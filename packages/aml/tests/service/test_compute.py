@@ -13,9 +13,10 @@ import pytest
 
 from aml_project import command_line
 from aml_rehearsal import Fault
-from aml_rehearsal.routing import Reply, Request
+from aml_rehearsal.messages import Reply, Request
 from aml_rehearsal.services import computes
-from aml_rehearsal.workspace import Provisioning
+from aml_rehearsal.services.hosts import arm
+from aml_rehearsal.workspace import Provisioning, Workspace
 from tests.conftest import Rehearse
 from tests.owner import PATIENCE, Owner, wait_for
 
@@ -131,12 +132,12 @@ def test_what_cannot_be_changed_is_refused_if_given_and_noted_if_not(
 ) -> None:
     asked: list[Request] = []
 
-    def note(request: Request) -> Reply:
+    def note(workspace: Workspace, request: Request) -> Reply:
         asked.append(request)
-        return answer(request)
+        return answer(workspace, request)
 
-    workspace, answer = owner.rehearsal.workspace, owner.rehearsal.workspace.answer
-    monkeypatch.setattr(workspace, "answer", note)
+    answer = arm.answer
+    monkeypatch.setattr(arm, "answer", note)
     key = tmp_path / "key.pub"
     key.write_text(f"{KEY}\n")
     ssh = ("--ssh-user=me", f"--ssh-key-file={key}")

@@ -21,7 +21,8 @@ UNAUTHORIZED = 401
 def ask(workspace: Any, request: Callable[[], T], **patience: Any) -> T:
     """Send a request, again if its trouble passes, with a new token if the service has refused this one."""
     options: dict[str, Any] = {"passes": is_transient, "renew": renewal(workspace)} | patience
-    return patient(request, **options)
+    done: T = patient(request, **options)
+    return done
 
 
 def renewal(workspace: Any) -> Callable[[Exception], bool]:

@@ -6,11 +6,15 @@ it, it is the same. So both requests may be sent again after any trouble.
 
 from __future__ import annotations
 
+import os
+
+from aml_project.command_line import Failure
 from aml_project.service.asking import ask
 from aml_project.service.errors import status_in
 
 TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Any
 
 CONFLICT = 409
@@ -26,6 +30,18 @@ def is_registered(workspace: Any, name: str, version: str) -> bool:
             return False
         raise
     return True
+
+
+def agree(runconfig: Path, parts: dict[str, Any]) -> None:
+    """Make sure that the client reads of a runconfig and its conda file what was read here."""
+    from azureml.core import Environment, RunConfiguration
+
+    from aml_project.runconfigs.environment_version import image_parts
+
+    loaded = RunConfiguration.load(str(runconfig.parent.parent), runconfig.stem)
+    section = Environment._serialize_to_dict(loaded.environment)
+    if image_parts(section, section["python"].get("condaDependencies")) != parts:
+        raise Failure(f"{os.path.relpath(runconfig)}: the client reads another environment from it: make check")
 
 
 def register(workspace: Any, name: str, version: str, parts: dict[str, Any]) -> bool:

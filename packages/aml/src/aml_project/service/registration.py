@@ -11,6 +11,7 @@ import posixpath
 import re
 from collections import namedtuple
 
+from aml_project.command_line import WRONG_USE, Failure
 from aml_project.patience import patient
 from aml_project.service import datasets
 from aml_project.service.asking import renewal
@@ -82,6 +83,23 @@ def parse_asset_path(text: str) -> str:
     if not text.strip() or path in (".", "..") or path.startswith(("/", "../")):
         raise ValueError(f"a file or folder of the run, as in 'outputs/model'; not {text!r}")
     return path
+
+
+def check_arguments(
+    *, name: str, asset_path: str, require: Sequence[str] = (), better_than_current: str | None = None
+) -> None:
+    """Refuse arguments that are malformed, before anything is read or asked."""
+    for option, values, parse in (
+        ("--name", [name], parse_name),
+        ("--asset-path", [asset_path], parse_asset_path),
+        ("--require", require, parse_requirement),
+        ("--better-than-current", [better_than_current or "any"], parse_better),
+    ):
+        for value in values:
+            try:
+                parse(value)
+            except ValueError as error:
+                raise Failure(f"{option}: {error}", WRONG_USE) from None
 
 
 def register(

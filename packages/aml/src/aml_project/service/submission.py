@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import signal
 import sys
 import time
 import uuid
@@ -20,7 +21,7 @@ from typing import Any
 from aml_project.command_line import SERVICE_FAILED, Failure, Progress, note
 from aml_project.files import write_whole
 from aml_project.kill_points import reached
-from aml_project.model_environment import python_for_runs
+from aml_project.model_environment import python_for_runs, variables_of_a_program
 from aml_project.patience import patient
 from aml_project.service import local_docker
 from aml_project.service.asking import renewal
@@ -148,7 +149,7 @@ class Submission:
             nothing = subprocess.DEVNULL
             noting = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(self.process_note)]
             self.process = subprocess.Popen(
-                [*noting, *command], cwd=cwd, env=env,
+                [*noting, *command], cwd=cwd, env=variables_of_a_program() if env is None else env,
                 stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True,
             )  # fmt: skip
             reached("after process")
@@ -224,6 +225,12 @@ class Submission:
 
     def write_note(self, **fields: object) -> None:
         write_whole(self.note, json.dumps(fields))
+
+    def end_process(self) -> None:
+        """End a run on this computer, and all that it has started."""
+        if self.process and os.name == "posix":
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGTERM)
 
     def done(self) -> None:
         """Forget the run: nothing is left to go on with."""
