@@ -30,6 +30,12 @@ QUESTIONS: dict[str, Any] = json.loads((TEMPLATE / "cookiecutter.json").read_tex
 FRAMEWORKS: list[str] = QUESTIONS["framework"]
 # What a command prints while it waits: seconds, on a busy machine also where it usually need not wait.
 SIGN_OF_LIFE = re.compile(r"^(Connecting to|Registering|Cluster) .*: \d+ s\n", re.MULTILINE)
+# The workspace that a project is rendered for, where a test needs one.
+WORKSPACE = {
+    "subscription_id": "12345678-1234-1234-1234-123456789abc",
+    "resource_group": "my-group",
+    "workspace_name": "my-workspace",
+}
 PYTHONS: list[str] = QUESTIONS["python_version"]
 BIN = Path(sys.executable).parent
 # A project that is installed takes the Python at hand if it is offered: another one may have to be fetched first.
