@@ -75,15 +75,13 @@ class Owner:
         out, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == -signal.SIGKILL, f"{at} was not reached: {process.returncode}\n{out}\n{err}"
 
-    def kill(self, draw: random.Random, requests: int, verb: str, *args: str | Path, **variables: str) -> bool:
+    def kill_at_random(self, draw: random.Random, requests: int, verb: str, *args: str | Path) -> bool:
         """Call a verb and kill it after some of the requests that it usually makes; return whether it still ran."""
         wanted = len(self.rehearsal.server.requests) + draw.randrange(requests)
-        process = self.start(verb, *args, **variables)
+        process = self.start(verb, *args)
         wait_for(lambda: process.poll() is not None or len(self.rehearsal.server.requests) >= wanted)
         time.sleep(draw.uniform(0, 0.3))
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        kill(process)
         return process.returncode != 0
 
     def usual(self, verb: str, *args: str | Path, **variables: str) -> int:
@@ -95,6 +93,13 @@ class Owner:
     def when_struck(self, process: "subprocess.Popen[str]", strikes: int = 1) -> None:
         """Wait until so many faults have struck what a process sends."""
         wait_for(lambda: len(self.rehearsal.faults.fired) >= strikes, process)
+
+
+def kill(process: "subprocess.Popen[Any]") -> None:
+    """kill -9, also what it has started; it may have ended by itself."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
 
 
 def attached(render: Path, folder: Path) -> Path:
@@ -119,13 +124,21 @@ def make_finds_tools(folder: Path) -> None:
     (tools / "ready").touch()
 
 
-def wait_for(condition: Callable[[], object], process: "subprocess.Popen[str] | None" = None) -> None:
+def wait_for(condition: Callable[[], object], process: "subprocess.Popen[Any] | None" = None) -> None:
     """Wait until something is so, and no longer than a process lives that is to make it so."""
     over = time.monotonic() + PATIENCE
     while not condition():
         assert process is None or process.poll() is None, process.communicate()
         assert time.monotonic() < over
         time.sleep(0.02)
+
+
+def wait_until_quiet(rehearsal: Rehearsal) -> None:
+    """Let arrive what somebody has sent who is gone: wait until nothing has come for a while."""
+    heard = -1
+    while heard != len(rehearsal.server.requests):
+        heard = len(rehearsal.server.requests)
+        time.sleep(0.3)
 
 
 class Hurry(patience.Clock):

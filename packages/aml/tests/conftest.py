@@ -8,11 +8,11 @@ import pytest
 
 from aml_project import patience
 from aml_rehearsal import azurite, interpreters
-from tests.conftest import Bake, bake, cookiecutter_home, rehearse
+from tests.conftest import Bake, bake, cookiecutter_home, environments, rehearse
 from tests.owner import Hurry, PythonWith, attached
 from tests.support import PYTHON, WORKSPACE
 
-__all__ = ["bake", "cookiecutter_home", "rehearse"]
+__all__ = ["bake", "cookiecutter_home", "environments", "rehearse"]
 # A command has the rehearsal's home for its own, also in this process: what rehearsals share is not looked for there.
 os.environ["AML_REHEARSAL_CACHE"] = str(azurite.cache_folder())
 
@@ -22,7 +22,7 @@ def no_client(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let whoever imports azureml fail."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "azureml"]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "azureml", None)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "azureml", None)
 
 
 @pytest.fixture(scope="session")
