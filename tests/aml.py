@@ -39,7 +39,7 @@ def aml(project: Path, verb: str, *args: str | Path, **env: str) -> Done:
             code = cli.main([verb, *map(str, args)])
         except SystemExit as end:  # of argparse
             code = end.code if isinstance(end.code, int) else 1
-    assert "Traceback" not in err.getvalue(), err.getvalue()
+    assert "Traceback" not in err.getvalue() or "--debug" in args, err.getvalue()
     return Done(code, out.getvalue(), err.getvalue())
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from books import Convert, code, nb, start, train_py, write
+from books import Convert, start, train_py, write
 
 from tests.aml import told
 from tests.support import files_of

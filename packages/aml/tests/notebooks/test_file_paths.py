@@ -1,15 +1,12 @@
 """The paths of a notebook lead from the data to the outputs."""
 
-import json
-import os
 import shutil
 from pathlib import Path
 
-from books import DATA, Convert, code, start, train_py, write, write_data
+from books import DATA, Convert, start, train_py, write, write_data
 
 from tests.aml import told
 from tests.support import files_of
-
 
 PATH_CELLS = [
     "import csv, glob, io, json, os, pickle\nimport os.path as osp\nfrom os.path import join",

@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-from books import Convert, code, start, train_py, write
+from books import Convert, start, train_py, write
 
 from tests.aml import told
 

@@ -63,7 +63,10 @@ def test_wrong_use_gets_one_line(convert: Convert, project: Path, tmp_path: Path
     given = write(tmp_path / "nbs" / "train.ipynb", "x = 1")
     write(tmp_path / "nbs" / "b.ipynb", "x = 1")
     told(convert(given, "-o", tmp_path / "train.txt"), "ERROR: --output: a file that ends in .py, not …train.txt")
-    told(convert(given.parent, "-o", tmp_path / "train.py"), "ERROR: --output: for one notebook; a folder's go to the model")
+    told(
+        convert(given.parent, "-o", tmp_path / "train.py"),
+        "ERROR: --output: for one notebook; a folder's go to the model",
+    )
     told(convert(given, "-o", tmp_path / "none" / "train.py"), "ERROR: …/none: no such folder")
     told(convert(given, "--model", "x"), "ERROR: --model: no such model: x; models here: model1")
 
@@ -158,7 +161,10 @@ def test_a_script_is_replaced_only_if_git_holds_it_or_with_force(
     given = write(tmp_path / "x.ipynb", "print(1)")
     train = train_py(project)
     theirs = train.read_bytes()
-    told(convert(given), "ERROR: models/model1/train.py: git does not hold it as it is: commit it, or --force replaces it")
+    told(
+        convert(given),
+        "ERROR: models/model1/train.py: git does not hold it as it is: commit it, or --force replaces it",
+    )
     git = ["git", "-C", str(project)]
     subprocess.run([*git, "init", "-q"], check=True)
     assert convert(given).code == 1

@@ -10,7 +10,6 @@ from books import KEPT, Convert, code, nb, start, train_py, write
 from tests.aml import told
 from tests.support import files_of
 
-
 BROKEN: dict[str, tuple[bytes | dict[str, Any], str]] = {
     "not_json": (b"{", "it is not JSON"),
     "empty": (b"", "it is not JSON"),

@@ -1,15 +1,12 @@
 """A path is followed to the text that names it, or it is told that nobody can."""
 
-import os
-import shutil
 from pathlib import Path
 
 import pytest
-from books import Convert, code, start, train_py, write, write_data
+from books import Convert, start, train_py, write, write_data
 
 from tests.aml import told
 from tests.support import files_of
-
 
 ROUNDABOUT: dict[str, list[str]] = {
     "list as a constant": [
