@@ -35,10 +35,10 @@ def bring_azure() -> None:
 def install(extra: str, missing: list[str]) -> None:
     """Install an extra of this package into the environment that runs it."""
     lacks = lacking(missing)
-    uv, packages = find_uv(), requirements(extra)
-    if not uv or not packages or sys.prefix == sys.base_prefix:
+    uv, packages = find_uv(), installable(extra)
+    if not uv or not packages:
         raise Failure(f'{lacks}: pip install "{DISTRIBUTION}[{extra}]" brings it, and so does `make`')
-    print(f"{lacks}: installing what Azure ML's commands need, once", file=sys.stderr, flush=True)
+    print(f"{lacks}: installing what this needs, once", file=sys.stderr, flush=True)
     with Progress("Installing"):
         done = subprocess.run(
             [uv, "pip", "install", "--quiet", "--python", sys.executable, *packages],
@@ -50,14 +50,16 @@ def install(extra: str, missing: list[str]) -> None:
     importlib.invalidate_caches()
 
 
-def requirements(extra: str) -> list[str]:
-    """The packages of an extra, for this Python; nothing where this package is not installed."""
-    from packaging.requirements import Requirement
-
+def installable(extra: str) -> list[str]:
+    """The packages of an extra, for this Python; nothing where this package is not installed in an environment."""
     try:
         listed = metadata.requires(DISTRIBUTION) or []
     except metadata.PackageNotFoundError:
+        listed = []
+    if not listed or sys.prefix == sys.base_prefix:
         return []
+    from packaging.requirements import Requirement
+
     found = [Requirement(text) for text in listed]
     wanted = [one for one in found if one.marker and one.marker.evaluate({"extra": extra})]
     for one in (one for one in wanted if not one.marker.evaluate({"extra": ""})):  # type: ignore[union-attr]
@@ -65,17 +67,20 @@ def requirements(extra: str) -> list[str]:
     return [str(one) for one in wanted if one.marker is None]
 
 
-def start_again(modules: tuple[str, ...], later: str) -> int | None:
-    """Return None if the modules are here, else the exit code of the same command in a Python that has them.
+def start_again(modules: tuple[str, ...], later: str, extra: str = "") -> int | None:
+    """Return None if these modules are here, else the exit code of the same command in a Python that has them.
 
-    That is the hook's case: cookiecutter's own Python has nothing of it, and is not to get it. `later` is the command
-    that works once there is a network, for the one line if there is no such Python now.
+    The environment of the tools gets them, once. Cookiecutter's own Python, which runs the hook, is not to get them:
+    uv makes another one. `later` is the command that works once there is a network, for the one line if that fails.
     """
     mark = os.environ.get(STARTED)
     if mark:
         Path(mark).touch()
     missing = [module for module in modules if not is_here(module)]
     if not missing:
+        return None
+    if extra and installable(extra):
+        install(extra, missing)
         return None
     lacks, uv = lacking(missing), find_uv()
     if mark or not uv:
@@ -84,7 +89,7 @@ def start_again(modules: tuple[str, ...], later: str) -> int | None:
         started = Path(folder) / "started"
         print(f"{lacks}: uv brings what is missing", flush=True)
         # Twice quiet, uv keeps its own errors to itself: what they mean is said below.
-        command = [uv, "run", "--quiet", "--quiet", "--no-project", "--with-editable", f"{source()}[notebooks]"]
+        command = [uv, "run", "--quiet", "--quiet", "--no-project", "--python", ">=3.10", *itself(extra)]
         code = subprocess.run(
             [*command, "python", "-m", "aml_project", *sys.argv[1:]], env=os.environ | {STARTED: str(started)}
         ).returncode
@@ -93,10 +98,10 @@ def start_again(modules: tuple[str, ...], later: str) -> int | None:
     raise Failure(f"{lacks}, and uv could not bring what is missing: {later}")
 
 
-def source() -> str:
-    """This package as uv takes it: the folder that it lies in, or what it was installed from."""
-    folder = checkout()
-    return str(folder) if folder else origin()
+def itself(extra: str) -> list[str]:
+    """This package with an extra, as `uv run` takes it: from the folder that it lies in, or where it came from."""
+    folder, extras = checkout(), f"[{extra}]" if extra else ""
+    return ["--with-editable", f"{folder}{extras}"] if folder else ["--with", f"{DISTRIBUTION}{extras} @ {origin()}"]
 
 
 def sibling(name: str) -> str:
