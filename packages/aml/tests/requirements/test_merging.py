@@ -41,8 +41,8 @@ def test_a_pin_that_contradicts_azure_ml_is_left_out(project: Path) -> None:
     assert not {"flask", "cryptography", "typing-extensions", "pytest"} & set(after)
     told(
         done,
-        "NOTE: left out, Azure ML's own packages need other versions of it: flask==2.0.1 (requirements.txt:1; ~=3.1.0), "
-        "cryptography==41.0.7 (…), numpy==2.4.0 (…; numpy==2.2.6 stays), typing-extensions==4.5.0 (requirements.txt:5; ",
+        "NOTE: left out, Azure ML's own packages need other versions of it: flask==2.0.1 (…:1; ~=3.1.0), "
+        "cryptography==41.0.7 (…), numpy==2.4.0 (…; numpy==2.2.6 stays), typing-extensions==4.5.0 (…:5; …)",
         "NOTE: left out, requirements-dev.txt has it for the work on this repo: pytest==7.0 (requirements.txt:6)",
     )
 

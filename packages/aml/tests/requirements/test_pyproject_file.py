@@ -26,14 +26,13 @@ d = { git = "https://example.com/d.git", rev = "v1" }
     read = pyproject_file.read(write(tmp_path, text, "pyproject.toml"))
     assert wanted(read) == ["pandas>=2", 'd @ git+https://example.com/d.git@v1 ; sys_platform == "linux"']
     assert read.python == ">=3.9"
-    assert read.notes.lines() == [
-        "left out, packages of a group, which the model may not need: add those that it needs to the dependencies:"
-        " optional-dependencies.viz (2), dependency-groups.dev (1)",
-        "left out, it is on this computer only: put it on an index, in a public git repo, or beside train.py:"
-        " a (pyproject.toml, dependency 2), b (pyproject.toml, dependency 3)",
-        "left out, a private index is not carried over, and what only it has will not be found:"
-        " c (pyproject.toml, dependency 4)",
-    ]
+    groups, local, private = read.notes.lines()
+    assert groups.startswith("left out, packages of a group, which the model may not need: ")
+    assert groups.endswith(": optional-dependencies.viz (2), dependency-groups.dev (1)")
+    assert local.startswith("left out, it is on this computer only: ")
+    assert local.endswith(": a (pyproject.toml, dependency 2), b (pyproject.toml, dependency 3)")
+    assert private.startswith("left out, a private index is not carried over")
+    assert private.endswith(": c (pyproject.toml, dependency 4)")
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,6 @@ def test_lists_of_other_encodings(tmp_path: Path, encoding: str) -> None:
 @settings(deadline=None, max_examples=200)
 @given(text=st.text(max_size=80))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    for take in (requirements_file.take, conda_environment.take_item):
+    for read in (requirements_file.take, conda_environment.take_item):
         with suppress(Failure):
-            take(text.strip(), "x:1", package_list.Found("x"))
+            read(text.strip(), "x:1", package_list.Found("x"))
