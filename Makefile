@@ -32,11 +32,11 @@ test-fast: lint ## Run the tiers that take a minute: sources and renders
 lint: .venv/dev ## Check the sources: ruff, mypy
 	$(BIN)/ruff check --config pyproject.toml .
 	$(BIN)/ruff format --config pyproject.toml --check .
-	MYPYPATH=benchmarks $(BIN)/mypy hooks tools tests benchmarks
+	MYPYPATH=benchmarks $(BIN)/mypy aml_template_place.py hooks tools tests benchmarks
 	$(BIN)/mypy packages/aml/src packages/az/azext_aml_project
-	MYPYPATH=packages/rehearsal:packages/rehearsal/tests $(BIN)/mypy $(addprefix packages/rehearsal/,aml_rehearsal tests)
+	MYPYPATH=packages/rehearsal/src:packages/rehearsal/tests $(BIN)/mypy $(addprefix packages/rehearsal/,src tests)
 	$(foreach framework,$(FRAMEWORKS),MYPYPATH="templates/frameworks/$(framework):templates/networks:$(MODEL)" $(BIN)/mypy \
-		templates/frameworks/$(framework) $(foreach module,batch_* evaluation input_schema run_data openapi score_batch serving tables tracking tests/*,"$(MODEL)"/$(module).py) &&) true
+		templates/frameworks/$(framework) $(if $(wildcard templates/frameworks/$(framework)/network.py),templates/networks) templates/runtime "$(MODEL)" &&) true
 
 format: .venv/dev ## Format the sources
 	$(BIN)/ruff check --config pyproject.toml --fix .

@@ -85,9 +85,7 @@ def train_other(linear: Path, estimator: str, folder: Path) -> Path:
     name = estimator.partition("(")[0]
     say(f"Training a {name}")
     model = folder / name
-    model.mkdir()
-    for file in linear.glob("*.py"):
-        shutil.copy(file, model)
+    shutil.copytree(linear, model, ignore=shutil.ignore_patterns("outputs", "mlruns", "__pycache__"))
     train = (model / "train.py").read_text(encoding="utf-8")
     imported = f"from sklearn.ensemble import {name}\n\n\ndef build_model("
     edited, count = re.subn(r"LogisticRegression\(C=.*?\),\n", f"{estimator},\n", train)

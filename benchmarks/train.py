@@ -32,8 +32,9 @@ LOOP_GOAL, PROCESSES_GOAL, START_GOAL = 1.1, 1.5, 1.3
 LOOP = """
 import contextlib, io, sys, time, torch
 from torch.nn.functional import cross_entropy
-import network, samples, train
-from distributed import find
+import network, train
+from runtime import samples
+from runtime.distributed import find
 
 class Silence:
     def metrics(self, values, step=None): pass
@@ -171,7 +172,7 @@ def epochs(model: Path, command: list[str]) -> float:
 def start(model: Path, framework: str, runs: int) -> bool:
     """From the start of train.py to its first step, beside the bare import."""
     times: dict[str, list[float]] = {"import": [], "start": []}
-    network = (model / "checkpoints.py").exists()
+    network = (model / "runtime" / "checkpoints.py").exists()
     options = ["--data-path=../../data", *(["--epochs=1", "--batch-size=100000"] if network else [])]
     commands = {
         "import": ["-c", IMPORTS.get(framework, f"import {framework}")],

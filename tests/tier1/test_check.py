@@ -469,12 +469,12 @@ def test_data_that_a_script_of_ones_own_reads_in_its_own_way(project: Path) -> N
 
 def test_code_that_does_not_compile_or_stays_at_home(project: Path) -> None:
     model = project / "models" / "model1"
-    (model / "tables.py").write_text("def f(:\n")
+    (model / "runtime" / "data.py").write_text("def f(:\n")
     with (model / ".amlignore").open("a") as file:
         file.write("evaluation.py\n")
     late, broken, *_ = sorted(said(project))  # train.py imports evaluation.py when it has trained
     assert late.startswith("models/model1/evaluation.py: imported, but the ignore file keeps it from the run")
-    assert broken.startswith("models/model1/tables.py: line 1: ")
+    assert broken.startswith("models/model1/runtime/data.py: line 1: ")
     (model / "train.py").write_bytes(b"x = '\xff'\n")
     assert said(project)[0].startswith("models/model1/train.py: ")
 
@@ -518,6 +518,19 @@ def test_arguments_of_a_script(code: str, arguments: list[str], expected: str | 
     refused = script_arguments.refusal(tree, arguments, lenient="$" in str(arguments))
     assert (refused or "").startswith(expected or "")
     assert (refused is None) == (expected is None)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_arguments_that_runtime_adds_to_those_of_train_py(bake: Bake, framework: str) -> None:
+    model = bake(framework=framework) / "models" / "model1"
+    tree = ast.parse((model / "train.py").read_text(encoding="utf-8"))
+
+    def refused(*arguments: str) -> str | None:
+        return script_arguments.refusal(tree, list(arguments), lenient=False, folder=model)
+
+    assert refused("--data-path=/data", "--seed=1", "--epochs=3", "--batch-size", "8", "--es-patience=2") is None
+    assert refused("--foo") == "unrecognized arguments: --foo"
+    assert refused("--seed=x") == "argument --seed: invalid int value: 'x'"
 
 
 @pytest.mark.parametrize("code", ["", "import click\n@click.option('--a')\ndef main(): ...", "import sys\nsys.argv[1]"])

@@ -275,7 +275,7 @@ def test_what_a_deployment_leaves_at_home(model: Path) -> None:
     for name in ("outputs/model/model.pkl", "mlruns/meta.yaml", "run.json", ".env", "deployment/.env", "labels.txt"):
         (model / name).write_text("x")
     files = source.files_of(model, ".")
-    assert {"score.py", "input_schema.py", "labels.txt"} <= set(files)
+    assert {"score.py", "runtime/serving.py", "labels.txt"} <= set(files)
     assert not [
         name for name in files if name.startswith(("outputs", "mlruns", "tests", "deployment", "run.json", ".env"))
     ]

@@ -15,7 +15,7 @@ def test_a_second_model_changes_nothing_else(bake: Bake, tmp_path: Path, framewo
     for name in edited:
         (project / name).write_text(f"edited by the user: {name}\n")
     (project / "models" / "model1" / "notes.txt").write_text("mine")
-    (project / "models" / "model1" / "tables.py").unlink()
+    (project / "models" / "model1" / "runtime" / "tracking.py").unlink()
     before = files_of(project)
 
     done = cookiecutter(tmp_path, "-f", "-s", model_name="churn", framework=framework)

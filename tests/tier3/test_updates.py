@@ -11,18 +11,19 @@ import pytest
 from tests.support import BIN, PROJECT, TEMPLATE, copy_of, files_of, run
 from tests.tier3.conftest import commit, create, create_and_commit, git, update
 
-OF_CRUFT = ".cruft.json"
+NOT_SHARED = (".cruft.json", "local.mk")
 
 
 def project_files(project: Path) -> dict[str, bytes]:
-    """All but what git and cruft keep for themselves."""
-    return {name: text for name, text in files_of(project).items() if not name.startswith(".git/") and name != OF_CRUFT}
+    """All but what git and cruft keep for themselves, and what names a place on this computer."""
+    files = files_of(project)
+    return {name: text for name, text in files.items() if not name.startswith(".git/") and name not in NOT_SHARED}
 
 
 def test_created_by_cruft_it_is_the_same(template: Path, tmp_path: Path) -> None:
     by_cruft = create(template, tmp_path / "cruft")
     run(BIN / "cookiecutter", "--no-input", template, cwd=tmp_path)
-    assert project_files(by_cruft) == files_of(tmp_path / "my-aml-project")
+    assert project_files(by_cruft) == project_files(tmp_path / "my-aml-project")
     git(by_cruft, "init", "--quiet")
     run(BIN / "cruft", "check", cwd=by_cruft)
 
@@ -41,14 +42,14 @@ def changed(template: Path, tmp_path: Path) -> tuple[Path, str]:
     project = copy / PROJECT.name
     model = project / "models" / "{{cookiecutter.model_name}}"
     (project / "removed-since.txt").write_text("of an older template\n")
-    removed = (model / "tables.py").read_text()
-    (model / "tables.py").unlink()
+    removed = (model / "runtime" / "tracking.py").read_text()
+    (model / "runtime" / "tracking.py").unlink()
     train = copy / "templates" / "frameworks" / "sklearn" / "train.py"
     now = train.read_text()
     train.write_text(now.replace("max_iter=args.max_iter", "max_iter=500"))
     old = commit(copy)
     (project / "removed-since.txt").unlink()
-    (model / "tables.py").write_text(removed)
+    (model / "runtime" / "tracking.py").write_text(removed)
     train.write_text(now)
     commit(copy)
     return copy, old
@@ -118,6 +119,6 @@ def test_a_converted_notebook_follows_the_template(changed: tuple[Path, str], tm
     (tmp_path / "mine.ipynb").unlink()
     run(BIN / "cruft", "update", "--skip-apply-ask", cwd=project, PWD=str(project))
     assert "print('edited')" in train.read_text()
-    assert (project / "models" / "model1" / "tables.py").exists()
+    assert (project / "models" / "model1" / "runtime" / "tracking.py").exists()
     assert [path.name for path in project.rglob("*.rej")] == []
     assert git(project, "status", "--porcelain", "models/model1/train.py", "notebooks") == ""

@@ -16,7 +16,6 @@ from unittest import mock
 import pytest
 
 import aml_project
-from aml_project import hook
 from tests.aml import Done, told
 from tests.support import BIN, PROJECT, files_of
 
@@ -37,7 +36,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, {sources!r})
 from aml_project.hook import after_render
 
-after_render(dict({{{{cookiecutter.items() | selectattr(1, "string") | list}}}}))
+after_render(dict({{{{cookiecutter.items() | selectattr(1, "string") | list}}}}), {{"root": {root!r}}})
 """
 CONDA = """\
 dependencies:
@@ -62,7 +61,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for inner in (model / "aml_config", model / "tests", project / "data", folder / "hooks"):
         inner.mkdir(parents=True)
     (folder / "cookiecutter.json").write_text(json.dumps(ANSWERS))
-    (folder / "hooks" / "post_gen_project.py").write_text(HOOK.format(sources=str(SOURCES)))
+    (folder / "hooks" / "post_gen_project.py").write_text(HOOK.format(sources=str(SOURCES), root=str(folder)))
     (project / "pyproject.toml").write_text('[project]\nname = "x"\nrequires-python = ">=3.11"\n')
     shutil.copy(PROJECT / "data" / "customers.csv", project / "data")
     (model / "train.py").write_text(TRAIN)
@@ -224,17 +223,6 @@ def test_an_update_leaves_alone_what_was_made_of_a_notebook(template: Path, tmp_
     assert start(project / of_model("train.py")) == "mine\n"
     assert not list(project.rglob("*.rej"))
     cruft(project, "check")
-
-
-def test_a_project_that_is_made_beside_another_one_is_no_update(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / ".cruft.json").touch()
-    (tmp_path / "tmpproject").mkdir()
-    monkeypatch.setenv("PWD", str(tmp_path))
-    monkeypatch.chdir(tmp_path / "tmpproject")
-    assert not hook.is_update(ANSWERS | {"_commit": "0" * 40})
-    assert not hook.is_update(ANSWERS)
 
 
 # --- a Python that has cookiecutter alone ----------------------------------------------------------------------------

@@ -18,10 +18,17 @@ WORKSPACE = ("subscription_id", "resource_group", "workspace_name")
 JUST_NOW = 60  # seconds that a file of this render is old at the most
 
 
-def after_render(answers: Mapping[str, str]) -> None:
-    """Do the steps in the project that has just been rendered, which is the working folder."""
-    if is_update(answers):
+def after_render(answers: Mapping[str, str], place: Mapping[str, str]) -> None:
+    """Do the steps in the project that has just been rendered, which is the working folder.
+
+    Where cruft renders to compare, twice and in folders that it throws away, there is nothing to do: a train.py that
+    was made of a notebook is its owner's, and nothing is converted then.
+    """
+    from aml_project import checkout
+
+    if checkout.compares(answers):
         return
+    checkout.note(answers, place["root"])
     attach_later = attach(answers)
     later = take_over(answers) if answers["notebook"] or answers["environment_file"] else []
     if os.listdir("models") == [answers["model_name"]]:
@@ -31,20 +38,6 @@ def after_render(answers: Mapping[str, str]) -> None:
         print(f"  make setup train test MODEL={answers['model_name']}")
     if later:
         print("Before that, once what is said above is mended:\n  " + "\n  ".join(later))
-
-
-def is_update(answers: Mapping[str, str]) -> bool:
-    """Tell whether cruft renders this to compare it: twice, each in a temporary folder that it throws away.
-
-    A train.py that was made of a notebook is its owner's, and nothing is converted then.
-    """
-    if "_commit" not in answers:
-        return False
-    import re
-    import tempfile
-
-    parent, name = os.path.split(os.path.dirname(os.getcwd()))
-    return os.path.samefile(parent, tempfile.gettempdir()) and re.fullmatch(r"tmp\w{8}", name) is not None
 
 
 def shell() -> str:

@@ -17,46 +17,61 @@ import tempfile
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from aml_project.command_line import Failure, Progress
 
 DISTRIBUTION = "aml-project"
+COMMIT_FILE = "commit"  # beside wheels that aml vendor has made
 STARTED = "AML_PROJECT_STARTED"  # names a file: the command that was started again writes it
-AZURE = ("azureml.core", "azure.storage.blob")
+# extra: its packages in words
+WHAT_FOR = {"azure": "what talks to Azure ML", "notebooks": "what converts notebooks", "sdk": "azureml-sdk"}
 
 
 def bring_azure() -> None:
     """Have what talks to Azure ML in this Python, installed into it if need be."""
-    missing = [module for module in AZURE if not is_here(module)]
-    if missing:
-        install("azure", missing)
+    bring("azure")
 
 
-def install(extra: str, missing: list[str]) -> None:
-    """Install an extra of this package into the environment that runs it."""
-    lacks = lacking(missing)
-    uv, packages = find_uv(), installable(extra)
-    if not uv or not packages:
-        raise Failure(f'{lacks}: pip install "{DISTRIBUTION}[{extra}]" brings it, and so does `make`')
-    print(f"{lacks}: installing what this needs, once", file=sys.stderr, flush=True)
+def bring(extra: str) -> None:
+    """Have the packages of an extra, in the versions that this package wants, in the environment that runs it."""
+    missing = [package for package in requirements(extra) if not is_installed(package)]
+    if not missing:
+        return
+    uv, what = find_uv(), WHAT_FOR[extra]
+    if not uv or sys.prefix == sys.base_prefix:
+        raise Failure(
+            f'{what} is not in this Python: pip install "{DISTRIBUTION}[{extra}]" brings it, and so does `make`'
+        )
+    print(f"Installing {what}, once", file=sys.stderr, flush=True)
     with Progress("Installing"):
         done = subprocess.run(
-            [uv, "pip", "install", "--quiet", "--python", sys.executable, *packages],
+            [uv, "pip", "install", "--quiet", "--python", sys.executable, *requirements(extra)],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
         )  # fmt: skip
     if done.returncode:
         said = " ".join(done.stderr.split())[-300:]
-        raise Failure(f"{lacks}, and uv could not install it: {said}")
+        raise Failure(f"{what} could not be installed: {said}")
     importlib.invalidate_caches()
 
 
-def installable(extra: str) -> list[str]:
-    """The packages of an extra, for this Python; nothing where this package is not installed in an environment."""
+def is_installed(package: str) -> bool:
+    """Tell whether this Python has a package in a version that a requirement allows."""
+    from packaging.requirements import Requirement
+
+    wanted = Requirement(package)
+    try:
+        return wanted.specifier.contains(metadata.version(wanted.name), prereleases=True)
+    except metadata.PackageNotFoundError:
+        return False
+
+
+def requirements(extra: str) -> list[str]:
+    """The packages of an extra, for this Python; nothing where this package is not installed."""
     try:
         listed = metadata.requires(DISTRIBUTION) or []
     except metadata.PackageNotFoundError:
-        listed = []
-    if not listed or sys.prefix == sys.base_prefix:
         return []
     from packaging.requirements import Requirement
 
@@ -79,8 +94,8 @@ def start_again(modules: tuple[str, ...], later: str, extra: str = "") -> int | 
     missing = [module for module in modules if not is_here(module)]
     if not missing:
         return None
-    if extra and installable(extra):
-        install(extra, missing)
+    if extra and sys.prefix != sys.base_prefix and requirements(extra):
+        bring(extra)
         return None
     lacks, uv = lacking(missing), find_uv()
     if mark or not uv:
@@ -89,7 +104,7 @@ def start_again(modules: tuple[str, ...], later: str, extra: str = "") -> int | 
         started = Path(folder) / "started"
         print(f"{lacks}: uv brings what is missing", flush=True)
         # Twice quiet, uv keeps its own errors to itself: what they mean is said below.
-        command = [uv, "run", "--quiet", "--quiet", "--no-project", "--python", ">=3.10", *itself(extra)]
+        command = [uv, "run", "--quiet", "--quiet", "--no-project", "--python", ">=3.10", *source(extra)]
         code = subprocess.run(
             [*command, "python", "-m", "aml_project", *sys.argv[1:]], env=os.environ | {STARTED: str(started)}
         ).returncode
@@ -98,8 +113,8 @@ def start_again(modules: tuple[str, ...], later: str, extra: str = "") -> int | 
     raise Failure(f"{lacks}, and uv could not bring what is missing: {later}")
 
 
-def itself(extra: str) -> list[str]:
-    """This package with an extra, as `uv run` takes it: from the folder that it lies in, or where it came from."""
+def source(extra: str) -> list[str]:
+    """This package with an extra, in the options of `uv run`: its folder, or what it was installed from."""
     folder, extras = checkout(), f"[{extra}]" if extra else ""
     return ["--with-editable", f"{folder}{extras}"] if folder else ["--with", f"{DISTRIBUTION}{extras} @ {origin()}"]
 
@@ -109,7 +124,11 @@ def sibling(name: str) -> str:
     folder = checkout()
     if folder:
         return str(folder.with_name(name))
-    return origin().replace("packages/aml", f"packages/{name}")
+    address = origin()
+    if address.endswith(".whl"):
+        wheels = Path(url2pathname(urlsplit(address).path)).parent.glob(f"aml_*{name}-*.whl")
+        return str(next(wheels, f"vendor/: no wheel of {name}"))
+    return address.replace("packages/aml", f"packages/{name}")
 
 
 def checkout() -> Path | None:
@@ -136,10 +155,17 @@ def origin() -> str:
 
 def commit() -> str:
     """The commit that this package is of; nothing where that can't be known."""
-    known = (direct_url().get("vcs_info") or {}).get("commit_id", "")
-    folder = checkout()
-    if known or not folder:
+    noted, folder = direct_url(), checkout()
+    if known := (noted.get("vcs_info") or {}).get("commit_id"):
         return str(known)
+    if folder:
+        return commit_of_folder(folder)
+    beside = Path(url2pathname(urlsplit(noted.get("url", "")).path)).with_name(COMMIT_FILE)  # of aml vendor
+    return beside.read_text(encoding="utf-8").strip() if beside.is_file() else ""
+
+
+def commit_of_folder(folder: Path) -> str:
+    """The commit that is checked out in a folder."""
     asked = subprocess.run(["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     return asked.stdout.strip()
 

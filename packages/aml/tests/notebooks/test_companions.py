@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from books import Convert, start, train_py, write
-
+from notebooks.books import Convert, start, train_py, write
 from tests.aml import told
 from tests.support import files_of
 
@@ -42,15 +41,17 @@ def test_modules_beside_the_notebook_go_beside_the_script(convert: Convert, proj
         "mine/__init__.py": "",
         "mine/inner.py": "X = 5\n",
         "unused.py": "",
-        "tables.py": "Y = 6\n",
+        "evaluation.py": "Y = 6\n",
+        "runtime.py": "Y = 7\n",  # Python would find the package instead
     }.items():
         (tmp_path / name).write_text(text)
-    theirs = (train_py(project).parent / "tables.py").read_bytes()
-    done = convert(write(tmp_path / "x.ipynb", "import util, tables", "print(util.X)"), "--force")
+    theirs = (train_py(project).parent / "evaluation.py").read_bytes()
+    done = convert(write(tmp_path / "x.ipynb", "import util, evaluation, runtime", "print(util.X)"), "--force")
     assert done.code == 0
-    told(done, "NOTE: models/model1/tables.py: another file has this name; the notebook's was not copied")
+    there = "NOTE: models/model1/{}.py: another file has this name; the notebook's was not copied"
+    told(done, there.format("runtime"), there.format("evaluation"))
     model = train_py(project).parent
     assert {"util.py", "mine/__init__.py", "mine/inner.py"} <= set(files_of(model))
-    assert not (model / "unused.py").exists()
-    assert (model / "tables.py").read_bytes() == theirs
+    assert not (model / "unused.py").exists() and not (model / "runtime.py").exists()
+    assert (model / "evaluation.py").read_bytes() == theirs
     assert (model / "tests" / "test_notebook.py").exists()

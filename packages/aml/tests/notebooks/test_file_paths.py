@@ -3,8 +3,7 @@
 import shutil
 from pathlib import Path
 
-from books import DATA, Convert, start, train_py, write, write_data
-
+from notebooks.books import DATA, Convert, start, train_py, write, write_data
 from tests.aml import told
 from tests.support import files_of
 

@@ -3,8 +3,7 @@
 import ast
 from pathlib import Path
 
-from books import Convert, start, train_py, write
-
+from notebooks.books import Convert, start, train_py, write
 from tests.aml import told
 
 

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from books import Convert, start, train_py, write
 
+from notebooks.books import Convert, start, train_py, write
 from tests.aml import call, told
 from tests.support import files_of
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from books import KEPT, Convert, code, nb, start, train_py, write
 
+from notebooks.books import KEPT, Convert, code, nb, start, train_py, write
 from tests.aml import told
 from tests.support import files_of
 

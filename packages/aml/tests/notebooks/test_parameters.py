@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from books import Cell, Convert, code, start, train_py, write
 
+from notebooks.books import Cell, Convert, code, start, train_py, write
 from tests.aml import told
 
 

@@ -4,11 +4,11 @@ import ast
 from pathlib import Path
 
 import pytest
-from books import Convert, start, train_py, write, write_data
 
 from aml_project.notebooks.file_paths import beginning
 from aml_project.notebooks.names import Names
 from aml_project.notebooks.tracing import Tracer
+from notebooks.books import Convert, start, train_py, write, write_data
 from tests.aml import told
 from tests.support import files_of
 

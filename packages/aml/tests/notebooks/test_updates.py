@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 import tomllib
-from books import Convert, write
 
 from aml_project.notebooks import updates
+from notebooks.books import Convert, write
 from tests.aml import told
 
 TRAIN, TEST = "models/model1/train.py", "models/model1/tests/test_notebook.py"

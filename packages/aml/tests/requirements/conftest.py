@@ -55,8 +55,9 @@ def project(tmp_path: Path) -> Path:
     (model / "aml_config" / "train-conda.yml").write_text(TRAIN)
     (model / "aml_config" / "inference-conda.yml").write_text(INFERENCE)
     (model / "train.py").write_text("import evaluation\nimport pandas\nimport sklearn\n")
-    for name in ("evaluation.py", "tables.py"):
-        (model / name).touch()
+    (model / "evaluation.py").touch()
+    (model / "runtime").mkdir()
+    (model / "runtime" / "data.py").touch()
     (folder / "Makefile").touch()
     (folder / "requirements-dev.txt").write_text("pytest==9.2.0\nruff==0.17.5\n")
     (folder / "pyproject.toml").write_text('[project]\nname = "my-aml-project"\nrequires-python = ">=3.11"\n')

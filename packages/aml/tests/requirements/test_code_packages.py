@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lists import code, conda_file, take, versions, write
 
 from aml_project.requirements import imports
+from requirements.lists import code, conda_file, take, versions, write
 from tests.aml import told
 
 
@@ -24,7 +24,7 @@ def test_what_the_code_imports_is_added(project: Path) -> None:
     code(
         project,
         "\nimport cv2, PIL.Image\nfrom yaml import safe_load\nimport lightgbm.sklearn\n"
-        "import json, tables, evaluation\n"
+        "import json, evaluation\nfrom runtime.data import read_table\n"
         "def f():\n    if True:\n        import skimage\n"
         "try:\n    import cupy\nexcept ImportError:\n    cupy = None\n"
         "import utils\nimport google.nothing\nfrom google.cloud import storage\n",
@@ -33,7 +33,7 @@ def test_what_the_code_imports_is_added(project: Path) -> None:
     assert done.code == 0
     added = {"opencv-python-headless", "pillow", "pyyaml", "lightgbm", "scikit-image", "google-cloud-storage"}
     assert added <= set(versions(project)) and added <= set(versions(project, "inference"))
-    assert {"cupy", "utils", "json", "tables", "evaluation", "google"}.isdisjoint(versions(project))
+    assert {"cupy", "utils", "json", "runtime", "evaluation", "google"}.isdisjoint(versions(project))
     left = (
         "NOTE: left out, the name alone does not tell the package: …: import google.nothing (train.py)",
         "NOTE: left out, it looks like a module of your own: copy it beside train.py: import utils (train.py)",

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from lists import conda_file, take, versions, write
 
+from requirements.lists import conda_file, take, versions, write
 from tests.aml import told
 from tests.support import files_of
 

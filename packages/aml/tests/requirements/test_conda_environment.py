@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from lists import take, wanted, write
 
 from aml_project.requirements import conda_environment
+from requirements.lists import take, wanted, write
 from tests.aml import told
 
 

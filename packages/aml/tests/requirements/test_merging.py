@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lists import PURPOSES, conda_file, pip_of, take, versions, write
 
 from aml_project.requirements import conda_editing, merging, requirements_file
+from requirements.lists import PURPOSES, conda_file, pip_of, take, versions, write
 from tests.aml import told
 from tests.support import files_of
 
@@ -241,7 +241,7 @@ LINES = st.builds(
 )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(LINES, max_size=12))
 def test_any_list_gives_one_entry_a_package_and_none_the_second_time(
     project: Path, tmp_path: Path, lines: list[str]

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from lists import take, wanted, write
 
 from aml_project.requirements import pyproject_file
+from requirements.lists import take, wanted, write
 from tests.aml import told
 
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from lists import PURPOSES, conda_file, pip_of, take, write
 
 from aml_project.requirements import python_choice
+from requirements.lists import PURPOSES, conda_file, pip_of, take, write
 from tests.aml import told
 from tests.support import files_of
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from lists import pip_of, take, versions, write
 
 from aml_project.requirements.own_environment import OWN_PYTHON
+from requirements.lists import pip_of, take, versions, write
 from tests.aml import call, told
 from tests.support import files_of
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lists import take, wanted, write
 
 from aml_project.command_line import Failure
 from aml_project.requirements import conda_environment, package_list, requirements_file
+from requirements.lists import take, wanted, write
 from tests.aml import told
 from tests.support import files_of
 

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from lists import pip_of, take, write
 
 from aml_project.requirements import text_files
+from requirements.lists import pip_of, take, write
 
 
 @pytest.mark.parametrize(

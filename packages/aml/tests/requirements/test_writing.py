@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from lists import PURPOSES, conda_file
 
 from aml_project.command_line import Failure
 from aml_project.requirements import writing
+from requirements.lists import PURPOSES, conda_file
 from tests.support import files_of
 
 

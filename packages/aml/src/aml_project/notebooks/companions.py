@@ -108,8 +108,8 @@ def bring(copies: list[Copy], replaceable: set[Path]) -> tuple[list[Copy], list[
     """Copy what is not there yet; return what was copied, and what was not because another file has its place."""
     done, kept = [], []
     for copy in copies:
-        there = copy.target.exists()
-        if there and filecmp.cmp(copy.source, copy.target, shallow=False):
+        there = copy.target.exists() or (copy.target.with_suffix("") / "__init__.py").exists()  # which hides a module
+        if copy.target.exists() and filecmp.cmp(copy.source, copy.target, shallow=False):
             continue
         if there and copy.target not in replaceable:
             kept.append(copy)
