@@ -4,15 +4,16 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
-import tomllib
+import tomli
 
 from tests.conftest import Bake
 from tests.support import BIN, TEMPLATE, cookiecutter, files_of
 
 
 def test_a_render_takes_a_notebook_and_packages_over(bake: Bake, tmp_path: Path) -> None:
-    cell = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
+    cell: dict[str, Any] = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
     cells = [{**cell, "source": "A = 1\nprint(A, open('x.csv').read())"}]
     notebook = {"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": cells}
     (tmp_path / "my nb.ipynb").write_text(json.dumps(notebook))
@@ -29,7 +30,7 @@ def test_a_render_takes_a_notebook_and_packages_over(bake: Bake, tmp_path: Path)
     config = "models/model1/aml_config"
     made = {"models/model1/train.py", f"{config}/train-conda.yml", f"{config}/inference-conda.yml", "pyproject.toml"}
     assert changed - {".cookiecutter.json"} == made
-    skipped = tomllib.loads(after["pyproject.toml"].decode())["tool"]["cruft"]["skip"]
+    skipped = tomli.loads(after["pyproject.toml"].decode())["tool"]["cruft"]["skip"]
     assert skipped == ["models/model1/train.py", "models/model1/tests/test_notebook.py"]
 
 

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -105,7 +106,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 def write(path: Path, *cells: str) -> Path:
     """A notebook of these cells of code."""
-    listed = [
+    listed: list[dict[str, Any]] = [
         {"cell_type": "code", "metadata": {}, "source": cell, "outputs": [], "execution_count": None} for cell in cells
     ]
     path.parent.mkdir(parents=True, exist_ok=True)

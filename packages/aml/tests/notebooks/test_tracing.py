@@ -228,6 +228,11 @@ TRACED: dict[str, list[str]] = {
     "class T:\n def f(self, p):\n  open(p)\nT().f('a')": ["read whole a"],
     "class T:\n def __init__(self, p):\n  open(p)\nT('a')": ["read whole a"],
     "class T:\n def f(self):\n  return 'a'\nclass U:\n def f(self):\n  return 'b'\nopen(x.f())": ["lost x.f()"],
+    "class T:\n p = 'a'\nclass U:\n p = 'b'\n def f(x, self):\n  open(self.p)": ["lost self.p"],
+    "class T:\n p = 'a'\nclass U:\n p = 'b'\n def f(self):\n  def g(self):\n   open(self.p)": ["lost self.p"],
+    "f(p='a')\nopen(n.p)": ["lost n.p"],
+    "import types\nn = types.SimpleNamespace(**x)\nopen(n.p)": ["lost n.p"],
+    "p = q\nq = p\nopen(p)": ["lost p"],
     # no path, and nothing to say
     "import io\nopen(io.BytesIO())": [],
     "with open('a') as f:\n open(f)": ["read whole a"],
@@ -242,6 +247,38 @@ def test_what_a_path_comes_from(source: str) -> None:
     tracer = Tracer(Names(ast.parse(source)))
     found = {f"{use.role} {origin.how} {beginning(origin.literal)}" for use, origin in tracer.found}
     assert sorted(found) + [f"lost {ast.unparse(use.path)}" for use in tracer.lost] == TRACED[source]
+
+
+STATIC: dict[str, str | None] = {
+    "'a'": "a",
+    "'a' + 'b'": "ab",
+    "Path('a') / 'b'": "a/b",
+    "'a' * 2": None,
+    "os.path.join('a', 'b')": "a/b",
+    "str('a')": "a",
+    "len('a')": None,
+    "3": None,
+    "f'{x}/b'": "a/b",
+    "f'{y}/b'": None,
+    "x + y": None,
+    "x": "a",
+    "y": None,
+    "z": None,
+    "T.p": "c",
+    "T.q": None,
+    "T.r": None,
+    "loop": None,
+}
+
+
+@pytest.mark.parametrize("expression", STATIC)
+def test_a_text_that_is_known_without_running_anything(expression: str) -> None:
+    known = "import os\nfrom pathlib import Path\nx = 'a'\ny = input()\nfor z in ['a']:\n pass\nloop = loop + ''\n"
+    known += "class T:\n p = 'c'\n q = 'd'\nT.q = 'e'\n"
+    tree = ast.parse(known + expression)
+    (last,) = tree.body[-1:]
+    assert isinstance(last, ast.Expr)
+    assert Tracer(Names(tree)).static(last.value) == STATIC[expression]
 
 
 UNTRACEABLE: dict[str, tuple[list[str], str]] = {

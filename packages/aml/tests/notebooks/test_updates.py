@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-import tomllib
+import tomli
 
 from aml_project.notebooks import updates
 from notebooks.books import Convert, write
@@ -42,7 +42,7 @@ def test_the_rest_of_the_file_stays_as_it_is(before: str, after: str) -> None:
         text = before.replace("\n", new_line)
         assert updates.with_skipped(text, [TRAIN, TEST]) == after.replace("\n", new_line)
     assert updates.with_skipped(after, [TRAIN, TEST]) == after, "the same again changes nothing"
-    assert tomllib.loads(after)["tool"]["cruft"]["skip"][-2:] == [TRAIN, TEST]
+    assert tomli.loads(after)["tool"]["cruft"]["skip"][-2:] == [TRAIN, TEST]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_what_was_made_of_notebooks_is_noted(convert: Convert, project: Path, tm
     assert "  noted   pyproject.toml: cruft update leaves these files alone\n" in done.out
     text = file.read_text()
     assert text.startswith(before)
-    assert tomllib.loads(text)["tool"]["cruft"]["skip"] == [TRAIN, "models/model1/other.py", TEST]
+    assert tomli.loads(text)["tool"]["cruft"]["skip"] == [TRAIN, "models/model1/other.py", TEST]
     again = convert(tmp_path / "nbs", "--force")
     assert "noted" not in again.out
     assert file.read_text() == text
