@@ -82,7 +82,7 @@ def register_version(
 def record(
     workspace: Any, name: str, *, datastore: Any, path: str, tags: dict[str, str], description: str | None
 ) -> Any:
-    """The version as Dataset.File.from_files writes it, which needs azureml-dataset-runtime for it: pyarrow and an engine.
+    """The version as Dataset.File.from_files writes it: that needs azureml-dataset-runtime, which is pyarrow and more.
 
     Compared with what azureml-dataset-runtime 1.62 sends: the same bytes.
     """
