@@ -74,9 +74,14 @@ def variables_of_a_program() -> dict[str, str]:
 
 
 def run_in_model(root: Path, model: str, command: Sequence[str | Path], **variables: str) -> int:
-    """Run a program in the model's folder and return its exit code; Ctrl-C is the program's own business."""
+    """Run a program in the model's folder and return its exit code."""
+    return hand_over(command, cwd=root / "models" / model, **variables)
+
+
+def hand_over(command: Sequence[str | Path], cwd: Path, **variables: str) -> int:
+    """Run a program to its end and return its exit code; Ctrl-C is the program's own business."""
     words = [str(part) for part in command]
-    return code_of(subprocess.Popen(words, cwd=root / "models" / model, env=variables_of_a_program() | variables))
+    return code_of(subprocess.Popen(words, cwd=cwd, env=variables_of_a_program() | variables))
 
 
 def run_and_print(root: Path, model: str, command: Sequence[str | Path]) -> int:

@@ -6,11 +6,9 @@ import json
 from typing import Any
 from urllib.parse import quote
 
-from aml_project.patience import once
-from aml_project.service.errors import status_in
-from aml_project.service.tokens import forget_token
+from aml_project.service.asking import ask
+from aml_project.service.errors import is_no_refusal, status_in
 
-UNAUTHORIZED = 401
 CONTENT, PLACE = "content", "place"  # tags: what a version holds, and datastore and folder where that lies
 
 
@@ -70,19 +68,14 @@ def register_version(
             update_definition_if_exists=True,
         )
 
-    try:
-        return once(find, make)
-    except Exception as error:
-        if status_in(error) != UNAUTHORIZED:
-            raise
-        forget_token(workspace)  # it may have expired during the upload
-        return once(find, make)
+    # A token may have expired during the upload.
+    return find() or ask(workspace, make, passes=is_no_refusal, find=find, makes="dataset")
 
 
 def record(
     workspace: Any, name: str, *, datastore: Any, path: str, tags: dict[str, str], description: str | None
 ) -> Any:
-    """The version as Dataset.File.from_files writes it: that needs azureml-dataset-runtime, which is pyarrow and more.
+    """The version as Dataset.File.from_files writes it, which needs azureml-dataset-runtime: pyarrow and an engine.
 
     Compared with what azureml-dataset-runtime 1.62 sends: the same bytes.
     """

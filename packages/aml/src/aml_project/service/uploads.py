@@ -8,7 +8,7 @@ from typing import Any
 from aml_project.command_line import Failure, Progress, note
 from aml_project.service import datasets, datastores
 from aml_project.storage import folder as folders
-from aml_project.storage.container import Place, Storage
+from aml_project.storage.container import Container, Place
 from aml_project.storage.folder import Brought, Folder
 from aml_project.storage.pattern import content_of, matching
 from aml_project.storage.plan import Plan
@@ -70,13 +70,13 @@ def next_version(
     return datasets.number(version), True
 
 
-def opened(workspace: Any, plan: Plan) -> tuple[Any, Storage]:
+def opened(workspace: Any, plan: Plan) -> tuple[Any, Container]:
     """Return the datastore that the dataset goes into, and its container, opened for writing."""
     if not plan.account:
         datastore = datastores.find(workspace, plan.datastore)
         return datastore, datastores.open_datastore(workspace, datastore, THREADS)
     place = Place(plan.account, plan.container, f"https://{plan.account}.blob.core.windows.net")
-    storage = Storage(place, datastores.credential(workspace, place.account), THREADS)
+    storage = Container(place, datastores.credential(workspace, place.account), THREADS)
     if storage.make():
         print(f"Container {place}: made")
     name = plan.datastore or plan.container.replace("-", "_")

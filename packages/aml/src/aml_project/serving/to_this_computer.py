@@ -11,6 +11,7 @@ from typing import Any
 
 from aml_project import project
 from aml_project.command_line import SERVICE_FAILED, Failure, Progress, note
+from aml_project.files import write_whole
 from aml_project.service.errors import explain
 from aml_project.serving import local_service, sample_request
 from aml_project.serving.local_service import Local
@@ -163,5 +164,5 @@ def shown(local: Local, plan: Plan) -> str:
 
 def save(plan: Plan, file: Path) -> str:
     """Write the inference configuration with its packages: what `az ml model deploy --ic` reads."""
-    file.write_text(json.dumps(plan.inference, indent=2) + "\n", encoding="utf-8")
+    write_whole(file, json.dumps(plan.inference, indent=2) + "\n")
     return f"{file}: for az ml model deploy --ic, in the model's folder"
