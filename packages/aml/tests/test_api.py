@@ -21,7 +21,7 @@ from aml_project import Failure, Project, api, command, model_environment
 from aml_project import project as projects
 from aml_project.service import registration
 from aml_project.serving import local_service, to_this_computer
-from aml_rehearsal import Fault, Names, Rehearsal, azurite
+from aml_rehearsal import Fault, Names, Rehearsal
 from tests.support import TEMPLATE, free_port, rendered
 
 # A model that trains in a second: it logs a metric to its run, if the client is there, and writes the same to a file.
@@ -111,7 +111,6 @@ def rehearsal(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.fixture
 def project(root: Path, rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch) -> Project:
     """The project that a notebook in notebooks/ finds."""
-    monkeypatch.setenv("AML_REHEARSAL_CACHE", str(azurite.cache_folder()))
     for name, text in rehearsal.variables().items():
         monkeypatch.setenv(name, text)
     monkeypatch.chdir(root / "notebooks")
@@ -304,7 +303,11 @@ def test_a_notebook(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
         "model.register(run, require='accuracy>=0.9')",
         BEAT,
     ]
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in cells])
+    made: list[dict[str, Any]] = [
+        {"cell_type": "code", "source": text, "metadata": {}, "outputs": [], "execution_count": None} for text in cells
+    ]
+    text = json.dumps({"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 4})
+    notebook = nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
     nbclient.NotebookClient(notebook, kernel_name="python3", allow_errors=True, timeout=300).execute()
     shown, trained, submitted, refused, waited = (outputs_of(cell) for cell in notebook.cells)
     assert shown["text/plain"] == "Model model1: runconfigs train-amlcompute, train-local"
