@@ -81,7 +81,7 @@ def measuring_script() -> str:
     return str(script)
 
 
-def test_the_script_that_measures_reading_passes_the_check(bake: Bake, tmp_path: Path) -> None:
+def test_the_measuring_script_passes_the_check(bake: Bake, tmp_path: Path) -> None:
     project = copy_of(bake(), tmp_path)
     model = project / "models" / "model1"
     (model / "read.py").write_text(measuring_script(), encoding="utf-8")

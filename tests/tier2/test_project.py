@@ -208,6 +208,14 @@ def compare_answers(python: Path, model: Path, data: Path, label: str) -> None:
     assert float(said.split("largest difference ")[1]) < 1e-4
 
 
+def test_the_measuring_script_runs(project: Path, tmp_path: Path) -> None:
+    model = copy_code(project, tmp_path / "model")
+    (model / "read.py").write_text(measuring_script(), encoding="utf-8")
+    python = project / ".venv" / "model1" / "bin" / "python"
+    said = run(python, "read.py", "--data-path", project / "data", cwd=model).splitlines()
+    assert [line.split(" files")[0] for line in said] == ["first: 1", "again: 1"]
+
+
 def test_columns_of_any_name_and_kind(project: Path, tmp_path: Path) -> None:
     """A table from real life: ONNX takes no spaces in a name, and knows neither booleans nor dates."""
     header = ['größe in "cm"', "O'Brien", "a b", "a_b", "flag", "when", "empty", "klass"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.environments import Environments
-from tests.support import BIN, OF_THE_FRAMEWORK, PYTHON, files_of, free_port, heartbeat, rendered, run, served
+from tests.support import BIN, PYTHON, files_of, free_port, heartbeat, rendered, run, served
 from tests.tier2.test_project import post, sample
 
 TOLERANCE = 1e-5  # sums of 32-bit numbers in another order
@@ -51,7 +51,7 @@ def compare(project: Path, folder: Path) -> None:
 
 
 def test_its_own_tests_pass(project: Path) -> None:
-    said = run("make", "test", OF_THE_FRAMEWORK, cwd=project)
+    said = run("make", "test", cwd=project)
     assert re.search(r"=+ \d+ passed", said), said[-2000:]
     before = files_of(project / "models/model1")
     run("make", "lint", cwd=project)

@@ -8,13 +8,8 @@ import pytest
 
 from aml_rehearsal import azurite
 from tests.environments import Environments
-from tests.support import BIN, TEMPLATE, rendered, run
+from tests.support import BIN, TEMPLATE, WORKSPACE, rendered, run
 
-WORKSPACE = {
-    "subscription_id": "12345678-1234-1234-1234-123456789abc",
-    "resource_group": "my-group",
-    "workspace_name": "my-workspace",
-}
 Installed = Callable[[str], Path]
 
 

@@ -23,6 +23,4 @@ def main(argv: list[str] | None = None) -> int:
 
 def train(args: argparse.Namespace) -> int:
     here, model = root(), pick_model(root(), args.model)
-    model_environment.installed(here, model)
-    python = model_environment.program(here, model, "python")
-    return model_environment.run_in_model(here, model, [python, "train.py", "--data-path", "../../data", *args.others])
+    return model_environment.run_in_model(here, model, model_environment.training(here, model, args.others))
