@@ -5,14 +5,16 @@ all of them. Only wheels count, because a source package "resolves" on a Python 
 wheel.
 """
 
+import itertools
 import re
 from pathlib import Path
 
 import pytest
+import tomli as tomllib
 import yaml
 
 from tests.conftest import Bake
-from tests.support import BIN, FRAMEWORKS, PYTHONS, run
+from tests.support import BIN, FRAMEWORKS, PYTHONS, TEMPLATE, run
 
 COMPILE: list[str | Path] = [
     BIN / "uv",
@@ -79,23 +81,15 @@ def test_inference(bake: Bake, tmp_path: Path, framework: str, python: str) -> N
     assert "mlflow-skinny" not in versions
 
 
-@MATRIX
-def test_with_the_client(bake: Bake, tmp_path: Path, framework: str, python: str) -> None:
-    """What `make client` adds fits what `make setup` installs, both files and the tools, in one environment.
-
-    That is azureml-sdk where pip can install it, its parts where not.
-    """
-    project = bake(framework=framework)
-    lines = [*packages(project, "train", "inference"), *(project / "requirements-dev.txt").read_text().splitlines()]
-    lines += (project / "requirements-azure.txt").read_text().splitlines()
-    versions = resolve(tmp_path, lines, python)
-    assert (AZURE | INFERENCE | TRAIN).items() <= versions.items()
+@pytest.mark.parametrize("python", PYTHONS)
+def test_the_tools(tmp_path: Path, python: str) -> None:
+    """What make installs into .venv/.tools, what Azure ML's commands and notebooks add to it, and `make client`."""
+    project = tomllib.loads((TEMPLATE / "packages" / "aml" / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    assert set(extras) == {"azure", "notebooks", "sdk"}
+    versions = resolve(tmp_path, [*project["dependencies"], *itertools.chain(*extras.values())], python)
+    assert versions["azureml-core"] == AZURE["azureml-core"]
     assert ("azureml-sdk" in versions) == (python in {"3.10", "3.11"})
-    assert "azureml-dataset-runtime" in versions
-
-
-@pytest.mark.parametrize("python", ["3.9", "3.14"])
-def test_the_pythons_next_to_ours_do_not_resolve(bake: Bake, tmp_path: Path, python: str) -> None:
-    """The day this fails, there is a Python more to offer."""
-    assert python not in PYTHONS
-    assert resolve(tmp_path, packages(bake(), "train"), python, expect=1) == {}
+    assert "azureml-dataset-runtime" in versions and "azure-storage-blob" in versions
+    assert ("standard-imghdr" in versions) == (python == "3.13"), "azureml-core fails on 3.13 without it"
+    assert "setuptools" in versions or python in {"3.10", "3.11"}, "a stored login is not found without its distutils"
