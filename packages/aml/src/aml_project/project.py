@@ -41,6 +41,12 @@ def models(root: Path) -> list[str]:
     return sorted(path.name for path in (root / "models").glob("*/") if (path / "aml_config").is_dir())
 
 
+def data_folder(root: Path, model: str) -> Path:
+    """Where a model's data lies: data/NAME; data/ itself in a repo whose models share it, as they did before."""
+    own = root / "data" / model
+    return own if own.is_dir() else root / "data"
+
+
 def pick_model(root: Path, given: str | None) -> str:
     """Return the name of the model that is meant: the given one, or the only one there is."""
     there = models(root)

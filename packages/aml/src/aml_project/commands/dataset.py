@@ -14,7 +14,7 @@ from pathlib import Path
 
 from aml_project.command_line import DONE, WRONG_USE, Failure, Parser, Progress, note, run
 from aml_project.names import check
-from aml_project.project import pick_model, root
+from aml_project.project import data_folder, pick_model, root
 
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ EXAMPLE = """  aml dataset
 
 def main(argv: list[str] | None = None) -> int:
     parser = Parser("Upload a folder and register it as the next version of a dataset.", EXAMPLE)
-    parser.add_argument("--from", dest="folder", type=Path, metavar="FOLDER", help="what to upload (default: data/)")
+    parser.add_argument("--from", dest="folder", type=Path, metavar="FOLDER", help="what to upload (default: data/NAME/)")
     parser.add_argument("--name", help="of the dataset (default: the one that the runconfigs read)")
     parser.add_argument(
         "--spec", type=Path, metavar="FILE", help="a dataset_spec.json: registers files that are in a datastore already"
@@ -69,7 +69,7 @@ def register(args: argparse.Namespace) -> int:
     if args.dry_run:
         return describe(args, reading)
     try:
-        version = register_spec(args, spec) if args.spec else register_folder(args)
+        version = register_spec(args, spec) if args.spec else register_folder(args, source(args, reading))
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Interrupted; the same command sends only what is missing.") from None
     tell(reading, args.name, version, args.no_write)
@@ -100,11 +100,11 @@ def only(names: list[str]) -> str:
     return there[0]
 
 
-def register_folder(args: argparse.Namespace) -> str:
+def register_folder(args: argparse.Namespace, source: Path) -> str:
     """Upload, and register a version if there is none of this content; return its number."""
     from aml_project.storage import folder as folders
 
-    folder = folders.read(source(args), args.name, root() / ".azureml" / "hashes.db")
+    folder = folders.read(source, args.name, root() / ".azureml" / "hashes.db")
     if folder.left_out:
         note(f"left out: {', '.join(folder.left_out[:3])}" + (" …" if len(folder.left_out) > 3 else ""))
     if odd := [file.name for file in folder.files if not ESCAPED.isdisjoint(file.name)]:
@@ -139,9 +139,13 @@ def register_folder(args: argparse.Namespace) -> str:
     return datasets.number(version)
 
 
-def source(args: argparse.Namespace) -> Path:
-    """The folder to upload, as one would type it here."""
-    return Path(os.path.relpath(args.folder or root() / "data"))
+def source(args: argparse.Namespace, reading: list[Reader]) -> Path:
+    """The folder to upload, as one would type it here: by default that of the models whose runconfigs read the dataset."""
+    models = [args.model] if args.model else [reader.file.parents[1].name for reader in reading]
+    found = {args.folder} if args.folder else {data_folder(root(), model) for model in models} or {root() / "data"}
+    if len(found) > 1:
+        raise Failure(f"--from or --model: say which; {', '.join(sorted(set(models)))} read {args.name}", WRONG_USE)
+    return Path(os.path.relpath(found.pop()))
 
 
 def destination(workspace: Any, args: argparse.Namespace) -> tuple[Any, Storage]:
@@ -229,8 +233,9 @@ def describe(args: argparse.Namespace, reading: list[Reader]) -> int:
         from aml_project.storage.local_files import list_files, room_below
         from aml_project.storage.progress import bytes_text
 
-        files, left_out = list_files(source(args), room_below(args.name))
-        rows["from"] = f"{source(args)}: {len(files)} files, {bytes_text(sum(file.size for file in files))}"
+        folder = source(args, reading)
+        files, left_out = list_files(folder, room_below(args.name))
+        rows["from"] = f"{folder}: {len(files)} files, {bytes_text(sum(file.size for file in files))}"
         rows["left out"] = ", ".join(left_out) or "nothing"
         own = f"{args.account}/{args.container}, opened by {args.access}" if args.account else ""
         rows["to"] = own or f"datastore {args.datastore or 'of the workspace, the default one'}"
