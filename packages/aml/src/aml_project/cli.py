@@ -19,6 +19,8 @@ VERBS = {
     "request": "Send sample-request.json to the server",
     "batch": "Score the files of data/NAME/ into models/*/outputs/scores.csv",
     "image": "Build an image that serves the model, with docker or podman",
+    "model": "Add a model, rename one, remove one",
+    "update": "Bring the template's newest files here; what you have edited is kept",
     "workspace": "Print the lines that make a workspace; with --yes, run them",
     "attach": "Name the Azure ML workspace of this repo",
     "dataset": "Upload data/NAME/ and register it for the runs",

@@ -14,6 +14,7 @@ import os
 import sys
 from pathlib import Path
 
+from aml_project import owned
 from aml_project.command_line import DONE, REFUSED, WRONG_USE, Failure, Parser, note, run
 from aml_project.files import write_whole
 from aml_project.project import data_folder, pick_model, root, shown
@@ -162,6 +163,8 @@ def convert_here(args: argparse.Namespace, scripts: dict[Path, Path], model: str
         done[notebook] = script
         failed = failed or any(finding.is_error for finding in script.findings)
     if model and done and not args.dry_run:
+        skipped, made = owned.read(root()), [shown(scripts[notebook]) for notebook in done]
+        owned.write(root(), [*skipped, *(name for name in made if name not in skipped)])
         bring_along(args, done, model)
     return REFUSED if failed else DONE
 
