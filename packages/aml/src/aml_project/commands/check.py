@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from aml_project import command_line
+from aml_project import ages, command_line
 from aml_project.project import root
 
 EXAMPLE = "  aml check --model model1"
@@ -35,6 +35,8 @@ def act(args: argparse.Namespace) -> int:
     from aml_project.checks.project_check import examine
 
     findings, summary = examine(here, models if args.model is None else [args.model], args.config)
+    if differing := ages.differing(here, models):
+        command_line.note(differing)
     for finding in findings:
         print(finding)
     if findings:
