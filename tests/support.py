@@ -34,7 +34,7 @@ OF_THE_FRAMEWORK = (
     'ARGS=-k "not (killed_at_any_moment or killed_process or keep_the_order or bad_files_are_told or has_changed_is)"'
 )
 # What a command prints while it waits: seconds, on a busy machine also where it usually need not wait.
-SIGN_OF_LIFE = re.compile(r"^(Connecting to|Registering|Cluster) .*: \d+ s\n", re.MULTILINE)
+SIGN_OF_LIFE = re.compile(r"^(Connecting to .*|Registering.*|Cluster .*|Comparing|Getting the template): \d+ s\n", re.MULTILINE)
 PYTHONS: list[str] = QUESTIONS["python_version"]
 BIN = Path(sys.executable).parent
 # A project that is installed takes the Python at hand if it is offered: another one may have to be fetched first.

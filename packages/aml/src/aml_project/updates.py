@@ -35,6 +35,7 @@ class Part:
     folder: str  # from the project's root; "" for the repo around
     answers: dict[str, str]
     commit: str
+    called: str = ""  # what a model's files call it, where its folder was renamed by hand
 
     def has(self, path: str) -> bool:
         """Whether a file of the project is of this part."""
@@ -68,15 +69,35 @@ def parts(root: Path, base: str | None) -> list[Part]:
         own.pop("_commit", None)
         if not own and model != answers["model_name"]:
             own = guessed(root / "models" / model)
-        found.append(Part(f"models/{model}", {**answers, "model_name": model, **own}, at))
+        called = name_within(root / "models" / model)
+        found.append(Part(f"models/{model}", {**answers, "model_name": model, **own}, at, called))
     return found
+
+
+def name_within(folder: Path) -> str:
+    """What a model's files call it; nothing where they do not agree, or call it as the folder is called."""
+    config = folder / "aml_config"
+    places = {"train-conda.yml": r"^name: (\w+)-train$", "train-local.runconfig": r"^# .* -e (\w+)$"}
+    names = set()
+    for name, place in places.items():
+        said = re.search(place, text_of(config / name), re.MULTILINE)
+        names.add(said[1] if said else "")
+    name = names.pop()
+    return name if not names and name != folder.name else ""
+
+
+def text_of(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
 
 
 def guessed(folder: Path) -> dict[str, str]:
     """The answers of a model that has not kept them, read from what they became."""
     import yaml
 
-    conda = "".join(file.read_text(encoding="utf-8") for file in sorted(folder.glob("aml_config/*-conda.yml")))
+    conda = "".join(text_of(file) for file in sorted(folder.glob("aml_config/*-conda.yml")))
     network = {"pytorch": r"\btorch==", "tensorflow": r"\btensorflow(?:-cpu|\[and-cuda\])?=="}
     named = [framework for framework, package in network.items() if re.search(package, conda)]
     exports = any((folder / place / "onnx_export.py").is_file() for place in (".", "runtime"))
@@ -112,7 +133,7 @@ def plan(root: Path, source: str, wanted: str, base: str | None) -> Plan:
         renders = Renders(template.clone(source, Path(scratch, "aml-template")), Path(scratch))
         update = Plan(template.check_out(renders.clone, wanted))
         for part in found:
-            old, new = renders.of(part, part.commit), renders.of(part, update.commit)
+            old, new = renders.of(part, part.commit, part.called), renders.of(part, update.commit)
             sides = [{path: file for path, file in side.items() if part.has(path) and not is_below(path, skipped)}
                      for side in (old, files_of(root, tracked), new)]  # fmt: skip
             merge(sides, Path(scratch, "merge"), update)
@@ -134,15 +155,18 @@ class Renders:
         self.clone, self.folder = clone, folder
         self.made: dict[str, Path] = {}
 
-    def of(self, part: Part, commit: str) -> dict[str, Path]:
-        known = f"{commit} {sorted(part.answers.items())}"
+    def of(self, part: Part, commit: str, called: str = "") -> dict[str, Path]:
+        """The files of a part; of a model that its files call otherwise, as if they lay in its own folder."""
+        given = part.answers | ({"model_name": called} if called else {})
+        known = f"{commit} {sorted(given.items())}"
         if known not in self.made:
             template.check_out(self.clone, commit)
             asked = template.questions(self.clone)
-            answers = {question: text for question, text in part.answers.items() if question in asked}
+            answers = {question: text for question, text in given.items() if question in asked}
             self.made[known] = template.render(self.clone, answers, self.folder / f"render{len(self.made)}")
         project = self.made[known]
-        return files_of(project, [path.relative_to(project).as_posix() for path in project.rglob("*")])
+        files = files_of(project, [path.relative_to(project).as_posix() for path in project.rglob("*")])
+        return {re.sub(f"^models/{called}/", f"{part.folder}/", path): file for path, file in files.items()}
 
 
 def files_of(folder: Path, paths: list[str]) -> dict[str, Path]:

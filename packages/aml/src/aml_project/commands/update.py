@@ -20,7 +20,7 @@ from aml_project.project import root
 EXAMPLE = """  aml update --check
   aml update
   aml update --from v1.2 --to main"""
-MANY = 5  # files of one folder that are gone are listed up to here
+MANY = 5  # files of one folder that come or go are named, more are counted
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -63,18 +63,29 @@ def update(args: argparse.Namespace) -> int:
 
 
 def listed(plan: updates.Plan) -> list[str]:
-    """A line for each file; one for all that goes from a folder, where it is much."""
-    gone = [path for path, content in plan.files.items() if content is None]
-    folders = Counter(path.split("/")[0] for path in gone if "/" in path)
-    many = {folder: count for folder, count in folders.items() if count > MANY and folder != "models"}
-    lines = [f"  removed   {folder}/: {count} files" for folder, count in many.items()]
-    for path, content in sorted(plan.files.items()):
-        if content is None and path.split("/")[0] in many:
-            continue
-        kind = "removed" if content is None else "added" if path in plan.new else "changed"
-        lines.append(f"  {'conflict' if path in plan.conflicts else kind:9} {path}")
-    lines += [f"  {'conflict':9} {path}" for path in plan.conflicts if path not in plan.files]
+    """A line for each file; one for all that come to a folder, or go from it, where they are many."""
+    kinds = {path: kind(plan, path) for path in sorted({*plan.files, *plan.conflicts})}
+    many = Counter((kind, folder_of(path)) for path, kind in kinds.items() if kind in ("added", "removed"))
+    lines = []
+    for path, kind_ in kinds.items():
+        count = many[kind_, folder_of(path)]
+        if count <= MANY:
+            lines.append(f"  {kind_:9} {path}")
+        elif (line := f"  {kind_:9} {folder_of(path)}/: {count} files") not in lines:
+            lines.append(line)
     return lines
+
+
+def kind(plan: updates.Plan, path: str) -> str:
+    if path in plan.conflicts:
+        return "conflict"
+    return "removed" if plan.files[path] is None else "added" if path in plan.new else "changed"
+
+
+def folder_of(path: str) -> str:
+    """The folder that a file is counted in: of a model the ones below it, else those at the top."""
+    folders = path.split("/")[:-1]
+    return "/".join(folders[: 3 if folders[:1] == ["models"] else 1])
 
 
 def tell(here: Path, plan: updates.Plan) -> int:
