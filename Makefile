@@ -36,7 +36,7 @@ lint: .venv/dev ## Check the sources: ruff, mypy
 	$(BIN)/mypy packages/aml/src packages/az/azext_aml_project
 	MYPYPATH=packages/rehearsal/src:packages/rehearsal/tests $(BIN)/mypy $(addprefix packages/rehearsal/,src tests)
 	$(foreach framework,$(FRAMEWORKS),MYPYPATH="templates/frameworks/$(framework):templates/networks:$(MODEL)" $(BIN)/mypy \
-		templates/frameworks/$(framework) $(if $(wildcard templates/frameworks/$(framework)/network.py),templates/networks) "$(MODEL)" &&) true
+		templates/frameworks/$(framework) $(if $(wildcard templates/frameworks/$(framework)/network.py),templates/networks) templates/runtime "$(MODEL)" &&) true
 
 format: .venv/dev ## Format the sources
 	$(BIN)/ruff check --config pyproject.toml --fix .

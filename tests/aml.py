@@ -6,11 +6,16 @@ import logging
 import os
 import subprocess
 import sys
+import threading
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
+
+from azureml._base_sdk_common.service_discovery import CachedServiceDiscovery
+from azureml.core import authentication
 
 from aml_project import cli
 
@@ -31,7 +36,7 @@ def aml(project: Path, verb: str, *args: str | Path, **env: str) -> Done:
             code = cli.main([verb, *map(str, args)])
         except SystemExit as end:  # of argparse
             code = end.code if isinstance(end.code, int) else 1
-    assert "Traceback" not in err.getvalue(), err.getvalue()
+    assert "--debug" in args or "Traceback" not in err.getvalue(), err.getvalue()
     return Done(code, out.getvalue(), err.getvalue())
 
 
@@ -45,7 +50,11 @@ def here(project: Path, env: dict[str, str]) -> Iterator[None]:
         warnings.catch_warnings(),
         Path(os.devnull).open(encoding="utf-8") as nothing,
         mock.patch.object(sys, "stdin", nothing),
-        login_kept(),
+        mock.patch.object(time, "sleep", in_no_time(time.sleep)),
+        # A command replaces the client's login for its process.
+        mock.patch.object(authentication, "perform_interactive_login", authentication.perform_interactive_login),
+        # Where the client notes the addresses of services: its import has fixed that, for the home of then.
+        mock.patch.object(CachedServiceDiscovery.__init__, "__defaults__", (addresses_file(env),)),
     ):
         os.chdir(project)
         sys.argv = ["aml"]
@@ -57,13 +66,14 @@ def here(project: Path, env: dict[str, str]) -> Iterator[None]:
             sys.unraisablehook, sys.argv = hook, argv
 
 
-@contextlib.contextmanager
-def login_kept() -> Iterator[None]:
-    """Put the client's login back: a command replaces it for its process."""
-    from azureml.core import authentication
+def in_no_time(sleep: Callable[[float], None]) -> Callable[[float], None]:
+    """Let this thread's pauses, its own and the client's, be over at once; those of other threads are none of its."""
+    caller = threading.current_thread()
+    return lambda seconds: sleep(min(seconds, 0.05) if threading.current_thread() is caller else seconds)
 
-    with mock.patch.object(authentication, "perform_interactive_login", authentication.perform_interactive_login):
-        yield
+
+def addresses_file(env: dict[str, str]) -> str:
+    return str(Path(env.get("HOME") or Path.home(), ".azureml", ".discovery"))
 
 
 def start(project: Path, verb: str, *args: str | Path, **env: str) -> "subprocess.Popen[str]":
@@ -76,6 +86,7 @@ def start(project: Path, verb: str, *args: str | Path, **env: str) -> "subproces
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,  # Ctrl-C and kill reach all that it has started, and nobody else
     )
 
 

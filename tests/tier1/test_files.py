@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ import tomli as tomllib
 import yaml
 from packaging.requirements import Requirement
 
+from tests.aml import aml
 from tests.conftest import Bake
 from tests.support import BIN, FRAMEWORK_FOLDERS, FRAMEWORKS, MODEL, PYTHONS, copy_of, files_of, rendered_file, run
 
@@ -22,110 +21,8 @@ REPO_FILES = {
     "README.md",
     "data/customers.csv",
     "pyproject.toml",
-    "requirements-azure.txt",
     "requirements-dev.txt",
     "requirements-tools.txt",
-    "scripts/attach_workspace.py",
-    "scripts/check_project.py",
-    "scripts/checks/client_loader.py",
-    "scripts/command_line.py",
-    "scripts/install_environment.py",
-    "scripts/azure_ml/errors.py",
-    "scripts/azure_ml/git_address.py",
-    "scripts/azure_ml/local_docker.py",
-    "scripts/azure_ml/tokens.py",
-    "scripts/checks/model_check.py",
-    "scripts/checks/preview.py",
-    "scripts/register_model.py",
-    "scripts/azure_ml/registration.py",
-    "scripts/azure_ml/run_file.py",
-    "scripts/azure_ml/run_log.py",
-    "scripts/checks/runconfig.schema.json",
-    "scripts/checks/runconfig_file.py",
-    "scripts/checks/runconfig_rules.py",
-    "scripts/checks/runconfig_schema.py",
-    "scripts/checks/script_arguments.py",
-    "scripts/send_request.py",
-    "scripts/checks/snapshot.py",
-    "scripts/azure_ml/submission.py",
-    "scripts/submit_run.py",
-    "scripts/azure_ml/workspace.py",
-    "scripts/azure_ml/compute.py",
-    "scripts/azure_ml/datasets.py",
-    "scripts/azure_ml/datastores.py",
-    "scripts/azure_ml/environments.py",
-    "scripts/azure_ml/names.py",
-    "scripts/azure_ml/once.py",
-    "scripts/create_compute.py",
-    "scripts/create_workspace.py",
-    "scripts/upload/dataset_spec.py",
-    "scripts/register_dataset.py",
-    "scripts/register_environment.py",
-    "scripts/runconfigs/data.py",
-    "scripts/runconfigs/editing.py",
-    "scripts/azure_ml/workspace.template.json",
-    "scripts/runconfigs/dockerfile_text.py",
-    "scripts/runconfigs/environment_version.py",
-    "scripts/runconfigs/environment.py",
-    "scripts/runconfigs/reading.py",
-    "scripts/upload/folder.py",
-    "scripts/upload/hashes.py",
-    "scripts/upload/local_files.py",
-    "scripts/upload/pattern.py",
-    "scripts/upload/progress.py",
-    "scripts/upload/storage.py",
-    "scripts/upload/streaming.py",
-    "scripts/upload/transfer.py",
-    "scripts/conversion/tracing.py",
-    "scripts/conversion/awaits.py",
-    "scripts/conversion/beside.py",
-    "scripts/conversion/cells.py",
-    "scripts/conversion/display.py",
-    "scripts/conversion/edits.py",
-    "scripts/conversion/figures.py",
-    "scripts/conversion/file_calls.py",
-    "scripts/conversion/file_paths.py",
-    "scripts/conversion/formatting.py",
-    "scripts/conversion/header.py",
-    "scripts/conversion/magics.py",
-    "scripts/conversion/names.py",
-    "scripts/conversion/notebook_file.py",
-    "scripts/conversion/parameters.py",
-    "scripts/conversion/report.py",
-    "scripts/conversion/rewriting.py",
-    "scripts/conversion/runtime.py",
-    "scripts/conversion/script.py",
-    "scripts/conversion/test_notebook.py",
-    "scripts/convert_notebook.py",
-    "scripts/dependencies/azure_needs.py",
-    "scripts/dependencies/code_packages.py",
-    "scripts/dependencies/conda_editing.py",
-    "scripts/dependencies/conda_environment.py",
-    "scripts/dependencies/found.py",
-    "scripts/dependencies/import_names.py",
-    "scripts/dependencies/imports.py",
-    "scripts/dependencies/library.py",
-    "scripts/dependencies/merging.py",
-    "scripts/dependencies/own_environment.py",
-    "scripts/dependencies/package_names.py",
-    "scripts/dependencies/packaging_library.py",
-    "scripts/dependencies/pyproject_file.py",
-    "scripts/dependencies/python_choice.py",
-    "scripts/dependencies/requirements_file.py",
-    "scripts/dependencies/texts.py",
-    "scripts/dependencies/writing.py",
-    "scripts/azure_ml/deployment.py",
-    "scripts/deploy_model.py",
-    "scripts/deployments/config_files.py",
-    "scripts/deployments/deployment.schema.json",
-    "scripts/deployments/local_service.py",
-    "scripts/deployments/plan.py",
-    "scripts/deployments/sample_request.py",
-    "scripts/deployments/source.py",
-    "scripts/deployments/to_azure.py",
-    "scripts/deployments/to_here.py",
-    "scripts/import_environment.py",
-    "scripts/own_python.py",
 }
 # What tells make where this checkout of the template lies, and git nothing.
 LOCAL = {"local.mk"}
@@ -369,15 +266,14 @@ def test_a_known_workspace_is_attached_and_not_shared(bake: Bake, tmp_path: Path
 
 def test_attach_is_offline_idempotent_and_clear(bake: Bake, tmp_path: Path) -> None:
     project = copy_of(bake(), tmp_path)
-    attach = [sys.executable, "scripts/attach_workspace.py"]
-    assert "ERROR: give --subscription-id and --resource-group" in run(
-        *attach, "--workspace-name=ws1", cwd=project, expect=2
-    )
-    wrong = [*attach, "--subscription-id=x", "--resource-group=rg", "--workspace-name=ws1"]
-    assert "ERROR: --subscription-id: a GUID, not 'x'" in run(*wrong, cwd=project, expect=2)
-    right = [*attach, "--subscription-id=12345678-1234-1234-1234-123456789abc", *wrong[-2:]]
-    said = run(*right, cwd=project)
-    assert run(*right, cwd=project) == said
+    done = aml(project, "attach", "--workspace-name=ws1")
+    assert (done.code, done.err) == (2, "ERROR: give --subscription-id and --resource-group\n")
+    others = ("--resource-group=rg", "--workspace-name=ws1")
+    done = aml(project, "attach", "--subscription-id=x", *others)
+    assert (done.code, done.err) == (2, "ERROR: --subscription-id: a GUID, not 'x'\n")
+    right = ("attach", "--subscription-id=12345678-1234-1234-1234-123456789abc", *others)
+    said = aml(project, *right)
+    assert aml(project, *right) == said == (0, "Attached to ws1 in rg: .azureml/config.json\n", "")
     assert WORKSPACE.items() <= json.loads((project / ".azureml" / "config.json").read_text()).items()
 
 
@@ -390,12 +286,3 @@ def test_the_attached_workspace_is_what_the_client_reads(bake: Bake) -> None:
     assert project_info.get_workspace_info(str(project / ".azureml" / "config.json")) == names
     scope = project_info.get(str(project / "models" / "model1")).Scope.split("/")
     assert (scope[2], scope[4], scope[8]) == names
-
-
-def test_scripts_say_what_they_do(bake: Bake, tmp_path: Path) -> None:
-    for script in sorted((copy_of(bake(), tmp_path) / "scripts").glob("*.py")):
-        if "__main__" not in script.read_text(encoding="utf-8"):
-            continue  # a module that others import
-        done = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, script.name
-        assert done.stdout.startswith("usage:"), script.name

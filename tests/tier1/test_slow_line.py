@@ -48,7 +48,7 @@ def test_a_slow_line_is_no_lost_one(slow_port: int, tmp_path: Path, monkeypatch:
     (tmp_path / "data" / "large.bin").write_bytes(os.urandom(SIZE))
     (file,), _ = list_files(tmp_path / "data", 100)
     place = storage.Place("slow", "data", f"http://127.0.0.1:{slow_port}")
-    opened = storage.Storage(place, "sig=none")
+    opened = storage.Container(place, "sig=none")
     done: list[tuple[int, int]] = []
     began = time.monotonic()
     crew = transfer.Crew(opened, lambda files, size: done.append((files, size)))

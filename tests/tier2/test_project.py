@@ -27,6 +27,7 @@ from tests.support import (
     run,
     served,
 )
+from tests.tier1.test_docs import measuring_script
 from tests.tier1.test_free_text import HOSTILE
 from tests.tier2.test_resolve import packages
 
@@ -69,7 +70,7 @@ def test_help_lists_the_commands(fresh: Path) -> None:
     said = run("make", cwd=fresh)
     for command in ("setup", "train", "test", "lint", "serve", "request", "attach"):
         assert f"make {command} " in said
-    assert "models here: model1" in said
+    assert "Models here: model1" in said
 
 
 def test_its_own_tests_pass(project: Path) -> None:
@@ -90,7 +91,7 @@ def test_serve_and_request(project: Path, tmp_path: Path) -> None:
 
         bad = tmp_path / "bad.json"
         bad.write_text('{"data": [{}]}')
-        send: list[str | Path] = ["python3", "scripts/send_request.py", bad, "--port", url.split(":")[-1]]
+        send: list[str | Path] = [".venv/.tools/bin/aml", "request", bad, "--port", url.split(":")[-1]]
         assert "answered 400" in run(*send, cwd=project, expect=1)
 
         for version in ("2", "3", "3.1"):
@@ -207,6 +208,14 @@ def compare_answers(python: Path, model: Path, data: Path, label: str) -> None:
     assert float(said.split("largest difference ")[1]) < 1e-4
 
 
+def test_the_measuring_script_runs(project: Path, tmp_path: Path) -> None:
+    model = copy_code(project, tmp_path / "model")
+    (model / "read.py").write_text(measuring_script(), encoding="utf-8")
+    python = project / ".venv" / "model1" / "bin" / "python"
+    said = run(python, "read.py", "--data-path", project / "data", cwd=model).splitlines()
+    assert [line.split(" files")[0] for line in said] == ["first: 1", "again: 1"]
+
+
 def test_columns_of_any_name_and_kind(project: Path, tmp_path: Path) -> None:
     """A table from real life: ONNX takes no spaces in a name, and knows neither booleans nor dates."""
     header = ['größe in "cm"', "O'Brien", "a b", "a_b", "flag", "when", "empty", "klass"]
@@ -229,6 +238,14 @@ def test_columns_of_any_name_and_kind(project: Path, tmp_path: Path) -> None:
     compare_answers(python, tmp_path, data, "klass")
 
 
+def test_the_script_of_the_docs_that_measures_reading_runs(project: Path, tmp_path: Path) -> None:
+    shutil.copytree(project / "models" / "model1" / "runtime", tmp_path / "runtime")
+    (tmp_path / "read.py").write_text(measuring_script(), encoding="utf-8")
+    python = project / ".venv" / "model1" / "bin" / "python"
+    said = run(python, "read.py", "--data-path", project / "data", cwd=tmp_path).splitlines()
+    assert [line.split(" files")[0] for line in said] == ["first: 1", "again: 1"]
+
+
 def test_in_a_job_it_logs_to_the_jobs_run(project: Path, tmp_path: Path) -> None:
     """Azure ML sets these variables and starts the run; train.py joins it and opens no other."""
     python = project / ".venv" / "model1" / "bin" / "python"
@@ -248,7 +265,7 @@ def test_a_second_model_of_another_framework(project: Path, tmp_path: Path) -> N
     answers = {"model_name": name, "framework": "none", "python_version": PYTHON}
     done = cookiecutter(project.parent, "-f", "-s", project_slug="hostile", **answers)
     assert done.returncode == 0, done.stderr
-    assert name in run("make", cwd=project).split("models here: ")[1]
+    assert name in run("make", cwd=project).split("Models here: ")[1]
     run("make", "setup", "train", f"MODEL={name}", cwd=project)
     assert re.search(r"=+ \d+ passed", run("make", "test", f"MODEL={name}", cwd=project))
     with served(project, tmp_path / "log", ["make", "serve", f"MODEL={name}", "PORT={port}"]) as url:
@@ -260,10 +277,9 @@ def test_a_second_model_of_another_framework(project: Path, tmp_path: Path) -> N
 
 
 def test_wrong_commands_are_one_line(fresh: Path, tmp_path: Path) -> None:
-    assert "ERROR: models/nosuch: no such model; there are:" in run(
-        "make", "train", "MODEL=nosuch", cwd=fresh, expect=2
-    )
-    assert "ERROR: models/nosuch: no such model" in run("make", "setup", "MODEL=nosuch", cwd=fresh, expect=2)
+    for verb in ("setup", "train"):
+        said = run("make", verb, "MODEL=nosuch", cwd=fresh, expect=2)
+        assert "ERROR: --model: no such model: nosuch; models here: model1" in said
 
 
 @pytest.mark.parametrize(

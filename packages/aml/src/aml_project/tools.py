@@ -25,32 +25,45 @@ from aml_project.command_line import Failure, Progress
 DISTRIBUTION = "aml-project"
 COMMIT_FILE = "commit"  # beside wheels that aml vendor has made
 STARTED = "AML_PROJECT_STARTED"  # names a file: the command that was started again writes it
-AZURE = ("azureml.core", "azure.storage.blob")
+WHAT_FOR = {"azure": "what talks to Azure ML", "sdk": "azureml-sdk"}  # extra: its packages in words
 
 
 def bring_azure() -> None:
     """Have what talks to Azure ML in this Python, installed into it if need be."""
-    missing = [module for module in AZURE if not is_here(module)]
-    if missing:
-        install("azure", missing)
+    bring("azure")
 
 
-def install(extra: str, missing: list[str]) -> None:
-    """Install an extra of this package into the environment that runs it."""
-    lacks = lacking(missing)
-    uv, packages = find_uv(), requirements(extra)
-    if not uv or not packages or sys.prefix == sys.base_prefix:
-        raise Failure(f'{lacks}: pip install "{DISTRIBUTION}[{extra}]" brings it, and so does `make`')
-    print(f"{lacks}: installing what Azure ML's commands need, once", file=sys.stderr, flush=True)
+def bring(extra: str) -> None:
+    """Have the packages of an extra, in the versions that this package wants, in the environment that runs it."""
+    missing = [package for package in requirements(extra) if not is_installed(package)]
+    if not missing:
+        return
+    uv, what = find_uv(), WHAT_FOR[extra]
+    if not uv or sys.prefix == sys.base_prefix:
+        raise Failure(
+            f'{what} is not in this Python: pip install "{DISTRIBUTION}[{extra}]" brings it, and so does `make`'
+        )
+    print(f"Installing {what}, once", file=sys.stderr, flush=True)
     with Progress("Installing"):
         done = subprocess.run(
-            [uv, "pip", "install", "--quiet", "--python", sys.executable, *packages],
+            [uv, "pip", "install", "--quiet", "--python", sys.executable, *requirements(extra)],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
         )  # fmt: skip
     if done.returncode:
         said = " ".join(done.stderr.split())[-300:]
-        raise Failure(f"{lacks}, and uv could not install it: {said}")
+        raise Failure(f"{what} could not be installed: {said}")
     importlib.invalidate_caches()
+
+
+def is_installed(package: str) -> bool:
+    """Tell whether this Python has a package in a version that a requirement allows."""
+    from packaging.requirements import Requirement
+
+    wanted = Requirement(package)
+    try:
+        return wanted.specifier.contains(metadata.version(wanted.name), prereleases=True)
+    except metadata.PackageNotFoundError:
+        return False
 
 
 def requirements(extra: str) -> list[str]:

@@ -129,7 +129,7 @@ def plan(root: Path, source: str, wanted: str, base: str | None) -> Plan:
     skipped |= {f"{file.parents[1].relative_to(root).as_posix()}/train.py"
                 for file in root.glob("models/*/tests/test_notebook.py")}  # fmt: skip
     tracked = [path for path in git(root, "ls-files", "-z").split("\0") if path and not is_below(path, skipped)]
-    with tempfile.TemporaryDirectory() as scratch, Progress("Comparing"):
+    with tempfile.TemporaryDirectory() as scratch, Progress("Comparing with the template"):
         renders = Renders(template.clone(source, Path(scratch, "aml-template")), Path(scratch))
         update = Plan(template.check_out(renders.clone, wanted))
         for part in found:

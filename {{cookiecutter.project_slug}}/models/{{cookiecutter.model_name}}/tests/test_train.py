@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from runtime import input_schema
 from train import load_data, parse_args
 
 
@@ -79,29 +78,6 @@ def test_three_classes_from_several_files_with_holes(train: Any, tmp_path: Path)
         "classes": ["a", "b", "c c"],
     }
     assert set(read(tmp_path / "outputs/evaluation/roc_curve.json")) == {"a", "b", "c c"}
-
-
-def test_columns_of_every_kind() -> None:
-    frame = pd.DataFrame(
-        {
-            "flag": [True, None, False],
-            "count": pd.array([1, None, 3], dtype="Int64"),
-            "day": pd.to_datetime(["2024-01-01", None, "2024-01-02"]),
-            "nothing": [None, None, None],
-        }
-    )
-    columns = input_schema.describe(frame)
-    assert [column["type"] for column in columns] == ["number", "number", "category", "category"]
-    table = input_schema.to_table(frame, columns)
-    assert table["flag"].tolist()[::2] == [1.0, 0.0]
-    assert set(table["day"]) - {""} == set(columns[2]["categories"])
-    assert table["nothing"].tolist() == ["", "", ""]
-
-
-def test_an_infinite_number_is_one_line() -> None:
-    frame = pd.DataFrame({"x": [1.0, float("inf")]})
-    with pytest.raises(SystemExit, match="'x' holds a number that is infinite"):
-        input_schema.to_table(frame, input_schema.describe(frame))
 
 
 def test_every_framework_takes_the_same_arguments(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from aml_project import owned
 from aml_project.command_line import DONE, REFUSED, WRONG_USE, Failure, Parser, note, run
 from aml_project.files import write_whole
-from aml_project.project import data_folder, pick_model, root, shown
+from aml_project.project import data_folder, data_path, pick_model, root, shown
 
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def convert_here(args: argparse.Namespace, scripts: dict[Path, Path], model: str
                 modules=modules,
                 is_module=number > 0,
                 data=data,
-                data_path=os.path.relpath(data, target.parent) if model else "../../data",
+                data_path=data_path(root(), model) if model else "../../data",
             )
         except Broken as error:
             print(f"ERROR: {report.one_line(f'{notebook.name}: {error}')}", file=sys.stderr)

@@ -6,11 +6,10 @@ aml train --model model1 --seed 1
 from __future__ import annotations
 
 import argparse
-import os
 
 from aml_project import model_environment
 from aml_project.command_line import Parser, run
-from aml_project.project import data_folder, pick_model, root
+from aml_project.project import pick_model, root
 
 EXAMPLE = """  aml train
   aml train --model model1 --seed 1"""
@@ -24,7 +23,4 @@ def main(argv: list[str] | None = None) -> int:
 
 def train(args: argparse.Namespace) -> int:
     here, model = root(), pick_model(root(), args.model)
-    model_environment.installed(here, model)
-    python = model_environment.program(here, model, "python")
-    data = ["--data-path", os.path.relpath(data_folder(here, model), here / "models" / model)]
-    return model_environment.run_in_model(here, model, [python, "train.py", *data, *args.others])
+    return model_environment.run_in_model(here, model, model_environment.training(here, model, args.others))

@@ -1,4 +1,4 @@
-"""register_dataset as its owner calls it, with the real client and a workspace on loopback.
+"""aml dataset as its owner calls it, with the real client and a workspace on loopback.
 
 Whatever happens on the way, the same command again finishes: nothing is lost, nothing doubled, and no version of a
 dataset names a file that is not there. What opens a storage is nowhere to be seen.
@@ -7,17 +7,14 @@ dataset names a file that is not there. What opens a storage is nowhere to be se
 import hashlib
 import json
 import logging
-import os
 import random
 import re
-import signal
 import subprocess
 import threading
 import time
 import unicodedata
 import urllib.request
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,15 +30,17 @@ from aml_project.storage.hashes import content_of
 from aml_rehearsal import Fault, Rehearsal
 from aml_rehearsal.azurite import ACCOUNT, SECOND
 from aml_rehearsal.dataset_files import files as files_of_dataset
-from tests.conftest import Bake, Rehearse
-from tests.support import PYTHON, copy_of, files_of
-from tests.tier3.conftest import WORKSPACE, Installed
+from tests.aml import Done
+from tests.conftest import Rehearse
+from tests.owner import Owner, PythonWith, set_up, wait_for
+from tests.support import PYTHON, files_of
 
 log = logging.getLogger("progress")
 KILLS = 10
-AT_ONCE = 2  # commands: each spends much of its time on waiting
 NAME = "images"
+SENT = r"PUT .*blob\.core.* 20[12]$"  # what has arrived of files
 OWN = ("--account", SECOND, "--container", "my-data")
+CLIENT = ("azureml-core==1.61.0.post4", "azureml-dataset-runtime")
 DOWNLOAD = """
 import sys
 from azureml.core import Dataset, Workspace
@@ -56,13 +55,13 @@ FILES = {f"{number}.csv": f"{number}\n".encode() for number in range(30)} | {
 }
 
 
-class Owner:
-    """A project, its workspace, and the command that its owner gives."""
+class Bringer(Owner):
+    """Whoever uploads a folder of pictures."""
 
-    def __init__(self, project: Path, rehearsal: Rehearsal, python: Path) -> None:
-        self.project, self.rehearsal, self.python = project, rehearsal, python
-        self.folder = project / "pictures"
-        self.role, self.env = "contributor", dict[str, str]()
+    def __init__(self, folder: Path, rehearsal: Rehearsal) -> None:
+        super().__init__(folder, rehearsal)
+        self.folder = folder / "pictures"
+        self.env: dict[str, str] = {}
         self.heard = 0
 
     def write(self, files: dict[str, bytes]) -> None:
@@ -70,37 +69,12 @@ class Owner:
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / name).write_bytes(content)
 
-    def start(self, *args: str, script: str = "register_dataset") -> "subprocess.Popen[str]":
-        env = self.rehearsal.environment(self.role) | self.env
-        return subprocess.Popen(
-            [self.python, f"scripts/{script}.py", *args],
-            cwd=self.project,
-            env={name: text for name, text in env.items() if text},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-    def call(self, *args: str, script: str = "register_dataset") -> tuple[int, str, str]:
-        process = self.start(*args, script=script)
-        out, err = process.communicate(timeout=300)
-        assert "Traceback" not in err or "--debug" in args, err
-        return process.returncode, out, err
+    def call(self, verb: str, *args: str | Path, **variables: str) -> Done:
+        return super().call(verb, *args, **self.env | variables)
 
     def bring(self, *args: str, name: str = NAME) -> str:
         """Register the folder; return what is said about it."""
-        code, out, err = self.call("--from", "pictures", "--name", name, *args)
-        assert code == 0, err
-        return out
-
-    def error(self, *args: str, code: int) -> str:
-        """The one line of a call that fails."""
-        got, _, err = self.call(*args)
-        assert got == code, err
-        [line] = [line for line in err.splitlines() if line.startswith("ERROR: ")]
-        return line
+        return self.out("dataset", "--from=pictures", f"--name={name}", *args)
 
     def versions(self, name: str = NAME) -> list[dict[str, Any]]:
         return list(self.rehearsal.state()["datasets"].get(name, []))
@@ -122,7 +96,7 @@ class Owner:
             tags = {"content": content_of(listed, hashes), "files": str(len(files)), "bytes": str(size)}
             assert version["tags"] == tags | {"place": version["tags"]["place"]}
 
-    def sent(self, pattern: str = r"PUT .*blob\.core.* 20[12]$") -> list[str]:
+    def sent(self, pattern: str = SENT) -> list[str]:
         """The requests that were done since this was asked last."""
         lines = self.rehearsal.server.requests[self.heard :]
         self.heard += len(lines)
@@ -135,11 +109,8 @@ class Owner:
 
 
 @pytest.fixture
-def owner(bake: Bake, installed: Installed, rehearse: Rehearse, tmp_path: Path) -> Owner:
-    """A fresh project, and the Python of one that is installed."""
-    python = installed(PYTHON) / ".venv" / "model1" / "bin" / "python"
-    project = copy_of(bake(**WORKSPACE), tmp_path)
-    made = Owner(project, rehearse(project), python)
+def owner(project: Path, rehearse: Rehearse) -> Bringer:
+    made = Bringer(project, rehearse(project))
     made.write(FILES)
     return made
 
@@ -147,7 +118,7 @@ def owner(bake: Bake, installed: Installed, rehearse: Rehearse, tmp_path: Path) 
 # -------------------------------------------------------------------------------------------------------- versions
 
 
-def test_a_version_for_each_content_and_none_for_the_same(owner: Owner) -> None:
+def test_a_version_for_each_content_and_none_for_the_same(owner: Bringer) -> None:
     before = owner.runconfigs
     for name, text in before.items():
         owner.project.joinpath("models/model1/aml_config", name).write_text(f"# of mine\n{text}\n# at the end")
@@ -190,7 +161,7 @@ def test_a_version_for_each_content_and_none_for_the_same(owner: Owner) -> None:
     }
 
 
-def test_a_dataset_that_no_runconfig_reads_is_told_how_to_be_read(owner: Owner) -> None:
+def test_a_dataset_that_no_runconfig_reads_is_told_how_to_be_read(owner: Bringer) -> None:
     for name, text in owner.runconfigs.items():
         start, _, rest = text.partition("\ndata:\n")
         more = re.sub(
@@ -200,15 +171,15 @@ def test_a_dataset_that_no_runconfig_reads_is_told_how_to_be_read(owner: Owner) 
         )
         owner.project.joinpath("models/model1/aml_config", name).write_text(f"{start}\ndata:\n{more}")
     before = owner.runconfigs
-    code, _, err = owner.call("--from", "pictures", "--name", NAME)
+    code, _, err = owner.call("dataset", "--from", "pictures", "--name", NAME)
     assert code == 0, err
     assert "NOTE: no runconfig reads that dataset; for one that shall, below data.BLOCK.dataLocation.dataset: " in err
     assert f'name: "{NAME}", version: "1"\n' in err
     assert owner.runconfigs == before
 
 
-def test_without_options_it_is_the_data_folder_and_the_dataset_of_the_runconfigs(owner: Owner) -> None:
-    code, out, err = owner.call()
+def test_without_options_it_is_the_data_folder_and_the_dataset_of_the_runconfigs(owner: Bringer) -> None:
+    code, out, err = owner.call("dataset")
     assert code == 0, err
     [_, registered] = owner.versions("model1-data")
     assert "Dataset model1-data, version 2: registered" in out
@@ -217,13 +188,13 @@ def test_without_options_it_is_the_data_folder_and_the_dataset_of_the_runconfigs
     assert all('version: "2"' in text for text in owner.runconfigs.values())
 
 
-def test_the_clients_own_engine_reads_every_byte(owner: Owner, tmp_path: Path) -> None:
+def test_the_clients_own_engine_reads_every_byte(owner: Bringer, tmp_path: Path, python_with: PythonWith) -> None:
     """Downloaded by azureml itself; names that it writes otherwise are those that a NOTE tells of."""
-    code, _, err = owner.call("--from", "pictures", "--name", NAME)
+    code, _, err = owner.call("dataset", "--from", "pictures", "--name", NAME)
     assert code == 0, err
     assert "NOTE: a run may find %26 for & in 1 name, as in a b/#1?&%20+=.csv; and the like for " in err
     env = owner.rehearsal.environment()
-    command = [str(owner.python), "-c", DOWNLOAD, NAME, str(tmp_path / "got")]
+    command = [python_with(*CLIENT), "-c", DOWNLOAD, NAME, str(tmp_path / "got")]
     done = subprocess.run(command, cwd=owner.project, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     written = {name.translate({ord(sign): f"%{ord(sign):02X}" for sign in ESCAPED}): FILES[name] for name in FILES}
@@ -235,7 +206,7 @@ def test_the_clients_own_engine_reads_every_byte(owner: Owner, tmp_path: Path) -
 BLOBS = rf"{ACCOUNT}\.blob\.core\.windows\.net/"
 
 
-def test_one_call_is_enough_whatever_the_network_does(owner: Owner) -> None:
+def test_one_call_is_enough_whatever_the_network_does(owner: Bringer) -> None:
     large = random.Random(7).randbytes(20 << 20)
     files = FILES | {"large.bin": large}
     owner.write({"large.bin": large})
@@ -263,28 +234,23 @@ def test_one_call_is_enough_whatever_the_network_does(owner: Owner) -> None:
 
 
 @pytest.mark.parametrize("fault", [{"drop": "before"}, {"drop": "after"}, {"expire_tokens": True}])
-def test_trouble_while_registering_makes_one_version(owner: Owner, fault: dict[str, Any]) -> None:
+def test_trouble_while_registering_makes_one_version(owner: Bringer, fault: dict[str, Any]) -> None:
     owner.rehearsal.faults.add(Fault(r"POST .*/datasets", **fault))
-    code, _, err = owner.call("--from", "pictures", "--name", NAME)
+    code, _, err = owner.call("dataset", "--from", "pictures", "--name", NAME)
     assert len(owner.rehearsal.faults.fired) == 1
     assert code == 0, err
     owner.check(FILES)
 
 
-def test_ctrl_c_says_that_the_same_command_goes_on(owner: Owner) -> None:
+def test_ctrl_c_says_that_the_same_command_goes_on(owner: Bringer) -> None:
     owner.rehearsal.faults.add(Fault(rf"PUT {BLOBS}.*/7\.csv", delay=20))
-    process = owner.start("--from", "pictures", "--name", NAME)
-    while not owner.rehearsal.faults.fired:
-        assert process.poll() is None
-        time.sleep(0.05)
-    seen = -1
-    while seen != len(owner.rehearsal.server.requests):  # a busy machine needs longer for the other files
-        seen = len(owner.rehearsal.server.requests)
-        time.sleep(1)
-    os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=30)
-    assert (process.returncode, out) == (130, "")
-    assert err.endswith("\nInterrupted; the same command sends only what is missing.\n")
+    process = owner.start("dataset", "--from", "pictures", "--name", NAME)
+    owner.when_struck(process)
+    others = len(FILES) - 1
+    wait_for(lambda: len(owner.requests(SENT)) == others, process)
+    done = owner.interrupt(process)
+    assert (done.code, done.out) == (130, "")
+    assert done.err.endswith("\nInterrupted; the same command sends only what is missing.\n")
     assert owner.versions() == []
     owner.sent()
     owner.bring()
@@ -292,73 +258,55 @@ def test_ctrl_c_says_that_the_same_command_goes_on(owner: Owner) -> None:
     owner.check(FILES)
 
 
-def test_it_is_killed_at_any_moment(owner: Owner, bake: Bake, tmp_path: Path) -> None:
-    """kill -9 between the start and the end of the command; then the same command again, in two projects at a time."""
-    large = random.Random(7).randbytes(9 << 20)
-    files = FILES | {"large.bin": large}
-    owners = [owner] + [
-        Owner(copy_of(bake(**WORKSPACE), tmp_path / str(number)), owner.rehearsal, owner.python)
-        for number in range(1, AT_ONCE)
-    ]
-    for each in owners:
-        each.write(files)
-    began = time.monotonic()
-    owner.bring(name="first")
-    usual = time.monotonic() - began
-    moments = random.Random(7)
-    drawn = [(f"kill-{number}", moments.uniform(0.05, 1.1) * usual * 1.3) for number in range(KILLS)]
+@pytest.mark.full
+def test_it_is_killed_at_any_moment(owner: Bringer) -> None:
+    """kill -9 between its first request and its end; then the same command again."""
+    files = FILES | {"large.bin": random.Random(7).randbytes(9 << 20)}
+    owner.write(files)
+    requests, draw = owner.usual("dataset", "--from=pictures", "--name=first"), random.Random(7)
+    killed = 0
+    for number in range(KILLS):
+        killed += owner.kill(draw, requests, "dataset", "--from=pictures", f"--name=kill-{number}")
+        check_finished(owner, f"kill-{number}", files)
+    log.info("  %d calls, %d killed", KILLS, killed)
+    assert killed > 0
+
+
+def check_finished(owner: Bringer, name: str, files: dict[str, bytes]) -> None:
+    """What a killed call has left is whole, and the same call again sends what is missing and nothing else."""
     client = owner.rehearsal.workspace.blobs.containers["azureml-blobstore"]
-    counts = {"killed": 0, "sending": 0, "written": 0}
+    wait_until_quiet(owner)
+    listed = client.list_blob_names(name_starts_with=f"{name}/")
+    there = {blob.rpartition(f"{name}/")[2].partition("/")[2] for blob in listed}
+    if owner.versions(name):
+        owner.check(files, name=name)
+    owner.sent()
+    owner.bring(name=name)
+    owner.check(files, name=name)
+    puts = [match[1] for line in owner.sent() if (match := re.search(rf"/{name}/\w+/(.+) 20\d$", line))]
+    assert sorted(set(puts)) == sorted(files.keys() - there), "what is missing, and nothing else"
+    assert all(puts.count(file) == 1 for file in FILES.keys() - there)
+    assert puts.count("large.bin") <= 3
+    read = re.findall(rf'name: "({name})"\n +version: "(\d+)"', "".join(owner.runconfigs.values()))
+    assert read == [(name, "1")] * 2
 
-    def interrupt(each: Owner, name: str, seconds: float) -> None:
-        process = each.start("--from", "pictures", "--name", name)
-        try:
-            process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-            counts["killed"] += 1
-        time.sleep(0.3)  # what is on its way arrives
-        there = {
-            blob.rpartition(f"{name}/")[2].partition("/")[2]
-            for blob in client.list_blob_names(name_starts_with=f"{name}/")
-        }
-        registered = len(each.versions(name))
-        if registered:
-            each.check(files, name=name)
-            counts["written"] += 1
-        elif there:
-            counts["sending"] += 1
-        each.heard = len(owner.rehearsal.server.requests)
-        each.bring(name=name)
-        each.check(files, name=name)
-        sent = [re.search(rf"/{name}/\w+/(.+) 20\d$", line) for line in each.sent()]
-        puts = [match[1] for match in sent if match]
-        assert sorted(set(puts)) == sorted(files.keys() - there), "what is missing, and nothing else"
-        assert all(puts.count(file) == 1 for file in FILES.keys() - there)
-        assert puts.count("large.bin") <= 3
-        read = re.findall(r'name: "(kill-\d+)"\n +version: "(\d+)"', "".join(each.runconfigs.values()))
-        assert read == [(name, "1")] * 2
 
-    def work(each: Owner, turn: int) -> None:
-        for name, seconds in drawn[turn::AT_ONCE]:
-            interrupt(each, name, seconds)
-
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(work, owners, range(AT_ONCE)))
-    log.info("  %d calls of %.1f s: %d killed, %d while sending, %d registered", KILLS, usual, *counts.values())
-    assert counts["killed"] > KILLS // 2
-    assert counts["sending"] > 0
+def wait_until_quiet(owner: Bringer) -> None:
+    """Let arrive what a killed process has sent: until nothing has come for a while."""
+    seen = -1
+    while seen != len(owner.rehearsal.server.requests):
+        seen = len(owner.rehearsal.server.requests)
+        time.sleep(0.3)
 
 
 # ----------------------------------------------------------------------------------------- storage of one's own
 
 
-def store(owner: Owner, name: str = "my_data") -> dict[str, Any]:
+def store(owner: Bringer, name: str = "my_data") -> dict[str, Any]:
     return dict(owner.rehearsal.state()["datastores"][name])
 
 
-def opened(owner: Owner, name: str = "my_data") -> tuple[str, str, Any]:
+def opened(owner: Bringer, name: str = "my_data") -> tuple[str, str, Any]:
     """How a datastore is opened, by what, and its container opened so."""
     storage = store(owner, name)["azureStorageSection"]
     assert (storage["accountName"], storage["containerName"]) == (SECOND, "my-data")
@@ -367,7 +315,7 @@ def opened(owner: Owner, name: str = "my_data") -> tuple[str, str, Any]:
     return str(storage["credentialType"]), credential, service.get_container_client("my-data")
 
 
-def test_runs_open_ones_own_storage_by_a_sas_that_only_reads(owner: Owner) -> None:
+def test_runs_open_ones_own_storage_by_a_sas_that_only_reads(owner: Bringer) -> None:
     out = owner.bring(*OWN)
     assert f"Container {SECOND}/my-data: made" in out
     kind, sas, container = opened(owner)
@@ -400,7 +348,7 @@ def test_runs_open_ones_own_storage_by_a_sas_that_only_reads(owner: Owner) -> No
 
 
 @pytest.mark.parametrize(("access", "kind"), [("key", "AccountKey"), ("identity", "None")])
-def test_runs_open_ones_own_storage_as_they_are_told(owner: Owner, access: str, kind: str) -> None:
+def test_runs_open_ones_own_storage_as_they_are_told(owner: Bringer, access: str, kind: str) -> None:
     key = owner.rehearsal.workspace.blobs.keys[SECOND]
     for _ in range(2):
         owner.bring(*OWN, "--access", access, "--datastore", "pictures")
@@ -411,18 +359,18 @@ def test_runs_open_ones_own_storage_as_they_are_told(owner: Owner, access: str, 
     owner.check(FILES)
 
 
-def test_a_datastore_of_another_container_is_not_taken_over(owner: Owner) -> None:
+def test_a_datastore_of_another_container_is_not_taken_over(owner: Bringer) -> None:
     before = store(owner, "workspaceblobstore")
-    said = owner.error("--from=pictures", f"--name={NAME}", *OWN, "--datastore=workspaceblobstore", code=2)
+    said = owner.error("dataset", "--from=pictures", f"--name={NAME}", *OWN, "--datastore=workspaceblobstore", code=2)
     assert f"datastore workspaceblobstore: is {ACCOUNT}/azureml-blobstore, not {SECOND}/my-data" in said
     assert store(owner, "workspaceblobstore") == before
 
 
-def test_what_opens_the_storage_may_come_from_the_environment(owner: Owner) -> None:
+def test_what_opens_the_storage_may_come_from_the_environment(owner: Bringer) -> None:
     key, call = owner.rehearsal.workspace.blobs.keys[SECOND], ("--from=pictures", f"--name={NAME}", *OWN)
     place = Place(SECOND, "my-data")
     owner.env = {"AZURE_STORAGE_SAS_TOKEN": storages.signed(place, key, "rwl", -1)}
-    assert f"{SECOND}/my-data: the SAS has expired, at 20" in owner.error(*call, code=3)
+    assert f"{SECOND}/my-data: the SAS has expired, at 20" in owner.error("dataset", *call, code=3)
     owner.env = {"AZURE_STORAGE_KEY": key}
     owner.bring(*OWN)
     assert not [line for line in owner.rehearsal.server.requests if "listKeys" in line], "nobody else was asked"
@@ -430,15 +378,15 @@ def test_what_opens_the_storage_may_come_from_the_environment(owner: Owner) -> N
     owner.write({"new.csv": b"new"})
     owner.bring(*OWN)  # the SAS that runs have is fresh still
     owner.check(FILES, FILES | {"new.csv": b"new"})
-    said = owner.error(*call, "--datastore=other", code=1)
+    said = owner.error("dataset", *call, "--datastore=other", code=1)
     assert "needs the account's key: set AZURE_STORAGE_KEY, or take --access identity" in said
     owner.bring(*OWN, "--datastore=other", "--access=identity")
     assert opened(owner, "other")[:2] == ("None", "")
 
 
-def test_a_reader_is_told_that_he_may_not(owner: Owner) -> None:
+def test_a_reader_is_told_that_he_may_not(owner: Bringer) -> None:
     owner.role = "reader"
-    said = owner.error("--from=pictures", f"--name={NAME}", code=3)
+    said = owner.error("dataset", "--from=pictures", f"--name={NAME}", code=3)
     assert f"{ACCOUNT}/azureml-blobstore: the login does not allow this (403 " in said
     assert owner.versions() == []
     owner.role = "contributor"
@@ -446,7 +394,7 @@ def test_a_reader_is_told_that_he_may_not(owner: Owner) -> None:
     owner.role = "reader"
     assert "no new version" in owner.bring(), "to see that all is there he may"
     owner.role = "stranger"
-    assert "no rights (403)" in owner.error("--from=pictures", f"--name={NAME}", code=3)
+    assert "no rights (403)" in owner.error("dataset", "--from=pictures", f"--name={NAME}", code=3)
 
 
 # --------------------------------------------------------------------------------------------------------- secrets
@@ -474,32 +422,32 @@ def watched() -> Iterator[set[str]]:
         thread.join()
 
 
-def test_what_opens_a_storage_is_nowhere_to_be_seen(owner: Owner) -> None:
+def test_what_opens_a_storage_is_nowhere_to_be_seen(owner: Bringer) -> None:
     """Neither printed, with --debug and when it fails, nor in a file, nor in the arguments of a process."""
     keys = set(owner.rehearsal.workspace.blobs.keys.values())
     call = ("--from=pictures", f"--name={NAME}", "--debug")
     said: list[str] = []
     with watched() as arguments:
-        said += owner.call(*call, *OWN)[1:]
-        said += owner.call(*call)[1:]
+        said += owner.start("dataset", *call, *OWN).communicate()  # a process: it has arguments
+        said += owner.call("dataset", *call)[1:]
         owner.env = {"AZURE_STORAGE_KEY": owner.rehearsal.workspace.blobs.keys[SECOND]}
         owner.write({"8.csv": b"other"})
         for pattern, status in ((rf"PUT {SECOND}\.blob", 403), (rf"GET {SECOND}\.blob", 400), (r"/datastores", 400)):
             owner.rehearsal.faults.add(Fault(pattern, status=status, times=100))
-            code, *both = owner.call(*call, *OWN, "--access=key")
+            code, *both = owner.call("dataset", *call, *OWN, "--access=key")
             assert (code, "Traceback" in both[1]) == (3, True), both
             said += both
             owner.rehearsal.faults.clear()
         place = Place(SECOND, "my-data")
         owner.env = {"AZURE_STORAGE_SAS_TOKEN": storages.signed(place, owner.env["AZURE_STORAGE_KEY"], "rwl", 1)}
         owner.rehearsal.faults.add(Fault(rf"PUT {SECOND}\.blob", status=403, times=100))
-        code, *both = owner.call(*call, *OWN, "--access=identity")
+        code, *both = owner.call("dataset", *call, *OWN, "--access=identity")
         assert code == 3
         said += both
-    assert any("register_dataset.py" in line for line in arguments)
+    assert any("aml_project" in line for line in arguments)
     home = Path(owner.rehearsal.variables()["HOME"])
     files = [path for folder in (owner.project, home) for path in folder.rglob("*") if path.is_file()]
-    assert {"hashes.db", "register_dataset.py", "train-local.runconfig"} <= {path.name for path in files}
+    assert {"hashes.db", "train-local.runconfig"} <= {path.name for path in files}
     texts = {str(path): path.read_bytes().decode(errors="replace") for path in files}
     texts |= {"output": "".join(said), "arguments": "\n".join(arguments)}
     for where, text in texts.items():
@@ -507,7 +455,7 @@ def test_what_opens_a_storage_is_nowhere_to_be_seen(owner: Owner) -> None:
         assert not re.search(r"sig=(?!\*|\||\")[\w%+/]{20,}", text), where
 
 
-def test_a_name_reaches_no_shell(owner: Owner) -> None:
+def test_a_name_reaches_no_shell(owner: Bringer) -> None:
     """Of a file, of a folder: what they would run in a shell leaves a mark."""
     files = {
         "$(touch mark).csv": b"1",
@@ -521,7 +469,7 @@ def test_a_name_reaches_no_shell(owner: Owner) -> None:
             file.unlink()
     owner.write(files)
     odd = owner.folder.rename(owner.project / "$(touch mark);x")
-    code, _, err = owner.call("--from", odd.name, "--name", NAME)
+    code, _, err = owner.call("dataset", "--from", odd.name, "--name", NAME)
     assert code == 0, err
     owner.check(files)
     assert not list(owner.project.rglob("mark"))
@@ -531,7 +479,7 @@ def test_a_name_reaches_no_shell(owner: Owner) -> None:
 # ------------------------------------------------------------------------------------------------------------ a spec
 
 
-def test_a_spec_registers_what_lies_in_a_datastore(owner: Owner) -> None:
+def test_a_spec_registers_what_lies_in_a_datastore(owner: Bringer) -> None:
     container = owner.rehearsal.workspace.blobs.containers["azureml-blobstore"]
     container.upload_blob("raw/2026/a.csv", b"a")
     container.upload_blob("raw/2026/deep/b.csv", b"b")
@@ -548,7 +496,7 @@ def test_a_spec_registers_what_lies_in_a_datastore(owner: Owner) -> None:
     for number in (1, 1, 2):
         if number == 2:
             container.upload_blob("raw/2026/a.csv", b"A", overwrite=True)
-        code, out, err = owner.call("--spec", "dataset_spec.json")
+        code, out, err = owner.call("dataset", "--spec", "dataset_spec.json")
         assert code == 0, err
         assert f"Dataset raw, version {number}: " in out
         newest = owner.versions("raw")[-1]
@@ -560,11 +508,12 @@ def test_a_spec_registers_what_lies_in_a_datastore(owner: Owner) -> None:
     assert all('name: "raw"' in text for text in owner.runconfigs.values())
     where["relativePath"] = "nothing/**"
     file.write_text(json.dumps(spec))
-    said = owner.error("--spec", "dataset_spec.json", code=1)
+    said = owner.error("dataset", "--spec", "dataset_spec.json", code=1)
     assert "dataset_spec.json: parameters.path.relativePath: no file in " in said
     where["datastoreName"] = "none"
     file.write_text(json.dumps(spec))
-    assert "datastore none: not in the workspace my-workspace" in owner.error("--spec", "dataset_spec.json", code=1)
+    said = owner.error("dataset", "--spec", "dataset_spec.json", code=1)
+    assert "datastore none: not in the workspace my-workspace" in said
 
 
 # ------------------------------------------------------------------------------------------------------------- runs
@@ -579,8 +528,9 @@ pathlib.Path("outputs", "seen.json").write_text(json.dumps(files))
 """
 
 
-def test_a_run_on_the_cluster_and_one_here_read_what_was_registered(owner: Owner, tmp_path: Path) -> None:
+def test_a_run_on_the_cluster_and_one_here_read_what_was_registered(owner: Bringer, tmp_path: Path) -> None:
     """By a SAS that only reads, out of a storage of one's own, at the path that the script is told."""
+    set_up(owner.project, "model1")
     model = owner.project / "models" / "model1"
     (model / "train.py").write_text(TRAIN)
     (model / "aml_config" / "train-conda.yml").write_text(f"dependencies: [python={PYTHON}, pip, {{pip: []}}]\n")
@@ -592,7 +542,7 @@ def test_a_run_on_the_cluster_and_one_here_read_what_was_registered(owner: Owner
     owner.bring(*OWN)
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
     for config in ("train-local", "train-amlcompute"):
-        code, _, err = owner.call("-c", config, "--skip-check", script="submit_run")
+        code, _, err = owner.call("submit", "-c", config, "--skip-check")
         assert code == 0, err
         run_id = json.loads((model / "run.json").read_text())["run_id"]
         assert json.loads(owner.rehearsal.artifact(run_id, "outputs/seen.json")) == hashes

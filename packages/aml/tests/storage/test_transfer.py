@@ -24,7 +24,7 @@ from aml_project.command_line import SERVICE_FAILED, Failure, without_secrets
 from aml_project.storage import container as storages
 from aml_project.storage import folder as folders
 from aml_project.storage import transfer
-from aml_project.storage.container import Place, Storage
+from aml_project.storage.container import Container, Place
 from aml_project.storage.folder import Brought
 from aml_project.storage.local_files import room_below
 from aml_rehearsal import Fault, Rehearsal
@@ -66,8 +66,8 @@ class Bench:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
 
-    def storage(self, address: str = "") -> Storage:
-        return Storage(Place(ACCOUNT, self.container, address), self.credential, transfer.THREADS)
+    def storage(self, address: str = "") -> Container:
+        return Container(Place(ACCOUNT, self.container, address), self.credential, transfer.THREADS)
 
     def read(self) -> folders.Folder:
         return folders.read(self.folder, NAME, self.folder.parent / "hashes.db")

@@ -27,11 +27,9 @@ from aml_project.storage import folder as folders
 from aml_project.storage.container import Blob, Place
 from aml_project.storage.local_files import LocalFile
 from aml_rehearsal.dataset_files import matcher
-from tests.conftest import Bake
-from tests.support import copy_of, files_of
-from tests.tier1.test_scripts import WORKSPACE, call, no_client
+from tests.aml import aml
+from tests.support import files_of
 
-__all__ = ["no_client"]
 ROOM = 995
 NFC, NFD = unicodedata.normalize("NFC", "é.csv"), unicodedata.normalize("NFD", "é.csv")
 
@@ -469,20 +467,15 @@ def test_a_spec_is_read(tmp_path: Path) -> None:
         (spec_with("registration.tags", ["a"]), "registration.tags: no object"),
     ],
 )
-def test_a_wrong_field_of_a_spec_is_named(project: Path, no_client: dict[str, str], content: str, said: str) -> None:
+def test_a_wrong_field_of_a_spec_is_named(project: Path, no_client: None, content: str, said: str) -> None:
     (project / "dataset_spec.json").write_text(content)
-    code, out, err = call(project, "register_dataset", "--spec=dataset_spec.json", **no_client)
+    code, out, err = aml(project, "dataset", "--spec=dataset_spec.json")
     assert (code, out) == (1, "")
     assert err.startswith(f"ERROR: dataset_spec.json: {said}")
     assert err.count("\n") == 1
 
 
 # -------------------------------------------------------------------------------------------------------- the command
-
-
-@pytest.fixture
-def project(bake: Bake, tmp_path: Path) -> Path:
-    return copy_of(bake(**WORKSPACE), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -510,18 +503,18 @@ def project(bake: Bake, tmp_path: Path) -> Path:
         (["--form", "data"], "unrecognized arguments: --form"),
     ],
 )
-def test_wrong_use_gets_one_line(project: Path, no_client: dict[str, str], args: list[str], named: str) -> None:
-    code, out, err = call(project, "register_dataset", *args, **no_client)
+def test_wrong_use_gets_one_line(project: Path, no_client: None, args: list[str], named: str) -> None:
+    code, out, err = aml(project, "dataset", *args)
     assert (code, out) == (2, "")
     assert err.startswith("ERROR: ")
     assert err.count("\n") == 1
     assert named in err
 
 
-def test_a_dry_run_says_what_would_be_done_and_changes_nothing(project: Path, no_client: dict[str, str]) -> None:
+def test_a_dry_run_says_what_would_be_done_and_changes_nothing(project: Path, no_client: None) -> None:
     write(project / "data", ".DS_Store")
     before = files_of(project)
-    code, out, err = call(project, "register_dataset", "--dry-run", PYTHONDONTWRITEBYTECODE="1", **no_client)
+    code, out, err = aml(project, "dataset", "--dry-run")
     assert (code, err) == (0, "")
     title, *rows = out.splitlines()
     said = {name: text.strip() for name, text in (row.strip().split(":", 1) for row in rows)}
@@ -535,29 +528,27 @@ def test_a_dry_run_says_what_would_be_done_and_changes_nothing(project: Path, no
     assert files_of(project) == before
 
 
-def test_a_dry_run_refuses_what_the_run_would_refuse(project: Path, no_client: dict[str, str]) -> None:
+def test_a_dry_run_refuses_what_the_run_would_refuse(project: Path, no_client: None) -> None:
     room = local_files.room_below("images")
     parent = "/".join(["n" * 200] * 4)
     write(project / "images", f"{parent}/{'x' * (room - 804)}")
     args = ["--dry-run", "--from=images", "--name=images"]
-    assert call(project, "register_dataset", *args, **no_client)[0] == 0
+    assert aml(project, "dataset", *args)[0] == 0
     write(project / "images", f"{parent}/{'y' * (room - 803)}")
-    code, out, err = call(project, "register_dataset", *args, **no_client)
+    code, out, err = aml(project, "dataset", *args)
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert f"{room} fit" in err
 
 
-def test_where_the_runconfigs_read_several_datasets_one_has_to_be_named(
-    project: Path, no_client: dict[str, str]
-) -> None:
+def test_where_the_runconfigs_read_several_datasets_one_has_to_be_named(project: Path, no_client: None) -> None:
     config = project / "models" / "model1" / "aml_config" / "train-local.runconfig"
     config.write_text(config.read_text().replace('name: "model1-data"', 'name: "other"'))
-    code, _, err = call(project, "register_dataset", "--dry-run", **no_client)
+    code, _, err = aml(project, "dataset", "--dry-run")
     assert (code, err) == (2, "ERROR: --name or --model: say which; the runconfigs read model1-data, other\n")
-    code, out, _ = call(project, "register_dataset", "--dry-run", "--name=other", **no_client)
+    code, out, _ = aml(project, "dataset", "--dry-run", "--name=other")
     assert "runconfigs: models/model1/aml_config/train-local.runconfig\n" in out
     shutil.rmtree(project / "models" / "model1" / "aml_config")
-    assert "the runconfigs read none" in call(project, "register_dataset", "--dry-run", **no_client)[2]
+    assert "the runconfigs read none" in aml(project, "dataset", "--dry-run")[2]
 
 
 def test_a_new_dataset_is_for_the_runconfigs_that_read_but_one(tmp_path: Path) -> None:

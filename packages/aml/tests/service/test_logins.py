@@ -1,6 +1,7 @@
-"""The logins that the scripts take, besides a service principal: a managed identity, and a code for the browser.
+"""The logins that the verbs take, besides a service principal: a managed identity, and a code for the browser.
 
-`az login` is in test_cli.py, where az is. The real client asks each of them for its token as it would anywhere.
+The real client asks each of them for its token as it would anywhere. `az login` is tried where az is, in
+tests/tier3/test_cli.py.
 """
 
 import json
@@ -8,6 +9,7 @@ import os
 import pty
 import select
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,15 +20,8 @@ import pytest
 
 from aml_rehearsal import Rehearsal
 from tests.conftest import Rehearse
-from tests.support import PYTHON
-from tests.tier3.conftest import Installed
 
 THERE = "my-workspace in my-group: there, in westeurope, and open to you"
-
-
-@pytest.fixture
-def project(installed: Installed) -> Path:
-    return installed(PYTHON)
 
 
 @pytest.fixture
@@ -41,8 +36,11 @@ def nobody(rehearsal: Rehearsal) -> dict[str, str]:
     return {key: text for key, text in env.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")}
 
 
-def command(project: Path) -> list[str]:
-    return [str(project / ".venv/model1/bin/python"), "scripts/attach_workspace.py", "--check"]
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "aml_project", *words]
+
+
+CHECK = command("attach", "--check")
 
 
 @pytest.fixture
@@ -75,7 +73,7 @@ def identity(rehearsal: Rehearsal) -> Iterator[HTTPServer]:
 
 def test_a_managed_identity(project: Path, nobody: dict[str, str], identity: HTTPServer) -> None:
     env = nobody | {"MSI_ENDPOINT": f"http://127.0.0.1:{identity.server_port}/token", "NO_PROXY": "127.0.0.1"}
-    done = subprocess.run(command(project), cwd=project, env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(CHECK, cwd=project, env=env, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.splitlines()[0]) == (0, THERE), done.stderr
     assert "resource=https" in identity.asked[0]  # type: ignore[attr-defined]
 
@@ -83,7 +81,7 @@ def test_a_managed_identity(project: Path, nobody: dict[str, str], identity: HTT
 def test_a_managed_identity_that_does_not_answer(project: Path, nobody: dict[str, str]) -> None:
     env = nobody | {"MSI_ENDPOINT": "http://127.0.0.1:9/token", "NO_PROXY": "127.0.0.1"}
     done = subprocess.run(
-        command(project), cwd=project, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        CHECK, cwd=project, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     assert done.returncode == 3
     assert "not logged in: `az login`" in done.stderr
@@ -93,13 +91,13 @@ def test_a_managed_identity_that_does_not_answer(project: Path, nobody: dict[str
 def test_a_code_for_the_browser_where_somebody_is(project: Path, nobody: dict[str, str], tmp_path: Path) -> None:
     """In a terminal the client shows a code; it is confirmed at once here. The second command needs none."""
     (tmp_path / "run.json").write_text('{"_experiment_name": "e", "run_id": "e_1"}')
-    register = [command(project)[0], "scripts/register_model.py", "-f", str(tmp_path / "run.json")]
+    register = command("register", "-f", str(tmp_path / "run.json"))
     for asks in (True, False):
         code, shown = in_terminal(register, project, nobody)
         assert "ERROR: not registered: run e_1: not in the workspace my-workspace" in shown  # so it was asked
         assert code == 1
         assert ("has already confirmed it" in shown) is asks
-    done = subprocess.run(command(project), cwd=project, env=nobody, capture_output=True, text=True, check=False)
+    done = subprocess.run(CHECK, cwd=project, env=nobody, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(THERE)
 

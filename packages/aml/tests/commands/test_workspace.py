@@ -1,4 +1,4 @@
-"""create_workspace: the lines that it prints, the names in them, and with an az of ours how --yes goes through them."""
+"""aml workspace: the lines that it prints, the names in them, and with an az of ours how --yes goes through them."""
 
 import json
 import os
@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from hypothesis import strategies as st
 
 from aml_project import names
 from aml_project.commands.workspace import (
+    TEMPLATE,
     Step,
     attach_line,
     container_name,
@@ -26,11 +26,11 @@ from aml_project.commands.workspace import (
     reason,
     storage_account_name,
 )
+from tests.aml import aml, start
 from tests.conftest import Bake
-from tests.support import PROJECT, copy_of, files_of
-from tests.tier1.test_scripts import WORKSPACE, call, no_client
+from tests.owner import make_finds_tools, wait_for
+from tests.support import WORKSPACE, copy_of, files_of
 
-__all__ = ["no_client"]
 STEPS = ["group create", "storage account create", "storage container-rm create", "deployment group create"]
 SHOWS = ["group show", "storage account show", "storage container-rm show", "resource show"]
 # An az that notes what it is called with, says what it is told to, and knows what has been made.
@@ -48,11 +48,6 @@ for prefix, (code, said) in orders.items():
         sys.exit(code)
 """
 MISSING = dict.fromkeys(SHOWS, (3, "ERROR: (ResourceNotFound) not there"))
-
-
-@pytest.fixture
-def project(bake: Bake, tmp_path: Path) -> Path:
-    return copy_of(bake(**WORKSPACE), tmp_path)
 
 
 class Az:
@@ -89,7 +84,7 @@ def lines_of(text: str) -> list[list[str]]:
 
 
 def printed(project: Path, *args: str, **env: str) -> list[list[str]]:
-    code, out, err = call(project, "create_workspace", "--location=westeurope", *args, **env)
+    code, out, err = aml(project, "workspace", "--location=westeurope", *args, **env)
     assert (code, err) == (0, "")
     return lines_of(out)
 
@@ -98,13 +93,10 @@ def value(words: list[str], option: str) -> str:
     return words[words.index(option) + 1]
 
 
-def test_the_lines_are_printed_in_order_and_nothing_else_happens(
-    project: Path, az: Az, no_client: dict[str, str]
-) -> None:
+def test_the_lines_are_printed_in_order_and_nothing_else_happens(project: Path, az: Az, no_client: None) -> None:
     before = files_of(project)
-    env = {"PATH": str(az.folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    lines = printed(project, **env, **no_client)
-    assert printed(project, "--print", **env) == lines == printed(project, "--dry-run", **env)
+    lines = printed(project, PATH=str(az.folder))
+    assert printed(project, "--print") == lines == printed(project, "--dry-run")
     assert len(lines) == 5
     for words, step in zip(lines, STEPS, strict=False):
         assert " ".join(words).startswith(f"az {step} ")
@@ -136,7 +128,7 @@ def test_what_is_given_is_what_is_made(project: Path) -> None:
     assert (value(container, "--name"), value(container, "--storage-account")) == ("my-data", "mine123")
     assert "workspaceName=other" in workspace and "storageAccount=mine123" in workspace
     assert "--workspace-name other" in attach[2]
-    location = call(project, "create_workspace", "--location", "West Europe")[1]
+    location = aml(project, "workspace", "--location", "West Europe")[1]
     assert value(lines_of(location)[0], "--location") == "westeurope"
 
 
@@ -156,7 +148,7 @@ def test_what_is_given_is_what_is_made(project: Path) -> None:
     ],
 )
 def test_wrong_use_gets_one_line(project: Path, az: Az, args: list[str], named: str) -> None:
-    code, out, err = call(project, "create_workspace", *args, PATH=str(az.folder))
+    code, out, err = aml(project, "workspace", *args, PATH=str(az.folder))
     assert (code, out) == (2, "")
     assert err.startswith("ERROR: ")
     assert err.count("\n") == 1
@@ -166,10 +158,10 @@ def test_wrong_use_gets_one_line(project: Path, az: Az, args: list[str], named: 
 
 def test_all_that_is_missing_or_wrong_is_named_at_once(bake: Bake, tmp_path: Path) -> None:
     project = copy_of(bake(), tmp_path)  # attached to nothing
-    err = call(project, "create_workspace")[2]
+    err = aml(project, "workspace")[2]
     assert err == "ERROR: give --subscription-id and --resource-group and --workspace-name and --location\n"
     names_ = ("--subscription-id=x", "--resource-group=g", "--workspace-name=-", "--location=westeurope")
-    assert call(project, "create_workspace", *names_)[2].count("ERROR: ") == 2
+    assert aml(project, "workspace", *names_)[2].count("ERROR: ") == 2
 
 
 def matching(pattern: str) -> st.SearchStrategy[str]:
@@ -233,7 +225,7 @@ def test_no_name_gets_out_of_its_quotes(texts: dict[str, str]) -> None:
 @pytest.mark.parametrize("group", ["my-group", "a(b)c", "grün-é", "-_-"])
 def test_a_real_shell_takes_the_printed_lines_as_they_are(project: Path, az: Az, tmp_path: Path, group: str) -> None:
     """sh runs the whole text: az and make get the words that the lists hold."""
-    text = call(project, "create_workspace", "--location=westeurope", f"--resource-group={group}")[1]
+    text = aml(project, "workspace", "--location=westeurope", f"--resource-group={group}")[1]
     shutil.copy(az.folder / "az", az.folder / "make")
     done = subprocess.run(
         ["sh", "-e"], input=text, cwd=project, env={"PATH": f"{az.folder}:/usr/bin:/bin"}, text=True, check=True,
@@ -246,17 +238,18 @@ def test_a_real_shell_takes_the_printed_lines_as_they_are(project: Path, az: Az,
 
 def test_make_hands_the_three_names_on_as_they_are(project: Path) -> None:
     """The last line, with the real make: two shells read it, one after the other."""
-    lines = call(project, "create_workspace", "--location=westeurope", "--resource-group=a(b)c")[1].splitlines()
+    make_finds_tools(project)
+    lines = aml(project, "workspace", "--location=westeurope", "--resource-group=a(b)c")[1].splitlines()
     [line] = [line for line in lines if line.startswith("make attach")]
     subprocess.run(["sh", "-ec", line], cwd=project, check=True, capture_output=True)
     attached = json.loads((project / ".azureml" / "config.json").read_text())
     assert (attached["resource_group"], attached["workspace_name"]) == ("a(b)c", "my-workspace")
 
 
-def test_yes_makes_what_is_missing_in_order(project: Path, az: Az, no_client: dict[str, str]) -> None:
-    env = {"PATH": str(az.folder), **no_client}
+def test_yes_makes_what_is_missing_in_order(project: Path, az: Az, no_client: None) -> None:
+    path = str(az.folder)
     az.obey(MISSING)
-    code, out, err = call(project, "create_workspace", "--location=westeurope", "--yes", **env)
+    code, out, err = aml(project, "workspace", "--location=westeurope", "--yes", PATH=path)
     assert (code, err) == (0, "")
     titles = ("Resource group", "Storage account", "Container", "Workspace")
     assert out.splitlines()[:4] == [f"{title}: made" for title in titles]
@@ -270,7 +263,7 @@ def test_yes_makes_what_is_missing_in_order(project: Path, az: Az, no_client: di
     )
 
     az.obey({})  # now all of it is there
-    code, out, _ = call(project, "create_workspace", "--location=westeurope", "--yes", **env)
+    code, out, _ = aml(project, "workspace", "--location=westeurope", "--yes", PATH=path)
     assert (code, az.made()) == (0, [])
     assert out.splitlines()[:4] == [f"{title}: is there already, nothing was changed" for title in titles]
 
@@ -278,7 +271,7 @@ def test_yes_makes_what_is_missing_in_order(project: Path, az: Az, no_client: di
 @pytest.mark.parametrize("number", range(4))
 def test_yes_stops_at_the_first_that_fails(project: Path, az: Az, number: int) -> None:
     az.obey({STEPS[number]: (1, "WARNING: a\nERROR: (QuotaExceeded) No.\nCode: QuotaExceeded\nMessage: No.")} | MISSING)
-    code, out, err = call(project, "create_workspace", "--location=westeurope", "--yes", PATH=str(az.folder))
+    code, out, err = aml(project, "workspace", "--location=westeurope", "--yes", PATH=str(az.folder))
     assert code == 3
     assert out.count(": made\n") == number
     assert az.made() == STEPS[: number + 1]
@@ -288,14 +281,14 @@ def test_yes_stops_at_the_first_that_fails(project: Path, az: Az, number: int) -
 
 def test_trouble_with_looking_is_no_reason_to_make_it(project: Path, az: Az) -> None:
     az.obey({"resource show": (1, "ERROR: (AuthorizationFailed) You may not.")} | {s: MISSING[s] for s in SHOWS[:3]})
-    code, _, err = call(project, "create_workspace", "--location=westeurope", "--yes", PATH=str(az.folder))
+    code, _, err = aml(project, "workspace", "--location=westeurope", "--yes", PATH=str(az.folder))
     assert (code, az.made()) == (3, STEPS[:3])
     assert err.startswith("ERROR: workspace: (AuthorizationFailed) You may not")
 
 
 def test_az_is_missing_or_nobody_is_logged_in(project: Path, az: Az, tmp_path: Path) -> None:
     yes = ("--location=westeurope", "--yes")
-    assert call(project, "create_workspace", *yes, PATH=str(tmp_path / "empty")) == (
+    assert aml(project, "workspace", *yes, PATH=str(tmp_path / "empty")) == (
         1, "", "ERROR: az is not here: install the Azure CLI, or print the lines and run them where it is\n",
     )  # fmt: skip
     for said, told in {
@@ -304,21 +297,14 @@ def test_az_is_missing_or_nobody_is_logged_in(project: Path, az: Az, tmp_path: P
         "": "az failed and said nothing",
     }.items():
         az.obey({"account show": (1, said)})
-        assert call(project, "create_workspace", *yes, PATH=str(az.folder)) == (3, "", f"ERROR: {told}\n")
+        assert aml(project, "workspace", *yes, PATH=str(az.folder)) == (3, "", f"ERROR: {told}\n")
         assert az.made() == []
 
 
 def test_ctrl_c_is_one_line(project: Path, az: Az) -> None:
     az.obey({"storage account create": ("sleep", "")} | MISSING)
-    process = subprocess.Popen(
-        [sys.executable, "scripts/create_workspace.py", "--location=westeurope", "--yes"],
-        cwd=project, env={"PATH": str(az.folder)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        start_new_session=True,
-    )  # fmt: skip
-    over = time.monotonic() + 60
-    while len(az.made()) < 2:
-        assert time.monotonic() < over
-        time.sleep(0.05)
+    process = start(project, "workspace", "--location=westeurope", "--yes", PATH=str(az.folder))
+    wait_for(lambda: len(az.made()) == 2, process)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (130, "Resource group: made\n")
@@ -337,7 +323,7 @@ def test_of_az_failures_the_innermost_message_is_told() -> None:
 
 def test_the_template_asks_for_what_it_is_given() -> None:
     """Parameters and resources of the file belong together, and to the line that deploys it."""
-    template = json.loads((PROJECT / "scripts" / "azure_ml" / "workspace.template.json").read_text())
+    template = json.loads(TEMPLATE.read_text())
     text = json.dumps(template["resources"]) + json.dumps(template["variables"])
     assert set(re.findall(r"parameters\('(\w+)'\)", text)) == set(template["parameters"])
     assert set(re.findall(r"variables\('(\w+)'\)", text)) == set(template["variables"])

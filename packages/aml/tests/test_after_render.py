@@ -1,13 +1,14 @@
-"""The last hook: it hands over, names the next commands, and never fails."""
+"""What follows a render: the workspace is attached, the next commands are named, and nothing ever fails."""
 
 import json
-import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from hooks.post_gen_project import attach, main
-from tests.support import PROJECT, TEMPLATE
+from aml_project.hook import after_render, attach
+from tests.support import TEMPLATE
 from tests.tier0.test_questions import GOOD
 
 WORKSPACE = {
@@ -21,15 +22,13 @@ PLACE = {"root": str(TEMPLATE), "address": "git+https://git.corp/ml/aml-template
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A rendered project, as far as the hook looks at it."""
-    shutil.copytree(PROJECT / "scripts", tmp_path / "scripts")
     (tmp_path / "models" / "model1").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delitem(__import__("sys").modules, "attach_workspace", raising=False)
     return tmp_path
 
 
 def test_the_next_commands_are_named(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main(GOOD, PLACE)
+    after_render(GOOD, PLACE)
     said = capsys.readouterr().out
     assert "cd my-aml-project" in said
     assert "make setup train test" in said
@@ -38,7 +37,7 @@ def test_the_next_commands_are_named(project: Path, capsys: pytest.CaptureFixtur
 
 
 def test_a_known_workspace_is_attached(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main(GOOD | WORKSPACE, PLACE)
+    after_render(GOOD | WORKSPACE, PLACE)
     assert WORKSPACE.items() <= json.loads((project / ".azureml" / "config.json").read_text()).items()
     assert "make attach" not in capsys.readouterr().out
 
@@ -46,7 +45,7 @@ def test_a_known_workspace_is_attached(project: Path, capsys: pytest.CaptureFixt
 def test_an_attached_workspace_is_kept(project: Path) -> None:
     (project / ".azureml").mkdir()
     (project / ".azureml" / "config.json").write_text("mine")
-    main(GOOD | WORKSPACE, PLACE)
+    after_render(GOOD | WORKSPACE, PLACE)
     assert (project / ".azureml" / "config.json").read_text() == "mine"
 
 
@@ -57,18 +56,23 @@ def test_a_failure_is_a_command_for_later(project: Path) -> None:
 
 def test_another_model_gets_its_own_commands(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (project / "models" / "churn").mkdir()
-    main(GOOD | {"model_name": "churn"}, PLACE)
+    after_render(GOOD | {"model_name": "churn"}, PLACE)
     assert "make setup train test MODEL=churn" in capsys.readouterr().out
 
 
-def test_make_is_told_where_the_checkout_lies(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main(GOOD | {"_template": "../tpl", "_repo_dir": "../tpl"}, PLACE)
-    assert (project / "local.mk").read_text().endswith(f"\nAML_TEMPLATE := {TEMPLATE}\n")
-    assert "local.mk" not in capsys.readouterr().out
+@pytest.fixture
+def compared(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A project that cruft renders in a folder of its own, to compare."""
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(folder) / "my-aml-project"
+        (project / "models" / "model1").mkdir(parents=True)
+        monkeypatch.chdir(project)
+        yield project
+        monkeypatch.undo()
 
 
-def test_a_checkout_that_can_t_be_noted_is_no_failure(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (project / "local.mk.part").mkdir()
-    main(GOOD | {"_template": "../tpl", "_repo_dir": "../tpl"}, PLACE)
-    assert "local.mk: not written: " in capsys.readouterr().out
-    assert not (project / "local.mk").exists()
+def test_nothing_follows_a_render_that_is_compared(compared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither is a notebook converted then: a train.py that was made of one is its owner's."""
+    after_render(GOOD | WORKSPACE | {"notebook": "mine.ipynb", "_commit": "abc", "_template": str(TEMPLATE)}, PLACE)
+    assert sorted(path.name for path in compared.rglob("*")) == ["model1", "models"]
+    assert capsys.readouterr() == ("", "")

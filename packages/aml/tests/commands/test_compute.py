@@ -1,4 +1,4 @@
-"""create_compute as far as it goes without a workspace: what it takes from the runconfigs, refuses and announces."""
+"""aml compute as far as it goes without a workspace: what it takes from the runconfigs, refuses and announces."""
 
 import re
 import shutil
@@ -14,24 +14,16 @@ from hypothesis import strategies as st
 
 from aml_project import names
 from aml_project.command_line import Failure
-from aml_project.commands import compute as create_compute
+from aml_project.commands import compute as command
 from aml_project.service import compute
 from hooks import pre_gen_project as hook
-from tests.conftest import Bake
-from tests.support import copy_of
-from tests.tier1.test_scripts import WORKSPACE, call, no_client
+from tests.aml import aml
 
-__all__ = ["no_client"]
 SECRET = "c2VjcmV0IG9mIG1pbmU"
 
 
-@pytest.fixture
-def project(bake: Bake, tmp_path: Path) -> Path:
-    return copy_of(bake(**WORKSPACE), tmp_path)
-
-
-def dry_run(project: Path, *args: str, **env: str) -> dict[str, str]:
-    code, out, err = call(project, "create_compute", "--dry-run", *args, **env)
+def dry_run(project: Path, *args: str) -> dict[str, str]:
+    code, out, err = aml(project, "compute", "--dry-run", *args)
     assert code == 0, err
     first, *rows = out.splitlines()
     return {"first": first, "err": err} | dict(row.strip().split("  ", 1) for row in rows)
@@ -46,8 +38,8 @@ def add_model(project: Path, name: str, target: str, nodes: int) -> Path:
     return file
 
 
-def test_a_dry_run_says_what_would_be_made(project: Path, no_client: dict[str, str]) -> None:
-    rows = {title: text.strip() for title, text in dry_run(project, **no_client).items()}
+def test_a_dry_run_says_what_would_be_made(project: Path, no_client: None) -> None:
+    rows = {title: text.strip() for title, text in dry_run(project).items()}
     assert rows == {
         "first": "Would make the cluster cpu-cluster, if it is not there yet; asked nobody:",
         "err": "",
@@ -64,22 +56,22 @@ def test_a_dry_run_says_what_would_be_made(project: Path, no_client: dict[str, s
     assert (more["nodes"].strip(), more["idle"].strip()[:2]) == ("1 to 9", "60")
 
 
-def test_the_cluster_is_as_large_as_the_largest_run(project: Path, no_client: dict[str, str]) -> None:
+def test_the_cluster_is_as_large_as_the_largest_run(project: Path, no_client: None) -> None:
     add_model(project, "wide", '"cpu-cluster"', 7)
     add_model(project, "narrow", '"cpu-cluster"', 2)
-    assert dry_run(project, **no_client)["nodes"].strip() == "0 to 7"
-    assert dry_run(project, "--model=narrow", **no_client)["nodes"].strip() == "0 to 4"
-    assert dry_run(project, "--max-nodes=3", **no_client)["nodes"].strip() == "0 to 3"
+    assert dry_run(project)["nodes"].strip() == "0 to 7"
+    assert dry_run(project, "--model=narrow")["nodes"].strip() == "0 to 4"
+    assert dry_run(project, "--max-nodes=3")["nodes"].strip() == "0 to 3"
 
 
-def test_of_many_clusters_one_has_to_be_named(project: Path, no_client: dict[str, str]) -> None:
+def test_of_many_clusters_one_has_to_be_named(project: Path, no_client: None) -> None:
     add_model(project, "other", "gpu-cluster", 5)
-    code, out, err = call(project, "create_compute", "--dry-run", **no_client)
+    code, out, err = aml(project, "compute", "--dry-run")
     assert (code, out) == (2, "")
     assert err == "ERROR: --name: say which; the runconfigs name cpu-cluster, gpu-cluster\n"
-    assert "gpu-cluster" in dry_run(project, "--model=other", **no_client)["first"]
-    assert dry_run(project, "--name=gpu-cluster", **no_client)["nodes"].strip() == "0 to 5"
-    assert dry_run(project, "--name=third", **no_client)["nodes"].strip() == "0 to 4"
+    assert "gpu-cluster" in dry_run(project, "--model=other")["first"]
+    assert dry_run(project, "--name=gpu-cluster")["nodes"].strip() == "0 to 5"
+    assert dry_run(project, "--name=third")["nodes"].strip() == "0 to 4"
 
 
 def test_a_runconfig_that_cannot_be_read_is_left_out(project: Path) -> None:
@@ -92,9 +84,9 @@ def test_a_runconfig_that_cannot_be_read_is_left_out(project: Path) -> None:
     assert dry_run(project, "--name=gpu-cluster")["nodes"].strip() == "0 to 6"
 
 
-def test_without_a_cluster_in_the_runconfigs_a_name_is_asked_for(project: Path, no_client: dict[str, str]) -> None:
+def test_without_a_cluster_in_the_runconfigs_a_name_is_asked_for(project: Path, no_client: None) -> None:
     (project / "models" / "model1" / "aml_config" / "train-amlcompute.runconfig").unlink()
-    code, _, err = call(project, "create_compute", "--dry-run", **no_client)
+    code, _, err = aml(project, "compute", "--dry-run")
     assert (code, err) == (2, "ERROR: --name: no runconfig names a cluster; give one\n")
 
 
@@ -119,8 +111,8 @@ def test_without_a_cluster_in_the_runconfigs_a_name_is_asked_for(project: Path, 
         (["--model", "none"], "--model: no such model: none; models here: model1"),
     ],
 )
-def test_wrong_use_gets_one_line(project: Path, no_client: dict[str, str], args: list[str], named: str) -> None:
-    code, out, err = call(project, "create_compute", *args, **no_client)
+def test_wrong_use_gets_one_line(project: Path, no_client: None, args: list[str], named: str) -> None:
+    code, out, err = aml(project, "compute", *args)
     assert (code, out) == (2, "")
     assert err.startswith("ERROR: ")
     assert err.count("\n") == 1
@@ -144,14 +136,12 @@ def test_wrong_use_gets_one_line(project: Path, no_client: dict[str, str], args:
     ],
 )
 def test_what_is_no_public_key_is_refused_and_not_shown(
-    project: Path, no_client: dict[str, str], tmp_path: Path, content: str | bytes | None, said: str
+    project: Path, no_client: None, tmp_path: Path, content: str | bytes | None, said: str
 ) -> None:
     file = tmp_path / "key"
     if content is not None:
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
-    code, out, err = call(
-        project, "create_compute", "--ssh-user=me", f"--ssh-key-file={file}", "--dry-run", **no_client
-    )
+    code, out, err = aml(project, "compute", "--ssh-user=me", f"--ssh-key-file={file}", "--dry-run")
     assert (code, out) == (2, "")
     assert err.startswith(f"ERROR: --ssh-key-file: {file}: ")
     assert said in err
@@ -173,11 +163,11 @@ def test_of_a_pair_of_keys_only_the_public_one_is_taken(project: Path, tmp_path:
     own.write_bytes(pair.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
     line = pair.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
     public.write_text(f"{line} me at home\r\n")
-    assert create_compute.read_public_key(public) == f"{line} me at home"
+    assert command.read_public_key(public) == f"{line} me at home"
     assert line.startswith(kind)
     assert dry_run(project, "--ssh-user=me", f"--ssh-key-file={public}")["SSH"].strip() == "for me"
     with pytest.raises(Failure, match=r"a private key, which stays with you; .*key\.pub$"):
-        create_compute.read_public_key(own)
+        command.read_public_key(own)
 
 
 @given(st.text(alphabet=st.sampled_from("aZ09-_.é \n/"), max_size=20))

@@ -1,58 +1,45 @@
-"""register_environment with the real client and a workspace on loopback: versions, runs that use them, faults, kills.
+"""aml environment with the real client and a workspace on loopback: versions, runs that use them, faults, kills.
 
 Whatever happens, the same command again ends with one registered version and a runconfig that names it.
 """
 
 import json
 import logging
-import os
 import random
 import re
 import shutil
-import signal
-import subprocess
-import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from azureml.core import Environment
 
-from aml_rehearsal import Fault, Rehearsal
-from tests.conftest import Bake, Rehearse
-from tests.support import PYTHON, SIGN_OF_LIFE, copy_of
-from tests.tier3.conftest import WORKSPACE
+from aml_project.service.workspace import open_workspace
+from aml_rehearsal import Fault
+from tests import aml
+from tests.conftest import Rehearse
+from tests.owner import PATIENCE, Owner
+from tests.support import PYTHON, copy_of
 
 log = logging.getLogger("progress")
 KILLS = 12
-AT_ONCE = 2
 RUNCONFIG = Path("models", "model1", "aml_config", "train-amlcompute.runconfig")
 NAME = "model1-train"
 ENVIRONMENTS = "/environments/"
-# Asks what Environment.get gives a run, in the client's own words.
-GET = """
-import json, sys
-from azureml.core import Environment
-from aml_project.service.workspace import open_workspace
-from pathlib import Path
-environment = Environment.get(open_workspace(Path.cwd(), ask=False), *sys.argv[1:])
-print(json.dumps(Environment._serialize_to_dict(environment)))
-"""
 
 
-class Owner:
-    """A project, its workspace, and the commands that its owner gives."""
+class Registrar(Owner):
+    """Whoever registers environments."""
 
-    def __init__(self, project: Path, rehearsal: Rehearsal) -> None:
-        self.project, self.rehearsal = project, rehearsal
-        self.role = "contributor"
-        self.runconfig = project / RUNCONFIG
+    @property
+    def runconfig(self) -> Path:
+        return self.project / RUNCONFIG
 
     @property
     def environments(self) -> dict[str, list[dict[str, Any]]]:
-        return self.rehearsal.workspace.state.tables.environments
+        found: dict[str, list[dict[str, Any]]] = self.tables.environments
+        return found
 
     def versions(self, name: str = NAME) -> list[str]:
         return [environment["version"] for environment in self.environments.get(name, [])]
@@ -62,56 +49,23 @@ class Owner:
         return dict(yaml.safe_load(self.runconfig.read_text(encoding="utf-8"))["environment"])
 
     def sent(self, name: str = NAME) -> list[str]:
-        return [line for line in self.rehearsal.server.requests if line.startswith("PUT") and f"s/{name}/v" in line]
-
-    def start(self, script: str, *args: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [sys.executable, f"scripts/{script}.py", *args],
-            cwd=self.project,
-            env=self.rehearsal.environment(self.role),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-    def call(self, *args: str, script: str = "register_environment") -> tuple[int, str, str]:
-        process = self.start(script, *args)
-        out, err = process.communicate(timeout=300)
-        assert "Traceback" not in err, err
-        return process.returncode, out, SIGN_OF_LIFE.sub("", err)
+        return self.requests(f"^PUT .*s/{name}/v")
 
     def register(self, *args: str) -> str:
-        code, out, err = self.call(*args)
-        assert (code, err) == (0, ""), err
-        return out
-
-    def error(self, *args: str, code: int) -> str:
-        """The one line of a call that fails."""
-        got, out, err = self.call(*args)
-        assert (got, out) == (code, ""), err
-        [line] = err.splitlines()
-        assert line.startswith("ERROR: ")
-        return line
+        done = self.call("environment", *args)
+        assert (done.code, done.err) == (0, "")
+        return done.out
 
     def get(self, name: str, version: str) -> dict[str, Any]:
-        """What Environment.get returns."""
-        done = subprocess.run(
-            [sys.executable, "-c", GET, name, version],
-            cwd=self.project,
-            env=self.rehearsal.environment() | {"PYTHONPATH": "scripts"},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return dict(json.loads(done.stdout.splitlines()[-1]))
+        """What Environment.get gives a run, in the client's own words."""
+        with aml.here(self.project, self.rehearsal.variables()):
+            workspace = open_workspace(self.project, ask=False)
+            return dict(Environment._serialize_to_dict(Environment.get(workspace, name, version)))
 
     def submit(self) -> dict[str, Any]:
         """The environment that a submission sends."""
         before = set(self.rehearsal.state()["runs"])
-        code, _, err = self.call("--async", script="submit_run")
-        assert code == 0, err
+        self.out("submit", "--async")
         [run] = set(self.rehearsal.state()["runs"]) - before
         return dict(self.rehearsal.state()["runs"][run]["runDefinition"]["environment"])
 
@@ -123,9 +77,8 @@ class Owner:
 
 
 @pytest.fixture
-def owner(bake: Bake, rehearse: Rehearse, tmp_path: Path) -> Owner:
-    project = copy_of(bake(**WORKSPACE), tmp_path)
-    return Owner(project, rehearse(project))
+def owner(project: Path, rehearse: Rehearse) -> Registrar:
+    return Registrar(project, rehearse(project))
 
 
 def change(file: Path, old: str, new: str) -> None:
@@ -147,7 +100,7 @@ def image(environment: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_it_is_registered_once_and_written_into_the_runconfig(owner: Owner) -> None:
+def test_it_is_registered_once_and_written_into_the_runconfig(owner: Registrar) -> None:
     before = owner.runconfig.read_text()
     local = owner.runconfig.with_name("train-local.runconfig").read_text()
     out = owner.register()
@@ -175,7 +128,7 @@ def test_it_is_registered_once_and_written_into_the_runconfig(owner: Owner) -> N
     assert len(owner.sent()) == 2
 
 
-def test_what_is_registered_is_made_of_nothing_but_what_the_version_was_made_of(owner: Owner) -> None:
+def test_what_is_registered_is_made_of_nothing_but_what_the_version_was_made_of(owner: Registrar) -> None:
     """Else a second person, whose files differ in what has no say, would be refused as one who changes a version."""
     owner.register()
     [first] = json.loads(json.dumps(owner.environments[NAME]))
@@ -193,7 +146,7 @@ def test_what_is_registered_is_made_of_nothing_but_what_the_version_was_made_of(
     assert "of-mine" not in json.dumps(owner.environments)
 
 
-def test_a_run_is_sent_with_the_registered_environment(owner: Owner) -> None:
+def test_a_run_is_sent_with_the_registered_environment(owner: Registrar) -> None:
     """The whole definition goes with a run, and under its name and version it is the one that is registered."""
     owner.register()
     [version] = owner.versions()
@@ -206,7 +159,7 @@ def test_a_run_is_sent_with_the_registered_environment(owner: Owner) -> None:
     assert image(sent)["baseImage"].startswith("mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04:")
 
 
-def test_a_run_is_sent_with_the_text_of_a_dockerfile_and_back_with_the_conda_file(owner: Owner) -> None:
+def test_a_run_is_sent_with_the_text_of_a_dockerfile_and_back_with_the_conda_file(owner: Registrar) -> None:
     before = owner.runconfig.read_text()
     base_image = owner.written["docker"]["baseImage"]
     owner.register()
@@ -221,7 +174,7 @@ def test_a_run_is_sent_with_the_text_of_a_dockerfile_and_back_with_the_conda_fil
     assert text.startswith("# The training environment")
     assert "\nRUN conda env create --prefix /opt/model" in text
     assert (owner.written["docker"]["baseImage"], owner.written["python"]["userManagedDependencies"]) == (None, True)
-    code, out, err = owner.call(script="check_project")
+    code, out, err = owner.call("check")
     assert (code, err) == (0, ""), out
     sent, got = owner.submit(), owner.get(NAME, built)
     assert (sent["name"], sent["version"]) == (got["name"], got["version"]) == (NAME, built)
@@ -230,23 +183,23 @@ def test_a_run_is_sent_with_the_text_of_a_dockerfile_and_back_with_the_conda_fil
     assert sent["python"]["userManagedDependencies"] is got["python"]["userManagedDependencies"] is True
 
     change(owner.runconfig.with_name("train-conda.yml"), "numpy==2.2.6", "numpy==2.2.5")
-    code, out, _ = owner.call(script="check_project")
+    code, out, _ = owner.call("check")
     assert (code, f"environment.version: is {built}, and what it was made of has changed since" in out) == (1, True)
     assert "registered" in owner.register(), "its text is taken anew, though --dockerfile is not said again"
     assert owner.written["version"] == owner.versions()[2]
     assert owner.written["docker"]["baseDockerfile"] != text
-    assert owner.call(script="check_project")[0] == 0
+    assert owner.call("check")[0] == 0
 
     change(owner.runconfig.with_name("train-conda.yml"), "numpy==2.2.5", "numpy==2.2.6")
     assert "is registered already, nothing to build" in owner.register("--base-image", base_image)
     assert owner.written["version"] == plain
     lines = set(owner.runconfig.read_text().splitlines()) ^ set(before.splitlines())
     assert {line.split(":")[0].strip() for line in lines} == {"version", "baseImage", "baseDockerfile"}
-    assert owner.call(script="check_project")[0] == 0
+    assert owner.call("check")[0] == 0
     assert len(owner.sent()) == 3
 
 
-def test_lines_instead_of_a_change(owner: Owner) -> None:
+def test_lines_instead_of_a_change(owner: Registrar) -> None:
     before = owner.runconfig.read_bytes()
     out = owner.register("--no-write", "--dockerfile")
     [version] = owner.versions()
@@ -260,7 +213,7 @@ def test_lines_instead_of_a_change(owner: Owner) -> None:
     assert owner.runconfig.read_bytes() == before
 
 
-def test_every_runconfig_that_runs_in_azure_is_taken(owner: Owner) -> None:
+def test_every_runconfig_that_runs_in_azure_is_taken(owner: Registrar) -> None:
     second = owner.runconfig.with_name("train-gpu.runconfig")
     shutil.copy(owner.runconfig, second)
     change(second, "name: model1-train", "name: model1-gpu")
@@ -276,7 +229,7 @@ def test_every_runconfig_that_runs_in_azure_is_taken(owner: Owner) -> None:
     assert yaml.safe_load(local.read_text())["environment"]["version"] == owner.versions()[0]
 
 
-def test_the_list_tells_what_became_of_each(owner: Owner) -> None:
+def test_the_list_tells_what_became_of_each(owner: Registrar) -> None:
     local = ["model1-train-local", "-", "-", "runs in this computer's Python"]
     version = owner.rows()["train-amlcompute"][2]
     row = [NAME, "-", version]
@@ -299,9 +252,9 @@ def test_the_list_tells_what_became_of_each(owner: Owner) -> None:
     assert owner.sent() == owner.sent()[:1], "a list changes nothing"
 
 
-def test_a_list_without_the_service_still_shows_the_files(owner: Owner) -> None:
+def test_a_list_without_the_service_still_shows_the_files(owner: Registrar) -> None:
     owner.role = "stranger"
-    code, out, err = owner.call("--list")
+    code, out, err = owner.call("environment", "--list")
     assert code == 3, err
     assert out.count(".runconfig") == 2
     assert out.splitlines()[1].endswith("no version written: make environment")
@@ -310,12 +263,12 @@ def test_a_list_without_the_service_still_shows_the_files(owner: Owner) -> None:
     owner.role = "contributor"
     owner.register("--no-write")
     owner.rehearsal.faults.add(Fault(f"GET .*{ENVIRONMENTS}", times=1000, status=400))
-    code, out, err = owner.call("--list")
+    code, out, err = owner.call("environment", "--list")
     assert (code, err) == (3, "ERROR: the service answered 400: Fault: 400\n")
     assert out.count(".runconfig") == 2
 
 
-def test_the_same_version_of_somebody_else_is_fine(owner: Owner) -> None:
+def test_the_same_version_of_somebody_else_is_fine(owner: Registrar) -> None:
     owner.register("--no-write")
     [theirs] = owner.environments[NAME]
     theirs["python"]["condaDependencies"]["name"] = "of-an-older-release"
@@ -328,19 +281,19 @@ def test_the_same_version_of_somebody_else_is_fine(owner: Owner) -> None:
     assert json.dumps(owner.environments[NAME]) == f"[{before}]"
 
 
-def test_two_at_once_register_one_version(owner: Owner) -> None:
-    processes = [owner.start("register_environment") for _ in range(3)]
-    ends = [process.communicate(timeout=120) for process in processes]
+def test_two_at_once_register_one_version(owner: Registrar) -> None:
+    processes = [owner.start("environment") for _ in range(3)]
+    ends = [process.communicate(timeout=PATIENCE) for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], ends
     [version] = owner.versions()
     assert owner.written["version"] == version
     assert owner.runconfig.read_text().count("  version: ") == 2, "the environment's and the dataset's"
 
 
-def test_without_rights_nothing_is_registered_and_nothing_written(owner: Owner) -> None:
+def test_without_rights_nothing_is_registered_and_nothing_written(owner: Registrar) -> None:
     before = owner.runconfig.read_bytes()
     for owner.role in ("reader", "stranger"):
-        assert "no rights (403)" in owner.error(code=3)
+        assert "no rights (403)" in owner.error("environment", code=3)
     assert owner.versions() == []
     assert owner.runconfig.read_bytes() == before
     owner.role = "contributor"
@@ -350,27 +303,29 @@ def test_without_rights_nothing_is_registered_and_nothing_written(owner: Owner) 
     assert owner.written["version"] == owner.versions()[0]
 
 
-def test_what_cannot_be_written_is_not_registered(owner: Owner) -> None:
+def test_what_cannot_be_written_is_not_registered(owner: Registrar) -> None:
     change(owner.runconfig, "  docker:\n    enabled: true\n", "  docker: &docker\n    enabled: true\n")
     with owner.runconfig.open("a") as file:
         file.write("again: *docker\n")
-    error = owner.error("--dockerfile", code=1)
+    error = owner.error("environment", "--dockerfile", code=1)
     assert f"ERROR: {RUNCONFIG}: line " in error
     assert "environment.docker.baseImage can't be set without changing something else; write it by hand" in error
     assert owner.sent() == []
 
 
-def test_a_file_that_the_client_reads_otherwise_is_refused(owner: Owner) -> None:
+def test_a_file_that_the_client_reads_otherwise_is_refused(owner: Registrar) -> None:
     (owner.runconfig.parent / "train-amlcompute").write_text(
         owner.runconfig.read_text().replace("20251130.v1", "20251130.v2")
     )
-    assert "train-amlcompute.runconfig: the client reads another environment from it: make check" in owner.error(code=1)
+    assert "train-amlcompute.runconfig: the client reads another environment from it: make check" in owner.error(
+        "environment", code=1
+    )
     assert owner.sent() == []
 
 
-def test_without_a_workspace_it_says_what_to_do(owner: Owner) -> None:
+def test_without_a_workspace_it_says_what_to_do(owner: Registrar) -> None:
     (owner.project / ".azureml" / "config.json").unlink()
-    assert owner.error(code=1) == "ERROR: no workspace is attached: make attach"
+    assert owner.error("environment", code=1) == "ERROR: no workspace is attached: make attach"
 
 
 TROUBLES: dict[str, dict[str, Any]] = {
@@ -385,7 +340,7 @@ TROUBLES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT"])
-def test_trouble_that_passes_is_waited_out(owner: Owner, method: str) -> None:
+def test_trouble_that_passes_is_waited_out(owner: Registrar, method: str) -> None:
     for number, trouble in enumerate(TROUBLES.values()):
         image_name = f"some/image:{number}"
         owner.rehearsal.faults.add(Fault(f"{method} .*{ENVIRONMENTS}", **trouble))
@@ -399,75 +354,65 @@ def test_trouble_that_passes_is_waited_out(owner: Owner, method: str) -> None:
     assert len(owner.versions()) == len(set(owner.versions())) == len(TROUBLES)
 
 
-def test_trouble_that_stays_is_told_in_one_line(owner: Owner) -> None:
+def test_trouble_that_stays_is_told_in_one_line(owner: Registrar) -> None:
     before = owner.runconfig.read_bytes()
     for method in ("GET", "PUT"):
         owner.rehearsal.faults.add(Fault(f"{method} .*{ENVIRONMENTS}", times=1000, status=400))
-        assert "ERROR: the service answered 400" in owner.error(code=3)
+        assert "ERROR: the service answered 400" in owner.error("environment", code=3)
         owner.rehearsal.faults.clear()
     assert owner.versions() == []
     assert owner.runconfig.read_bytes() == before
 
 
-def test_ctrl_c_is_one_line(owner: Owner) -> None:
+def test_ctrl_c_is_one_line(owner: Registrar) -> None:
     owner.rehearsal.faults.add(Fault(f"PUT .*{ENVIRONMENTS}", delay=20))
-    process = owner.start("register_environment")
-    over = time.monotonic() + 300
-    while not owner.rehearsal.faults.fired:
-        assert time.monotonic() < over
-        time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert (process.returncode, out) == (130, "")
-    assert err.endswith("Interrupted; the same command again goes on with what is there.\n")
+    process = owner.start("environment")
+    owner.when_struck(process)
+    done = owner.interrupt(process)
+    assert (done.code, done.out) == (130, "")
+    assert done.err.endswith("Interrupted; the same command again goes on with what is there.\n")
     owner.rehearsal.faults.clear()
     assert "version" in owner.register()
     assert len(owner.versions()) == 1
 
 
-def test_it_is_killed_at_any_moment(owner: Owner, tmp_path: Path) -> None:
-    """kill -9 at moments between the start and the end of the command; then the same command again."""
-    began = time.monotonic()
-    owner.register("--no-write")
-    usual = time.monotonic() - began
-    draw = random.Random(5)
-    moments = {f"kill-{number}": draw.uniform(0.5, 1.15) * usual for number in range(KILLS)}
-
-    def kill(name: str) -> tuple[bool, bool, bool]:
-        """Whether it was killed, whether it was registered by then, and whether it was written."""
-        project = copy_of(owner.project, tmp_path / name)
-        theirs = Owner(project, owner.rehearsal)
-        change(theirs.runconfig, f"name: {NAME}", f"name: {name}")
-        before = theirs.runconfig.read_text()
-        process = theirs.start("register_environment")
-        try:
-            process.communicate(timeout=moments[name])
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-        killed, registered = process.returncode != 0, bool(theirs.versions(name))
-        written = theirs.runconfig.read_text() != before
-        assert registered or not written, "no runconfig names what is not there"
-        theirs.register()
-        [version] = theirs.versions(name)
-        assert theirs.runconfig.read_text().replace(f'  version: "{version}"\n', "") == before
-        assert theirs.written["version"] == version
-        return killed, registered, written
-
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        ends = list(pool.map(kill, moments))
-    killed, registered, written = (sum(flags) for flags in zip(*ends, strict=True))
-    log.info("  %d calls: %d killed, %d when registered, %d when written", KILLS, killed, registered, written)
-    assert killed > KILLS // 3
+@pytest.mark.full
+def test_it_is_killed_at_any_moment(owner: Registrar, tmp_path: Path) -> None:
+    """kill -9 between its first request and its end; then the same command again."""
+    requests, draw = owner.usual("environment", "--no-write"), random.Random(5)
+    killed = 0
+    for number in range(KILLS):
+        theirs, before = another(owner, tmp_path, f"kill-{number}")
+        killed += theirs.kill(draw, requests, "environment")
+        check_finished(theirs, f"kill-{number}", before)
+    log.info("  %d calls, %d killed", KILLS, killed)
+    assert killed > 0
 
 
-def test_a_run_uses_the_registered_environment(owner: Owner) -> None:
+def another(owner: Registrar, folder: Path, name: str) -> tuple[Registrar, str]:
+    """Somebody in the same workspace whose environment has another name, and what their runconfig says."""
+    theirs = Registrar(copy_of(owner.project, folder / name), owner.rehearsal)
+    change(theirs.runconfig, f"name: {NAME}", f"name: {name}")
+    return theirs, theirs.runconfig.read_text()
+
+
+def check_finished(owner: Registrar, name: str, before: str) -> None:
+    """What a killed call has left is consistent, and the same call again finishes."""
+    if owner.runconfig.read_text() != before:
+        assert owner.versions(name), "no runconfig names what is not there"
+    owner.register()
+    [version] = owner.versions(name)
+    assert owner.runconfig.read_text().replace(f'  version: "{version}"\n', "") == before
+    assert owner.written["version"] == version
+
+
+def test_a_run_uses_the_registered_environment(owner: Registrar) -> None:
     """From the registration to the end of a run, with packages that are there at once."""
     model = owner.project / "models" / "model1"
     (model / "aml_config" / "train-conda.yml").write_text(f"dependencies: [python={PYTHON}, pip, {{pip: []}}]\n")
     (model / "train.py").write_text('import sys\nprint("trained", sys.argv[1])\n')
     owner.register()
-    code, out, err = owner.call("--skip-check", script="submit_run")
+    code, out, err = owner.call("submit", "--skip-check")
     assert code == 0, err
     assert "trained --data-path" in out
     [run] = owner.rehearsal.state()["runs"].values()

@@ -1,0 +1,94 @@
+"""aml register when things go wrong, and what its rules let through: one version of a run's model, or why not."""
+
+import json
+import logging
+import random
+from pathlib import Path
+
+import pytest
+
+from aml_rehearsal import Fault
+from service.quick_model import TRAIN, TROUBLES, Trainer
+from tests.owner import wait_for
+
+log = logging.getLogger("progress")
+KILLS = 10
+
+
+@pytest.mark.full
+def test_registering_is_killed_at_any_moment(trainer: Trainer) -> None:
+    """kill -9 between its first request and its end; then the same command again."""
+    assert trainer.submit("train-amlcompute").code == 0
+    requests, draw = trainer.usual("register", "--name=first"), random.Random(7)
+    killed = 0
+    for number in range(KILLS):
+        killed += trainer.kill(draw, requests, "register", f"--name=kill-{number}")
+        check_registered(trainer, f"kill-{number}")
+    log.info("  %d registrations, %d killed", KILLS, killed)
+    assert killed > 0
+
+
+def test_trouble_while_registering_makes_one_version(trainer: Trainer) -> None:
+    """Faults at each of its two requests, the answer lost or refused, and an expired login: one call is enough."""
+    assert trainer.submit("train-amlcompute")[0] == 0
+    troubles = {
+        f"{what}-{number}": Fault(rf"POST .*/{what}", **trouble)
+        for what in ("assets", "models")
+        for number, trouble in enumerate(TROUBLES.values())
+    }
+    for name, fault in troubles.items():
+        trainer.rehearsal.faults.add(fault)
+        check_registered(trainer, name)
+        assert len(trainer.rehearsal.faults.fired) == 1
+        trainer.rehearsal.faults.clear()
+    log.info("  %d registrations with a fault", len(troubles))
+
+
+def test_what_is_required_holds_for_what_is_registered_already(trainer: Trainer) -> None:
+    model = trainer.run_file.parent
+    # Flushed at once: what the client takes up by itself, a second later, is lost if the script ends just then.
+    with_metric = "from azureml.core import Run\nrun = Run.get_context()\nrun.log('accuracy', 0.75)\nrun.flush()\n"
+    (model / "train.py").write_text(TRAIN.replace("\nimport pathlib", f"\n{with_metric}import pathlib"))
+    assert trainer.submit("train-local")[0] == 0
+    better = ("--require", "accuracy>=0.7", "--better-than-current", "accuracy")
+    for again in (False, True):  # the second time there is nothing but itself to be compared with
+        code, out, err = trainer.call("register", *better)
+        assert code == 0, err
+        assert "Model quick, version 1, id quick:1" in out
+        assert ("is registered from this run already" in err) is again
+    code, _, err = trainer.call("register", "--require", "accuracy>=0.8")
+    assert (code, "not registered: accuracy is 0.75, not >= 0.8" in err) == (1, True)
+    assert trainer.versions("quick") == ["quick:1"]
+
+
+def check_registered(trainer: Trainer, name: str) -> None:
+    """Register, whatever came before: then there is one version and one asset."""
+    code, out, err = trainer.call("register", "--name", name)
+    assert code == 0, err
+    assert f"Model {name}, version 1, id {name}:1" in out
+    assert trainer.versions(name) == [f"{name}:1"]
+    assert [asset["name"] for asset in trainer.rehearsal.state()["assets"].values()].count(name) == 1
+
+
+def test_what_may_not_be_registered_is_not(trainer: Trainer, tmp_path: Path) -> None:
+    asked = tmp_path / "asked"  # the run is to go on until then
+    until = f"while not pathlib.Path({str(asked)!r}).exists():\n    time.sleep(0.05)\n"
+    (trainer.run_file.parent / "train.py").write_text(f"{TRAIN}{until}")
+    assert trainer.submit("train-amlcompute", "--async")[0] == 0
+    refused = {
+        (): "only the model of a completed run is registered",
+        ("--asset-path", "outputs/mod"): "has no outputs/mod; it has outputs/model/weights.txt",
+        ("--require", "accuracy>=0.8"): "the run has no metric 'accuracy'",
+    }
+    for args, said in refused.items():
+        code, _, err = trainer.call("register", *args)
+        assert code == 1
+        assert said in err
+        asked.touch()
+        [run_id] = trainer.runs
+        wait_for(lambda run_id=run_id: trainer.runs[run_id]["status"] in ("Completed", "Failed"))
+    assert trainer.versions("quick") == []
+    record = json.loads(trainer.run_file.read_text())
+    trainer.run_file.write_text(json.dumps(record | {"run_id": "quick_0"}))
+    code, _, err = trainer.call("register")
+    assert (code, "quick_0: not in the workspace my-workspace" in err) == (1, True)
