@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from aml_project import command_line
+from aml_project import ages, command_line
 from aml_project.project import root
 
 EXAMPLE = "  aml check --model model1"
@@ -38,6 +38,8 @@ def act(args: argparse.Namespace) -> int:
     for line in leftovers(here):
         command_line.note(line)
     findings, summary = examine(here, models if args.model is None else [args.model], args.config)
+    if differing := ages.differing(here, models):
+        command_line.note(differing)
     for finding in findings:
         print(finding)
     if findings:
