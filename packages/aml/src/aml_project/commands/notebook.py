@@ -229,9 +229,8 @@ def bring_along(args: argparse.Namespace, done: dict[Path, Script], model: str) 
 
 def leave_alone(scripts: list[Path], model: str) -> None:
     """Have an update of the project leave alone what was made of notebooks."""
-    from aml_project.notebooks import updates
+    from aml_project import owned
 
     made = [*scripts, root() / "models" / model / TEST]
-    file = root() / "pyproject.toml"
-    if updates.leave_alone(file, [path.relative_to(root()).as_posix() for path in made]):
-        print(f"  noted   {file.name}: cruft update leaves these files alone")
+    if owned.add(root(), [path.relative_to(root()).as_posix() for path in made]):
+        print(f"  noted   {owned.FILE}: cruft update leaves these files alone")

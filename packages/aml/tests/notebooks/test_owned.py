@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import tomli
 
-from aml_project.notebooks import updates
+from aml_project import owned
 from notebooks.books import Convert, write
 from tests.aml import told
 
@@ -40,8 +40,8 @@ TABLE = f"[tool.cruft]\n# Made of notebooks: their owner's, so an update leaves 
 def test_the_rest_of_the_file_stays_as_it_is(before: str, after: str) -> None:
     for new_line in ("\n", "\r\n") if before else ("\n",):
         text = before.replace("\n", new_line)
-        assert updates.with_skipped(text, [TRAIN, TEST]) == after.replace("\n", new_line)
-    assert updates.with_skipped(after, [TRAIN, TEST]) == after, "the same again changes nothing"
+        assert owned.with_skipped(text, [TRAIN, TEST]) == after.replace("\n", new_line)
+    assert owned.with_skipped(after, [TRAIN, TEST]) == after, "the same again changes nothing"
     assert tomli.loads(after)["tool"]["cruft"]["skip"][-2:] == [TRAIN, TEST]
 
 
@@ -64,11 +64,29 @@ def test_what_is_written_in_another_way_is_left_to_its_owner(convert: Convert, p
     file.write_text(text)
     done = convert(write(project / "x.ipynb", "print(1)"), "--force")
     assert done.code == 0
-    lines = [f'NOTE: pyproject.toml: add to skip of [tool.cruft], else cruft update changes them: "{TRAIN}", "{TEST}"']
+    lines = [
+        f'NOTE: pyproject.toml: add to skip of [tool.cruft]: "{TRAIN}", "{TEST}"; else an update changes these files'
+    ]
     if text in ("[tool.cruft\n", "tool = 3\n"):  # which ruff can't read either
         lines.insert(0, f"NOTE: {TRAIN}: not formatted; make lint does it, once make setup has run")
     told(done, *lines)
     assert file.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("before", "renamed", "gone"),
+    [
+        ('skip = ["models/a/train.py", "docs"]\n', 'skip = ["models/b/train.py", "docs"]\n', 'skip = ["docs"]\n'),
+        ("skip = ['models/a/x', 'models/ab']\n", "skip = [\"models/b/x\", 'models/ab']\n", "skip = ['models/ab']\n"),
+        ('skip = [\n  "models/a/x",\n  "docs", # ours\n]\n', 'skip = [\n  "models/b/x",\n  "docs", # ours\n]\n',
+         'skip = [\n  "docs", # ours\n]\n'),
+        ('skip = ["docs"]\n', 'skip = ["docs"]\n', 'skip = ["docs"]\n'),
+    ],
+)  # fmt: skip
+def test_a_model_that_is_renamed_or_removed_is_so_in_the_list(before: str, renamed: str, gone: str) -> None:
+    table = "[tool.cruft]\n"
+    assert owned.with_renamed(table + before, "models/a", "models/b") == table + renamed
+    assert owned.with_renamed(table + before, "models/a", "") == table + gone
 
 
 def test_what_was_made_of_notebooks_is_noted(convert: Convert, project: Path, tmp_path: Path) -> None:
