@@ -13,7 +13,7 @@ from aml_project.storage import container as storage
 from aml_project.storage import transfer
 from aml_project.storage.local_files import list_files
 
-SIZE, PIECE, PAUSE = 7_500_000, 200_000, 0.3  # taken in 11 s
+SIZE, PIECE, PAUSE = 22_500_000, 200_000, 0.1  # taken in 11 s; what the system buffers of it, in 2
 SILENCE = 5
 ANSWER = b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\nETag: x\r\n\r\n"
 

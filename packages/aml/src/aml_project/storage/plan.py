@@ -49,6 +49,7 @@ def make(
     check({"dataset_name": name}, {"dataset_name": "--name"})
     source = Path(os.path.relpath(folder or root / "data"))  # as one would type it here
     reading = data.concerned(found, name)
+    reading += [reader for reader in data.unwritten(root, found, name) if reader not in reading]
     return Plan(name, source, said, description, datastore, account, container, access, hours, reading)
 
 
