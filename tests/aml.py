@@ -4,6 +4,7 @@ import contextlib
 import io
 import logging
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -26,6 +27,13 @@ class Done(NamedTuple):
     code: int
     out: str
     err: str
+
+
+def told(done: Done, *lines: str) -> None:
+    """Assert that a command has told this and no more: a line each, of which "…" leaves out what may be anything."""
+    said = done.err.splitlines()
+    wanted = [".*".join(map(re.escape, line.split("…"))) for line in lines]
+    assert len(said) == len(lines) and all(map(re.search, wanted, said)), f"told:\n{done.err}instead of: {lines}"
 
 
 def aml(project: Path, verb: str, *args: str | Path, **env: str) -> Done:

@@ -1,6 +1,8 @@
-"""The pip sections of the conda files, resolved today by the real resolver on every Python that we offer.
+"""The pip sections of the conda files, resolved today by the real resolver on the Pythons that we offer.
 
-Only wheels count, because a source package "resolves" on a Python that can't build it; fusepy alone has no wheel.
+`make test` has the default Python of each framework, and with scikit-learn the oldest and the newest, `make test-full`
+all of them. Only wheels count, because a source package "resolves" on a Python that can't build it; fusepy alone has no
+wheel.
 """
 
 import re
@@ -25,6 +27,18 @@ COMPILE += ["--only-binary=:all:", "--no-binary=fusepy"]
 AZURE = {"azureml-core": "1.61.0.post4", "azureml-defaults": "1.62.0"}
 INFERENCE = {"azureml-inference-server-http": "1.5.1"}
 TRAIN = {"azureml-mlflow": "1.62.0.post6", "mlflow-skinny": "2.22.5"}
+IN_ORDER = sorted(PYTHONS, key=lambda python: int(python.split(".")[1]))
+
+
+def cell(framework: str, python: str) -> object:
+    """A pair to try, in the full run only if others tell as much."""
+    is_core = python == PYTHONS[0] or (framework == "sklearn" and python in (IN_ORDER[0], IN_ORDER[-1]))
+    return pytest.param(framework, python, marks=[] if is_core else pytest.mark.full)
+
+
+MATRIX = pytest.mark.parametrize(
+    ("framework", "python"), [cell(framework, python) for framework in FRAMEWORKS for python in PYTHONS]
+)
 
 
 def packages(project: Path, *purposes: str) -> list[str]:
@@ -40,8 +54,7 @@ def resolve(folder: Path, lines: list[str], python: str, expect: int = 0) -> dic
     return dict(re.findall(r"^([\w.-]+)==([\w.]+)", said, flags=re.MULTILINE))
 
 
-@pytest.mark.parametrize("python", PYTHONS)
-@pytest.mark.parametrize("framework", FRAMEWORKS)
+@MATRIX
 def test_training(bake: Bake, tmp_path: Path, framework: str, python: str) -> None:
     versions = resolve(tmp_path, packages(bake(framework=framework), "train"), python)
     assert (AZURE | TRAIN).items() <= versions.items()
@@ -49,26 +62,24 @@ def test_training(bake: Bake, tmp_path: Path, framework: str, python: str) -> No
     assert "setuptools" in versions or python in {"3.10", "3.11"}, "a stored login is not found without its distutils"
 
 
-@pytest.mark.parametrize("python", PYTHONS)
-def test_training_with_cuda(bake: Bake, tmp_path: Path, python: str) -> None:
+@pytest.mark.parametrize(("framework", "python"), [cell("tensorflow", python) for python in PYTHONS])
+def test_training_with_cuda(bake: Bake, tmp_path: Path, framework: str, python: str) -> None:
     """TensorFlow's packages for GPUs are others; PyTorch's are those that it has everywhere."""
-    project = bake(framework="tensorflow", vm_size="Standard_NC6s_v3")
+    project = bake(framework=framework, vm_size="Standard_NC6s_v3")
     versions = resolve(tmp_path, packages(project, "train"), python)
     assert (AZURE | TRAIN).items() <= versions.items()
     assert "tensorflow" in versions and "nvidia-cudnn-cu12" in versions
     assert "tensorflow-cpu" not in versions
 
 
-@pytest.mark.parametrize("python", PYTHONS)
-@pytest.mark.parametrize("framework", FRAMEWORKS)
+@MATRIX
 def test_inference(bake: Bake, tmp_path: Path, framework: str, python: str) -> None:
     versions = resolve(tmp_path, packages(bake(framework=framework), "inference"), python)
     assert (AZURE | INFERENCE).items() <= versions.items()
     assert "mlflow-skinny" not in versions
 
 
-@pytest.mark.parametrize("python", PYTHONS)
-@pytest.mark.parametrize("framework", FRAMEWORKS)
+@MATRIX
 def test_with_the_client(bake: Bake, tmp_path: Path, framework: str, python: str) -> None:
     """What `make client` adds fits what `make setup` installs, both files and the tools, in one environment.
 

@@ -60,13 +60,15 @@ class Hosting:
     def remove(self, name: str, operation: str) -> None:
         """End all that runs for a service which is gone from the tables."""
         door, left = self.doors.pop(name, None), self.containers_of(name)
+        folders = list((self.folder / name).glob("*"))  # the next service of this name gets others
 
         def end() -> None:
             if door:
                 door.close()
             for container in left:
                 container.end()
-            shutil.rmtree(self.folder / name, ignore_errors=True)
+            for folder in folders:
+                shutil.rmtree(folder, ignore_errors=True)
             with self.state.lock:
                 finish(self.state.tables.operations[operation], "Succeeded")
 

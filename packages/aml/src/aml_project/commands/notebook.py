@@ -22,6 +22,7 @@ TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
     from aml_project.notebooks.script import Script
 
+TEST = Path("tests", "test_notebook.py")  # of a converted script
 EXAMPLE = """  aml notebook analysis.ipynb
   aml notebook ../experiments --model model1 --force"""
 
@@ -51,7 +52,7 @@ def convert(args: argparse.Namespace) -> int:
     later = f'make notebook NB="{kept_name(given) if model else given}" where there is a network'
     from aml_project.tools import start_again
 
-    code = start_again(("nbconvert", "IPython"), later)
+    code = start_again(("nbconvert", "IPython"), later, extra="notebooks")
     return convert_here(args, scripts, model) if code is None else code
 
 
@@ -161,6 +162,7 @@ def convert_here(args: argparse.Namespace, scripts: dict[Path, Path], model: str
         failed = failed or any(finding.is_error for finding in script.findings)
     if model and done and not args.dry_run:
         bring_along(args, done, model)
+        leave_alone([scripts[notebook] for notebook in done], model)
     return REFUSED if failed else DONE
 
 
@@ -217,7 +219,17 @@ def bring_along(args: argparse.Namespace, done: dict[Path, Script], model: str) 
     if is_ours and has_data and companions.is_sample(sample) and len(list((root() / "models").glob("*/"))) == 1:
         sample.unlink()
         print(f"  removed {companions.SAMPLE}, the sample")
-    test = folder / "tests" / "test_notebook.py"
+    test = folder / TEST
     if not test.exists():
         test.parent.mkdir(exist_ok=True)
         shutil.copyfile(Path(companions.__file__).with_name(test.name), test)
+
+
+def leave_alone(scripts: list[Path], model: str) -> None:
+    """Have an update of the project leave alone what was made of notebooks."""
+    from aml_project.notebooks import updates
+
+    made = [*scripts, root() / "models" / model / TEST]
+    file = root() / "pyproject.toml"
+    if updates.leave_alone(file, [path.relative_to(root()).as_posix() for path in made]):
+        print(f"  noted   {file.name}: cruft update leaves these files alone")

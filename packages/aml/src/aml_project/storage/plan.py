@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aml_project.command_line import WRONG_USE, Failure
 from aml_project.names import check
+from aml_project.project import pick_model
 from aml_project.runconfigs import data
 
 TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
@@ -44,7 +45,7 @@ def make(
     said = read_spec(Path(spec)) if spec else None
     if said:
         name, datastore, description = said.name, said.datastore, description or said.description
-    found = data.readers(root, model)
+    found = data.readers(root, pick_model(root, model) if model else None)
     name = name or data.only(found)
     check({"dataset_name": name}, {"dataset_name": "--name"})
     source = Path(os.path.relpath(folder or root / "data"))  # as one would type it here
