@@ -27,7 +27,7 @@ test-full: lint ## Run all tests: every Python, every resolution, whole journeys
 	$(PYTEST) $(ARGS) $(TESTS)
 
 test-fast: lint ## Run the tiers that take a minute: sources and renders
-	$(PYTEST) -m "not full" $(ARGS) tests/tier0 packages/aml/tests tests/tier1
+	$(PYTEST) -m "not full and not workspace" $(ARGS) tests/tier0 packages/aml/tests tests/tier1
 
 lint: .venv/dev ## Check the sources: ruff, mypy
 	$(BIN)/ruff check --config pyproject.toml .

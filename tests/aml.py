@@ -58,6 +58,8 @@ def here(project: Path, env: dict[str, str]) -> Iterator[None]:
         warnings.catch_warnings(),
         Path(os.devnull).open(encoding="utf-8") as nothing,
         mock.patch.object(sys, "stdin", nothing),
+        # pytest shows what is logged as it comes, and takes stderr back for that.
+        mock.patch.object(logging.root, "handlers", []),
         mock.patch.object(time, "sleep", in_no_time(time.sleep)),
         # A command replaces the client's login for its process.
         mock.patch.object(authentication, "perform_interactive_login", authentication.perform_interactive_login),

@@ -16,7 +16,7 @@ from aml_project import patience, project
 from aml_rehearsal import Rehearsal
 from tests import aml
 from tests.aml import Done
-from tests.support import BIN, SIGN_OF_LIFE, copy_of
+from tests.support import BIN, copy_of
 
 PythonWith = Callable[..., Path]  # the fixture that returns a Python with some packages
 PATIENCE = 300  # seconds until a test gives up, on a machine that is busy
@@ -27,7 +27,6 @@ class Owner:
 
     def __init__(self, folder: Path, rehearsal: Rehearsal, role: str = "contributor") -> None:
         self.project, self.rehearsal, self.role = folder, rehearsal, role
-        self.signs: list[str] = []  # of life, from the last call
 
     @property
     def tables(self) -> Any:
@@ -39,10 +38,8 @@ class Owner:
         return [line for line in self.rehearsal.server.requests if re.search(pattern, line)]
 
     def call(self, verb: str, *args: str | Path, **variables: str) -> Done:
-        """Call a verb in this process; signs of life, which come where a machine is slow, are put aside."""
-        done = aml.aml(self.project, verb, *args, **self.rehearsal.variables(self.role) | variables)
-        self.signs = [sign.group() for sign in SIGN_OF_LIFE.finditer(done.err)]
-        return done._replace(err=SIGN_OF_LIFE.sub("", done.err))
+        """Call a verb in this process."""
+        return aml.aml(self.project, verb, *args, **self.rehearsal.variables(self.role) | variables)
 
     def out(self, verb: str, *args: str | Path, **variables: str) -> str:
         """What a call prints that succeeds."""

@@ -355,12 +355,14 @@ def test_a_file_that_changes_while_others_are_sent_is_named(
 
     def change_first(listed: LocalFile) -> int:
         """It has been listed and hashed, others are on their way, and it is about to be read."""
-        if listed.name == file.name and not changed:
-            changed.append(file)
-            act(file)
+        if listed.name == file.name:
+            with lock:
+                if not changed:
+                    changed.append(file)
+                    act(file)
         return opened(listed)
 
-    changed: list[Path] = []
+    changed, lock = list[Path](), threading.Lock()
     monkeypatch.setattr(LocalFile, "open", change_first)
     with pytest.raises(Failure) as caught:
         folders.bring(folder, bench.storage())

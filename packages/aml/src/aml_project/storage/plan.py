@@ -52,6 +52,7 @@ def make(
     if not folder and not spec:
         folder = data_of(root, name, [model] if model else [reader.file.parents[1].name for reader in reading])
     source = Path(os.path.relpath(folder or root))  # as one would type it here
+    reading += [reader for reader in data.unwritten(root, found, name) if reader not in reading]
     return Plan(name, source, said, description, datastore, account, container, access, hours, reading)
 
 
