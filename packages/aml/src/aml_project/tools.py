@@ -37,7 +37,7 @@ def install(extra: str, missing: list[str]) -> None:
     lacks = lacking(missing)
     uv, packages = find_uv(), requirements(extra)
     if not uv or not packages or sys.prefix == sys.base_prefix:
-        raise Failure(f'{lacks}: pip install "{DISTRIBUTION}[{extra}]" brings it, and so does `make`')
+        raise Failure(f"{lacks}, and it is not an environment that they can be brought to: call this command by make")
     print(f"{lacks}: installing what Azure ML's commands need, once", file=sys.stderr, flush=True)
     with Progress("Installing"):
         done = subprocess.run(
@@ -45,8 +45,8 @@ def install(extra: str, missing: list[str]) -> None:
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
         )  # fmt: skip
     if done.returncode:
-        said = " ".join(done.stderr.split())[-300:]
-        raise Failure(f"{lacks}, and uv could not install it: {said}")
+        said = " ".join(done.stderr.split()[-40:])
+        raise Failure(f"{lacks}, and uv can't bring {'it' if len(missing) == 1 else 'them'}: {said}")
     importlib.invalidate_caches()
 
 

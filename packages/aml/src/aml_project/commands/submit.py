@@ -169,7 +169,7 @@ def describe(folder: Path, file: Path, experiment: str, args: argparse.Namespace
     if files is None:
         from aml_project.snapshot import whole as snapshot
 
-        files = snapshot.take(folder).files
+        files = snapshot.take_whole(folder).files
     arguments = [*as_list(config.get("arguments")), *args.arguments]
     rows = {
         "workspace": attached_name(root()),
