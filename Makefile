@@ -33,7 +33,7 @@ lint: .venv/dev ## Check the sources: ruff, mypy
 	$(BIN)/ruff check --config pyproject.toml .
 	$(BIN)/ruff format --config pyproject.toml --check .
 	MYPYPATH=benchmarks $(BIN)/mypy hooks tools tests benchmarks
-	$(BIN)/mypy packages/aml/src packages/az/azext_aml_project
+	$(BIN)/mypy packages/aml/src packages/aml/tests packages/az/azext_aml_project
 	MYPYPATH=packages/rehearsal:packages/rehearsal/tests $(BIN)/mypy $(addprefix packages/rehearsal/,aml_rehearsal tests)
 	$(foreach framework,$(FRAMEWORKS),MYPYPATH="templates/frameworks/$(framework):templates/networks:$(MODEL)" $(BIN)/mypy \
 		templates/frameworks/$(framework) $(foreach module,batch_* evaluation input_schema run_data openapi score_batch serving tables tracking tests/*,"$(MODEL)"/$(module).py) &&) true

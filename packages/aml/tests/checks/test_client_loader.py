@@ -1,5 +1,6 @@
 """The client's own loader, asked quickly: it says the same as the whole client, and its silence is no leave to pass."""
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     project = small_project(tmp_path_factory.mktemp("corpus"))
     folder = project / "models" / "model1" / "aml_config"
     texts = [runconfig(project, name).read_text() for name in (LOCAL, CLOUD)]
+    rendered = yaml.safe_load(texts[1])
     for edit, _ in [*SILENT, *REFUSED]:
-        config = yaml.safe_load(texts[1])
+        config = copy.deepcopy(rendered)
         edit(config)
         texts.append(yaml.safe_dump(config, sort_keys=False))
     texts += [

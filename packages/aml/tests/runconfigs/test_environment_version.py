@@ -19,7 +19,7 @@ RUNCONFIG = Path("models", "model1", "aml_config", "train-amlcompute.runconfig")
 
 
 def version(project: Path) -> str:
-    return runconfig_environment.read(project / RUNCONFIG).version
+    return str(runconfig_environment.read(project / RUNCONFIG).version)
 
 
 def parts_of_the_client(file: Path) -> dict[str, Any]:
