@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from aml_project import command_line, patience
+from aml_project.checks import project_check
 from aml_rehearsal import azurite, interpreters
 from tests.conftest import Bake, bake, cookiecutter_home, environments, rehearse
 from tests.owner import Hurry, PythonWith, attached

@@ -95,7 +95,8 @@ def test_where_it_came_from_is_what_an_installer_has_noted(
 ) -> None:
     monkeypatch.setattr(tools, "direct_url", lambda: noted)
     monkeypatch.setattr(tools, "checkout", lambda: None)
-    assert (tools.origin(), tools.source()) == (origin, origin)
+    assert tools.origin() == origin
+    assert tools.source("azure") == ["--with", f"aml-project[azure] @ {origin}"]
     assert tools.sibling("rehearsal") == origin.replace("packages/aml", "packages/rehearsal")
     assert tools.commit() == ("c0ffee" if "vcs_info" in noted else "")
 
@@ -103,6 +104,7 @@ def test_where_it_came_from_is_what_an_installer_has_noted(
 def test_a_checkout_is_where_the_sources_lie() -> None:
     folder = tools.checkout()
     assert folder is not None
-    assert (folder.name, tools.source()) == ("aml", str(folder))
+    assert folder.name == "aml"
+    assert tools.source("azure") == ["--with-editable", f"{folder}[azure]"]
     assert Path(tools.sibling("rehearsal"), "pyproject.toml").is_file()
     assert metadata.version(tools.DISTRIBUTION) in (folder / "pyproject.toml").read_text()
