@@ -32,11 +32,12 @@ test-fast: lint ## Run the tiers that take a minute: sources and renders
 lint: .venv/dev ## Check the sources: ruff, mypy
 	$(BIN)/ruff check --config pyproject.toml .
 	$(BIN)/ruff format --config pyproject.toml --check .
-	MYPYPATH=benchmarks $(BIN)/mypy hooks tools tests benchmarks
-	$(BIN)/mypy packages/aml/src packages/aml/tests packages/az/azext_aml_project
-	MYPYPATH=packages/rehearsal:packages/rehearsal/tests $(BIN)/mypy $(addprefix packages/rehearsal/,aml_rehearsal tests)
+	MYPYPATH=benchmarks $(BIN)/mypy aml_template_place.py hooks tools tests benchmarks
+	$(BIN)/mypy packages/aml/src packages/az/azext_aml_project
+	MYPYPATH=packages/aml/tests $(BIN)/mypy packages/aml/tests
+	MYPYPATH=packages/rehearsal/src:packages/rehearsal/tests $(BIN)/mypy $(addprefix packages/rehearsal/,src tests)
 	$(foreach framework,$(FRAMEWORKS),MYPYPATH="templates/frameworks/$(framework):templates/networks:$(MODEL)" $(BIN)/mypy \
-		templates/frameworks/$(framework) $(foreach module,batch_* evaluation input_schema run_data openapi score_batch serving tables tracking tests/*,"$(MODEL)"/$(module).py) &&) true
+		templates/frameworks/$(framework) $(if $(wildcard templates/frameworks/$(framework)/network.py),templates/networks) templates/runtime "$(MODEL)" &&) true
 
 format: .venv/dev ## Format the sources
 	$(BIN)/ruff check --config pyproject.toml --fix .
@@ -46,7 +47,7 @@ bench: .venv/dev ## Measure each part beside its floor, as ratios within one run
 	$(BIN)/python benchmarks/render.py
 	$(BIN)/python benchmarks/serve.py
 	$(BIN)/python benchmarks/load.py
-	$(BIN)/python benchmarks/scripts.py
+	$(BIN)/python benchmarks/commands.py
 	$(BIN)/python benchmarks/submit.py
 	$(BIN)/python benchmarks/upload.py
 	$(BIN)/python benchmarks/notebooks.py

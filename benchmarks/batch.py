@@ -23,7 +23,7 @@ CONSTANT = 64  # MB that a file of any size may take beside the model and what i
 # Makes a table of so many rows, as CSV and as Parquet, from the sample.
 TABLE = """
 import sys, pandas
-sample = pandas.read_csv("../../data/customers.csv")
+sample = pandas.read_csv("../../data/model1/customers.csv")
 rows = int(sys.argv[1])
 table = sample.sample(rows, replace=True, random_state=0, ignore_index=True)
 table.to_csv(sys.argv[2] + ".csv", index=False)
@@ -35,19 +35,20 @@ table.to_parquet(sys.argv[2] + ".parquet")
 SPEED = """
 import sys, time
 from pathlib import Path
-import batch_workers
-batch_workers.one_thread()
-import joblib, pandas
-import batch_files, batch_scorer, input_schema, score_batch
+from runtime.batch import workers
+workers.one_thread()
+import joblib, pandas, score_batch
+from runtime import input_schema
+from runtime.batch import files, scorer
 
 way, table = sys.argv[1:]
 sys.argv = [sys.argv[0], "--model=outputs/model"]
 score_batch.init()
 columns = score_batch.scorer.columns
 
-def files():
-    chunks = batch_files.read_chunks({"it": Path(table + way)}, columns)
-    for _, lines in batch_workers.work_on(chunks, batch_scorer.writer, ("outputs/model",), 1):
+def score():
+    chunks = files.read_chunks({"it": Path(table + way)}, columns)
+    for _, lines in workers.work_on(chunks, scorer.writer, ("outputs/model",), 1):
         assert not lines.bad
 
 if way == "ready":
@@ -58,7 +59,7 @@ elif way == "frame":
     frame = pandas.read_csv(table + ".csv")
     act = lambda: score_batch.run(frame)
 else:
-    act = files
+    act = score
 act()
 began = time.process_time()
 act()
@@ -70,14 +71,15 @@ WAYS = {"frame": "run() on a DataFrame", ".csv": "CSV to CSV", ".parquet": "Parq
 MEMORY = """
 import resource, sys
 from pathlib import Path
-import batch_workers
-batch_workers.one_thread()
-import batch_files, batch_scorer, input_schema
+from runtime.batch import workers
+workers.one_thread()
+from runtime import input_schema
+from runtime.batch import files, scorer
 
-work = batch_scorer.writer("outputs/model")
+work = scorer.writer("outputs/model")
 columns = input_schema.find("outputs/model")[1]
 if len(sys.argv) > 1:
-    for chunk in batch_files.read_chunks({"it": Path(sys.argv[1])}, columns):
+    for chunk in files.read_chunks({"it": Path(sys.argv[1])}, columns):
         work(chunk)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)
 """

@@ -71,6 +71,11 @@ def bin_of(model: Path) -> Path:
     return model.parents[1] / ".venv" / model.name / "bin"
 
 
+def tools_of(project: Path) -> Path:
+    """Where the project's commands lie."""
+    return project / ".venv" / ".tools" / "bin"
+
+
 def run(python: Path, model: Path, *command: str | Path, **variables: str) -> str:
     """Run a Python in the model's folder; what it prints."""
     environment = os.environ | variables
@@ -85,16 +90,14 @@ def train_other(linear: Path, estimator: str, folder: Path) -> Path:
     name = estimator.partition("(")[0]
     say(f"Training a {name}")
     model = folder / name
-    model.mkdir()
-    for file in linear.glob("*.py"):
-        shutil.copy(file, model)
+    shutil.copytree(linear, model, ignore=shutil.ignore_patterns("outputs", "mlruns", "__pycache__"))
     train = (model / "train.py").read_text(encoding="utf-8")
     imported = f"from sklearn.ensemble import {name}\n\n\ndef build_model("
     edited, count = re.subn(r"LogisticRegression\(C=.*?\),\n", f"{estimator},\n", train)
     assert count == 1, "train.py has another linear model than this benchmark knows"
     edited = edited.replace(", StandardScaler())", ")").replace("def build_model(", imported, 1)
     (model / "train.py").write_text(edited, encoding="utf-8")
-    run(bin_of(linear) / "python", model, "train.py", "--data-path", linear.parents[1] / "data")
+    run(bin_of(linear) / "python", model, "train.py", "--data-path", linear.parents[1] / "data" / "model1")
     return model
 
 

@@ -32,14 +32,15 @@ LOOP_GOAL, PROCESSES_GOAL, START_GOAL = 1.1, 1.5, 1.3
 LOOP = """
 import contextlib, io, sys, time, torch
 from torch.nn.functional import cross_entropy
-import network, samples, train
-from distributed import find
+import network, train
+from runtime import samples
+from runtime.distributed import find
 
 class Silence:
     def metrics(self, values, step=None): pass
 
 torch.set_num_threads(1)
-args = train.parse_args(["--data-path", "../../data", "--epochs", "20"])
+args = train.parse_args(["--data-path", "../../data/model1", "--epochs", "20"])
 with contextlib.redirect_stdout(io.StringIO()):
     data = samples.read(args, train.load_data)
 
@@ -171,8 +172,8 @@ def epochs(model: Path, command: list[str]) -> float:
 def start(model: Path, framework: str, runs: int) -> bool:
     """From the start of train.py to its first step, beside the bare import."""
     times: dict[str, list[float]] = {"import": [], "start": []}
-    network = (model / "checkpoints.py").exists()
-    options = ["--data-path=../../data", *(["--epochs=1", "--batch-size=100000"] if network else [])]
+    network = (model / "runtime" / "checkpoints.py").exists()
+    options = ["--data-path=../../data/model1", *(["--epochs=1", "--batch-size=100000"] if network else [])]
     commands = {
         "import": ["-c", IMPORTS.get(framework, f"import {framework}")],
         "start": ["-c", START, "save" if network else "build_model", *options],

@@ -70,12 +70,12 @@ scripts, source, memory = sys.argv[1:]
 sys.path.insert(0, scripts)
 import azure.storage.blob, requests
 from aml_project.storage import folder, transfer
-from aml_project.storage.container import Place, Storage
+from aml_project.storage.container import Place, Container
 
 began = time.perf_counter()
 read = folder.read(Path(source), "data", Path(memory))
 place = Place("rehearsal", os.environ["BENCH_CONTAINER"], os.environ["BENCH_URL"])
-brought = folder.bring(read, Storage(place, os.environ["BENCH_KEY"], transfer.THREADS))
+brought = folder.bring(read, Container(place, os.environ["BENCH_KEY"], transfer.THREADS))
 print(json.dumps({"seconds": time.perf_counter() - began, "sent": brought.sent, "there": brought.there}))
 """
 LOOP_CODE = """

@@ -4,22 +4,21 @@ import contextlib
 import io
 import logging
 import os
+import re
 import subprocess
 import sys
+import threading
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
 
-from aml_project import cli
+from azureml._base_sdk_common.service_discovery import CachedServiceDiscovery
+from azureml.core import authentication
 
-# What a project is attached to where a test has no workspace to talk to.
-WORKSPACE = {
-    "subscription_id": "12345678-1234-1234-1234-123456789abc",
-    "resource_group": "my-group",
-    "workspace_name": "my-workspace",
-}
+from aml_project import cli
 
 
 class Done(NamedTuple):
@@ -28,6 +27,13 @@ class Done(NamedTuple):
     code: int
     out: str
     err: str
+
+
+def told(done: Done, *lines: str) -> None:
+    """Assert that a command has told this and no more: a line each, of which "…" leaves out what may be anything."""
+    said = done.err.splitlines()
+    wanted = [".*".join(map(re.escape, line.split("…"))) for line in lines]
+    assert len(said) == len(lines) and all(map(re.search, wanted, said)), f"told:\n{done.err}instead of: {lines}"
 
 
 class Printed(io.TextIOWrapper):
@@ -52,7 +58,7 @@ def aml(project: Path, verb: str, *args: str | Path, **env: str) -> Done:
             code = cli.main([verb, *map(str, args)])
         except SystemExit as end:  # of argparse
             code = int(end.code or 0)
-    assert "Traceback" not in err.text(), err.text()
+    assert "--debug" in args or "Traceback" not in err.text(), err.text()
     return Done(code, out.text(), err.text())
 
 
@@ -66,7 +72,11 @@ def here(project: Path, env: dict[str, str]) -> Iterator[None]:
         warnings.catch_warnings(),
         Path(os.devnull).open(encoding="utf-8") as nothing,
         mock.patch.multiple(sys, stdin=nothing, argv=["aml"], path=sys.path[:], unraisablehook=sys.unraisablehook),
-        login_kept(),
+        mock.patch.object(time, "sleep", in_no_time(time.sleep)),
+        # A command replaces the client's login for its process.
+        mock.patch.object(authentication, "perform_interactive_login", authentication.perform_interactive_login),
+        # Where the client notes the addresses of services: its import has fixed that, for the home of then.
+        mock.patch.object(CachedServiceDiscovery.__init__, "__defaults__", (addresses_file(env),)),
     ):
         os.chdir(project)
         try:
@@ -78,13 +88,14 @@ def here(project: Path, env: dict[str, str]) -> Iterator[None]:
             logging.root.handlers[:] = handlers
 
 
-@contextlib.contextmanager
-def login_kept() -> Iterator[None]:
-    """Put the client's login back: a command replaces it for its process."""
-    from azureml.core import authentication
+def in_no_time(sleep: Callable[[float], None]) -> Callable[[float], None]:
+    """Let this thread's pauses, its own and the client's, be over at once; those of other threads are none of its."""
+    caller = threading.current_thread()
+    return lambda seconds: sleep(min(seconds, 0.05) if threading.current_thread() is caller else seconds)
 
-    with mock.patch.object(authentication, "perform_interactive_login", authentication.perform_interactive_login):
-        yield
+
+def addresses_file(env: dict[str, str]) -> str:
+    return str(Path(env.get("HOME") or Path.home(), ".azureml", ".discovery"))
 
 
 def start(project: Path, verb: str, *args: str | Path, **env: str) -> "subprocess.Popen[str]":
@@ -97,6 +108,7 @@ def start(project: Path, verb: str, *args: str | Path, **env: str) -> "subproces
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,  # Ctrl-C and kill reach all that it has started, and nobody else
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 
 from aml_rehearsal import Names, Rehearsal, seed
+from tests.environments import Environments, shared_folder
 from tests.support import PYTHONS, files_of, rendered
 
 Bake = Callable[..., Path]
@@ -72,6 +73,11 @@ def bake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bake]:
     yield render
     for project, files in fresh.items():
         assert sorted(files_of(project)) == files, "a test has left files in a shared render: use copy_of()"
+
+
+@pytest.fixture(scope="session")
+def environments(tmp_path_factory: pytest.TempPathFactory) -> Environments:
+    return Environments(shared_folder(tmp_path_factory.getbasetemp()) / "environments")
 
 
 def names_of(project: Path) -> Names:

@@ -29,13 +29,14 @@ MODEL = PROJECT / "models" / "{{cookiecutter.model_name}}"
 FRAMEWORK_FOLDERS = TEMPLATE / "templates" / "frameworks"
 QUESTIONS: dict[str, Any] = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
 FRAMEWORKS: list[str] = QUESTIONS["framework"]
-# What does not depend on the framework is tried with scikit-learn alone: these start many processes, and a network
-# takes seconds to start in each.
-OF_THE_FRAMEWORK = (
-    'ARGS=-k "not (killed_at_any_moment or killed_process or keep_the_order or bad_files_are_told or has_changed_is)"'
-)
 # What a command prints while it waits: seconds, on a busy machine also where it usually need not wait.
-SIGN_OF_LIFE = re.compile(r"^(Connecting to|Registering|Cluster) .*: \d+ s\n", re.MULTILINE)
+SIGN_OF_LIFE = re.compile(r"^(Connecting to|Registering|Cluster|Comparing|Getting) .*: \d+ s\n", re.MULTILINE)
+# The workspace that a project is rendered for, where a test needs one.
+WORKSPACE = {
+    "subscription_id": "12345678-1234-1234-1234-123456789abc",
+    "resource_group": "my-group",
+    "workspace_name": "my-workspace",
+}
 PYTHONS: list[str] = QUESTIONS["python_version"]
 BIN = Path(sys.executable).parent
 # A project that is installed takes the Python at hand if it is offered: another one may have to be fetched first.

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ import tomli as tomllib
 import yaml
 from packaging.requirements import Requirement
 
+from tests.aml import aml
 from tests.conftest import Bake
 from tests.support import BIN, FRAMEWORK_FOLDERS, FRAMEWORKS, MODEL, PYTHONS, copy_of, files_of, rendered_file, run
 
@@ -22,110 +21,15 @@ REPO_FILES = {
     "README.md",
     "data/customers.csv",
     "pyproject.toml",
-    "requirements-azure.txt",
     "requirements-dev.txt",
-    "scripts/attach_workspace.py",
-    "scripts/check_project.py",
-    "scripts/checks/client_loader.py",
-    "scripts/command_line.py",
-    "scripts/install_environment.py",
-    "scripts/azure_ml/errors.py",
-    "scripts/azure_ml/git_address.py",
-    "scripts/azure_ml/local_docker.py",
-    "scripts/azure_ml/tokens.py",
-    "scripts/checks/model_check.py",
-    "scripts/checks/preview.py",
-    "scripts/register_model.py",
-    "scripts/azure_ml/registration.py",
-    "scripts/azure_ml/run_file.py",
-    "scripts/azure_ml/run_log.py",
-    "scripts/checks/runconfig.schema.json",
-    "scripts/checks/runconfig_file.py",
-    "scripts/checks/runconfig_rules.py",
-    "scripts/checks/runconfig_schema.py",
-    "scripts/checks/script_arguments.py",
-    "scripts/send_request.py",
-    "scripts/checks/snapshot.py",
-    "scripts/azure_ml/submission.py",
-    "scripts/submit_run.py",
-    "scripts/azure_ml/workspace.py",
-    "scripts/azure_ml/compute.py",
-    "scripts/azure_ml/datasets.py",
-    "scripts/azure_ml/datastores.py",
-    "scripts/azure_ml/environments.py",
-    "scripts/azure_ml/names.py",
-    "scripts/azure_ml/once.py",
-    "scripts/create_compute.py",
-    "scripts/create_workspace.py",
-    "scripts/upload/dataset_spec.py",
+    "requirements-tools.txt",
     "scripts/register_dataset.py",
     "scripts/register_environment.py",
-    "scripts/runconfigs/data.py",
-    "scripts/runconfigs/editing.py",
-    "scripts/azure_ml/workspace.template.json",
-    "scripts/runconfigs/dockerfile_text.py",
-    "scripts/runconfigs/environment_version.py",
-    "scripts/runconfigs/environment.py",
-    "scripts/runconfigs/reading.py",
-    "scripts/upload/folder.py",
-    "scripts/upload/hashes.py",
-    "scripts/upload/local_files.py",
-    "scripts/upload/pattern.py",
-    "scripts/upload/progress.py",
-    "scripts/upload/storage.py",
-    "scripts/upload/streaming.py",
-    "scripts/upload/transfer.py",
-    "scripts/conversion/tracing.py",
-    "scripts/conversion/awaits.py",
-    "scripts/conversion/beside.py",
-    "scripts/conversion/cells.py",
-    "scripts/conversion/display.py",
-    "scripts/conversion/edits.py",
-    "scripts/conversion/figures.py",
-    "scripts/conversion/file_calls.py",
-    "scripts/conversion/file_paths.py",
-    "scripts/conversion/formatting.py",
-    "scripts/conversion/header.py",
-    "scripts/conversion/magics.py",
-    "scripts/conversion/names.py",
-    "scripts/conversion/notebook_file.py",
-    "scripts/conversion/parameters.py",
-    "scripts/conversion/report.py",
-    "scripts/conversion/rewriting.py",
-    "scripts/conversion/runtime.py",
-    "scripts/conversion/script.py",
-    "scripts/conversion/test_notebook.py",
-    "scripts/convert_notebook.py",
-    "scripts/dependencies/azure_needs.py",
-    "scripts/dependencies/code_packages.py",
-    "scripts/dependencies/conda_editing.py",
-    "scripts/dependencies/conda_environment.py",
-    "scripts/dependencies/found.py",
-    "scripts/dependencies/import_names.py",
-    "scripts/dependencies/imports.py",
-    "scripts/dependencies/library.py",
-    "scripts/dependencies/merging.py",
-    "scripts/dependencies/own_environment.py",
-    "scripts/dependencies/package_names.py",
-    "scripts/dependencies/packaging_library.py",
-    "scripts/dependencies/pyproject_file.py",
-    "scripts/dependencies/python_choice.py",
-    "scripts/dependencies/requirements_file.py",
-    "scripts/dependencies/texts.py",
-    "scripts/dependencies/writing.py",
-    "scripts/azure_ml/deployment.py",
-    "scripts/deploy_model.py",
-    "scripts/deployments/config_files.py",
-    "scripts/deployments/deployment.schema.json",
-    "scripts/deployments/local_service.py",
-    "scripts/deployments/plan.py",
-    "scripts/deployments/sample_request.py",
-    "scripts/deployments/source.py",
-    "scripts/deployments/to_azure.py",
-    "scripts/deployments/to_here.py",
-    "scripts/import_environment.py",
-    "scripts/own_python.py",
+    "scripts/register_model.py",
+    "scripts/submit_run.py",
 }
+# What tells make where this checkout of the template lies, and git nothing.
+LOCAL = {"local.mk"}
 MODEL_FILES = {
     ".amlignore",
     ".dockerignore",
@@ -141,26 +45,25 @@ MODEL_FILES = {
     "deployment/deployment-config-local.yml",
     "deployment/local.http",
     "deployment/service.http",
-    "batch_files.py",
-    "batch_output.py",
-    "batch_progress.py",
-    "batch_run.py",
-    "batch_scorer.py",
-    "batch_workers.py",
     "evaluation.py",
-    "input_schema.py",
-    "openapi.py",
-    "run_data.py",
+    "runtime/__init__.py",
+    "runtime/arguments.py",
+    "runtime/batch/files.py",
+    "runtime/batch/output.py",
+    "runtime/batch/run.py",
+    "runtime/batch/scorer.py",
+    "runtime/batch/workers.py",
+    "runtime/data.py",
+    "runtime/input_schema.py",
+    "runtime/serving.py",
+    "runtime/tracking.py",
     "sample-request.json",
     "score.py",
     "score_batch.py",
-    "serving.py",
-    "tables.py",
     "tests/conftest.py",
     "tests/test_score.py",
     "tests/test_score_batch.py",
     "tests/test_train.py",
-    "tracking.py",
     "train.py",
 }
 NETWORKS = FRAMEWORK_FOLDERS.parent / "networks"
@@ -176,7 +79,7 @@ WORKSPACE = {
 def folders_of(framework: str) -> list[Path]:
     """Where a framework's files lie: its own folder, and what all networks share if it trains one."""
     own = FRAMEWORK_FOLDERS / framework
-    return [own, NETWORKS] if "import samples" in (own / "train.py").read_text(encoding="utf-8") else [own]
+    return [own, NETWORKS] if (own / "network.py").exists() else [own]
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
@@ -184,7 +87,7 @@ def test_exactly_these_files(bake: Bake, framework: str) -> None:
     own = {path.relative_to(folder).as_posix() for folder in folders_of(framework) for path in folder.rglob("*.*")}
     model = {f"models/model1/{name}" for name in MODEL_FILES | own - REQUIREMENTS}
     project = bake(framework=framework)
-    assert set(files_of(project)) == REPO_FILES | model
+    assert set(files_of(project)) == REPO_FILES | LOCAL | model
     assert [path for path in project.rglob("*") if path.is_dir() and not any(path.iterdir())] == []
 
 
@@ -309,10 +212,10 @@ def test_the_image_that_serves(tmp_path: Path, framework: str, python: str) -> N
     run(BIN / "hadolint", "Dockerfile", cwd=tmp_path)
     assert f"\nARG BASE_IMAGE=python:{python}-slim\nFROM ${{BASE_IMAGE}} AS server\n" in text
     steps = re.findall(r"^(?:COPY .*|RUN|USER .*|FROM server)", text, flags=re.MULTILINE)
-    conda, modules, model = "aml_config/inference-conda.yml /tmp/inference-conda.yml", "*.py ./", "outputs/model /model"
+    own = "COPY --chown=1000:1000"
     assert steps == [
-        f"COPY {conda}", "RUN", "USER 1000", f"COPY --chown=1000:1000 {modules}",
-        "FROM server", f"COPY --chown=1000:1000 {model}",
+        "COPY aml_config/inference-conda.yml /tmp/inference-conda.yml", "RUN", "USER 1000",
+        f"{own} *.py ./", f"{own} runtime ./runtime", "FROM server", f"{own} outputs/model /model",
     ]  # fmt: skip
 
     content = rendered_file(MODEL / "aml_config" / "inference-conda.yml", **answers)
@@ -367,15 +270,14 @@ def test_a_known_workspace_is_attached_and_not_shared(bake: Bake, tmp_path: Path
 
 def test_attach_is_offline_idempotent_and_clear(bake: Bake, tmp_path: Path) -> None:
     project = copy_of(bake(), tmp_path)
-    attach = [sys.executable, "scripts/attach_workspace.py"]
-    assert "ERROR: give --subscription-id and --resource-group" in run(
-        *attach, "--workspace-name=ws1", cwd=project, expect=2
-    )
-    wrong = [*attach, "--subscription-id=x", "--resource-group=rg", "--workspace-name=ws1"]
-    assert "ERROR: --subscription-id: a GUID, not 'x'" in run(*wrong, cwd=project, expect=2)
-    right = [*attach, "--subscription-id=12345678-1234-1234-1234-123456789abc", *wrong[-2:]]
-    said = run(*right, cwd=project)
-    assert run(*right, cwd=project) == said
+    done = aml(project, "attach", "--workspace-name=ws1")
+    assert (done.code, done.err) == (2, "ERROR: give --subscription-id and --resource-group\n")
+    others = ("--resource-group=rg", "--workspace-name=ws1")
+    done = aml(project, "attach", "--subscription-id=x", *others)
+    assert (done.code, done.err) == (2, "ERROR: --subscription-id: a GUID, not 'x'\n")
+    right = ("attach", "--subscription-id=12345678-1234-1234-1234-123456789abc", *others)
+    said = aml(project, *right)
+    assert aml(project, *right) == said == (0, "Attached to ws1 in rg: .azureml/config.json\n", "")
     assert WORKSPACE.items() <= json.loads((project / ".azureml" / "config.json").read_text()).items()
 
 
@@ -388,12 +290,3 @@ def test_the_attached_workspace_is_what_the_client_reads(bake: Bake) -> None:
     assert project_info.get_workspace_info(str(project / ".azureml" / "config.json")) == names
     scope = project_info.get(str(project / "models" / "model1")).Scope.split("/")
     assert (scope[2], scope[4], scope[8]) == names
-
-
-def test_scripts_say_what_they_do(bake: Bake, tmp_path: Path) -> None:
-    for script in sorted((copy_of(bake(), tmp_path) / "scripts").glob("*.py")):
-        if "__main__" not in script.read_text(encoding="utf-8"):
-            continue  # a module that others import
-        done = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, script.name
-        assert done.stdout.startswith("usage:"), script.name

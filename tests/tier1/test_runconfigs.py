@@ -196,5 +196,5 @@ def test_a_snapshot_holds_what_a_run_needs_and_no_more(bake: Bake, tmp_path: Pat
     sent = {
         path.relative_to(model).as_posix() for path in model.rglob("*") if path.is_file() and not ignored(str(path))
     }
-    assert {"train.py", "input_schema.py", "aml_config/train-conda.yml", "helper/code.py"} < sent
+    assert {"train.py", "runtime/tracking.py", "aml_config/train-conda.yml", "helper/code.py"} < sent
     assert [name for name in sent if name in litter or name.startswith("tests/")] == []

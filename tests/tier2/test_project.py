@@ -6,6 +6,7 @@ The project has the most hostile answers and lies in a folder with a space in it
 import csv
 import json
 import re
+import shutil
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -26,6 +27,7 @@ from tests.support import (
     run,
     served,
 )
+from tests.tier1.test_docs import measuring_script
 from tests.tier1.test_free_text import HOSTILE
 from tests.tier2.test_resolve import packages
 
@@ -68,7 +70,7 @@ def test_help_lists_the_commands(fresh: Path) -> None:
     said = run("make", cwd=fresh)
     for command in ("setup", "train", "test", "lint", "serve", "request", "attach"):
         assert f"make {command} " in said
-    assert "models here: model1" in said
+    assert "Models here: model1" in said
 
 
 def test_its_own_tests_pass(project: Path) -> None:
@@ -89,7 +91,7 @@ def test_serve_and_request(project: Path, tmp_path: Path) -> None:
 
         bad = tmp_path / "bad.json"
         bad.write_text('{"data": [{}]}')
-        send: list[str | Path] = ["python3", "scripts/send_request.py", bad, "--port", url.split(":")[-1]]
+        send: list[str | Path] = [".venv/.tools/bin/aml", "request", bad, "--port", url.split(":")[-1]]
         assert "answered 400" in run(*send, cwd=project, expect=1)
 
         for version in ("2", "3", "3.1"):
@@ -124,10 +126,15 @@ def test_the_inference_packages_alone_serve_the_model(project: Path, tmp_path: P
         assert onnx == pytest.approx(pipeline, abs=1e-5)
 
 
+def copy_code(project: Path, to: Path) -> Path:
+    """Copy the model's code without what it was trained to be; return the folder."""
+    trained = shutil.ignore_patterns("outputs", "mlruns", "__pycache__")
+    return Path(shutil.copytree(project / "models" / "model1", to, ignore=trained, dirs_exist_ok=True))
+
+
 def test_a_failure_inside_is_500_without_a_traceback(project: Path, tmp_path: Path) -> None:
     model = project / "models" / "model1"
-    for file in model.glob("*.py"):
-        (tmp_path / file.name).write_bytes(file.read_bytes())
+    copy_code(project, tmp_path)
     score = (tmp_path / "score.py").read_text()
     (tmp_path / "score.py").write_text(score.replace("input_schema.answer(predict(table), classes)", "1 / 0"))
     command: list[str | Path] = [project / ".venv/model1/bin/azmlinfsrv", "--entry_script=score.py", "--port={port}"]
@@ -160,7 +167,8 @@ def build_model("""
 
 
 COMPARE = """
-import json, sys, joblib, numpy, pandas, input_schema, score, train
+import json, sys, joblib, numpy, pandas, score, train
+from runtime import input_schema
 sys.modules["__main__"].Stranger = getattr(train, "Stranger", None)
 frame = pandas.read_csv(sys.argv[1]).drop(columns=sys.argv[2])
 score.init()
@@ -175,10 +183,7 @@ print("largest difference", abs(numpy.array(got) - want).max())
 @pytest.mark.parametrize("estimator", MODELS)
 def test_another_model_scores_with_onnx_or_without(project: Path, tmp_path: Path, estimator: str) -> None:
     """The owner edits build_model(); whatever the model is, scoring gives its own probabilities."""
-    model = tmp_path / "model"
-    model.mkdir()
-    for file in (project / "models" / "model1").glob("*.py"):
-        (model / file.name).write_bytes(file.read_bytes())
+    model = copy_code(project, tmp_path / "model")
     train = (model / "train.py").read_text()
     edited = re.sub(r"LogisticRegression\(C=.*?\),\n", f"{estimator},\n", train).replace(
         "def build_model(", STRANGER, 1
@@ -203,6 +208,14 @@ def compare_answers(python: Path, model: Path, data: Path, label: str) -> None:
     assert float(said.split("largest difference ")[1]) < 1e-4
 
 
+def test_the_measuring_script_runs(project: Path, tmp_path: Path) -> None:
+    model = copy_code(project, tmp_path / "model")
+    (model / "read.py").write_text(measuring_script(), encoding="utf-8")
+    python = project / ".venv" / "model1" / "bin" / "python"
+    said = run(python, "read.py", "--data-path", project / "data", cwd=model).splitlines()
+    assert [line.split(" files")[0] for line in said] == ["first: 1", "again: 1"]
+
+
 def test_columns_of_any_name_and_kind(project: Path, tmp_path: Path) -> None:
     """A table from real life: ONNX takes no spaces in a name, and knows neither booleans nor dates."""
     header = ['größe in "cm"', "O'Brien", "a b", "a_b", "flag", "when", "empty", "klass"]
@@ -214,8 +227,7 @@ def test_columns_of_any_name_and_kind(project: Path, tmp_path: Path) -> None:
     data = tmp_path / "table.csv"
     with data.open("w", newline="", encoding="utf-8") as table:
         csv.writer(table).writerows([header, *rows])
-    for file in (project / "models" / "model1").glob("*.py"):
-        (tmp_path / file.name).write_bytes(file.read_bytes())
+    copy_code(project, tmp_path)
     python = project / ".venv" / "model1" / "bin" / "python"
     said = run(python, "train.py", "--data-path", data, "--label", "klass", cwd=tmp_path)
     assert "Warning" not in said
@@ -224,6 +236,14 @@ def test_columns_of_any_name_and_kind(project: Path, tmp_path: Path) -> None:
     assert schema["classes"] == ["1", "10", "2"]
     assert (tmp_path / "outputs" / "model" / "model.onnx").exists(), said
     compare_answers(python, tmp_path, data, "klass")
+
+
+def test_the_script_of_the_docs_that_measures_reading_runs(project: Path, tmp_path: Path) -> None:
+    shutil.copytree(project / "models" / "model1" / "runtime", tmp_path / "runtime")
+    (tmp_path / "read.py").write_text(measuring_script(), encoding="utf-8")
+    python = project / ".venv" / "model1" / "bin" / "python"
+    said = run(python, "read.py", "--data-path", project / "data", cwd=tmp_path).splitlines()
+    assert [line.split(" files")[0] for line in said] == ["first: 1", "again: 1"]
 
 
 def test_in_a_job_it_logs_to_the_jobs_run(project: Path, tmp_path: Path) -> None:
@@ -245,7 +265,7 @@ def test_a_second_model_of_another_framework(project: Path, tmp_path: Path) -> N
     answers = {"model_name": name, "framework": "none", "python_version": PYTHON}
     done = cookiecutter(project.parent, "-f", "-s", project_slug="hostile", **answers)
     assert done.returncode == 0, done.stderr
-    assert name in run("make", cwd=project).split("models here: ")[1]
+    assert name in run("make", cwd=project).split("Models here: ")[1]
     run("make", "setup", "train", f"MODEL={name}", cwd=project)
     assert re.search(r"=+ \d+ passed", run("make", "test", f"MODEL={name}", cwd=project))
     with served(project, tmp_path / "log", ["make", "serve", f"MODEL={name}", "PORT={port}"]) as url:
@@ -257,10 +277,9 @@ def test_a_second_model_of_another_framework(project: Path, tmp_path: Path) -> N
 
 
 def test_wrong_commands_are_one_line(fresh: Path, tmp_path: Path) -> None:
-    assert "ERROR: models/nosuch: no such model; there are:" in run(
-        "make", "train", "MODEL=nosuch", cwd=fresh, expect=2
-    )
-    assert "ERROR: models/nosuch: no such model" in run("make", "setup", "MODEL=nosuch", cwd=fresh, expect=2)
+    for verb in ("setup", "train"):
+        said = run("make", verb, "MODEL=nosuch", cwd=fresh, expect=2)
+        assert "ERROR: --model: no such model: nosuch; models here: model1" in said
 
 
 @pytest.mark.parametrize(

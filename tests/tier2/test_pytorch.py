@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import BIN, OF_THE_FRAMEWORK, PYTHON, files_of, free_port, heartbeat, rendered, run, served
+from tests.environments import Environments
+from tests.support import BIN, PYTHON, files_of, free_port, heartbeat, rendered, run, served
 from tests.tier2.test_project import post, sample
 
 TOLERANCE = 1e-5  # sums of 32-bit numbers in another order
@@ -20,12 +21,12 @@ print("largest difference", max(float((other[name] - weights).abs().max()) for n
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(tmp_path_factory: pytest.TempPathFactory, environments: Environments) -> Path:
     """A project, installed and trained by one process."""
     folder = tmp_path_factory.mktemp("owner of") / "my nets"
     folder.mkdir()
     project = rendered(folder, framework="pytorch", python_version=PYTHON)
-    run("make", "setup", cwd=project)
+    environments.set_up(project)
     trained = re.search(r"Trained on 1400 rows, tested on 600: accuracy (0\.\d+)", run("make", "train", cwd=project))
     assert trained and float(trained[1]) > 0.74, "0.693 is what naming the commonest label gives"
     return project
@@ -50,7 +51,7 @@ def compare(project: Path, folder: Path) -> None:
 
 
 def test_its_own_tests_pass(project: Path) -> None:
-    said = run("make", "test", OF_THE_FRAMEWORK, cwd=project)
+    said = run("make", "test", cwd=project)
     assert re.search(r"=+ \d+ passed", said), said[-2000:]
     before = files_of(project / "models/model1")
     run("make", "lint", cwd=project)

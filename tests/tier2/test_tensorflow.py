@@ -3,20 +3,21 @@
 import re
 from pathlib import Path
 
-from tests.support import OF_THE_FRAMEWORK, PYTHON, files_of, rendered, run, served
+from tests.environments import Environments
+from tests.support import PYTHON, files_of, rendered, run, served
 from tests.tier2.test_project import post, sample
 
 
-def test_it_is_installed_trained_tested_linted_and_served(tmp_path: Path) -> None:
+def test_it_is_installed_trained_tested_linted_and_served(tmp_path: Path, environments: Environments) -> None:
     folder = tmp_path / "my nets"
     folder.mkdir()
     project = rendered(folder, framework="tensorflow", python_version=PYTHON)
-    run("make", "setup", cwd=project)
+    environments.set_up(project)
     trained = re.search(r"Trained on 1400 rows, tested on 600: accuracy (0\.\d+)", run("make", "train", cwd=project))
     assert trained and float(trained[1]) > 0.74, "0.693 is what naming the commonest label gives"
     with served(project, tmp_path / "log", ["make", "serve", "PORT={port}"]) as url:
         assert post(url, sample(project))[0] == 200
-    said = run("make", "test", OF_THE_FRAMEWORK, cwd=project)
+    said = run("make", "test", cwd=project)
     assert re.search(r"=+ \d+ passed", said), said[-2000:]
     before = files_of(project / "models/model1")
     run("make", "lint", cwd=project)

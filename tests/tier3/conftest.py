@@ -7,13 +7,9 @@ from pathlib import Path
 import pytest
 
 from aml_rehearsal import azurite
-from tests.support import BIN, TEMPLATE, rendered, run
+from tests.environments import Environments
+from tests.support import BIN, TEMPLATE, WORKSPACE, rendered, run
 
-WORKSPACE = {
-    "subscription_id": "12345678-1234-1234-1234-123456789abc",
-    "resource_group": "my-group",
-    "workspace_name": "my-workspace",
-}
 Installed = Callable[[str], Path]
 
 
@@ -24,22 +20,21 @@ def azurite_is_here() -> None:
 
 
 @pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """A project on a Python, rendered with the names of its workspace and installed; once a session for each Python."""
+def installed(tmp_path_factory: pytest.TempPathFactory, environments: Environments) -> Installed:
+    """A project on a Python, its tools too, with the names of its workspace; once a session for each Python."""
     made: dict[str, Path] = {}
 
     def install(python_version: str) -> Path:
         if python_version not in made:
             folder = tmp_path_factory.mktemp("journey")
             project = rendered(folder, python_version=python_version, **WORKSPACE)
-            run("make", "setup", cwd=project)
-            made[python_version] = project
+            made[python_version] = environments.set_up(project, python=python_version)
         return made[python_version]
 
     return install
 
 
-def git(folder: Path, *args: str) -> str:
+def git(folder: Path, *args: str | Path) -> str:
     return run("git", *args, cwd=folder).strip()
 
 

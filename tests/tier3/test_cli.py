@@ -1,12 +1,14 @@
-"""The documented commands of the first generation, on today's Azure CLI and with azml: packages/cli, installed.
+"""The documented commands of the first generation, on today's Azure CLI and with azml: packages/az, installed.
 
-The real az and the real azureml-core, unmodified, against a workspace on loopback, on every Python that both run on.
+The real az and the real azureml-core, unmodified, against a workspace on loopback; in the full run on every Python that
+both run on.
 """
 
 import json
 import os
 import shlex
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,12 +16,14 @@ from typing import Any, NamedTuple
 import pytest
 
 from aml_rehearsal import Names, Rehearsal
-from tests.conftest import Rehearse
-from tests.support import BIN, PYTHON, TEMPLATE, files_of, heartbeat, run, shown_commands
-from tests.tier3.conftest import WORKSPACE, Installed
+from tests.conftest import Bake, Rehearse
+from tests.environments import Environments
+from tests.support import BIN, PYTHON, TEMPLATE, WORKSPACE, copy_of, files_of, heartbeat, run, shown_commands
+from tests.tier3.conftest import Installed
 
-PYTHONS = ["3.10", "3.11", "3.12"]
+PYTHONS = ["3.11", pytest.param("3.10", marks=pytest.mark.full), pytest.param("3.12", marks=pytest.mark.full)]
 AZURE_CLI = "azure-cli==2.91.0"
+AZML = ".venv/.tools/bin/azml"
 
 Command = Callable[..., str]
 
@@ -47,7 +51,7 @@ def azure_cli(python: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 def equipped(python: str, installed: Installed, azure_cli: dict[str, str]) -> Path:
     """An installed project after `make client`, on a computer that has az."""
     project = installed(python)
-    run("make", "client", f"PACKAGES={TEMPLATE / 'packages'}", cwd=project, expect=0, **azure_cli)
+    run("make", "client", cwd=project, expect=0, **azure_cli)
     return project
 
 
@@ -73,8 +77,7 @@ def rehearsal(project: Path, rehearse: Rehearse) -> Rehearsal:
 @pytest.fixture
 def azml(project: Path, rehearsal: Rehearsal) -> Command:
     def call(*args: str, cwd: Path, expect: int = 0, **env: str) -> str:
-        command = project / ".venv/model1/bin/azml"
-        return run(command, *args, cwd=cwd, expect=expect, **rehearsal.variables() | env)
+        return run(project / AZML, *args, cwd=cwd, expect=expect, **rehearsal.variables() | env)
 
     return call
 
@@ -114,15 +117,14 @@ def test_az(az: Command, azure_cli: dict[str, str], project: Path, rehearsal: Re
     az(*login, "-t", who["AZUREML_SERVICE_PRINCIPAL_TENANT_ID"], cwd=project)
     walk(ml, attach, project, rehearsal)
     env = without_login(rehearsal) | azure_cli  # the scripts take the login that az has stored
-    python = project / ".venv/model1/bin/python"
-    assert "and open to you" in run(python, "scripts/attach_workspace.py", "--check", cwd=project, expect=0, **env)
+    assert "and open to you" in run("make", "attach", "ARGS=--check", cwd=project, expect=0, **env)
 
 
 def test_azml(azml: Command, project: Path, rehearsal: Rehearsal) -> None:
     attach: tuple[str, ...] = ("folder", "attach", "-g", WORKSPACE["resource_group"], "-w", WORKSPACE["workspace_name"])
     attach = (*attach, "--subscription-id", WORKSPACE["subscription_id"])
     nobody = without_login(rehearsal)
-    said = run(project / ".venv/model1/bin/azml", *attach, cwd=project, expect=1, **nobody)
+    said = run(project / AZML, *attach, cwd=project, expect=1, **nobody)
     assert "not logged in: `az login`" in error_of(said)
     walk(azml, attach, project, rehearsal)
 
@@ -324,8 +326,20 @@ def test_wheel_from_git(tmp_path: Path) -> None:
     """pip builds it from a clone of the repo, as the documented command has it."""
     with heartbeat("clone"):
         run("git", "clone", "--quiet", TEMPLATE, tmp_path / "clone", cwd=tmp_path)
-    source = f"aml-template-cli @ git+file://{tmp_path}/clone#subdirectory=packages/cli"
+    source = f"aml-project-az @ git+file://{tmp_path}/clone#subdirectory=packages/az"
     run(BIN / "uv", "venv", "--quiet", "--seed", tmp_path / "venv", cwd=tmp_path)
     pip = tmp_path / "venv/bin/pip"
     run(pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path / "wheels", source, cwd=tmp_path)
-    assert [file.name for file in (tmp_path / "wheels").iterdir()] == ["aml_template_cli-0.1.0-py3-none-any.whl"]
+    (wheel,) = (tmp_path / "wheels").iterdir()
+    assert wheel.name == "aml_project_az-0.2.0-py3-none-any.whl"
+    held = zipfile.ZipFile(wheel).namelist()
+    needed = {"azext_aml_project/__init__.py", "aml_project/azml/model.py", "aml_project/service/registration.py"}
+    assert needed <= set(held)
+
+
+@pytest.mark.parametrize("version", ["3.10", "3.12", "3.13"])
+def test_azml_starts_on_each_python(bake: Bake, environments: Environments, tmp_path: Path, version: str) -> None:
+    """The whole way on 3.10 and 3.12 is in the full run."""
+    project = copy_of(bake(), tmp_path)
+    environments.link_tools(project, version)
+    assert "--better-than-current" in run(project / AZML, "model", "register", "--help", cwd=project)

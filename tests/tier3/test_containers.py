@@ -16,14 +16,18 @@ from pathlib import Path
 import pytest
 
 from tests.containers import Containers, Server
+from tests.environments import Environments
 from tests.support import BIN, PYTHON, copy_of, free_port, rendered, run
 
 USER = "1000"
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return rendered(tmp_path_factory.mktemp("containers"), python_version=PYTHON)
+def project(tmp_path_factory: pytest.TempPathFactory, environments: Environments) -> Path:
+    """With its tools: it is the images that have the model's packages."""
+    project = rendered(tmp_path_factory.mktemp("containers"), python_version=PYTHON)
+    environments.link_tools(project, PYTHON)
+    return project
 
 
 @pytest.fixture(scope="session")
@@ -146,7 +150,7 @@ def test_what_the_server_is_told(containers: Containers, server: str) -> None:
 
 def test_the_image_holds_no_more_than_it_needs(containers: Containers, server: str, model: Path) -> None:
     there = containers.podman("run", "--rm", server, "ls", "/app").split()
-    assert there == sorted(path.name for path in model.glob("*.py"))
+    assert there == sorted(["runtime", *(path.name for path in model.glob("*.py"))])
     said = containers.podman("run", "--rm", server, "python", "-c", "import azureml.core", expect=1)
     assert "No module named 'azureml'" in said
 
@@ -195,7 +199,7 @@ def test_make_deploy_serves_from_a_container(
     port = model / "deployment" / "deployment-config-local.yml"
     port.write_text(port.read_text().replace("6789", url.rpartition(":")[2]))
     env = containers.env | {"DOCKER_HOST": f"unix://{tmp_path}/none"}  # docker may be here, but answers nobody
-    deploy: list[str | Path] = [BIN / "python", "scripts/deploy_model.py", "--target", "local", "--docker", "yes"]
+    deploy = [".venv/.tools/bin/aml", "deploy", "--target", "local", "--docker", "yes"]
     said = run(*deploy, cwd=mine, expect=0, **env)
     assert "served by podman" in said
     labels, headers = ask(url, model)

@@ -13,19 +13,32 @@ from typing import Any, NamedTuple
 import pytest
 
 from aml_rehearsal import Rehearsal
+from tests.aml import call
 from tests.conftest import Rehearse, names_of
-from tests.support import BIN, PROJECT, PYTHON, TEMPLATE, answer, files_of, rendered, run, served, shown_commands
+from tests.support import (
+    BIN,
+    PROJECT,
+    PYTHON,
+    TEMPLATE,
+    WORKSPACE,
+    answer,
+    files_of,
+    rendered,
+    run,
+    served,
+    shown_commands,
+)
 from tests.tier1.test_free_text import HOSTILE
-from tests.tier3.conftest import WORKSPACE, Installed, commit, create_and_commit, git, update
+from tests.tier3.conftest import Installed, commit, create_and_commit, git, update
 
-TRAVELS = "train.py score.py evaluation.py input_schema.py tables.py sample-request.json Dockerfile"
+TRAVELS = "train.py score.py evaluation.py runtime/serving.py runtime/batch/run.py sample-request.json Dockerfile"
 HERE, SERVED, IN_AZURE, PLACES = "1. Train here", "2. Serve here", "3. Train in Azure ML", "What is where"
 LOCAL, CLOUD = 'make submit ARGS="-c train-local"', "make submit"
 REGISTER = "make register ARGS=\"--require 'accuracy>=0.7' --better-than-current accuracy\""
 NAMES = {"ID": "subscription_id", "GROUP": "resource_group", "NAME": "workspace_name"}
 
 
-def follow(project: Path, lines: Iterable[str], model: str = "model1", **env: str) -> dict[str, str]:
+def follow(project: Path, lines: Iterable[str], **env: str) -> dict[str, str]:
     """Do what a README's lines say, each in the folder that the lines before it lead to; return what each printed."""
     folder, said = project, {}
     for line in lines:
@@ -35,7 +48,7 @@ def follow(project: Path, lines: Iterable[str], model: str = "model1", **env: st
             folder /= line.removeprefix("cd ")
             continue
         # "Without the Azure CLI, azml stands for az ml in each of these lines."
-        command = re.sub(r"^az ml ", f"../../.venv/{model}/bin/azml ", line)
+        command = re.sub(r"^az ml ", "../../.venv/.tools/bin/azml ", line)
         if line.startswith("make attach"):
             for word, name in NAMES.items():
                 command = re.sub(rf" {word}\b", f" {WORKSPACE[name]}", command)
@@ -96,11 +109,12 @@ def submitted_as(model: Path) -> str:
     return str(json.loads((model / "run.json").read_text())["run_id"])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("python_version", ["3.10", "3.12"])
 def test_make_attach_submit_register(python_version: str, installed: Installed, rehearse: Rehearse) -> None:
     """The README's section on Azure ML, with the defaults, on the oldest and the newest Python of the client.
 
-    The hostile answers below go the same way on the Python at hand.
+    `make demo` goes the same way on the Python at hand (test_demo.py), and the hostile answers below.
     """
     project = installed(python_version)
     rehearsal, model = rehearse(project, empty=True), project / "models" / "model1"
@@ -161,8 +175,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Walked:
         env = rehearsal.environment()
         said |= follow(project, ours[1:], **env)
         assert "`make client` installs them" in readme.read_text(encoding="utf-8")
-        follow(project, ["make client"], PACKAGES=str(TEMPLATE / "packages"))
-        said |= follow(project, documented, "yes", **env)
+        follow(project, ["make client"])
+        said |= follow(project, documented, **env)
     return Walked(project, folder / "workspace", said)
 
 
@@ -211,7 +225,7 @@ def test_a_second_model(hostile: Walked) -> None:
         assert files_of(first) == kept, "run.json and all else of the first model is as it was"
 
         assert "not >= 0.7" in run("sh", "-c", refused, cwd=project, expect=2, **env), "a baseline learns nothing"
-        follow(project, ["make register MODEL=churn", "make register"], **env)
+        follow(project, ["make register MODEL=churn", "make register MODEL=yes"], **env)
         check_model(rehearsal, "churn:1", cloud, "churn-data")
         check_model(rehearsal, "yes:2", submitted_as(first), "1e3")
         assert sorted(rehearsal.state()["models"]) == ["churn:1", "yes:1", "yes:2"]
@@ -264,14 +278,12 @@ def test_attach_says_what_is_wrong(installed: Installed, rehearse: Rehearse) -> 
     """--check: one line each for a wrong secret, no right, no such workspace, no service."""
     project = installed(PYTHON)
     rehearsal = rehearse(project)
-    python = project / ".venv" / "model1" / "bin" / "python"
-    command = (python, project / "scripts" / "attach_workspace.py", "--check")
 
     def ask(**env: str) -> str:
-        said = run(*command, cwd=project, expect=3, **(rehearsal.environment() | env))
-        lines = [line for line in said.splitlines() if line.startswith("ERROR")]
-        assert len(lines) == 1 and "Traceback" not in said, said
-        return lines[0]
+        done = call(project, "attach", "--check", **(rehearsal.environment() | env))
+        assert done.code == 3
+        (line,) = (line for line in done.err.splitlines() if line.startswith("ERROR"))
+        return line
 
     wrong = ask(AZUREML_SERVICE_PRINCIPAL_PASSWORD="not the secret")
     assert "log" in wrong.lower() or "credential" in wrong.lower()

@@ -6,16 +6,18 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Rehearse
-from tests.support import PYTHON, rendered, run
-from tests.tier3.conftest import WORKSPACE
+from tests.environments import Environments
+from tests.support import PYTHON, WORKSPACE, rendered, run
 
 
 @pytest.mark.parametrize("launcher", ["mpi", "pytorch"])
-def test_two_nodes_of_two_processes_that_bring_their_data(tmp_path: Path, rehearse: Rehearse, launcher: str) -> None:
+def test_two_nodes_of_two_processes_that_bring_their_data(
+    tmp_path: Path, rehearse: Rehearse, environments: Environments, launcher: str
+) -> None:
     """Downloaded by one process of each node, trained by four, logged by one."""
     size = {"node_count": "2", "processes_per_node": "2", "data_access": "download", "launcher": launcher}
     project = rendered(tmp_path, framework="pytorch", python_version=PYTHON, **size, **WORKSPACE)
-    run("make", "setup", cwd=project)
+    environments.set_up(project)
     rehearsal = rehearse(project)
     env = rehearsal.environment()
     assert "2 runconfigs fine" in run("make", "check", cwd=project, expect=0, **env)

@@ -8,21 +8,23 @@ from pathlib import Path
 
 import pytest
 
+from tests.aml import aml
 from tests.support import BIN, PROJECT, TEMPLATE, copy_of, files_of, run
 from tests.tier3.conftest import commit, create, create_and_commit, git, update
 
-OF_CRUFT = ".cruft.json"
+NOT_SHARED = (".cruft.json", "local.mk")
 
 
 def project_files(project: Path) -> dict[str, bytes]:
-    """All but what git and cruft keep for themselves."""
-    return {name: text for name, text in files_of(project).items() if not name.startswith(".git/") and name != OF_CRUFT}
+    """All but what git and cruft keep for themselves, and what names a place on this computer."""
+    files = files_of(project)
+    return {name: text for name, text in files.items() if not name.startswith(".git/") and name not in NOT_SHARED}
 
 
 def test_created_by_cruft_it_is_the_same(template: Path, tmp_path: Path) -> None:
     by_cruft = create(template, tmp_path / "cruft")
     run(BIN / "cookiecutter", "--no-input", template, cwd=tmp_path)
-    assert project_files(by_cruft) == files_of(tmp_path / "my-aml-project")
+    assert project_files(by_cruft) == project_files(tmp_path / "my-aml-project")
     git(by_cruft, "init", "--quiet")
     run(BIN / "cruft", "check", cwd=by_cruft)
 
@@ -34,6 +36,33 @@ def test_from_the_previous_commit_to_now(template: Path, tmp_path: Path) -> None
     assert project_files(project) == project_files(create(template, tmp_path / "new"))
 
 
+def test_from_before_the_engine_was_a_package(template: Path, tmp_path: Path) -> None:
+    """Its copy goes away, but for a file that was edited: the check says what to do with that."""
+    engine = f"{PROJECT.name}/scripts/command_line.py"
+    moved = git(template, "log", "--diff-filter=D", "--no-renames", "--format=%H", "-1", "--", engine)
+    project = create_and_commit(template, tmp_path / "old", "--checkout", f"{moved}~1")
+    with (project / "scripts" / "azure_ml" / "compute.py").open("a") as edited:
+        edited.write("# ours\n")
+    (project / "scripts" / "report.py").write_text("from command_line import run\n")
+    with (project / "README.md").open("a") as readme:
+        readme.write("\n## Ours\n\nWritten by us.\n")
+    commit(project)
+    update(project)
+
+    new = project_files(create(template, tmp_path / "new"))
+    kept = {"scripts/azure_ml/compute.py", "scripts/report.py"}
+    updated = project_files(project)
+    assert updated.keys() - new.keys() == kept
+    assert {name for name in new if updated.get(name) != new[name]} == {"README.md"}
+    assert updated["README.md"].startswith(new["README.md"]) and b"Written by us." in updated["README.md"]
+    assert aml(project, "check").err == (
+        "NOTE: scripts/azure_ml/compute.py: of an older template, used by nothing now; "
+        "keep elsewhere what is yours, and remove it\n"
+        "NOTE: scripts/report.py: imports the older template's scripts; "
+        "call `aml`, or import aml_project, in their place\n"
+    )
+
+
 @pytest.fixture
 def changed(template: Path, tmp_path: Path) -> tuple[Path, str]:
     """The template and a commit of it from before files were added, changed and removed."""
@@ -41,14 +70,14 @@ def changed(template: Path, tmp_path: Path) -> tuple[Path, str]:
     project = copy / PROJECT.name
     model = project / "models" / "{{cookiecutter.model_name}}"
     (project / "removed-since.txt").write_text("of an older template\n")
-    removed = (model / "tables.py").read_text()
-    (model / "tables.py").unlink()
+    removed = (model / "runtime" / "tracking.py").read_text()
+    (model / "runtime" / "tracking.py").unlink()
     train = copy / "templates" / "frameworks" / "sklearn" / "train.py"
     now = train.read_text()
     train.write_text(now.replace("max_iter=args.max_iter", "max_iter=500"))
     old = commit(copy)
     (project / "removed-since.txt").unlink()
-    (model / "tables.py").write_text(removed)
+    (model / "runtime" / "tracking.py").write_text(removed)
     train.write_text(now)
     commit(copy)
     return copy, old
@@ -104,8 +133,8 @@ def test_the_hooks_touch_nothing_outside(changed: tuple[Path, str], tmp_path: Pa
     assert {path.relative_to(home).parts[0] for path in new} <= {".cookiecutters", ".cookiecutter_replay", ".cache"}
 
 
-def test_a_converted_notebook_follows_the_template(changed: tuple[Path, str], tmp_path: Path) -> None:
-    """Both renders of an update convert the notebook that the project has kept: no conflict where it was edited."""
+def test_a_train_py_of_a_notebook_is_its_owners(changed: tuple[Path, str], tmp_path: Path) -> None:
+    """An update converts nothing, and brings all else."""
     template, old = changed
     notebook = TEMPLATE / "tests" / "notebooks" / "gradient_descent.ipynb"
     answers = tmp_path / "answers.json"
@@ -118,6 +147,6 @@ def test_a_converted_notebook_follows_the_template(changed: tuple[Path, str], tm
     (tmp_path / "mine.ipynb").unlink()
     run(BIN / "cruft", "update", "--skip-apply-ask", cwd=project, PWD=str(project))
     assert "print('edited')" in train.read_text()
-    assert (project / "models" / "model1" / "tables.py").exists()
+    assert (project / "models" / "model1" / "runtime" / "tracking.py").exists()
     assert [path.name for path in project.rglob("*.rej")] == []
     assert git(project, "status", "--porcelain", "models/model1/train.py", "notebooks") == ""

@@ -14,9 +14,8 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from aml_rehearsal import Rehearsal
+from aml_rehearsal.addresses import API_HOST, LOGIN_HOST, TENANT
 from aml_rehearsal.azurite import ARTIFACTS
-from aml_rehearsal.tokens import TENANT
-from aml_rehearsal.workspace import API_HOST, LOGIN_HOST
 
 Answer = tuple[int, Any]
 Client = Callable[..., Any]  # the fixture that runs code in the real client

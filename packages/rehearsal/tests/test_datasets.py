@@ -22,9 +22,9 @@ from azure.storage.blob import ContainerClient, generate_container_sas
 from callers import Caller, configuration
 
 from aml_rehearsal import Rehearsal
+from aml_rehearsal.addresses import API_HOST
 from aml_rehearsal.azurite import SECOND
 from aml_rehearsal.dataset_files import matcher, places, root
-from aml_rehearsal.workspace import API_HOST
 
 HASHES = """
 import hashlib, json, os
@@ -258,7 +258,7 @@ def local_run(caller: Caller, work: Path, **changes: Any) -> str:
 LIMITED = """
 import os, resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-os.execv(sys.executable, [sys.executable, "-I", "-m", "aml_rehearsal.node", "azureml-setup/job.json"])
+os.execv(sys.executable, [sys.executable, "-I", "-m", "aml_rehearsal.run_process", "azureml-setup/job.json"])
 """
 
 
@@ -288,7 +288,7 @@ def test_a_file_that_is_there_stays_unless_overwritten(
         (folder / "a.csv").write_bytes(b"mine")
         wish = wanted(dataset, str(folder), overwrite=overwrite)
         run_id = local_run(caller, tmp_path / f"work-{overwrite}", **wish)
-        command = [sys.executable, "-I", "-m", "aml_rehearsal.node", "azureml-setup/job.json"]
+        command = [sys.executable, "-I", "-m", "aml_rehearsal.run_process", "azureml-setup/job.json"]
         done = subprocess.run(command, cwd=tmp_path / f"work-{overwrite}", timeout=300)
         assert done.returncode == (0 if overwrite else 1)
         assert (folder / "a.csv").read_bytes() == kept

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from callers import Answer, Caller
 
-from aml_rehearsal.workspace import ARM_HOST
+from aml_rehearsal.addresses import ARM_HOST
 
 WORKSPACES = "Microsoft.MachineLearningServices/workspaces"
 

@@ -10,7 +10,7 @@ import pytest
 from callers import Caller, configuration
 
 from aml_rehearsal import Rehearsal
-from aml_rehearsal.workspace import ARM_HOST
+from aml_rehearsal.addresses import ARM_HOST
 
 RUNS = "/history/v1.0SCOPE/experiments/refusals/runs"
 ENVIRONMENT = "/environment/v1.0SCOPE/environments/mine/versions/1"

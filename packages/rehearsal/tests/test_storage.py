@@ -15,8 +15,8 @@ from azure.storage.blob import BlobServiceClient, generate_container_sas
 from callers import Answer, Caller
 
 from aml_rehearsal import Rehearsal
+from aml_rehearsal.addresses import ARM_HOST
 from aml_rehearsal.azurite import ACCOUNT, SECOND, SUFFIX
-from aml_rehearsal.workspace import ARM_HOST
 
 
 class Login:

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from aml_rehearsal import certificates, nodes, seed
+from aml_rehearsal.addresses import Names
 from aml_rehearsal.faults import Fault, Faults
 from aml_rehearsal.interpreters import split
-from aml_rehearsal.routing import Refusal, Router
+from aml_rehearsal.messages import Refusal
+from aml_rehearsal.routing import Router
 from aml_rehearsal.services.artifacts import plain
 from aml_rehearsal.state import State, Unavailable, claim, forget, set_status
 from aml_rehearsal.tokens import LoginRefused, Tokens
-from aml_rehearsal.workspace import Names
 
 # ---------------------------------------------------------------------------------------------------- routing
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -345,6 +346,23 @@ def test_faults_strike_deployments_too(caller: Caller, python: Path, rehearsal: 
         caller.publish("faulty", ECHO, python)
     assert caller.published("faulty")["state"] == "Healthy"  # its caller does not know
     caller.ask("DELETE", f"{SERVICES}/faulty")
+
+
+def test_what_ends_after_a_service_was_deleted_leaves_the_next_of_its_name_alone(
+    caller: Caller, python: Path, rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosting, later = rehearsal.workspace.hosting, list[Callable[[], None]]()
+    caller.publish("again", ECHO, python)
+    caller.published("again")
+    with monkeypatch.context() as held:
+        held.setattr(hosting, "thread", later.append)
+        caller.ask("DELETE", f"{SERVICES}/again")
+    caller.publish("again", ECHO, python)
+    folder = hosting.folder / "again" / caller.published("again")["deployment"]
+    later[0]()
+    assert [each.name for each in hosting.folder.glob("again/*")] == [folder.name]
+    assert (folder / "log.txt").stat().st_size
+    caller.ask("DELETE", f"{SERVICES}/again")
 
 
 def test_clusters_that_are_not_ready(

@@ -10,9 +10,7 @@ from typing import Any
 
 import numpy as np
 
-import input_schema
-import openapi
-import serving
+from runtime import input_schema, serving
 
 MAX_ROWS = 10_000
 
@@ -27,7 +25,7 @@ def init() -> None:
     global predict, columns, classes
     folder, columns, classes = serving.find_model()
     predict = load_model(folder)
-    openapi.publish(run, columns, classes)
+    serving.publish(run, columns, classes)
 
 
 @serving.handled

@@ -1,6 +1,6 @@
 """Train a classifier on a table, judge it, and write all that scoring needs to outputs/.
 
-    python train.py --data-path ../../data
+    python train.py
 
 The model here only learns how frequent each label is: put yours into build_model(), save_model() and score.py.
 """
@@ -13,30 +13,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-import input_schema
-from run_data import download
-from tables import read_table, split_label
-from tracking import tracked
+from runtime import input_schema
+from runtime.arguments import data_folder, parse, share
+from runtime.data import download, read_table, split_label
+from runtime.tracking import tracked
 
 OUTPUTS = Path("outputs")
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Train the model; results go to outputs/.")
-    parser.add_argument("--data-path", type=Path, default="../../data", help="CSV or Parquet: a file, or a folder")
+    parser.add_argument("--data-path", type=Path, default=data_folder(), help="CSV or Parquet: a file, or a folder")
     parser.add_argument("--dataset", default="", help="data of the run, to download to --data-path (mechanism: direct)")
     parser.add_argument("--label", default="churned", help="column to predict (default: %(default)s)")
-    parser.add_argument("--train-test-split-ratio", type=float, default=0.3, help="share held out for the test")
-    parser.add_argument("--epochs", type=int, default=10, help="passes over the data (default: %(default)s)")
-    parser.add_argument("--batch-size", type=int, default=32, help="rows in a step (default: %(default)s)")
-    parser.add_argument(
-        "--es-patience", type=int, default=-1, help="epochs without progress before it stops; -1: never"
-    )
+    parser.add_argument("--train-test-split-ratio", type=share, default=0.3, help="share held out for the test")
     parser.add_argument("--seed", type=int, default=42, help="same seed, same model (default: %(default)s)")
-    args = parser.parse_args(argv)
-    if not 0 < args.train_test_split_ratio < 1:
-        parser.error("--train-test-split-ratio: a share between 0 and 1")
-    return args
+    return parse(parser, argv)
 
 
 def load_data(path: Path, label: str) -> tuple[pd.DataFrame, pd.Series]:
@@ -57,7 +49,7 @@ class Baseline:
 
 
 def build_model(args: argparse.Namespace) -> Baseline:
-    """The model. --epochs, --batch-size and --es-patience wait for one that learns in steps."""
+    """The model. One that learns in steps has arguments of its own: --epochs, --batch-size, --es-patience."""
     return Baseline()
 
 

@@ -11,12 +11,8 @@ import numpy as np
 import torch
 from azureml_inference_server_http.api.aml_request import AMLRequest, rawhttp
 
-import encoding
-import images
-import input_schema
 import network
-import openapi
-import serving
+from runtime import encoding, images, input_schema, serving
 
 MAX_ROWS = 10_000
 
@@ -31,7 +27,7 @@ def init() -> None:
     global predict, columns, classes
     folder, columns, classes = serving.find_model()
     predict = load_model(folder)
-    openapi.publish(run, columns, classes)
+    serving.publish(run, columns, classes)
 
 
 @rawhttp

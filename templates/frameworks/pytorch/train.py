@@ -1,7 +1,7 @@
 """Train a network on a table or on a folder of images, judge it, and write all that scoring needs to outputs/.
 
-python train.py --data-path ../../data
-torchrun --nproc_per_node 2 train.py --data-path ../../data
+python train.py
+torchrun --nproc_per_node 2 train.py
 """
 
 import argparse
@@ -15,17 +15,15 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
-import checkpoints
-import images
-import input_schema
 import network
-import samples
-from distributed import Processes, gathered, joined, wait
-from loading import loader
-from run_data import download
-from stopping import waited
-from tables import read_table, split_label
-from tracking import Log, tracked
+from runtime import checkpoints, images, input_schema, samples
+from runtime.arguments import parse
+from runtime.data import download, read_table, split_label
+from runtime.distributed import Processes, gathered, joined, wait
+from runtime.loading import loader
+from runtime.network_arguments import add_network_arguments, positive
+from runtime.stopping import waited
+from runtime.tracking import Log, tracked
 
 OUTPUTS = Path("outputs")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -34,27 +32,12 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Train the model; results go to outputs/.")
     add = parser.add_argument
-    add("--data-path", type=Path, default="../../data", help="CSV or Parquet, or a folder of images for each class")
-    add("--dataset", default="", help="data of the run, to be downloaded to --data-path first (mechanism: direct)")
     add("--label", default="churned", help="column of a table to predict (default: %(default)s)")
-    add("--train-test-split-ratio", type=float, default=0.3, help="share held out for the test")
-    add("--epochs", type=int, default=10, help="passes over the data (default: %(default)s)")
-    add("--batch-size", type=int, default=32, help="samples in a step, over all processes (default: %(default)s)")
+    add("--epochs", type=positive, default=10, help="passes over the data (default: %(default)s)")
+    add("--batch-size", type=positive, default=32, help="samples in a step, over all processes (default: %(default)s)")
     add("--learning-rate", type=float, default=1e-3, help="size of a step (default: %(default)s)")
-    add("--es-patience", type=int, default=-1, help="epochs without progress before it stops; -1: never")
-    add("--image-size", type=int, default=64, help="pixels that images are scaled to (default: %(default)s)")
-    add("--workers", type=int, default=2, help="processes that read images ahead (default: %(default)s)")
-    add("--seed", type=int, default=42, help="same seed, same model (default: %(default)s)")
-    add("--resume", action="store_true", help="go on from outputs/checkpoints, as a job that Azure ML restarts does")
-    add("--amp", action="store_true", help="compute in bfloat16 where that is safe")
-    add("--compile", action="store_true", help="compile the network with g++: a slower start, faster steps")
-    args = parser.parse_args(argv)
-    if not 0 < args.train_test_split_ratio < 1:
-        parser.error("--train-test-split-ratio: a share between 0 and 1")
-    for name in ("epochs", "batch_size", "image_size"):
-        if getattr(args, name) < 1:
-            parser.error(f"--{name.replace('_', '-')}: 1 or more")
-    return args
+    add_network_arguments(parser)  # --data-path, --seed, --resume and more: python train.py --help
+    return parse(parser, argv)
 
 
 def load_data(path: Path, label: str) -> tuple[pd.DataFrame, pd.Series]:
@@ -152,7 +135,7 @@ def report(
 ) -> None:
     """Judge the model, and write it with all that scoring needs."""
     from evaluation import evaluate, write_json
-    from figures import plot_losses, plot_misclassified
+    from runtime.figures import plot_losses, plot_misclassified
 
     folder = OUTPUTS / "evaluation"
     actual = np.array(data.classes)[data.labels[data.split.test]]

@@ -14,12 +14,8 @@ from azureml_inference_server_http.api.aml_request import AMLRequest, rawhttp
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors alone; TensorFlow reads it when it is imported
 import tensorflow as tf
 
-import encoding
-import images
-import input_schema
 import network
-import openapi
-import serving
+from runtime import encoding, images, input_schema, serving
 
 MAX_ROWS = 10_000
 
@@ -34,7 +30,7 @@ def init() -> None:
     global predict, columns, classes
     folder, columns, classes = serving.find_model()
     predict = load_model(folder)
-    openapi.publish(run, columns, classes)
+    serving.publish(run, columns, classes)
 
 
 @rawhttp

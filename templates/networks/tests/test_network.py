@@ -18,13 +18,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-import checkpoints
-import encoding
-import images
-import input_schema
-import resuming
-import samples
-from distributed import find
+from runtime import checkpoints, encoding, images, input_schema, resuming, samples
+from runtime.distributed import find
 from tests.conftest import DATA, MODEL, served
 from train import load_data, main, parse_args
 
@@ -76,8 +71,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]
 def score_images(data: Path, outputs: Path, scores: Path) -> dict[str, dict[str, str]]:
     """Score all images, one of them broken, in two processes; return the rows of the result by their files."""
     (data / "circle" / "broken.png").write_bytes(b"no image")
-    own = ["--model", outputs, "--input", data, "--output", scores, "--processes", "2", "--rows-per-chunk", "5"]
-    command = [sys.executable, MODEL / "score_batch.py", *own, "--error-threshold", "1"]
+    own = [f"--model={outputs}", f"--input={data}", f"--output={scores}", "--processes=2", "--rows-per-chunk=5"]
+    command = [sys.executable, str(MODEL / "score_batch.py"), *own, "--error-threshold=1"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "Bad file circle/broken.png: no image, or a broken one" in done.stderr

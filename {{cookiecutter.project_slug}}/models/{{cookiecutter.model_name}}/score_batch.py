@@ -1,6 +1,6 @@
 """Score files with the model that train.py saved: a row of the result for each row of them, in their order.
 
-python score_batch.py --input ../../data --output outputs/scores.csv
+python score_batch.py --input FOLDER --output outputs/scores.csv
 A ParallelRunStep, whose entry script this is as well, calls init() and run() instead.
 """
 
@@ -13,10 +13,9 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-import batch_files
-import batch_workers
-from batch_output import Refused
-from batch_run import score_files
+from runtime.batch import files, workers
+from runtime.batch.output import Refused
+from runtime.batch.run import score_files
 
 DONE, REFUSED, INTERRUPTED = 0, 1, 130  # and 2 of argparse, for wrong use
 
@@ -31,8 +30,8 @@ def init() -> None:
     args, _ = parser.parse_known_args()  # the step adds arguments of its own
     if not args.model:
         raise SystemExit("--model: missing among the step's arguments, and there is no AZUREML_MODEL_DIR")
-    batch_workers.one_thread()
-    from batch_scorer import Scorer
+    workers.one_thread()
+    from runtime.batch.scorer import Scorer
 
     scorer = Scorer(args.model)
 
@@ -44,20 +43,20 @@ def run(mini_batch: Any) -> pd.DataFrame:
     them for failed: where the rows of other files would hide a bad one, the whole batch fails.
     """
     if isinstance(mini_batch, pd.DataFrame):
-        chunk = batch_files.Chunk([""], 0, mini_batch, True, 1.0)
+        chunk = files.Chunk([""], 0, mini_batch, True, 1.0)
         result = scorer.score(chunk)
         if result.bad:
-            raise batch_files.BadFile(result.bad[""])
+            raise files.BadFile(result.bad[""])
         return result.table.to_pandas()
     inputs = {str(file): Path(file) for file in mini_batch}
-    results = [scorer.score(chunk) for chunk in batch_files.read_chunks(inputs, scorer.columns)]
+    results = [scorer.score(chunk) for chunk in files.read_chunks(inputs, scorer.columns)]
     bad = {name: why for result in results for name, why in result.bad.items()}
     for name, why in bad.items():
         print(f"Bad file {name}: {why}", flush=True)
     rows = pa.concat_tables([result.table for result in results], promote_options="permissive").to_pandas()
     rows = rows[~rows["file"].isin(bad)].reset_index(drop=True)
     if bad and len(rows) >= len(inputs):
-        raise batch_files.BadFile(f"{len(bad)} of {len(inputs)} files are bad, {next(iter(bad))} among them")
+        raise files.BadFile(f"{len(bad)} of {len(inputs)} files are bad, {next(iter(bad))} among them")
     return rows
 
 
@@ -68,7 +67,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--input", type=Path, required=True, help="CSV or Parquet, or images: a file, or a folder with them")
     add("--output", type=Path, required=True, help="the CSV file to write")
     add("--processes", type=int, help="default: one for each 50 MB of input, at most one for each processor")
-    add("--rows-per-chunk", type=int, help=f"default: {batch_files.ROWS}, or {batch_files.IMAGES} images")
+    add("--rows-per-chunk", type=int, help=f"default: {files.ROWS}, or {files.IMAGES} images")
     add("--error-threshold", type=int, default=0, help="bad files to leave out before it stops; -1: all of them")
     add("--resume", action="store_true", help="go on where an earlier run was stopped, if one was")
     add("--overwrite", action="store_true", help="begin anew where an earlier run was stopped")
@@ -93,7 +92,7 @@ def main(argv: list[str] | None = None) -> int:
     except (Refused, FileNotFoundError) as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return REFUSED
-    except (batch_workers.WorkerDied, OSError) as error:
+    except (workers.WorkerDied, OSError) as error:
         print(f"ERROR: {error}; the same command with --resume goes on", file=sys.stderr)
         return REFUSED
     return DONE

@@ -1,4 +1,4 @@
-"""What the commands of this folder share: their exit codes, one clear line on failure, signs of life, a clean Ctrl-C.
+"""What all commands share: their exit codes, one clear line on failure, signs of life, a clean Ctrl-C.
 
 Every command imports this first, so it imports next to nothing: --help has to answer at once.
 """
@@ -13,6 +13,9 @@ TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
+
+    Act = Callable[[argparse.Namespace], int | None]
+    Command = Callable[..., int]
 
 DONE, REFUSED, WRONG_USE, SERVICE_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 EXIT_CODES = """exit codes:
@@ -29,14 +32,18 @@ class Failure(Exception):
         super().__init__(message)
         self.code = code
 
+    def _render_traceback_(self) -> list[str]:
+        """What Jupyter shows: that line, and not how it came about."""
+        return [f"ERROR: {self}"]
+
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line; `others` is the program that gets what it does not know."""
 
-    def __init__(self, description: str, example: str, others: str = "") -> None:
+    def __init__(self, description: str, example: str = "", others: str = "") -> None:
         super().__init__(
             description=f"{description} Other options go to {others}." if others else description,
-            epilog=f"example:\n{example}\n\n{EXIT_CODES}",
+            epilog=f"example:\n{example}\n\n{EXIT_CODES}" if example else EXIT_CODES,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
@@ -75,6 +82,37 @@ def run(act: Callable[[argparse.Namespace], int], parser: Parser, argv: list[str
         message, code = (str(error), error.code) if isinstance(error, Failure) else told(error)
         print(f"ERROR: {without_secrets(message)}", file=sys.stderr)
         return code
+
+
+def command(description: str, options: Callable[[Parser], object] | None = None) -> Callable[[Act], Command]:
+    """Make a command of a script's function: with --model, --debug, --help, exit codes, and one line on failure.
+
+        @command("Register the model of the last run.")
+        def main(args): ...
+
+        if __name__ == "__main__":
+            sys.exit(main())
+
+    `options` may add more to the parser, which is one of argparse. What the function returns, if anything, is the code.
+    """
+
+    def command_of(act: Act) -> Command:
+        def main(argv: list[str] | None = None) -> int:
+            parser = Parser(description)
+            parser.add_argument("--model", help="a folder of models/ (default: the only one there is)")
+            if options:
+                options(parser)
+            return run(quietly, parser, argv)
+
+        def quietly(args: argparse.Namespace) -> int:
+            from aml_project.service.workspace import quiet
+
+            quiet(args.debug)
+            return act(args) or DONE
+
+        return main
+
+    return command_of
 
 
 def told(error: Exception) -> tuple[str, int]:

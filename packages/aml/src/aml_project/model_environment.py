@@ -10,11 +10,13 @@ import subprocess
 import sys
 
 from aml_project.command_line import REFUSED, Failure
+from aml_project.project import data_path
 
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+    from typing import Any
 
 WINDOWS = sys.platform == "win32"
 
@@ -56,13 +58,51 @@ def python_for_runs(folder: Path) -> Path:
     return made if made.exists() else Path(shutil.which("python") or sys.executable)
 
 
-def run_in_model(root: Path, model: str, command: Sequence[str | Path], **variables: str) -> int:
-    """Run a program in the model's folder and return its exit code; Ctrl-C is the program's own business."""
+def training(root: Path, model: str, arguments: Sequence[str]) -> list[str | Path]:
+    """The command that trains a model on its data."""
+    installed(root, model)
+    return [program(root, model, "python"), "train.py", "--data-path", data_path(root, model), *arguments]
+
+
+def variables_of_a_program() -> dict[str, str]:
+    """The environment variables for a program of the model's own Python.
+
+    Jupyter tells its children to draw by a package of its own, which the model's environment does not have.
+    """
     import os
 
+    return {name: text for name, text in os.environ.items() if not (name == "MPLBACKEND" and "inline" in text)}
+
+
+def run_in_model(root: Path, model: str, command: Sequence[str | Path], **variables: str) -> int:
+    """Run a program in the model's folder and return its exit code."""
+    return hand_over(command, cwd=root / "models" / model, **variables)
+
+
+def hand_over(command: Sequence[str | Path], cwd: Path, **variables: str) -> int:
+    """Run a program to its end and return its exit code; Ctrl-C is the program's own business."""
     words = [str(part) for part in command]
-    environment = os.environ | variables
-    process = subprocess.Popen(words, cwd=root / "models" / model, env=environment)
+    return code_of(subprocess.Popen(words, cwd=cwd, env=variables_of_a_program() | variables))
+
+
+def run_and_print(root: Path, model: str, command: Sequence[str | Path]) -> int:
+    """The same, with this process printing what the program says: a notebook shows nothing else."""
+    process = subprocess.Popen(
+        [str(part) for part in command],
+        cwd=root / "models" / model,
+        env=variables_of_a_program() | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    for line in process.stdout or ():
+        print(line, end="", flush=True)
+    return code_of(process)
+
+
+def code_of(process: subprocess.Popen[Any]) -> int:
+    """Wait for the end of a program."""
     while True:
         try:
             code = process.wait()

@@ -17,47 +17,62 @@ import tempfile
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from aml_project.command_line import Failure, Progress
 
 DISTRIBUTION = "aml-project"
+COMMIT_FILE = "commit"  # beside wheels that aml vendor has made
 STARTED = "AML_PROJECT_STARTED"  # names a file: the command that was started again writes it
-AZURE = ("azureml.core", "azure.storage.blob")
+# extra: its packages in words
+WHAT_FOR = {"azure": "what talks to Azure ML", "notebooks": "what converts notebooks", "sdk": "azureml-sdk"}
 
 
 def bring_azure() -> None:
     """Have what talks to Azure ML in this Python, installed into it if need be."""
-    missing = [module for module in AZURE if not is_here(module)]
-    if missing:
-        install("azure", missing)
+    bring("azure")
 
 
-def install(extra: str, missing: list[str]) -> None:
-    """Install an extra of this package into the environment that runs it."""
-    lacks = lacking(missing)
-    uv, packages = find_uv(), requirements(extra)
-    if not uv or not packages or sys.prefix == sys.base_prefix:
-        raise Failure(f"{lacks}, and it is not an environment that they can be brought to: call this command by make")
-    print(f"{lacks}: installing what Azure ML's commands need, once", file=sys.stderr, flush=True)
+def bring(extra: str) -> None:
+    """Have the packages of an extra, in the versions that this package wants, in the environment that runs it."""
+    missing = [package for package in requirements(extra) if not is_installed(package)]
+    if not missing:
+        return
+    uv, what = find_uv(), WHAT_FOR[extra]
+    if not uv or sys.prefix == sys.base_prefix:
+        raise Failure(f"{what} is not in this Python, and can't be brought to it: call this command by make")
+    print(f"Installing {what}, once", file=sys.stderr, flush=True)
     with Progress("Installing"):
         done = subprocess.run(
-            [uv, "pip", "install", "--quiet", "--python", sys.executable, *packages],
+            [uv, "pip", "install", "--quiet", "--python", sys.executable, *requirements(extra)],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
         )  # fmt: skip
     if done.returncode:
         said = " ".join(done.stderr.split()[-40:])
-        raise Failure(f"{lacks}, and uv can't bring {'it' if len(missing) == 1 else 'them'}: {said}")
+        raise Failure(f"{what} could not be installed: {said}")
     importlib.invalidate_caches()
+
+
+def is_installed(package: str) -> bool:
+    """Tell whether this Python has a package in a version that a requirement allows."""
+    from packaging.requirements import Requirement
+
+    wanted = Requirement(package)
+    try:
+        return wanted.specifier.contains(metadata.version(wanted.name), prereleases=True)
+    except metadata.PackageNotFoundError:
+        return False
 
 
 def requirements(extra: str) -> list[str]:
     """The packages of an extra, for this Python; nothing where this package is not installed."""
-    from packaging.requirements import Requirement
-
     try:
         listed = metadata.requires(DISTRIBUTION) or []
     except metadata.PackageNotFoundError:
         return []
+    from packaging.requirements import Requirement
+
     found = [Requirement(text) for text in listed]
     wanted = [one for one in found if one.marker and one.marker.evaluate({"extra": extra})]
     for one in (one for one in wanted if not one.marker.evaluate({"extra": ""})):  # type: ignore[union-attr]
@@ -65,17 +80,20 @@ def requirements(extra: str) -> list[str]:
     return [str(one) for one in wanted if one.marker is None]
 
 
-def start_again(modules: tuple[str, ...], later: str) -> int | None:
-    """Return None if the modules are here, else the exit code of the same command in a Python that has them.
+def start_again(modules: tuple[str, ...], later: str, extra: str = "") -> int | None:
+    """Return None if these modules are here, else the exit code of the same command in a Python that has them.
 
-    That is the hook's case: cookiecutter's own Python has nothing of it, and is not to get it. `later` is the command
-    that works once there is a network, for the one line if there is no such Python now.
+    The environment of the tools gets them, once. Cookiecutter's own Python, which runs the hook, is not to get them:
+    uv makes another one. `later` is the command that works once there is a network, for the one line if that fails.
     """
     mark = os.environ.get(STARTED)
     if mark:
         Path(mark).touch()
     missing = [module for module in modules if not is_here(module)]
     if not missing:
+        return None
+    if extra and sys.prefix != sys.base_prefix and requirements(extra):
+        bring(extra)
         return None
     lacks, uv = lacking(missing), find_uv()
     if mark or not uv:
@@ -84,7 +102,7 @@ def start_again(modules: tuple[str, ...], later: str) -> int | None:
         started = Path(folder) / "started"
         print(f"{lacks}: uv brings what is missing", flush=True)
         # Twice quiet, uv keeps its own errors to itself: what they mean is said below.
-        command = [uv, "run", "--quiet", "--quiet", "--no-project", "--with-editable", f"{source()}[notebooks]"]
+        command = [uv, "run", "--quiet", "--quiet", "--no-project", "--python", ">=3.10", *source(extra)]
         code = subprocess.run(
             [*command, "python", "-m", "aml_project", *sys.argv[1:]], env=os.environ | {STARTED: str(started)}
         ).returncode
@@ -93,10 +111,10 @@ def start_again(modules: tuple[str, ...], later: str) -> int | None:
     raise Failure(f"{lacks}, and uv could not bring what is missing: {later}")
 
 
-def source() -> str:
-    """This package as uv takes it: the folder that it lies in, or what it was installed from."""
-    folder = checkout()
-    return str(folder) if folder else origin()
+def source(extra: str) -> list[str]:
+    """This package with an extra, in the options of `uv run`: its folder, or what it was installed from."""
+    folder, extras = checkout(), f"[{extra}]" if extra else ""
+    return ["--with-editable", f"{folder}{extras}"] if folder else ["--with", f"{DISTRIBUTION}{extras} @ {origin()}"]
 
 
 def sibling(name: str) -> str:
@@ -104,7 +122,11 @@ def sibling(name: str) -> str:
     folder = checkout()
     if folder:
         return str(folder.with_name(name))
-    return origin().replace("packages/aml", f"packages/{name}")
+    address = origin()
+    if address.endswith(".whl"):
+        wheels = Path(url2pathname(urlsplit(address).path)).parent.glob(f"aml_*{name}-*.whl")
+        return str(next(wheels, f"vendor/: no wheel of {name}"))
+    return address.replace("packages/aml", f"packages/{name}")
 
 
 def checkout() -> Path | None:
@@ -131,10 +153,19 @@ def origin() -> str:
 
 def commit() -> str:
     """The commit that this package is of; nothing where that can't be known."""
-    known = (direct_url().get("vcs_info") or {}).get("commit_id", "")
-    folder = checkout()
-    if known or not folder:
+    noted, folder = direct_url(), checkout()
+    if known := (noted.get("vcs_info") or {}).get("commit_id"):
         return str(known)
+    if folder:
+        return commit_of_folder(folder)
+    if not noted.get("url"):  # of an index, which knows no commits
+        return ""
+    beside = Path(url2pathname(urlsplit(noted["url"]).path)).with_name(COMMIT_FILE)  # of aml vendor
+    return beside.read_text(encoding="utf-8").strip() if beside.is_file() else ""
+
+
+def commit_of_folder(folder: Path) -> str:
+    """The commit that is checked out in a folder."""
     asked = subprocess.run(["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     return asked.stdout.strip()
 

@@ -9,16 +9,16 @@ import pytest
 from tests.aml import aml, call
 
 
-def test_attaching_elsewhere_says_what_it_replaces(project: Path, no_client: dict[str, str]) -> None:
+def test_attaching_elsewhere_says_what_it_replaces(project: Path, without_client: dict[str, str]) -> None:
     config = project / ".azureml" / "config.json"
     before = config.read_bytes()
-    code, out, _ = call(project, "attach", "--workspace-name=other", "--dry-run", **no_client)
+    code, out, _ = call(project, "attach", "--workspace-name=other", "--dry-run", **without_client)
     assert (code, config.read_bytes()) == (0, before)
     assert "Would attach to other in my-group, in place of my-workspace in my-group" in out
-    code, out, _ = call(project, "attach", "--workspace-name=other", **no_client)
+    code, out, _ = call(project, "attach", "--workspace-name=other", **without_client)
     assert out == "Attached to other in my-group, in place of my-workspace in my-group: .azureml/config.json\n"
     # Again, and with nothing given: what is attached stays, whatever the answers of the render were.
-    assert call(project, "attach", **no_client).out == "Attached to other in my-group: .azureml/config.json\n"
+    assert call(project, "attach", **without_client).out == "Attached to other in my-group: .azureml/config.json\n"
     assert json.loads(config.read_text())["workspace_name"] == "other"
 
 

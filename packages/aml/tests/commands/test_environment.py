@@ -30,9 +30,9 @@ def write_version(project: Path, version: str) -> None:
     change(project / RUNCONFIG, "  name: model1-train\n", f'  name: model1-train\n  version: "{version}"\n')
 
 
-def test_a_dry_run_names_the_version_and_asks_nobody(project: Path, no_client: dict[str, str]) -> None:
+def test_a_dry_run_names_the_version_and_asks_nobody(project: Path, without_client: dict[str, str]) -> None:
     before = files_of(project)
-    code, out, err = call(project, "environment", "--dry-run", **no_client)
+    code, out, err = call(project, "environment", "--dry-run", **without_client)
     assert (code, err) == (0, "")
     first = named(out)
     assert list(first) == [str(RUNCONFIG)]

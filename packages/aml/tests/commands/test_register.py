@@ -33,10 +33,10 @@ def test_a_run_file_that_names_no_run_is_refused(project: Path, content: str | b
     assert err.count("\n") == 1
 
 
-def test_a_dry_run_says_what_would_be_registered(project: Path, no_client: dict[str, str]) -> None:
+def test_a_dry_run_says_what_would_be_registered(project: Path, without_client: dict[str, str]) -> None:
     (project / "models" / "model1" / "run.json").write_text(json.dumps(RUN))
     args = ["-n", "mine", "--tag", "stage=a=b", "--require", "auc>0.5", "--better-than-current", "loss:min"]
-    code, out, _ = call(project, "register", "--dry-run", *args, **no_client)
+    code, out, _ = call(project, "register", "--dry-run", *args, **without_client)
     assert code == 0
     assert "Would register outputs/model of run exp_1 (exp) as mine" in out
     assert "stage=a=b" in out

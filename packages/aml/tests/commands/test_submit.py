@@ -6,7 +6,7 @@ from tests.aml import aml, call
 from tests.support import MODEL, files_of, rendered_file
 
 
-def test_a_dry_run_says_what_would_be_submitted(project: Path, no_client: dict[str, str]) -> None:
+def test_a_dry_run_says_what_would_be_submitted(project: Path, without_client: dict[str, str]) -> None:
     from azureml._base_sdk_common.merkle_tree import DirTreeNode, create_merkletree
     from azureml._base_sdk_common.merkle_tree_differ import compute_diff
     from azureml._project.ignore_file import get_project_ignore_file
@@ -16,7 +16,7 @@ def test_a_dry_run_says_what_would_be_submitted(project: Path, no_client: dict[s
     (model / "outputs" / "left out").write_text("x")
     (model / "notes.txt").write_text("é")
     before = files_of(project)
-    code, out, _ = call(project, "submit", "--dry-run", "-e", "mine", "--", "--seed", "7", **no_client)
+    code, out, _ = call(project, "submit", "--dry-run", "-e", "mine", "--", "--seed", "7", **without_client)
     assert code == 0
     assert files_of(project) == before
     rows = dict(line.split(maxsplit=1) for line in out.splitlines()[1:])

@@ -227,9 +227,10 @@ def test_wrong_use_gets_one_line(model: Path, args: list[str], named: str) -> No
 
 
 @pytest.mark.parametrize("target", config_files.TARGETS)
-def test_a_dry_run_asks_nobody(model: Path, no_client: dict[str, str], target: str) -> None:
+def test_a_dry_run_asks_nobody(model: Path, without_client: dict[str, str], target: str) -> None:
     before = files_of(model.parents[1])
-    code, out, err = call(model.parents[1], "deploy", "--target", target, "--version", "3", "--dry-run", **no_client)
+    args = ["--target", target, "--version", "3", "--dry-run"]
+    code, out, err = call(model.parents[1], "deploy", *args, **without_client)
     assert (code, err) == (0, "")
     rows = dict(line.split(maxsplit=1) for line in out.splitlines()[1:])
     assert out.startswith("Would deploy; asked nobody:\n")
@@ -259,7 +260,7 @@ def test_what_a_deployment_leaves_at_home(model: Path) -> None:
     for name in ("outputs/model/model.pkl", "mlruns/meta.yaml", "run.json", ".env", "deployment/.env", "labels.txt"):
         (model / name).write_text("x")
     files = source.files_of(model, ".")
-    assert {"score.py", "input_schema.py", "labels.txt"} <= set(files)
+    assert {"score.py", "runtime/serving.py", "labels.txt"} <= set(files)
     assert not [
         name for name in files if name.startswith(("outputs", "mlruns", "tests", "deployment", "run.json", ".env"))
     ]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from distributed import Processes, find
+from runtime.distributed import Processes, find
 from tests.conftest import DATA, MODEL, free_port
 
 TOLERANCE = 1e-5  # sums of 32-bit numbers in another order

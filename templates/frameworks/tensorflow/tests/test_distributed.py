@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distributed import Processes, find
+from runtime.distributed import Processes, find
 from tests.conftest import DATA, MODEL, free_port
 
 TOLERANCE = 1e-5  # sums of 32-bit numbers in another order

@@ -17,8 +17,10 @@ from typing import Any, NamedTuple
 import pytest
 
 MODEL = Path(__file__).resolve().parents[1]
-DATA = MODEL.parents[1] / "data"
 sys.path.insert(0, str(MODEL))  # as in a run, where train.py lies at the top
+from runtime.arguments import data_folder
+
+DATA = (MODEL / data_folder()).resolve()
 
 # A train.py that was made from a notebook has its own test; those of the outline wait until that one is removed.
 OUTLINE = ["test_distributed.py", "test_network.py", "test_score.py", "test_score_batch.py", "test_train.py"]
@@ -28,6 +30,7 @@ THREADS = {"WORKER_COUNT": "2", "OMP_NUM_THREADS": "1"}  # two processes, so eac
 
 Train = Callable[..., subprocess.CompletedProcess[str]]
 Post = Callable[..., tuple[int, Any]]
+Batch = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +51,24 @@ def outputs(train: Train, tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = train(folder)
     assert done.returncode == 0, done.stderr
     return folder / "outputs"
+
+
+@pytest.fixture(scope="session")
+def batch_command(outputs: Path) -> list[str]:
+    return [sys.executable, str(MODEL / "score_batch.py"), f"--model={outputs / 'model'}"]
+
+
+@pytest.fixture
+def batch(batch_command: list[str], tmp_path: Path) -> Batch:
+    """Run score_batch.py as a user does: batch("--input", …); the result is scores.csv in tmp_path."""
+
+    def run(*args: str | Path, expect: int = 0) -> subprocess.CompletedProcess[str]:
+        own = [*batch_command, f"--output={tmp_path / 'scores.csv'}", *map(str, args)]
+        done = subprocess.run(own, cwd=tmp_path, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        assert done.returncode == expect, done.stderr
+        return done
+
+    return run
 
 
 class Server(NamedTuple):

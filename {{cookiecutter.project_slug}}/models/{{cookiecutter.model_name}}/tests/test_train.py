@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 import pytest
 
-import input_schema
 from train import load_data, parse_args
 
 
@@ -81,35 +80,20 @@ def test_three_classes_from_several_files_with_holes(train: Any, tmp_path: Path)
     assert set(read(tmp_path / "outputs/evaluation/roc_curve.json")) == {"a", "b", "c c"}
 
 
-def test_columns_of_every_kind() -> None:
-    frame = pd.DataFrame(
-        {
-            "flag": [True, None, False],
-            "count": pd.array([1, None, 3], dtype="Int64"),
-            "day": pd.to_datetime(["2024-01-01", None, "2024-01-02"]),
-            "nothing": [None, None, None],
-        }
-    )
-    columns = input_schema.describe(frame)
-    assert [column["type"] for column in columns] == ["number", "number", "category", "category"]
-    table = input_schema.to_table(frame, columns)
-    assert table["flag"].tolist()[::2] == [1.0, 0.0]
-    assert set(table["day"]) - {""} == set(columns[2]["categories"])
-    assert table["nothing"].tolist() == ["", "", ""]
+def test_every_framework_takes_the_same_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    """So that a runconfig need not know which one it starts; it is told what this one has no use for."""
+    args = parse_args(["--data-path=x", "--epochs=3", "--batch-size", "8", "--es-patience=2", "--seed=1"])
+    assert (args.data_path, args.seed, args.train_test_split_ratio) == (Path("x"), 1, 0.3)
+    wanted = {"epochs": 3, "batch_size": 8, "es_patience": 2}
+    used = {name: value for name, value in vars(args).items() if name in wanted}
+    told = "" if used else "NOTE: this model has no use for --epochs, --batch-size, --es-patience\n"
+    assert (used, capsys.readouterr().err) == (used and wanted, told)
 
 
-def test_an_infinite_number_is_one_line() -> None:
-    frame = pd.DataFrame({"x": [1.0, float("inf")]})
-    with pytest.raises(SystemExit, match="'x' holds a number that is infinite"):
-        input_schema.to_table(frame, input_schema.describe(frame))
-
-
-def test_every_framework_takes_the_same_arguments() -> None:
-    """So that a runconfig need not know which one it starts."""
-    args = parse_args(["--data-path=x", "--epochs=3", "--batch-size=8", "--es-patience=2", "--seed=1"])
-    assert (args.epochs, args.batch_size, args.es_patience, args.seed) == (3, 8, 2, 1)
-    args = parse_args([])
-    assert (args.epochs, args.batch_size, args.es_patience, args.train_test_split_ratio) == (10, 32, -1, 0.3)
+def test_an_argument_that_none_takes_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_args(["--epochs", "3", "--epoch-size", "4"])
+    assert capsys.readouterr().err.splitlines()[-1].endswith("error: unrecognized arguments: --epoch-size 4")
 
 
 @pytest.mark.parametrize("ratio", ["0", "1", "-0.3", "nan", "most"])

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from aml_project.files import write_whole
+from aml_project import files
 
 applied = False
 
@@ -58,11 +58,10 @@ def write_results_whole() -> None:
     def write_whole(result: Any, file: str, logger: Any) -> None:
         path = Path(file).absolute()
         check_replaceable(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-            beside = Path(folder) / path.name
-            write(result, str(beside), logger)
-            beside.replace(path)
+        with tempfile.TemporaryDirectory() as folder:
+            elsewhere = Path(folder) / path.name
+            write(result, str(elsewhere), logger)
+            files.write_whole(path, elsewhere.read_bytes())
 
     cli_command._write_output_metadata_file = write_whole
 
@@ -187,7 +186,7 @@ def name_the_workspace(file: Path) -> None:
     config = json.loads(file.read_text(encoding="utf-8"))
     parts = config["Scope"].split("/")
     config |= {"subscription_id": parts[2], "resource_group": parts[4], "workspace_name": parts[8]}
-    write_whole(file, json.dumps(config, indent=2) + "\n")
+    files.write_whole(file, json.dumps(config, indent=2) + "\n")
 
 
 def know_the_subscription() -> None:

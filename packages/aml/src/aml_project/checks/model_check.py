@@ -199,7 +199,7 @@ def _check_script(folder: Path, reading: Reading, taken: snapshot.Snapshot) -> I
     if isinstance(tree, ast.Module) and "arguments" not in reading.doubtful:
         arguments = list(reading.config.get("arguments", []))
         lenient = any(runconfig_rules.PLACEHOLDER.search(text) for text in arguments)
-        if refusal := script_arguments.refusal(tree, arguments, lenient=lenient):
+        if refusal := script_arguments.refusal(tree, arguments, lenient=lenient, folder=folder):
             yield f"arguments: {name} refuses them: {refusal}: write what it takes (python {name} --help)"
 
 
@@ -219,7 +219,7 @@ def _check_code(folder: Path, scripts: set[str], taken: snapshot.Snapshot) -> It
         if not isinstance(tree, ast.Module):
             continue
         for module in _imported(tree):
-            for file in (f"{module}.py", f"{module}/__init__.py"):
+            for file in (f"{module.replace('.', '/')}.py", f"{module.replace('.', '/')}/__init__.py"):
                 if file not in seen and (folder / file).is_file():
                     seen.add(file)
                     waiting.append(file)
@@ -253,12 +253,16 @@ def _parsed(file: Path) -> ast.Module | str | None:
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:
-    """The modules that a file imports, be it late, by the first part of their names."""
+    """The modules that a file imports, be it late, and the packages that they are in: what Python would look for."""
     for node in ast.walk(tree):
+        names: list[str] = []
         if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
+            names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module.partition(".")[0]
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            parts = name.split(".")
+            yield from (".".join(parts[:length]) for length in range(1, len(parts) + 1))
 
 
 def _agreements(folder: Path, readings: dict[str, dict[str, Any]]) -> Iterator[str]:

@@ -1,13 +1,16 @@
 """Would a script take the arguments that a runconfig gives it? Found without running it.
 
-The calls of add_argument in its text make the same parser again. What can't be read there for certain (a parser that is
-handed on, a loop, another library) is left alone: silence, no guess.
+The calls of add_argument in its text make the same parser again, with those of the functions of runtime/ that it is
+handed to. What can't be read there for certain (a parser that is handed to others, a loop, another library) is left
+alone: silence, no guess.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, NoReturn
 
 ACTIONS = ("store", "store_true", "store_false", "append", "count", "store_const", "append_const", "extend", "version")
@@ -34,10 +37,10 @@ class _Parser(argparse.ArgumentParser):
         """Say nothing: --help among the arguments must not print here."""
 
 
-def refusal(tree: ast.Module, arguments: list[str], *, lenient: bool) -> str | None:
-    """What the script would say to these arguments, or None. Lenient: their values are filled in later."""
+def refusal(tree: ast.Module, arguments: list[str], *, lenient: bool, folder: Path | None = None) -> str | None:
+    """What the script of this folder would say to the arguments, or None. Lenient: their values are filled in later."""
     try:
-        _parser_of(tree, lenient=lenient).parse_args(arguments)
+        _parser_of(tree, folder, lenient=lenient).parse_args(arguments)
     except Undecidable:
         return None
     except Refused as refused:
@@ -47,9 +50,12 @@ def refusal(tree: ast.Module, arguments: list[str], *, lenient: bool) -> str | N
     return None
 
 
-def _parser_of(tree: ast.Module, *, lenient: bool) -> argparse.ArgumentParser:
-    certain = list(_certain_calls(tree))
+def _parser_of(tree: ast.Module, folder: Path | None, *, lenient: bool) -> argparse.ArgumentParser:
+    certain = list(_certain_calls(tree.body))
+    runtime = _runtime_functions(tree, folder) if folder else {}
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    added_elsewhere = [more for call in certain for more in runtime.get(_called(call), [])]
+    calls = [call for call in calls if _called(call) not in runtime]
     made = [call for call in calls if _called(call) == "ArgumentParser"]
     short = _short_names(tree)
     added = [call for call in calls if _called(call) in short]
@@ -69,7 +75,28 @@ def _parser_of(tree: ast.Module, *, lenient: bool) -> argparse.ArgumentParser:
     parser = _Parser(prog="", add_help=bool(help_wanted), allow_abbrev=bool(abbreviations))
     for call in added:
         _add(parser, call, lenient=lenient)
+    for call in added_elsewhere:
+        with suppress(argparse.ArgumentError):  # the script's own goes first
+            _add(parser, call, lenient=lenient)
     return parser
+
+
+def _runtime_functions(tree: ast.Module, folder: Path) -> dict[str, list[ast.Call]]:
+    """What each function that the script imports from runtime/ adds to a parser, for certain."""
+    found: dict[str, list[ast.Call]] = {}
+    for node in [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]:
+        module = node.module or ""
+        file = folder / f"{module.replace('.', '/')}.py"
+        if not module.startswith("runtime.") or not file.is_file():
+            continue
+        code = ast.parse(file.read_bytes())
+        short = _short_names(code)
+        own = {function.name: function for function in code.body if isinstance(function, ast.FunctionDef)}
+        for alias in node.names:
+            if alias.name in own:
+                calls = _certain_calls(own[alias.name].body)
+                found[alias.asname or alias.name] = [call for call in calls if _called(call) in short]
+    return found
 
 
 def _short_names(tree: ast.Module) -> set[str]:
@@ -81,7 +108,7 @@ def _short_names(tree: ast.Module) -> set[str]:
     return found
 
 
-def _certain_calls(tree: ast.Module) -> list[ast.Call]:
+def _certain_calls(code: list[ast.stmt]) -> list[ast.Call]:
     """The calls that run whenever their function does: outside of branches and loops."""
     found: list[ast.Call] = []
 
@@ -94,7 +121,7 @@ def _certain_calls(tree: ast.Module) -> list[ast.Call]:
             elif isinstance(statement, ast.Expr | ast.Assign | ast.AnnAssign | ast.Return):
                 found.extend(node for node in ast.walk(statement) if isinstance(node, ast.Call))
 
-    look(tree.body)
+    look(code)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Install the documented commands of Azure ML's first generation: azml, and az ml where az is.
+"""Install what Azure ML's first generation documents: azureml-sdk, azml, and az ml where az is.
 
 aml client
 """
@@ -22,12 +22,13 @@ EARLIER = "aml-template-cli"  # what the extension was called: with both, az wou
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = Parser("Install azml, and the same commands for az where az is.", EXAMPLE)
+    parser = Parser("Install azureml-sdk and azml, and the same commands for az where az is.", EXAMPLE)
     return run(install, parser, argv)
 
 
 def install(_: argparse.Namespace) -> int:
     tools.bring_azure()
+    tools.bring("sdk")
     print(f"azml: {Path(sys.executable).with_name('azml.exe' if WINDOWS else 'azml')}", flush=True)
     az = shutil.which("az")
     if not az:

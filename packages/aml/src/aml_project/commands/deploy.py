@@ -12,17 +12,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from aml_project.api import project_of
 from aml_project.command_line import DONE, WRONG_USE, Failure, Parser, run
-from aml_project.project import attached_name, pick_model, root
+from aml_project.project import attached_name
 
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
-    from typing import Any
-
     from aml_project.serving.plan import Plan
 
 TARGETS = ("local", "aci", "aks")
-TIMEOUTS = {True: 120.0, False: 1800.0}  # seconds for a service to come up, here and in Azure
 EXAMPLE = """  aml deploy --target local --version local
   aml deploy --target aci
   aml deploy --target aks --version 3"""
@@ -60,40 +58,24 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def act(args: argparse.Namespace) -> int:
-    local = args.target == "local"
-    for option, given in {"--stop": args.stop, "--docker": args.docker != "auto"}.items():
-        if given and not local:
-            raise Failure(f"{option}: goes with --target local", WRONG_USE)
-    if local and args.service:
-        raise Failure("--service: goes with --target aci or aks; here the port says which service it is", WRONG_USE)
-    model = pick_model(root(), args.model)
+    project = project_of(args)
+    if args.stop and args.target != "local":
+        raise Failure("--stop: goes with --target local", WRONG_USE)
+    model = project.model(args.model)
 
     from aml_project.serving import plan, to_this_computer
 
     if args.stop:
-        print(to_this_computer.stop(root(), model, dry_run=args.dry_run))
+        print(to_this_computer.stop(project.root, model.name, dry_run=args.dry_run))
         return DONE
-    timeout = args.timeout if args.timeout is not None else TIMEOUTS[local]
-    planned = plan.make(
-        root(), model, args.target, name=args.name, version=args.version, service=args.service, timeout=timeout
-    )
-    if args.dry_run:
-        return describe(planned)
-    if args.save_inference_config:
+    how = {name: getattr(args, name) for name in ("version", "name", "service", "docker", "timeout")}
+    if args.dry_run or args.save_inference_config:
+        planned = plan.make(project.root, model.name, args.target, **how)
+        if args.dry_run:
+            return describe(planned)
         print(to_this_computer.save(planned, args.save_inference_config))
         return DONE
-
-    def open_workspace() -> Any:
-        from aml_project.service import workspace
-
-        return workspace.open_workspace(root(), debug=args.debug)
-
-    if local:
-        print(to_this_computer.deploy(planned, args.docker, open_workspace))
-        return DONE
-    from aml_project.serving import to_azure
-
-    print(to_azure.deploy(planned, open_workspace()))
+    print(model.deploy(args.target, **how))
     return DONE
 
 
@@ -101,7 +83,7 @@ def describe(plan: Plan) -> int:
     """Say what would be deployed, from the files alone."""
     size = sum((plan.folder / plan.source / name).stat().st_size for name in plan.files)
     rows = {
-        "workspace": attached_name(root()),
+        "workspace": attached_name(plan.root),
         "model": f"{plan.name}, {f'version {plan.version}' if plan.version else 'the newest version'}",
         "service": f"port {plan.deployment['port']}" if plan.target == "local" else plan.service,
         "target": plan.deployment.get("computeTargetName") or plan.target,

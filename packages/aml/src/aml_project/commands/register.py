@@ -8,15 +8,10 @@ What `az ml model register -f run.json` does. Twice the same is once: a version 
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
-from aml_project.command_line import DONE, WRONG_USE, Failure, Parser, Progress, note, run
-from aml_project.project import pick_model, root
-
-TYPE_CHECKING = False  # typing's own costs its import
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from aml_project.api import pairs, project_of
+from aml_project.command_line import DONE, Parser, run
 
 EXAMPLE = """  aml register --require 'accuracy>=0.8' --better-than-current accuracy --tag stage=test"""
 
@@ -55,75 +50,32 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def register(args: argparse.Namespace) -> int:
-    from aml_project.service import registration, run_file
+    from aml_project.service import registration
 
-    model = pick_model(root(), args.model)
-    name = args.name or model
-    tags, properties = pairs("--tag", args.tag), pairs("--property", args.property)
-    for option, values, parse in (
-        ("--name", [name], registration.parse_name),
-        ("--asset-path", [args.asset_path], registration.parse_asset_path),
-        ("--require", args.require, registration.parse_requirement),
-        ("--better-than-current", [args.better_than_current or "any"], registration.parse_better),
-    ):
-        for value in values:
-            try:
-                parse(value)
-            except ValueError as error:
-                raise Failure(f"{option}: {error}", WRONG_USE) from None
-    path = args.run_file or root() / "models" / model / "run.json"
-    try:
-        trained = run_file.read(Path(os.path.relpath(path)))
-    except run_file.BadRunFile as error:
-        raise Failure(str(error)) from None
+    model = project_of(args).model(args.model)
+    tags, properties = pairs("tag", args.tag), pairs("property", args.property)
+    rules = {
+        "name": args.name or model.name,
+        "asset_path": args.asset_path,
+        "require": args.require,
+        "better_than_current": args.better_than_current,
+    }
+    registration.check_arguments(**rules)
+    trained = model.last_run(args.run_file)
     if args.dry_run:
-        print(
-            f"Would register {args.asset_path} of run {trained.run_id} ({trained.experiment}) as {name}; asked nobody"
-        )
+        what = f"{args.asset_path} of run {trained.id} ({trained.experiment})"
+        print(f"Would register {what} as {rules['name']}; asked nobody")
         for title, values in {"tags": args.tag, "properties": args.property, "if": conditions(args)}.items():
             if values:
                 print(f"  {title + ':':12}{', '.join(values)}")
         return DONE
-
-    from aml_project.service.workspace import open_workspace
-
-    workspace = open_workspace(root(), debug=args.debug)
     try:
-        with Progress("Registering"):
-            registered = registration.register(
-                workspace,
-                name=name,
-                asset_path=args.asset_path,
-                experiment=trained.experiment,
-                run_id=trained.run_id,
-                tags=tags,
-                properties=properties,
-                description=args.description,
-                requirements=args.require,
-                better_than_current=args.better_than_current,
-                say=note,
-            )
-    except registration.Refused as refused:
-        if args.debug:
-            raise
-        raise Failure(f"not registered: {refused}") from None
+        print(model.register(trained, **rules, tags=tags, properties=properties, description=args.description))
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Interrupted; the same command again registers what is not registered yet.") from None
-    print(f"Model {registered.name}, version {registered.version}, id {registered.id}, of run {trained.run_id}")
     return DONE
 
 
 def conditions(args: argparse.Namespace) -> list[str]:
     better = [f"{args.better_than_current} better than the newest version's"] if args.better_than_current else []
     return [*args.require, *better]
-
-
-def pairs(option: str, given: Sequence[str]) -> dict[str, str]:
-    """Read KEY=VALUE texts."""
-    found = {}
-    for text in given:
-        key, equals, value = text.partition("=")
-        if not equals or not key.strip():
-            raise Failure(f"{option}: KEY=VALUE, not {text!r}", WRONG_USE)
-        found[key.strip()] = value
-    return found

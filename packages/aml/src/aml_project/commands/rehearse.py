@@ -13,7 +13,7 @@ from pathlib import Path
 from aml_project import tools
 from aml_project.command_line import Failure, Parser, run
 from aml_project.files import write_whole
-from aml_project.model_environment import bin_folder
+from aml_project.model_environment import bin_folder, hand_over
 from aml_project.project import root
 
 EXAMPLE = """  aml rehearse
@@ -31,7 +31,7 @@ def rehearse(args: argparse.Namespace) -> int:
     place = root() / PLACE
     install(place)
     command = ["--", *args.command] if args.command else []
-    return subprocess.run([str(bin_folder(place) / "aml-rehearsal"), "shell", *command]).returncode
+    return hand_over([bin_folder(place) / "aml-rehearsal", "shell", *command], cwd=root())
 
 
 def install(place: Path) -> None:

@@ -9,23 +9,20 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
-import sys
 from pathlib import Path
 
-from aml_project.command_line import DONE, REFUSED, SERVICE_FAILED, WRONG_USE, Failure, Parser, note, run
-from aml_project.model_environment import python_for_runs
-from aml_project.project import attached_name, pick_model, root
+from aml_project.api import plan_run, project_of
+from aml_project.command_line import DONE, Parser, run
+from aml_project.project import attached_name
 
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
     from typing import Any
 
-    from aml_project.service.submission import Submission
+    from aml_project.api import Model
 
 EXAMPLE = """  aml submit -c train-local
   aml submit -c train-amlcompute -- --seed 1"""
-SERVICE_ERRORS = ("ServiceError", "SystemError")  # codes of a run's error that are none of the script's
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -54,132 +51,41 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def submit(args: argparse.Namespace) -> int:
-    model = pick_model(root(), args.model)
-    experiment = args.experiment or model
-    if not re.fullmatch(r"[a-zA-Z0-9][\w-]{0,254}", experiment):
-        raise Failure(
-            f"-e: 1 to 255 letters, digits, '-' and '_', starting with a letter or digit, not {experiment!r}", WRONG_USE
-        )
-    folder = root() / "models" / model
-    config = args.config.removesuffix(".runconfig")
-    file = folder / "aml_config" / f"{config}.runconfig"
-    if not file.is_file():
-        there = ", ".join(sorted(path.stem for path in file.parent.glob("*.runconfig"))) or "none"
-        raise Failure(f"-c: no such runconfig: {args.config}; {model} has {there}", WRONG_USE)
-    run_file = args.run_file or folder / "run.json"
+    model = project_of(args).model(args.model)
+    run_file = args.run_file or model.folder / "run.json"
     if args.dry_run:
-        return describe(folder, file, experiment, args, run_file)
-    if not args.skip_check and not passes_check(model, config, args.debug):
-        return REFUSED
-
-    from aml_project.service import local_docker
-    from aml_project.service.submission import Submission
-    from aml_project.service.workspace import open_workspace
-
-    workspace = open_workspace(root(), debug=args.debug)
-    submission = Submission(root(), model, config, experiment, args.arguments)
-    run_config = submission.load()
-    if run_config.target == "local":
-        use_docker, why = local_docker.decide(args.docker, python_for_runs(folder))
-        local_docker.apply(run_config, use_docker)
-        print(why, flush=True)
-    try:
-        accepted = submission.start(workspace, run_config)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt("Interrupted while submitting; the same command again goes on.") from None
-    run_file.unlink(missing_ok=True)  # what it names is no longer the newest run
-    print(f"Run {accepted.id} in experiment {experiment}\n{accepted.get_portal_url()}", flush=True)
-    if not args.wait:
-        write_run_file(run_file, accepted)
-        submission.done()
-        print(
-            f"Submitted, not waited for: {show(run_file)}. Once it has completed: {register_command(model, run_file)}"
-        )
-        return DONE
-    return finish(submission, accepted, model, run_file)
+        return describe(model, args, run_file)
+    names = ("config", "arguments", "wait", "experiment", "run_file", "docker", "skip_check")
+    model.submit(**{name: getattr(args, name) for name in names})
+    register = register_command(model, run_file)
+    if args.wait:
+        print(f"\nCompleted: {show(model, run_file)}. Next: {register}")
+    else:
+        print(f"Submitted, not waited for: {show(model, run_file)}. Once it has completed: {register}")
+    return DONE
 
 
-def finish(submission: Submission, accepted: Any, model: str, run_file: Path) -> int:
-    """Follow the run to its end, and do what its end asks for."""
-    from aml_project.service.run_log import error_of
-    from aml_project.service.submission import cancel_command
-
-    try:
-        details = submission.follow(accepted)
-        if details.status == "Completed":
-            accepted.get_status()  # the record that is written is the one of the end
-            write_run_file(run_file, accepted)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            f"The run goes on. To follow it: the same command again. To cancel it: {cancel_command(accepted)}"
-        ) from None
-    submission.done()
-    if details.status == "Completed":
-        print(f"\nCompleted: {show(run_file)}. Next: {register_command(model, run_file)}")
-        return DONE
-    if details.status == "Canceled":
-        raise Failure(f"run {accepted.id} was canceled; no {run_file.name} was written")
-    code, message = error_of(details)
-    raise Failure(
-        f"run {accepted.id} failed: {message} (log: above, and {accepted.get_portal_url()})",
-        SERVICE_FAILED if code in SERVICE_ERRORS else REFUSED,
-    )
-
-
-def passes_check(model: str, config: str, debug: bool) -> bool:
-    """Run the check of the files first: what it finds would cost minutes in the cloud."""
-    import threading
-
-    from aml_project import tools
-    from aml_project.checks.project_check import check
-    from aml_project.service.workspace import quiet
-
-    tools.bring_azure()
-    quiet(debug)
-    client = threading.Thread(target=import_client)  # it takes as long as the check, and much of that is waiting
-    client.start()
-    findings = check(root(), model, config)
-    client.join()
-    for finding in findings:
-        print(f"ERROR: {finding}", file=sys.stderr)
-    if findings:
-        note("nothing was submitted; --skip-check submits all the same")
-    return not findings
-
-
-def import_client() -> None:
-    import contextlib
-
-    with contextlib.suppress(Exception):  # whoever needs it will say what is wrong
-        import azureml.core  # noqa: F401
-
-
-def write_run_file(path: Path, accepted: Any) -> None:
-    from aml_project.service import run_file
-
-    run_file.write(path, accepted)
-
-
-def describe(folder: Path, file: Path, experiment: str, args: argparse.Namespace, run_file: Path) -> int:
+def describe(model: Model, args: argparse.Namespace, run_file: Path) -> int:
     """Say what would be submitted, from the files alone."""
     from aml_project.runconfigs import reading
     from aml_project.snapshot import preview
 
-    config, files = reading.read(file), preview.read_files(folder)
+    file, experiment = plan_run(model.folder, args.config, args.experiment)
+    config, files = reading.read(file), preview.read_files(model.folder)
     if files is None:
         from aml_project.snapshot import whole as snapshot
 
-        files = snapshot.take_whole(folder).files
+        files = snapshot.take_whole(model.folder).files
     arguments = [*as_list(config.get("arguments")), *args.arguments]
     rows = {
-        "workspace": attached_name(root()),
+        "workspace": attached_name(model.project.root),
         "experiment": experiment,
-        "runconfig": show(file),
+        "runconfig": show(model, file),
         "target": config.get("target"),
         "script": " ".join(map(str, [config.get("script") or config.get("command"), *arguments])),
         "data": ", ".join(datasets(config)) or "none",
         "snapshot": f"{len(files)} files, {sum(files.values())} bytes",
-        "run file": show(run_file),
+        "run file": show(model, run_file),
     }
     print("Would submit, and submits nothing:")
     for name, value in rows.items():
@@ -207,11 +113,11 @@ def as_list(value: object) -> list[Any]:
     return value if isinstance(value, list) else str(value).split() if value else []
 
 
-def show(path: Path) -> str:
+def show(model: Model, path: Path) -> str:
     """Write a path as one would type it here."""
-    return os.path.relpath(path) if path.is_relative_to(root()) else str(path)
+    return os.path.relpath(path) if path.is_relative_to(model.project.root) else str(path)
 
 
-def register_command(model: str, run_file: Path) -> str:
-    default = run_file.resolve() == root() / "models" / model / "run.json"
-    return f"make register MODEL={model}" + ("" if default else f' ARGS="-f {run_file.resolve()}"')
+def register_command(model: Model, run_file: Path) -> str:
+    default = run_file.resolve() == model.folder / "run.json"
+    return f"make register MODEL={model.name}" + ("" if default else f' ARGS="-f {run_file.resolve()}"')

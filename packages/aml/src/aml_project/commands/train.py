@@ -1,4 +1,4 @@
-"""Train a model on data/ with its own train.py; what follows goes to that script.
+"""Train a model on data/NAME/ with its own train.py; what follows goes to that script.
 
 aml train --model model1 --seed 1
 """
@@ -16,13 +16,11 @@ EXAMPLE = """  aml train
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = Parser("Train a model on data/; results go to models/*/outputs/.", EXAMPLE, others="train.py")
+    parser = Parser("Train a model on data/NAME/; results go to models/*/outputs/.", EXAMPLE, others="train.py")
     parser.add_argument("--model", help="a folder of models/ (default: the only one there is)")
     return run(train, parser, argv)
 
 
 def train(args: argparse.Namespace) -> int:
     here, model = root(), pick_model(root(), args.model)
-    model_environment.installed(here, model)
-    python = model_environment.program(here, model, "python")
-    return model_environment.run_in_model(here, model, [python, "train.py", "--data-path", "../../data", *args.others])
+    return model_environment.run_in_model(here, model, model_environment.training(here, model, args.others))

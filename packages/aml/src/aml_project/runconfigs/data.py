@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import namedtuple
 
+from aml_project.command_line import WRONG_USE, Failure, note
 from aml_project.runconfigs import reading
 
 TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
@@ -38,7 +40,26 @@ def concerned(found: list[Reader], name: str) -> list[Reader]:
     return [reader for reader in found if sum(other.file == reader.file for other in found) == 1]
 
 
-def write(reader: Reader, name: str, version: str) -> bool:
+def only(found: list[Reader]) -> str:
+    """Return the name of the one dataset that the runconfigs read."""
+    there = sorted({reader.name for reader in found})
+    if len(there) != 1:
+        raise Failure(f"--name or --model: say which; the runconfigs read {', '.join(there) or 'none'}", WRONG_USE)
+    return str(there[0])
+
+
+def tell(reading: list[Reader], name: str, version: str, *, write: bool) -> None:
+    """Write the version into the runconfigs, and say which; or say what to write."""
+    line = f'name: "{name}", version: "{version}"'
+    if not reading:
+        note(f"no runconfig reads that dataset; for one that shall, below data.BLOCK.dataLocation.dataset: {line}")
+    for reader in reading:
+        written = write and edited(reader, name, version)
+        where = f"{os.path.relpath(reader.file)}: data.{reader.block}.dataLocation.dataset"
+        print(f"{where}: {line}{': written' if written else ''}")
+
+
+def edited(reader: Reader, name: str, version: str) -> bool:
     """Let a runconfig read this version; False if it does already."""
     if (reader.name, reader.version) == (name, version):
         return False

@@ -11,8 +11,6 @@ import copy
 import json
 import os
 import re
-import stat
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +18,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from aml_project.command_line import Failure
+from aml_project.files import write_whole
 from aml_project.runconfigs.file import MAX_BYTES, Unreadable, parse, parse_with_nodes
 from aml_project.runconfigs.schema import camel_case
 
@@ -49,7 +48,7 @@ def edit(file: Path, changes: Mapping[Key, Value]) -> bool:
     before, after = edited(file, changes)
     try:
         if after != before:
-            replace(file.resolve(), after)
+            write_whole(file, after)
     except OSError as error:
         raise Failure(f"{os.path.relpath(file)}: {error.strerror}; nothing was written") from None
     return after != before
@@ -72,22 +71,6 @@ def edited(file: Path, changes: Mapping[Key, Value]) -> tuple[bytes, bytes]:
     if len(after) > MAX_BYTES:
         raise Failure(f"{shown}: it would be larger than {MAX_BYTES // 1000} kB")
     return before, after
-
-
-def replace(file: Path, content: bytes) -> None:
-    """Put new content in the place of a file: whoever reads it sees the old one or the new one, both whole."""
-    handle, beside = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(beside).chmod(stat.S_IMODE(file.stat().st_mode))
-        Path(beside).replace(file)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(beside).unlink()
-        raise
 
 
 def set_values(text: str, changes: Mapping[Key, Value]) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import namedtuple
 
-from aml_project.command_line import Failure
+from aml_project.command_line import WRONG_USE, Failure
 from aml_project.runconfigs import environment_version, reading
 from aml_project.snapshot import preview
 
@@ -19,8 +20,63 @@ if TYPE_CHECKING:
 # A runconfig's environment: the file that it is written in, its name and version there; what its image is built from,
 # the version of that, and what to set in the file; or else why nothing is built.
 Use = namedtuple("Use", "runconfig file name written parts version changes nothing")
+NAME = r"[a-zA-Z0-9_.-]{1,255}"
 IMAGES = ("baseImage", "baseDockerfile", "buildContext")
 RESERVED = ("azureml", "microsoft")  # how the names of Azure's own environments begin
+
+
+def to_register(
+    model: Path, config: str | None = None, *, dockerfile: Path | None = None, base_image: str | None = None
+) -> list[Use]:
+    """The environments of a model's folder that can be registered: of one runconfig, or of those that run in Azure."""
+    if base_image is not None and not base_image.strip():
+        raise Failure("--base-image: name an image, as in mcr.microsoft.com/azureml/NAME:TAG", WRONG_USE)
+    uses = [read(file, dockerfile, base_image, config=said) for file, said in picked(model, config).items()]
+    check(uses, model.name, config)
+    return [use for use in uses if use.nothing is None]
+
+
+def picked(model: Path, config: str | None) -> dict[Path, dict[str, Any]]:
+    """Return the runconfigs that are meant, and what they say."""
+    if config is not None:
+        file = reading.find(model, config)
+        return {file: reading.read(file)}
+    files = [reading.find(model, name) for name in reading.names(model)]
+    found = {file: said for file in files if (said := reading.read(file)).get("target", "local") != "local"}
+    if not found:
+        raise Failure(f"no runconfig of {model.name} runs in Azure; -c names another", WRONG_USE)
+    return found
+
+
+def check(uses: list[Use], model: str, config: str | None) -> None:
+    """Refuse what nothing can be registered for."""
+    for use in uses:
+        shown = os.path.relpath(use.runconfig)
+        if use.nothing is None and not re.fullmatch(NAME, use.name):
+            raise Failure(f"{shown}: environment.name: 1 to 255 letters, digits, '-', '_' and '.', not {use.name!r}")
+        if use.nothing and config:
+            raise Failure(f"{shown}: its environment {use.nothing}: there is nothing to register")
+    if all(use.nothing for use in uses):
+        reasons = ", ".join(f"{os.path.relpath(use.runconfig)} {use.nothing}" for use in uses)
+        raise Failure(f"nothing to register for {model}: {reasons}")
+
+
+def write(use: Use, no_write: bool) -> None:
+    """Write the version, and what goes with it, into the runconfig; or say what to write."""
+    shown = os.path.relpath(use.file)
+    line = f'{shown}: environment.version: "{use.version}"'
+    if not no_write:
+        from aml_project.runconfigs.editing import edit
+
+        print(f"{line}: written" if edit(use.file, use.changes) else line)
+        return
+    print(line)
+    for key, value in use.changes.items():
+        if key[-1] != "version":
+            import json
+
+            name = ".".join(key if key[0] == "environment" else ("environment", *key))
+            print(f"{shown}: {name}: {json.dumps(value, ensure_ascii=False)}")
 
 
 def read(

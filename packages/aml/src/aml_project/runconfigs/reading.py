@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from aml_project.command_line import Failure, note
+from aml_project.command_line import WRONG_USE, Failure, note
 from aml_project.snapshot import preview
 
 TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
@@ -12,6 +12,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from typing import Any
+
+
+def names(folder: Path) -> list[str]:
+    """The names of the runconfigs of a model's folder."""
+    return sorted(file.stem for file in (folder / "aml_config").glob("*.runconfig"))
+
+
+def find(folder: Path, name: str) -> Path:
+    """Return the file of a model's runconfig."""
+    there = names(folder)
+    if name.removesuffix(".runconfig") not in there:
+        listed = ", ".join(there) or "none"
+        raise Failure(f"-c: no such runconfig: {name}; {folder.name} has {listed}", WRONG_USE)
+    return folder / "aml_config" / f"{name.removesuffix('.runconfig')}.runconfig"
 
 
 def read(file: Path) -> dict[str, Any]:

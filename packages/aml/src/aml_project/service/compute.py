@@ -6,14 +6,13 @@ not sent twice. The raw record is read, because the client's own class knows onl
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from aml_project import patience
 from aml_project.command_line import REFUSED, SERVICE_FAILED, Failure
-from aml_project.patience import PAUSES
+from aml_project.service.asking import ask
 from aml_project.service.errors import explain, is_transient, shorten, status_in
-from aml_project.service.tokens import forget_token
 
 POLL = 3.0  # seconds between two looks at a cluster that is being made
 PATIENCE = 25 * 60.0  # seconds until a cluster that is being made is left to Azure
@@ -44,11 +43,11 @@ def ensure(
     Return what was done, in words, and the limits that the cluster has now. A Failure says what can't be.
     """
     name = wish["name"]
-    record = settled(workspace, name, find(workspace, name))
+    record = settled(workspace, name)
     if record is None:
         refuse_limits(name, wish["limits"])
-        attempt(workspace, name, lambda: make(workspace, wish), lambda found: found is not None)
-        record = settled(workspace, name, find(workspace, name))
+        attempt(workspace, name, "cluster", lambda: make(workspace, wish), lambda found: found is not None)
+        record = settled(workspace, name)
         if record is None:
             raise Failure(f"{name}: Azure took the request, and has no such cluster", SERVICE_FAILED)
         refuse_failed(name, record)
@@ -68,8 +67,8 @@ def ensure(
     def is_done(found: dict[str, Any] | None) -> bool:
         return found is not None and limits_of(found) == wanted
 
-    attempt(workspace, name, lambda: change(workspace, name, wanted), is_done)
-    record = settled(workspace, name, find(workspace, name))
+    attempt(workspace, name, "change", lambda: change(workspace, name, wanted), is_done)
+    record = settled(workspace, name)
     if record is None:
         raise Failure(f"{name}: somebody has deleted it meanwhile", SERVICE_FAILED)
     refuse_failed(name, record)
@@ -89,54 +88,44 @@ def find(workspace: Any, name: str) -> dict[str, Any] | None:
     """Return the record of a compute, or None if there is none; trouble that passes is waited out."""
     from azureml.core import ComputeTarget
 
-    for pause in (*PAUSES, None):
-        try:
-            found: dict[str, Any] | None = ComputeTarget._get(workspace, name)
-            return found
-        except Exception as error:
-            if pause is None or not is_transient(error):
-                raise Failure(f"{name}: {explain(error)}", SERVICE_FAILED) from error
-            renew(workspace, error)
-            time.sleep(pause)
-    raise AssertionError("the last try returns or raises")
+    try:
+        found: dict[str, Any] | None = ask(workspace, lambda: ComputeTarget._get(workspace, name))
+    except Exception as error:
+        raise Failure(f"{name}: {explain(error)}", SERVICE_FAILED) from error
+    return found
 
 
-def settled(workspace: Any, name: str, record: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Wait until nobody is at work on a compute: the end of what an interrupted call has begun counts as well."""
-    began = time.monotonic()
-    while record and state_of(record) in ("Creating", "Updating", "Deleting"):
-        if time.monotonic() - began > PATIENCE:
-            raise Failure(
-                f"{name}: still {state_of(record).lower()} after {PATIENCE / 60:.0f} minutes; the same command goes on",
-                SERVICE_FAILED,
-            )
-        time.sleep(POLL)
+def settled(workspace: Any, name: str) -> dict[str, Any] | None:
+    """Return the record once nobody is at work on a compute; what an interrupted call has begun counts as well."""
+    for _ in patience.looks(PATIENCE, POLL):
         record = find(workspace, name)
-    return record
+        state = state_of(record) if record else ""
+        if state not in ("Creating", "Updating", "Deleting"):
+            return record
+    raise Failure(
+        f"{name}: still {state.lower()} after {PATIENCE / 60:.0f} minutes; the same command goes on", SERVICE_FAILED
+    )
 
 
-def attempt(workspace: Any, name: str, act: Callable[[], None], done: Callable[[dict[str, Any] | None], bool]) -> None:
-    """Send a request; after trouble, look whether it has arrived before it is sent again."""
-    for pause in (*PAUSES, None):
-        try:
-            return act()
-        except Exception as error:
-            # The record may be read before it is written: the client looks for it as soon as it is accepted.
-            early = "ComputeTargetNotFound" in str(error)
-            if not (early or is_transient(error) or status_in(error) == CONFLICT):
-                raise Failure(f"{name}: {explain(error)}", SERVICE_FAILED) from error
-            renew(workspace, error)
-            if done(settled(workspace, name, find(workspace, name))):
-                return None
-            if pause is None:
-                raise Failure(f"{name}: {explain(error)}", SERVICE_FAILED) from error
-            time.sleep(pause)
-    return None
+def attempt(
+    workspace: Any, name: str, what: str, act: Callable[[], None], done: Callable[[dict[str, Any] | None], bool]
+) -> None:
+    """Send a request that makes a cluster or changes it; after trouble, look whether it has arrived before another."""
 
+    def passes(error: Exception) -> bool:
+        # The record may be read before it is written: the client looks for it as soon as it is accepted.
+        early = "ComputeTargetNotFound" in str(error)
+        return early or is_transient(error) or status_in(error) == CONFLICT
 
-def renew(workspace: Any, error: Exception) -> None:
-    if status_in(error) == 401:  # the login's token has expired on the way
-        forget_token(workspace)
+    def find_done() -> bool | None:
+        return done(settled(workspace, name)) or None
+
+    try:
+        ask(workspace, act, passes=passes, find=find_done, makes=what)
+    except Failure:
+        raise
+    except Exception as error:
+        raise Failure(f"{name}: {explain(error)}", SERVICE_FAILED) from error
 
 
 def make(workspace: Any, wish: Mapping[str, Any]) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
+from urllib.parse import quote
 
-from aml_project.patience import once
-from aml_project.service.errors import status_in
-from aml_project.service.tokens import forget_token
+from aml_project.service.asking import ask
+from aml_project.service.errors import is_no_refusal, status_in
 
-UNAUTHORIZED = 401
 CONTENT, PLACE = "content", "place"  # tags: what a version holds, and datastore and folder where that lies
 
 
@@ -46,10 +46,8 @@ def register_version(
 
     Where an answer was lost, the version may be there all the same: then its tags say so, and it is not made again.
     """
-    from azureml.core import Dataset
-    from azureml.data._dataset_rest_helper import _dataset_to_dto, _restclient
+    from azureml.data._dataset_rest_helper import _restclient
 
-    dataset = Dataset.File.from_files((datastore, path), validate=False)
     wanted = tags[CONTENT], tags[PLACE]
 
     def find() -> Any:
@@ -65,15 +63,36 @@ def register_version(
             workspace.subscription_id,
             workspace.resource_group,
             workspace.name,
-            dataset_dto=_dataset_to_dto(dataset, name, description, tags, create_new_version=True),
+            dataset_dto=record(workspace, name, datastore=datastore, path=path, tags=tags, description=description),
             if_exists_ok=True,
             update_definition_if_exists=True,
         )
 
-    try:
-        return once(find, make)
-    except Exception as error:
-        if status_in(error) != UNAUTHORIZED:
-            raise
-        forget_token(workspace)  # it may have expired during the upload
-        return once(find, make)
+    # A token may have expired during the upload.
+    return find() or ask(workspace, make, passes=is_no_refusal, find=find, makes="dataset")
+
+
+def record(
+    workspace: Any, name: str, *, datastore: Any, path: str, tags: dict[str, str], description: str | None
+) -> Any:
+    """The version as Dataset.File.from_files writes it, which needs azureml-dataset-runtime: pyarrow and an engine.
+
+    Compared with what azureml-dataset-runtime 1.62 sends: the same bytes.
+    """
+    from azureml._restclient.models.dataset_definition_dto import DatasetDefinitionDto
+    from azureml._restclient.models.dataset_dto import DatasetDto
+    from azureml._restclient.models.dataset_state_dto import DatasetStateDto
+
+    where = (
+        f"azureml://subscriptions/{workspace.subscription_id}/resourcegroups/{workspace.resource_group}"
+        f"/workspaces/{workspace.name}/datastores/{datastore.name}/paths/{quote(path, '/*').lstrip('/')}"
+    )
+    table = f'---\ntype: mltable\npaths:\n  - pattern: "{where}"\nmetadata:\n  infer_column_types: "False"\n'
+    definition = DatasetDefinitionDto(
+        dataflow=json.dumps({"blocks": [], "meta": {"RsDataflow": table}}),
+        properties={},
+        dataset_definition_state=DatasetStateDto(),
+    )
+    return DatasetDto(
+        name=name, dataset_type="file", latest=definition, description=description, tags=tags, is_visible=True
+    )

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 
 from aml_project.command_line import SERVICE_FAILED, WRONG_USE, Failure
 from aml_project.service.errors import status_in
-from aml_project.storage.container import STORAGE_SCOPE, Place, Storage, expiry, is_sas, signed
+from aml_project.storage.container import STORAGE_SCOPE, Container, Place, expiry, is_sas, signed
 
 KEY, SAS = "AZURE_STORAGE_KEY", "AZURE_STORAGE_SAS_TOKEN"
 READING = "rl"  # what a run gets: to read and to list
@@ -49,12 +49,12 @@ def place_of(datastore: Any) -> Place:
     return Place(datastore.account_name, datastore.container_name, address)
 
 
-def open_datastore(workspace: Any, datastore: Any, threads: int) -> Storage:
+def open_datastore(workspace: Any, datastore: Any, threads: int) -> Container:
     """Open a datastore's container for writing."""
     place, own = place_of(datastore), datastore.account_key or datastore.sas_token
     if own and (not is_sas(own) or may_write(own)):
-        return Storage(place, own, threads)
-    return Storage(place, credential(workspace, place.account), threads)
+        return Container(place, own, threads)
+    return Container(place, credential(workspace, place.account), threads)
 
 
 def may_write(sas: str) -> bool:
@@ -114,7 +114,7 @@ class StorageLogin:
             raise Failure(f"no login for storage; `az login`, or set {KEY}: {reason}", SERVICE_FAILED) from error
 
 
-def register(workspace: Any, name: str, opened: Storage, *, access: str, hours: float) -> Any:
+def register(workspace: Any, name: str, opened: Container, *, access: str, hours: float) -> Any:
     """Register a container as a datastore, or give the one that is there what opens it from now on; return it."""
     from azureml.core import Datastore
 
@@ -139,7 +139,7 @@ def register(workspace: Any, name: str, opened: Storage, *, access: str, hours: 
     )
 
 
-def key_of(opened: Storage) -> str:
+def key_of(opened: Container) -> str:
     if not opened.by_key:
         raise Failure(
             f"--access: a key or a SAS for the runs needs the account's key: set {KEY}, or take --access identity"

@@ -10,18 +10,16 @@ import contextlib
 import copy
 import io
 import json
-import os
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from aml_project import patience
 from aml_project.command_line import SERVICE_FAILED, Failure, Progress, without_secrets
-from aml_project.patience import once
-from aml_project.service.environments import asked
-from aml_project.service.errors import explain, is_transient, shorten, status_in
-from aml_project.service.tokens import forget_token
+from aml_project.files import write_whole
+from aml_project.service.asking import ask
+from aml_project.service.errors import explain, is_no_refusal, is_transient, shorten, status_in
 
 POLL = 2.0  # seconds between two looks at a deployment
 LOG_LINES = 20
@@ -52,28 +50,25 @@ class Service:
         """Return what the workspace says about the service, or None if there is none."""
         from azureml.core.webservice import Webservice
 
-        found: dict[str, Any] | None = asked(self.workspace, lambda: Webservice._get(self.workspace, self.name))
+        found: dict[str, Any] | None = ask(self.workspace, lambda: Webservice._get(self.workspace, self.name))
         return found
 
     def settled(self) -> dict[str, Any] | None:
         """Return the record once nobody is at work on the service."""
-        over = time.monotonic() + self.timeout
-        record = self.record()
-        while record and record.get("state") in WORKED_AT:
-            if time.monotonic() > over:
-                raise Failure(
-                    f"{self.name}: still {record['state']} after {self.timeout:.0f} s, from another call; later again",
-                    SERVICE_FAILED,
-                )
-            time.sleep(POLL)
+        for _ in patience.looks(self.timeout, POLL):
             record = self.record()
-        return record
+            state = record.get("state") if record else None
+            if state not in WORKED_AT:
+                return record
+        raise Failure(
+            f"{self.name}: still {state} after {self.timeout:.0f} s, from another call; later again", SERVICE_FAILED
+        )
 
     def keys(self) -> tuple[str, ...]:
         """Return the service's keys, which nobody but a request may see."""
         from azureml.core.webservice import Webservice
 
-        return tuple(asked(self.workspace, lambda: Webservice(self.workspace, self.name).get_keys()))
+        return tuple(ask(self.workspace, lambda: Webservice(self.workspace, self.name).get_keys()))
 
     def send(self, payload: dict[str, Any], keys: tuple[str, ...] = ()) -> None:
         """Ask for a service as the payload says; a lost answer does not make it happen twice."""
@@ -93,30 +88,22 @@ class Service:
             overwrite = bool(payload.get("overwrite"))
             return Webservice._deploy_webservice(self.workspace, self.name, payload, overwrite, kind)
 
-        over, renewed = time.monotonic() + self.timeout, False
-        while True:
-            try:
-                with silence():
-                    self.client = once(find, make)
-                return
-            except Exception as error:
-                status = status_in(error)
-                if status == CONFLICT and (accepted := find()):
-                    self.client = accepted  # the client has sent it again by itself
-                    return
-                if status == 401 and not renewed:
-                    forget_token(self.workspace)
-                    renewed = True
-                elif status == CONFLICT and payload.get("overwrite") and time.monotonic() < over:
-                    time.sleep(POLL)
-                else:
-                    raise Failure(f"{self.name}: {explain(error)}", SERVICE_FAILED) from error
+        def make_once() -> Any:
+            return patience.patient(make, passes=is_no_refusal, find=find, makes="service")
+
+        # One that is at work gives way in time; or the client has sent the request again by itself.
+        pauses = patience.until(self.timeout, POLL) if payload.get("overwrite") else ()
+        try:
+            with silence():
+                self.client = ask(self.workspace, make_once, passes=is_conflict, pauses=pauses, find=find)
+        except Exception as error:
+            raise Failure(f"{self.name}: {explain(error)}", SERVICE_FAILED) from error
 
     def wait(self, say: Callable[[str], None]) -> None:
         """Return once the service is healthy; Refused says why it will not be."""
-        over, told = time.monotonic() + self.timeout, ""
+        told = ""
         with Progress(f"Waiting for {self.name}"):
-            while True:
+            for _ in patience.looks(self.timeout, POLL):
                 try:
                     state, why = self._look()
                 except Exception as error:
@@ -130,15 +117,13 @@ class Service:
                     return
                 if state in (*ENDED, "Unhealthy"):
                     raise Refused(f"the deployment ended as {state}{': ' if why else ''}{why}")
-                if time.monotonic() > over:
-                    raise Failure(f"not there after {self.timeout:.0f} s (--timeout)", SERVICE_FAILED)
-                time.sleep(POLL)
+        raise Failure(f"not there after {self.timeout:.0f} s (--timeout)", SERVICE_FAILED)
 
     def _look(self) -> tuple[str, str]:
         """Return how far the deployment is, and what the workspace says to it."""
         why = ""
         if getattr(self.client, "_operation_endpoint", None):
-            state, error, _ = asked(self.workspace, self.client._get_operation_state)
+            state, error, _ = ask(self.workspace, self.client._get_operation_state)
             if state not in ENDED:
                 return "Transitioning", ""
             why = sentence(error)
@@ -152,7 +137,7 @@ class Service:
         from azureml.core.webservice import Webservice
 
         try:
-            log = asked(self.workspace, lambda: Webservice(self.workspace, self.name).get_logs(num_lines=200))
+            log = ask(self.workspace, lambda: Webservice(self.workspace, self.name).get_logs(num_lines=200))
         except Exception:
             return []
         return [without_secrets(line) for line in str(log or "").strip().splitlines()[-LOG_LINES:]]
@@ -161,11 +146,11 @@ class Service:
         """Return where the service is asked, and the key for it if it wants one."""
         from azureml.core.webservice import Webservice
 
-        service = asked(self.workspace, lambda: Webservice(self.workspace, self.name))
+        service = ask(self.workspace, lambda: Webservice(self.workspace, self.name))
         if service.auth_enabled:
             return service.scoring_uri, self.keys()[0]
         if service.token_auth_enabled:
-            return service.scoring_uri, asked(self.workspace, service.get_access_token).access_token
+            return service.scoring_uri, ask(self.workspace, service.get_access_token).access_token
         return service.scoring_uri, None
 
     def delete(self) -> None:
@@ -173,18 +158,19 @@ class Service:
 
         if self.record() is None:
             return
-        over = time.monotonic() + self.timeout
-        while True:
-            try:
-                with silence():
-                    asked(self.workspace, lambda: Webservice(self.workspace, self.name).delete())
-                return
-            except Exception as error:
-                if self.record() is None:
-                    return
-                if status_in(error) != CONFLICT or time.monotonic() > over:
-                    raise Failure(f"{self.name}: not deleted: {explain(error)}", SERVICE_FAILED) from error
-                time.sleep(POLL)
+
+        def is_gone() -> bool | None:
+            return self.record() is None or None
+
+        def delete() -> None:
+            ask(self.workspace, lambda: Webservice(self.workspace, self.name).delete(), find=is_gone)
+
+        try:
+            with silence():
+                patience.patient(delete, passes=is_conflict, pauses=patience.until(self.timeout, POLL), find=is_gone)
+        except Exception as error:
+            if not is_gone():
+                raise Failure(f"{self.name}: not deleted: {explain(error)}", SERVICE_FAILED) from error
 
     def read_note(self) -> dict[str, Any] | None:
         """Return what a call that did not come to its end has noted: {"payload": what ran before, or None}."""
@@ -195,10 +181,7 @@ class Service:
         return noted if isinstance(noted, dict) and noted.get("workspace") == scope(self.workspace) else None
 
     def write_note(self, payload: dict[str, Any] | None) -> None:
-        self.note.parent.mkdir(parents=True, exist_ok=True)
-        beside = self.note.with_suffix(f".{os.getpid()}")
-        beside.write_text(json.dumps({"workspace": scope(self.workspace), "payload": payload}), encoding="utf-8")
-        beside.replace(self.note)
+        write_whole(self.note, json.dumps({"workspace": scope(self.workspace), "payload": payload}))
 
     def done(self) -> None:
         """Forget the way back: nobody needs it any more."""
@@ -273,7 +256,7 @@ def find_model(workspace: Any, name: str, version: str | None) -> Any:
     """Return a version of a registered model, the newest unless one is named."""
     from azureml.core import Model
 
-    found = asked(workspace, lambda: Model.list(workspace, name=name, expand=False))
+    found = ask(workspace, lambda: Model.list(workspace, name=name, expand=False))
     versions = {str(model.version): model for model in found if model.name == name}
     if not versions:
         raise Failure(f"no model {name} is registered in {workspace.name}: make register")
@@ -292,10 +275,14 @@ def check_cluster(workspace: Any, name: str) -> None:
     record = find(workspace, name)
     kind = ((record or {}).get("properties") or {}).get("computeType")
     if kind not in ("AKS", "Kubernetes"):
-        targets = asked(workspace, lambda: ComputeTarget.list(workspace))
+        targets = ask(workspace, lambda: ComputeTarget.list(workspace))
         there = ", ".join(sorted(target.name for target in targets if target.type in ("AKS", "Kubernetes"))) or "none"
         what = f"is no Kubernetes cluster but {kind}" if kind else "is not attached to the workspace"
         raise Failure(f"deployment-config-aks.yml: computeTargetName: {name} {what}; Kubernetes clusters: {there}")
+
+
+def is_conflict(error: Exception) -> bool:
+    return status_in(error) == CONFLICT
 
 
 def sentence(error: Any) -> str:

@@ -6,19 +6,16 @@ it, it is the same. So both requests may be sent again after any trouble.
 
 from __future__ import annotations
 
-import re
-import time
+import os
 
-from aml_project.patience import PAUSES
-from aml_project.service.errors import is_transient, status_in
-from aml_project.service.tokens import forget_token
+from aml_project.command_line import Failure
+from aml_project.service.asking import ask
+from aml_project.service.errors import status_in
 
 TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any, TypeVar
-
-    T = TypeVar("T")
+    from pathlib import Path
+    from typing import Any
 
 CONFLICT = 409
 
@@ -27,12 +24,24 @@ def is_registered(workspace: Any, name: str, version: str) -> bool:
     from azureml.core import Environment
 
     try:
-        asked(workspace, lambda: Environment.get(workspace, name, version))
+        ask(workspace, lambda: Environment.get(workspace, name, version))
     except Exception as error:
         if status_in(error) == 404:
             return False
         raise
     return True
+
+
+def agree(runconfig: Path, parts: dict[str, Any]) -> None:
+    """Make sure that the client reads of a runconfig and its conda file what was read here."""
+    from azureml.core import Environment, RunConfiguration
+
+    from aml_project.runconfigs.environment_version import image_parts
+
+    loaded = RunConfiguration.load(str(runconfig.parent.parent), runconfig.stem)
+    section = Environment._serialize_to_dict(loaded.environment)
+    if image_parts(section, section["python"].get("condaDependencies")) != parts:
+        raise Failure(f"{os.path.relpath(runconfig)}: the client reads another environment from it: make check")
 
 
 def register(workspace: Any, name: str, version: str, parts: dict[str, Any]) -> bool:
@@ -41,7 +50,7 @@ def register(workspace: Any, name: str, version: str, parts: dict[str, Any]) -> 
         return False
     environment = built_from(name, version, parts)
     try:
-        asked(workspace, lambda: environment.register(workspace))
+        ask(workspace, lambda: environment.register(workspace), makes="environment")
     except Exception as error:
         # Somebody else was quicker, and lists the same packages in another order.
         if status_in(error) == CONFLICT and is_registered(workspace, name, version):
@@ -55,19 +64,3 @@ def built_from(name: str, version: str, parts: dict[str, Any]) -> Any:
     from azureml.core import Environment
 
     return Environment._deserialize_and_add_to_object({"name": name, "version": version, **parts})
-
-
-def asked(workspace: Any, request: Callable[[], T]) -> T:
-    """Send a request, again if its trouble passes; an exception has the status that the client writes in its text."""
-    for pause in (*PAUSES, None):
-        try:
-            return request()
-        except Exception as error:
-            if found := re.search(r"\bCode: (\d{3})\b", str(error)):
-                error.status_code = int(found[1])  # type: ignore[attr-defined]
-            if pause is None or not is_transient(error):
-                raise
-            if status_in(error) == 401:
-                forget_token(workspace)
-            time.sleep(pause)
-    raise AssertionError("the last try returns or raises")

@@ -67,10 +67,13 @@ def unreachable(causes: list[BaseException]) -> bool:
 
 def is_transient(error: BaseException) -> bool:
     """Tell whether the same request may well succeed a little later."""
+    return is_no_refusal(error) and (status_in(error) is not None or unreachable(list(chain(error))))
+
+
+def is_no_refusal(error: BaseException) -> bool:
+    """Tell whether the service has not said no: it may have done what it was asked for, or do it a little later."""
     status = status_in(error)
-    return (
-        status in (401, 408, 429) or bool(status and status >= 500) or (not status and unreachable(list(chain(error))))
-    )
+    return status is None or status >= 500 or status in (408, 429)
 
 
 def status_of(error: BaseException) -> int | None:
@@ -78,8 +81,8 @@ def status_of(error: BaseException) -> int | None:
     status = getattr(getattr(error, "response", None), "status_code", None) or getattr(error, "status_code", None)
     if isinstance(status, int):
         return status
-    found = re.search(r"(?:Response Code|status_?code)\W{1,4}(\d{3})\b", str(error), re.IGNORECASE)
-    return int(found[1]) if found else None
+    found = re.search(r"(?i:Response Code|status_?code)\W{1,4}(\d{3})\b|\bCode: (\d{3})\b", str(error))
+    return int(found[1] or found[2]) if found else None
 
 
 def status_in(error: BaseException) -> int | None:

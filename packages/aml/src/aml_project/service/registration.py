@@ -11,10 +11,11 @@ import posixpath
 import re
 from collections import namedtuple
 
-from aml_project.patience import once
+from aml_project.command_line import WRONG_USE, Failure
+from aml_project.patience import patient
 from aml_project.service import datasets
-from aml_project.service.errors import status_in
-from aml_project.service.tokens import forget_token
+from aml_project.service.asking import renewal
+from aml_project.service.errors import is_no_refusal, status_in
 
 TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ COMPARISONS: dict[str, Callable[[float, float], bool]] = {
 }
 NAME = r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,254}"
 NAME_RULE = "1 to 255 letters, digits, '-', '_' and '.', starting with a letter or digit"
-UNAUTHORIZED = 401
 TRAINING = "training"  # azureml.core.Dataset.Scenario.TRAINING
 MANY = 12  # files or names that one line lists
 
@@ -85,6 +85,23 @@ def parse_asset_path(text: str) -> str:
     return path
 
 
+def check_arguments(
+    *, name: str, asset_path: str, require: Sequence[str] = (), better_than_current: str | None = None
+) -> None:
+    """Refuse arguments that are malformed, before anything is read or asked."""
+    for option, values, parse in (
+        ("--name", [name], parse_name),
+        ("--asset-path", [asset_path], parse_asset_path),
+        ("--require", require, parse_requirement),
+        ("--better-than-current", [better_than_current or "any"], parse_better),
+    ):
+        for value in values:
+            try:
+                parse(value)
+            except ValueError as error:
+                raise Failure(f"{option}: {error}", WRONG_USE) from None
+
+
 def register(
     workspace: Any,
     *,
@@ -122,7 +139,7 @@ def register(
         "framework_version": framework_version,
     }
 
-    def try_once() -> Any:
+    def attempt() -> Any:
         run = find_run(workspace, experiment, run_id)
         prefix = f"ExperimentRun/{run._container}/{asset_path}"
         metrics = read_metrics(run)
@@ -146,13 +163,8 @@ def register(
 
     from azureml.core import Model
 
-    try:
-        return try_once()
-    except Exception as error:
-        if status_in(error) != UNAUTHORIZED:
-            raise
-        forget_token(workspace)  # it may have expired on the way; what was done before it is found again
-        return try_once()
+    # A token may expire on the way; what was done before that is found again.
+    return patient(attempt, passes=lambda _: False, renew=renewal(workspace))
 
 
 def find_run(workspace: Any, experiment: str, run_id: str) -> Any:
@@ -276,13 +288,19 @@ def create(workspace: Any, details: dict[str, Any], prefix: str) -> Any:
         found = assets.list_assets_with_query(run_id=run_id, name=name)
         return next((asset for asset in found if asset.runid in (None, run_id) and holds(asset, prefix)), None)
 
-    asset = once(find_asset, lambda: assets_once.create_asset(name, [{"prefix": prefix}], None, run_id=run_id))
+    def make_asset() -> Any:
+        return assets_once.create_asset(name, [{"prefix": prefix}], None, run_id=run_id)
+
+    asset = find_asset() or patient(make_asset, passes=is_no_refusal, find=find_asset, makes="asset")
     url = f"aml://asset/{asset.id}"
 
     def find_model() -> Any:
         return next((model for model in models.query(name=name, run_id=run_id) if model.url == url), None)
 
-    model = once(find_model, lambda: models_once.register_model(url=url, unpack=False, **details))
+    def make_model() -> Any:
+        return models_once.register_model(url=url, unpack=False, **details)
+
+    model = find_model() or patient(make_model, passes=is_no_refusal, find=find_model, makes="model")
     return Model(workspace, _model_dto=model, expand=False)
 
 

@@ -7,8 +7,9 @@ The file is whole or absent: it is written beside its place and then moved there
 from __future__ import annotations
 
 import json
-import os
 from collections import namedtuple
+
+from aml_project.files import write_whole
 
 TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
 if TYPE_CHECKING:
@@ -49,21 +50,7 @@ def read(path: Path) -> RunFile:
 
 def write(path: Path, run: Any) -> None:
     """Write the record of a run (azureml.core.Run), whole or not at all."""
-    import contextlib
-    import tempfile
-
     record = {key: value for key, value in run._run_dto.items() if key not in LEFT_OUT}
     record["_experiment_name"] = run.experiment.name
     text = json.dumps(record, indent=4, sort_keys=True, default=str) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)  # noqa: PTH105
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(beside)  # noqa: PTH108
-        raise
+    write_whole(path, text)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from aml_project import patience
 from aml_project.command_line import SERVICE_FAILED, Failure, note
-from aml_project.service.errors import explain, is_transient, status_in
-from aml_project.service.tokens import forget_token
+from aml_project.service.asking import ask
+from aml_project.service.errors import explain, is_transient
 
 ENDED = ("Completed", "Failed", "Canceled")
 TIMEOUT = 20  # seconds without a byte until a request counts as lost
@@ -33,7 +33,7 @@ class Follower:
         self.printed: dict[str, int] = {}  # bytes, up to the end of the last whole line
         self.rest: dict[str, bytes] = {}  # what came after it
         self.current = ""
-        self.spoke = time.monotonic()
+        self.spoke = patience.clock.now()
         # The client would repeat a request in silence, for minutes; and wait 100 seconds for a byte.
         for client in (run._client.run, run._client.artifacts):
             client.retries = 0
@@ -41,30 +41,9 @@ class Follower:
 
     def follow(self) -> Any:
         """Print the log until the run has ended; return its details (the client's RunDetailsDto)."""
-        began, trouble_since, tries, ended, last_status = time.monotonic(), 0.0, 0, False, ""
+        began, ended, last_status = patience.clock.now(), False, ""
         while True:
-            try:
-                details = self.run._client.get_runstatus()
-                self.print_logs(self.logs(details))
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                now = time.monotonic()
-                trouble_since = trouble_since or now
-                if now - trouble_since > PATIENCE:
-                    raise Failure(
-                        f"{explain(error)}, for {PATIENCE // 60} minutes now; the run goes on, and"
-                        " the same command again goes on following it",
-                        SERVICE_FAILED,
-                    ) from error
-                if not tries:
-                    note(f"{explain(error)}; the run goes on, and so does this")
-                if status_in(error) == 401:
-                    forget_token(self.run.experiment.workspace)
-                time.sleep(min(retry_after(error) or 2.0**tries, SLOWEST_RETRY))
-                tries += 1
-                continue
-            trouble_since, tries = 0.0, 0
+            details = self.look()
             if details.status in ENDED and ended:
                 self.print_rest()
                 return details
@@ -75,7 +54,29 @@ class Follower:
             last_status = details.status
             if not self.is_alive():
                 raise ProcessLookupError(details.status)
-            time.sleep(min(1 + (time.monotonic() - began) / 60, 10))
+            patience.clock.sleep(min(1 + (patience.clock.now() - began) / 60, 10))
+
+    def look(self) -> Any:
+        """Print what is new; return the run's details, after however much trouble."""
+
+        def once() -> Any:
+            details = self.run._client.get_runstatus()
+            self.print_logs(self.logs(details))
+            return details
+
+        try:
+            return ask(
+                self.run.experiment.workspace, once, pauses=patience.until(PATIENCE, 1, SLOWEST_RETRY),
+                trouble=lambda error: note(f"{explain(error)}; the run goes on, and so does this"),
+            )  # fmt: skip
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            raise Failure(
+                f"{explain(error)}, for {PATIENCE // 60} minutes now; the run goes on, and"
+                " the same command again goes on following it",
+                SERVICE_FAILED,
+            ) from error
 
     def logs(self, details: Any) -> dict[str, str]:
         """Return the address of each log to print, in the order in which the service writes them."""
@@ -112,7 +113,7 @@ class Follower:
             print(f"\n--- {name}")
             self.current = name
         print(lines.decode(errors="replace"), end="", flush=True)
-        self.spoke = time.monotonic()
+        self.spoke = patience.clock.now()
 
     def fetch(self, address: str, at: int) -> bytes:
         """Return what a log holds from a position on."""
@@ -123,21 +124,10 @@ class Follower:
         return answer.content if answer.status_code == 206 else answer.content[at:]
 
     def give_sign(self, status: str, last: str, began: float) -> None:
-        now = time.monotonic()
+        now = patience.clock.now()
         if status != last or now - self.spoke > SILENCE:
             print(f"{status}: {now - began:.0f} s", file=sys.stderr, flush=True)
             self.spoke = now
-
-
-def retry_after(error: BaseException) -> float | None:
-    """Return for how long an answer asks to be left alone."""
-    for cause in (error, error.__cause__, error.__context__):
-        headers = getattr(getattr(cause, "response", None), "headers", None) or {}
-        try:
-            return float(headers["Retry-After"])
-        except (KeyError, ValueError, TypeError):
-            continue
-    return None
 
 
 def error_of(details: Any) -> tuple[str, str]:

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import signal
 import sys
 import time
 import uuid
@@ -18,14 +19,21 @@ from pathlib import Path
 from typing import Any
 
 from aml_project.command_line import SERVICE_FAILED, Failure, Progress, note
-from aml_project.model_environment import python_for_runs
+from aml_project.files import write_whole
+from aml_project.kill_points import reached
+from aml_project.model_environment import python_for_runs, variables_of_a_program
+from aml_project.patience import patient
 from aml_project.service import local_docker
+from aml_project.service.asking import renewal
 from aml_project.service.errors import explain, status_in
 from aml_project.service.git_address import hide_git_password
 from aml_project.service.run_log import ENDED, Follower
-from aml_project.service.tokens import forget_token
 
-TRIES = 3  # to learn from the service whether it has a run
+PAUSES = (1, 2)  # seconds between the questions whether the service has a run
+
+
+class NotKnown(Failure):
+    """Nobody can say now whether the service has a run."""
 
 
 class Submission:
@@ -91,24 +99,27 @@ class Submission:
         from azureml.core import Experiment, ScriptRunConfig
 
         source = ScriptRunConfig(source_directory=str(self.folder), run_config=run_config)
-        experiment, renewed = Experiment(workspace, self.experiment), False
-        while True:
-            try:
-                with (
-                    Progress("Submitting"),
-                    local_docker.python_first(python_for_runs(self.folder)),
-                    self.watch_process(),
-                ):
-                    return experiment.submit(source, run_id=run_id)
-            except Exception as error:
-                run = find(workspace, run_id)  # an answer may have been lost on its way
-                if run is not None:
-                    return self.accepted(run, run_config, error)
-                if renewed or status_in(error) != 401:
-                    self.done()
-                    raise Failure(f"not submitted: {explain(error)}", SERVICE_FAILED) from error
-                forget_token(workspace)  # it may have expired on the way
-                renewed = True
+        experiment, errors = Experiment(workspace, self.experiment), list[Exception]()
+
+        def submit() -> Any:
+            with (
+                Progress("Submitting"),
+                local_docker.python_first(python_for_runs(self.folder)),
+                self.watch_process(),
+            ):
+                return experiment.submit(source, run_id=run_id)
+
+        try:
+            run = patient(
+                submit, passes=lambda _: True, pauses=(), renew=renewal(workspace),
+                find=lambda: find(workspace, run_id), trouble=errors.append, makes="run",
+            )  # fmt: skip
+        except NotKnown:
+            raise
+        except Exception as error:
+            self.done()
+            raise Failure(f"not submitted: {explain(error)}", SERVICE_FAILED) from error
+        return self.accepted(run, run_config, errors[0]) if errors else run
 
     def accepted(self, run: Any, run_config: Any, error: Exception) -> Any:
         """Return a run that the service has although its submission ended in an error."""
@@ -138,9 +149,10 @@ class Submission:
             nothing = subprocess.DEVNULL
             noting = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(self.process_note)]
             self.process = subprocess.Popen(
-                [*noting, *command], cwd=cwd, env=env,
+                [*noting, *command], cwd=cwd, env=variables_of_a_program() if env is None else env,
                 stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True,
             )  # fmt: skip
+            reached("after process")
             return self.process
 
         client_start = _commands.start_background_process
@@ -212,10 +224,13 @@ class Submission:
             return None
 
     def write_note(self, **fields: object) -> None:
-        self.note.parent.mkdir(parents=True, exist_ok=True)
-        beside = self.note.with_suffix(f".{os.getpid()}")
-        beside.write_text(json.dumps(fields), encoding="utf-8")
-        beside.replace(self.note)
+        write_whole(self.note, json.dumps(fields))
+
+    def end_process(self) -> None:
+        """End a run on this computer, and all that it has started."""
+        if self.process and os.name == "posix":
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGTERM)
 
     def done(self) -> None:
         """Forget the run: nothing is left to go on with."""
@@ -227,22 +242,19 @@ def find(workspace: Any, run_id: str) -> Any:
     """Return the run of that id, or None if the workspace has none."""
     from azureml.core import Run
 
-    for attempt in range(TRIES):
-        try:
-            return Run.get(workspace, run_id)
-        except Exception as error:
-            if status_in(error) == 404:
-                return None
-            if status_in(error) == 401:  # the login's token has expired on the way
-                forget_token(workspace)
-            if attempt == TRIES - 1:
-                raise Failure(
-                    f"whether the run {run_id} was accepted is not known: {explain(error)};"
-                    " the same command again finds out, and goes on",
-                    SERVICE_FAILED,
-                ) from error
-            time.sleep(2**attempt)
-    raise AssertionError("the last try returns or raises")
+    def is_there(error: Exception) -> bool:
+        return status_in(error) != 404
+
+    try:
+        return patient(lambda: Run.get(workspace, run_id), passes=is_there, pauses=PAUSES, renew=renewal(workspace))
+    except Exception as error:
+        if not is_there(error):
+            return None
+        raise NotKnown(
+            f"whether the run {run_id} was accepted is not known: {explain(error)};"
+            " the same command again finds out, and goes on",
+            SERVICE_FAILED,
+        ) from error
 
 
 def cancel_local(run: Any) -> None:

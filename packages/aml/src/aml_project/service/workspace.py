@@ -23,13 +23,15 @@ from aml_project.service.errors import NOT_LOGGED_IN, explain
 
 PRINCIPAL = tuple(f"AZUREML_SERVICE_PRINCIPAL_{part}" for part in ("ID", "PASSWORD", "TENANT_ID"))
 
+CLIENT = ("adal-python", "azure", "azureml", "cli", "msal", "msrest", "urllib3")  # the loggers and modules of it
 
-def open_workspace(root: Path, *, ask: bool = True, debug: bool = False) -> Any:
+
+def open_workspace(root: Path, *, ask: bool = True, debug: bool | None = False) -> Any:
     """Open the attached workspace (azureml.core.Workspace); with `ask`, log in if somebody is there to do it."""
     return connect(*project.workspace(root), ask=ask, debug=debug)
 
 
-def connect(subscription: str, group: str, name: str, *, ask: bool, debug: bool) -> Any:
+def connect(subscription: str, group: str, name: str, *, ask: bool, debug: bool | None) -> Any:
     """Open a workspace; a Failure says in one line why it can't be."""
     tools.bring_azure()
     with Progress("Connecting to Azure ML"):
@@ -46,14 +48,27 @@ def connect(subscription: str, group: str, name: str, *, ask: bool, debug: bool)
             raise Failure(f"{name} in {group}: {explain(error)}", SERVICE_FAILED) from error
 
 
-def quiet(debug: bool) -> None:
-    """Keep the client's warnings and log lines off the terminal: they are about itself."""
-    if not debug:
+def quiet(debug: bool | None) -> None:
+    """Keep the client's warnings and log lines off the terminal: they are about itself.
+
+    False silences all of the process, as a command may. None, in a notebook or another's program, silences the client.
+    """
+    if debug is None:
+        warnings.filterwarnings("ignore", module=rf"({'|'.join(CLIENT)})\b")
+        for name in CLIENT:
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    elif not debug:
         warnings.simplefilter("ignore")
         logging.disable(logging.CRITICAL)
         sys.unraisablehook = lambda _: None  # its thread pools complain at exit when a submission has failed
     # How long the client pauses after a 429 that names no time: its own 32 s look like a standstill.
     os.environ.setdefault("AZUREML_DEFAULT_BACKOFF", "4")
+
+
+def import_client() -> None:
+    """Import what takes longest, ahead of time: whoever needs it will say what is wrong."""
+    with contextlib.suppress(Exception):
+        import azureml.core  # noqa: F401
 
 
 def login(*, ask: bool) -> Any:

@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from aml_project import files
 from aml_project.command_line import REFUSED, SERVICE_FAILED, Failure, Progress
 
 NOTE = Path(".azureml", "local-service.json")
@@ -75,34 +76,17 @@ def write_note(root: Path, model: str, local: Local | None) -> None:
     noted.pop(model, None)
     if local is not None:
         noted[model] = asdict(local)
-    (root / NOTE).parent.mkdir(parents=True, exist_ok=True)
-    beside = root / NOTE.with_suffix(f".{os.getpid()}")
-    beside.write_text(json.dumps(noted, indent=2) + "\n", encoding="utf-8")
-    beside.replace(root / NOTE)
+    files.write_whole(root / NOTE, json.dumps(noted, indent=2) + "\n")
 
 
 def place_model(root: Path, model: str, name: str, version: str, fetch: Callable[[Path], object]) -> Path:
     """Return the folder of a model's version."""
-    return _placed(root / PLACE / model / MODELS / name / version, fetch)
+    return files.place_folder(root / PLACE / model / MODELS / name / version, fetch)
 
 
 def place_code(root: Path, model: str, fingerprint: str, copy: Callable[[Path], object]) -> Path:
     """Return the folder of the code."""
-    return _placed(root / PLACE / model / "code" / fingerprint, copy)
-
-
-def _placed(folder: Path, fill: Callable[[Path], object]) -> Path:
-    """Return the folder once it is there: filled whole or not at all."""
-    if not folder.exists():
-        beside = folder.with_name(f".{folder.name}.{os.getpid()}")
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
-        try:
-            fill(beside)
-            beside.rename(folder)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
-    return folder
+    return files.place_folder(root / PLACE / model / "code" / fingerprint, copy)
 
 
 def tidy(root: Path, model: str, keep: Sequence[Local]) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from aml_project.command_line import WRONG_USE, Failure
 from aml_project.runconfigs import deployment_files as config_files
 from aml_project.service import registration
 from aml_project.serving import sample_request, source
 
+TARGETS = ("local", "aci", "aks")
+TIMEOUTS = {True: 120.0, False: 1800.0}  # seconds for a service to come up, here and in Azure
 LOCAL = "local"  # the target, and the version that is the model of the last training here
 SERVICE = r"[a-z][-a-z0-9]{1,30}[a-z0-9]"
 SERVICE_RULE = "3 to 32 of a-z, 0-9 and '-', starting with a letter, not ending in '-'"
@@ -27,6 +29,7 @@ class Plan:
     name: str
     version: str | None
     service: str
+    docker: str
     timeout: float
     inference: dict[str, Any]
     deployment: dict[str, Any]
@@ -57,11 +60,39 @@ class Plan:
         return source.copy(self.folder, self.source, self.files, to)
 
 
+class Service(NamedTuple):
+    """What is served, and what it has answered to the sample request."""
+
+    name: str
+    what: str  # model, version and code, in words
+    version: str
+    url: str
+    answer: str
+
+    def __repr__(self) -> str:
+        return f"{self.name}: {self.what}, at {self.url} answers {self.answer}"
+
+
 def make(
-    root: Path, model: str, target: str, *, name: str | None, version: str | None, service: str | None, timeout: float
+    root: Path,
+    model: str,
+    target: str,
+    *,
+    version: str | int | None = None,
+    name: str | None = None,
+    service: str | None = None,
+    docker: str = "auto",
+    timeout: float | None = None,
 ) -> Plan:
     """Read and check everything; a Failure says what is wrong."""
-    name = name or model
+    if target not in TARGETS:
+        raise Failure(f"--target: {', '.join(TARGETS)}; not {target!r}", WRONG_USE)
+    if target == LOCAL and service:
+        raise Failure("--service: goes with --target aci or aks; here the port says which service it is", WRONG_USE)
+    if target != LOCAL and docker != "auto":
+        raise Failure("--docker: goes with --target local", WRONG_USE)
+    name, version = name or model, None if version is None else str(version)
+    timeout = TIMEOUTS[target == LOCAL] if timeout is None else timeout
     service = service or f"{model.replace('_', '-')[: 31 - len(target)].strip('-')}-{target}"
     check_arguments(target, name, version, service, timeout)
     folder = root / "models" / model
@@ -77,6 +108,7 @@ def make(
         name=name,
         version=version,
         service=service,
+        docker=docker,
         timeout=timeout,
         inference=inference,
         deployment=deployment,

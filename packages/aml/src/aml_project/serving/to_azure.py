@@ -13,14 +13,14 @@ from aml_project.service import deployment
 from aml_project.service.errors import explain
 from aml_project.service.git_address import hide_git_password
 from aml_project.serving import sample_request
-from aml_project.serving.plan import Plan
+from aml_project.serving.plan import Plan, Service
 
 WAY_BACK = 1800.0  # seconds that it may take at least: what is given up may have to come to its end first
 AGAIN = "the same command again tries, and goes back then"
 
 
-def deploy(plan: Plan, workspace: Any) -> str:
-    """Return in one line what runs now and what it has answered."""
+def deploy(plan: Plan, workspace: Any) -> Service:
+    """Return what runs now and what it has answered."""
     with Progress("Looking at the workspace"):
         model = deployment.find_model(workspace, plan.name, plan.version)
         if plan.target == "aks":
@@ -55,11 +55,11 @@ def deploy(plan: Plan, workspace: Any) -> str:
             print(f"{plan.service}: {what} in place of {deployment.in_words(before or record)}", flush=True)
             service.send(blank | {"environmentImageRequest": request}, way_back.keys)
             service.wait(lambda line: print(line, flush=True))
-        line = tried(service, plan, what, str(model.version))
+        served = tried(service, plan, what, str(model.version))
     except (Exception, KeyboardInterrupt) as error:
         raise way_back.take(what, error) from error
     service.done()
-    return line
+    return served
 
 
 def upload(plan: Plan, workspace: Any, model: Any) -> dict[str, Any]:
@@ -72,12 +72,13 @@ def upload(plan: Plan, workspace: Any, model: Any) -> dict[str, Any]:
         return deployment.request_for(workspace, model, inference, staged)
 
 
-def tried(service: deployment.Service, plan: Plan, what: str, version: str) -> str:
-    """Send the sample request; return in one line what has answered what."""
+def tried(service: deployment.Service, plan: Plan, what: str, version: str) -> Service:
+    """Send the sample request; return what has answered what."""
     with Progress("Waiting for the answer"):
         url, key = service.address()
         answer = sample_request.ask(url, plan.sample, version, key)
-    return f"{plan.service}: {what}{f', commit {plan.commit}' if plan.commit else ''}, at {url} answers {answer}"
+    commit = f", commit {plan.commit}" if plan.commit else ""
+    return Service(plan.service, f"{what}{commit}", version, url, answer)
 
 
 def tag_of(record: dict[str, Any]) -> str | None:

@@ -11,17 +11,18 @@ from typing import Any
 
 from aml_project import project
 from aml_project.command_line import SERVICE_FAILED, Failure, Progress, note
+from aml_project.files import write_whole
 from aml_project.service.errors import explain
 from aml_project.serving import local_service, sample_request
 from aml_project.serving.local_service import Local
-from aml_project.serving.plan import LOCAL, Plan
+from aml_project.serving.plan import LOCAL, Plan, Service
 
 TRAINED = Path("outputs", "model")
 
 
-def deploy(plan: Plan, docker: str, open_workspace: Callable[[], Any]) -> str:
-    """Return in one line what is served now and what it has answered."""
-    wanted = prepare(plan, docker, open_workspace)
+def deploy(plan: Plan, open_workspace: Callable[[], Any]) -> Service:
+    """Return what is served now and what it has answered."""
+    wanted = prepare(plan, open_workspace)
     before = local_service.read_note(plan.root, plan.model)
     if before and before.fingerprint == wanted.fingerprint and same_place(before, wanted):
         if local_service.is_running(before):
@@ -36,14 +37,14 @@ def deploy(plan: Plan, docker: str, open_workspace: Callable[[], Any]) -> str:
             flush=True,
         )
         start(wanted, plan)
-        line = tried(wanted, plan)
+        served = tried(wanted, plan)
     except (Exception, KeyboardInterrupt) as error:
         raise go_back(wanted, before, plan, error) from error
     local_service.tidy(plan.root, plan.model, [wanted, *([before] if before else [])])
-    return line
+    return served
 
 
-def prepare(plan: Plan, docker: str, open_workspace: Callable[[], Any]) -> Local:
+def prepare(plan: Plan, open_workspace: Callable[[], Any]) -> Local:
     """Copy the model and the code to where they are served from."""
     if plan.version == LOCAL or (plan.version is None and not is_attached(plan.root)):
         version, fetch = trained_here(plan)
@@ -62,7 +63,7 @@ def prepare(plan: Plan, docker: str, open_workspace: Callable[[], Any]) -> Local
         port=plan.deployment["port"],
         entry_script=plan.inference["entryScript"],
         variables=plan.variables() | {"MODEL_VERSION": version},
-        engine=engine(docker, code),
+        engine=engine(plan.docker, code),
         log=str(plan.root / local_service.PLACE / plan.model / "server.log"),
     )
 
@@ -117,11 +118,11 @@ def start(local: Local, plan: Plan) -> None:
     local_service.wait(local, plan.timeout, sample_request.is_up)
 
 
-def tried(local: Local, plan: Plan) -> str:
+def tried(local: Local, plan: Plan) -> Service:
     url = f"http://127.0.0.1:{local.port}/score"
     with Progress("Waiting for the answer"):
         answer = sample_request.ask(url, plan.sample, local.version)
-    return f"{plan.model}: {local.in_words()}, at {url} answers {answer}"
+    return Service(plan.model, local.in_words(), local.version, url, answer)
 
 
 def go_back(wanted: Local, before: Local | None, plan: Plan, error: BaseException) -> BaseException:
@@ -163,5 +164,5 @@ def shown(local: Local, plan: Plan) -> str:
 
 def save(plan: Plan, file: Path) -> str:
     """Write the inference configuration with its packages: what `az ml model deploy --ic` reads."""
-    file.write_text(json.dumps(plan.inference, indent=2) + "\n", encoding="utf-8")
+    write_whole(file, json.dumps(plan.inference, indent=2) + "\n")
     return f"{file}: for az ml model deploy --ic, in the model's folder"

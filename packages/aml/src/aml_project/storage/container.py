@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -13,13 +11,13 @@ from urllib.parse import parse_qs, quote, unquote
 from xml.etree import ElementTree
 
 from aml_project.command_line import SERVICE_FAILED, Failure, without_secrets
+from aml_project.patience import patient
 from aml_project.service.errors import explain
 
 T = TypeVar("T")
 
 CONNECT, READ = 20, 30  # seconds of silence that are taken for a lost connection
 PAUSES = (1, 2, 4, 8, 15)  # seconds before the tries after the first
-LONGEST_PAUSE = 60  # seconds that the service may ask for
 TRANSIENT = {408, 429, 500, 502, 503, 504}
 VERSION = "2021-12-02"  # of the protocol, where it is spoken here
 STORAGE_SCOPE = "https://storage.azure.com/.default"
@@ -50,8 +48,8 @@ class Blob(NamedTuple):
     mark: str  # what changes with the content: its MD5, or else its tag
 
 
-class Storage:
-    """One container."""
+class Container:
+    """A container that is open."""
 
     def __init__(self, place: Place, credential: Any, threads: int = 1) -> None:
         """`credential` is an account key, a SAS, or a login that gives tokens."""
@@ -157,19 +155,16 @@ class Storage:
         from azure.core.exceptions import AzureError
         from requests import RequestException
 
-        for pause in (*PAUSES, None):
-            try:
-                return act()
-            except (AzureError, RequestException) as error:
-                status = getattr(error, "status_code", None) or 0
-                refused = status >= 300  # else an answer was lost, or its second half
-                hopeless = status not in TRANSIENT if refused else "CERTIFICATE_VERIFY" in str(error)
-                if pause is None or stop() or hopeless:
-                    said = self.meaning(error) if refused else f"{self.place}: {explain(error)}"
-                    raise Failure(said, SERVICE_FAILED) from error
-                wait = (asked_pause(error) if refused else 0) or pause
-            time.sleep(wait * random.uniform(0.8, 1.2))  # noqa: S311 (so that the threads don't all come at once)
-        raise AssertionError("the last try returns or raises")
+        def passes(error: Exception) -> bool:
+            if stop() or not isinstance(error, (AzureError, RequestException)):
+                return False
+            return status_of(error) in TRANSIENT if refuses(error) else "CERTIFICATE_VERIFY" not in str(error)
+
+        try:
+            return patient(act, passes=passes, pauses=PAUSES)
+        except (AzureError, RequestException) as error:
+            said = self.meaning(error) if refuses(error) else f"{self.place}: {explain(error)}"
+            raise Failure(said, SERVICE_FAILED) from error
 
     def meaning(self, error: Any) -> str:
         """Say what the storage's refusal means."""
@@ -186,13 +181,13 @@ class Storage:
         return f"{self.place}: the storage answered {error.status_code} {code}: {said(error)}"
 
 
-def asked_pause(error: Any) -> float:
-    """The seconds that the service asks to wait."""
-    headers = getattr(error.response, "headers", None) or {}
-    try:
-        return min(float(headers.get("Retry-After", 0)), LONGEST_PAUSE)
-    except ValueError:
-        return 0
+def status_of(error: BaseException) -> int:
+    return getattr(error, "status_code", None) or 0
+
+
+def refuses(error: BaseException) -> bool:
+    """Tell whether this is the storage's answer; else an answer was lost, or its second half."""
+    return status_of(error) >= 300
 
 
 def said(error: BaseException) -> str:

@@ -16,6 +16,7 @@ EXAMPLE = '{"datastoreName": "workspaceblobstore", "relativePath": "folder/**"}'
 
 @dataclass(frozen=True)
 class Spec:
+    file: Path
     datastore: str
     path: str  # of the files in the datastore; a folder, or a pattern
     name: str
@@ -39,6 +40,7 @@ def read(file: Path) -> Spec:
     said = section(file, spec.get("registration"), "registration")
     tags = section(file, said.get("tags") or {}, "registration.tags")
     return Spec(
+        file=file,
         datastore=name(file, where, "parameters.path.datastoreName", "datastore"),
         path=text(file, where, "parameters.path.relativePath").lstrip("/"),
         name=name(file, said, "registration.name", "dataset_name"),

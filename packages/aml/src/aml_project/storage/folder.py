@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aml_project.storage import transfer
-from aml_project.storage.container import Storage
+from aml_project.storage.container import Container
 from aml_project.storage.hashes import content_of, hash_files
 from aml_project.storage.local_files import SHORT, LocalFile, list_files, room_below
 from aml_project.storage.progress import Bar
@@ -48,7 +48,7 @@ def read(folder: Path, name: str, memory: Path) -> Folder:
     return Folder(files, hashes, left_out, f"{name.rstrip('.')}/{content_of(files, hashes)[:SHORT]}")
 
 
-def bring(folder: Folder, storage: Storage, earlier: str | None = None) -> Brought:
+def bring(folder: Folder, storage: Container, earlier: str | None = None) -> Brought:
     """Send what is not there yet; copy within the storage what `earlier`, another folder there, has; then look."""
     blobs = storage.blobs(folder.path)
     known: dict[str, str] = {}

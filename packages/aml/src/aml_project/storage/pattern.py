@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 
-from aml_project.storage.container import Blob, Storage
+from aml_project.storage.container import Blob, Container
 
 
-def matching(storage: Storage, path: str) -> dict[str, Blob]:
+def matching(storage: Container, path: str) -> dict[str, Blob]:
     """Return the blobs that fit, by name."""
     path = path.rstrip("/")
     start, star, _ = path.partition("*")
@@ -19,7 +19,7 @@ def matching(storage: Storage, path: str) -> dict[str, Blob]:
     return {name: blob for name, blob in below(storage, start.rpartition("/")[0]).items() if fits.fullmatch(name)}
 
 
-def below(storage: Storage, folder: str) -> dict[str, Blob]:
+def below(storage: Container, folder: str) -> dict[str, Blob]:
     """Return all blobs of a folder, by their whole names."""
     folder = folder.strip("/")
     return {f"{folder}/{name}".lstrip("/"): blob for name, blob in storage.blobs(folder).items()}

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from aml_project import patience
 from aml_project.command_line import SERVICE_FAILED, Failure
-from aml_project.storage.container import SHA256, Blob, Storage
+from aml_project.storage.container import SHA256, Blob, Container
 from aml_project.storage.local_files import LocalFile
 
 THREADS = 32  # a request waits most of its time: the more, the less a far account matters
 SMALL = 1 << 20  # bytes up to which every thread may hold a file in memory
 BLOCK = 8 << 20  # bytes of a large file that one request carries
 MOST_BLOCKS = 50_000  # of one blob
+COPIES, LOOK = 600.0, 0.5  # seconds that the storage may copy a blob for, and between two looks at that
 AT_ONCE = 5  # blocks, or files above SMALL, in memory
 Hashes = dict[str, str]
 Step = Callable[[], None]
@@ -58,7 +59,7 @@ def same(blob: Blob | None, file: LocalFile, sha256: str) -> bool:
     return blob is not None and (blob.size, blob.sha256) == (file.size, sha256)
 
 
-def carry_out(made: Plan, storage: Storage, prefix: str, hashes: Hashes, done: Callable[[int, int], None]) -> None:
+def carry_out(made: Plan, storage: Container, prefix: str, hashes: Hashes, done: Callable[[int, int], None]) -> None:
     """Send and copy; the first failure ends it, and what has arrived by then stays for the next call."""
     crew = Crew(storage, done)
     steps = crew.steps(made, prefix, hashes)
@@ -92,7 +93,7 @@ def carry_out(made: Plan, storage: Storage, prefix: str, hashes: Hashes, done: C
 class Crew:
     """The threads' common work."""
 
-    def __init__(self, storage: Storage, done: Callable[[int, int], None]) -> None:
+    def __init__(self, storage: Container, done: Callable[[int, int], None]) -> None:
         self.storage, self.done = storage, done
         self.over, self.error = threading.Event(), None
         self.room = threading.Semaphore(AT_ONCE)
@@ -127,10 +128,10 @@ class Crew:
 
         blob = self.storage.client.get_blob_client(name)
         try:
-            state = blob.start_copy_from_url(self.storage.source(source))["copy_status"]
-            while state == "pending" and not self.over.is_set():
-                time.sleep(0.5)
-                state = blob.get_blob_properties().copy.status
+            copy = blob.start_copy_from_url(self.storage.source(source))
+            state = self.outcome(blob, copy["copy_status"])
+            if state == "pending":  # nothing else may be written there meanwhile
+                blob.abort_copy(copy["copy_id"])
         except AzureError:
             state = "failed"
         if state == "success":
@@ -138,6 +139,14 @@ class Crew:
             return
         for step in self.sending(file, name, sha256):
             step()
+
+    def outcome(self, blob: Any, state: str) -> str:
+        """Return what a copy has come to, or that it is pending still when that has taken too long."""
+        for _ in patience.looks(COPIES, LOOK):
+            if state != "pending" or self.over.is_set():
+                return state
+            state = str(blob.get_blob_properties().copy.status)
+        return state
 
     def put(self, file: LocalFile, blob: Any, sha256: str) -> None:
         """Send a file in one request, whose checksum the storage compares."""

@@ -1,0 +1,123 @@
+"""An Azure Machine Learning workspace on loopback: the real client, unmodified, works with it over TLS.
+
+with Rehearsal(folder, project=Path(".")) as rehearsal:
+    subprocess.run(["azml", "run", "submit-script", "-c", "train-amlcompute"], env=rehearsal.environment())
+    print(rehearsal.state()["runs"])
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from aml_rehearsal import seed, server
+from aml_rehearsal.addresses import TENANT, Names
+from aml_rehearsal.faults import Fault, Faults
+from aml_rehearsal.services import computes
+from aml_rehearsal.state import claim, forget
+from aml_rehearsal.workspace import Provisioning, Workspace
+
+LOGIN = ("AZUREML_", "MSI_", "IDENTITY_")  # how the caller's own login, or a run, would be found
+
+__all__ = ["Fault", "Names", "Provisioning", "Rehearsal"]
+
+
+class Rehearsal:
+    """A workspace that runs as long as the with-block."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        names: Names | None = None,
+        project: Path | None = None,
+        port: int = 0,
+        internet: bool = False,
+        deterministic: bool = False,
+        fresh: bool = False,
+        accounts: Iterable[str] = (),
+    ) -> None:
+        self.folder = folder.resolve()
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        wishes = seed.read(project) if project else seed.Wishes(Names())
+        with ExitStack() as stack:
+            stack.enter_context(claim(self.folder))
+            if fresh:
+                forget(self.folder)
+            self.workspace = Workspace(
+                self.folder, names or wishes.names, deterministic=deterministic, accounts=accounts
+            )
+            stack.callback(self.workspace.close)
+            seed.furnish(self.workspace)
+            self.made = seed.sow(self.workspace, project, wishes) if project else []
+            self.server = server.start(self.workspace, port, internet=internet)
+            stack.callback(self.server.close)
+            stack.callback(self.workspace.hosting.close)
+            stack.callback(self.workspace.cancel_runs)  # the nodes hear of it from the server
+            self.parts = stack.pop_all()
+
+    @property
+    def url(self) -> str:
+        """The page, and the proxy."""
+        return self.server.url
+
+    @property
+    def faults(self) -> Faults:
+        return self.workspace.faults
+
+    def state(self) -> dict[str, Any]:
+        """A copy of what the workspace holds."""
+        return self.workspace.state.as_dict()
+
+    def plant_compute(self, name: str, kind: str) -> None:
+        """Add a compute target of another kind than a cluster: ComputeInstance, AKS, Kubernetes or VirtualMachine."""
+        with self.workspace.state.lock:
+            computes.planted(self.workspace, name, kind)
+
+    def artifact(self, run_id: str, path: str) -> bytes:
+        """The content of a run's file."""
+        return self.workspace.blobs.read("azureml", f"ExperimentRun/dcid.{run_id}/{path}")
+
+    def snapshot(self, run_id: str) -> dict[str, bytes]:
+        """The files that a run was submitted with."""
+        tables = self.workspace.state.tables
+        files = tables.snapshots[tables.runs[run_id]["properties"]["ContentSnapshotId"]]["files"]
+        return {name: self.workspace.blobs.read("azureml", file["blob"]) for name, file in files.items()}
+
+    def environment(self, role: str = "contributor") -> dict[str, str]:
+        """The variables of a process whose client is to come here, logged in with a role."""
+        own = {name: text for name, text in os.environ.items() if not name.startswith(LOGIN)}
+        return own | self.variables(role)
+
+    def variables(self, role: str = "contributor") -> dict[str, str]:
+        """What leads a client here, without the variables that are set already."""
+        home = self.folder / "home"  # the client keeps what it knows of a workspace in its home
+        home.mkdir(exist_ok=True)
+        principal = self.workspace.tokens.principals[role]
+        caches = Path.home() / ".cache"
+        return self.workspace.entrance.variables | {
+            "HOME": str(home),
+            "USERPROFILE": str(home),
+            "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR") or str(caches / "uv"),
+            "PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR") or str(caches / "pip"),
+            "AZURE_CONFIG_DIR": str(home / ".azure"),
+            "AZURE_CORE_COLLECT_TELEMETRY": "0",
+            "AZUREML_SERVICE_PRINCIPAL_ID": principal.client_id,
+            "AZUREML_SERVICE_PRINCIPAL_PASSWORD": principal.secret,
+            "AZUREML_SERVICE_PRINCIPAL_TENANT_ID": TENANT,
+        }
+
+    def close(self) -> None:
+        self.parts.close()
+
+    def __enter__(self) -> Rehearsal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

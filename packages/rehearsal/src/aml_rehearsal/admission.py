@@ -1,0 +1,39 @@
+"""Who may ask the workspace for what."""
+
+from __future__ import annotations
+
+from aml_rehearsal.messages import Identity, Refusal, Request
+from aml_rehearsal.workspace import Workspace
+
+DENIED = "AuthorizationFailed"
+LOOKS = ("/list", "/full", "/rundata", ":query")  # requests that only read, though they are no GET
+
+
+def admit(workspace: Workspace, request: Request) -> None:
+    """Refuse another workspace than this one, and a caller without the right."""
+    names, identity, own = request.names, request.identity, workspace.names
+    group = names.get("group", "")
+    groups = [own.resource_group.lower()] if names.get("workspace") else workspace.state.tables.resource_groups
+    made_now = request.method == "PUT" and request.path.endswith(f"/{group}")
+    for kind, text, known in (
+        ("Subscription", names.get("subscription"), [own.subscription_id.lower()]),
+        ("ResourceGroup", "" if made_now else group, groups),
+        ("Resource", names.get("workspace"), [own.workspace_name.lower()]),
+    ):
+        if text and text.lower() not in known:
+            raise Refusal(404, f"The {kind} '{text}' could not be found.", f"{kind}NotFound")
+    if identity is None or not group:
+        return
+    writes = request.method not in {"GET", "HEAD"} and not request.path.endswith(LOOKS)
+    if identity.role == "stranger" or (identity.role == "reader" and writes):
+        message = f"The client '{identity.name}' does not have authorization to perform action over "
+        raise Refusal(403, f"{message}'{own.scope if names.get('workspace') else request.path}'.", DENIED)
+    if writes:
+        admit_run(workspace, identity, names.get("run") or names.get("container", "").removeprefix("dcid."))
+
+
+def admit_run(workspace: Workspace, identity: Identity, run_id: str) -> None:
+    """Refuse what a run writes to another run, unless that one is its child."""
+    other = workspace.state.tables.runs.get(run_id)
+    if identity.role == "run" and other and identity.name not in {run_id, other["parentRunId"], other["rootRunId"]}:
+        raise Refusal(403, f"The token of {identity.name} is not for {run_id}.", DENIED)

@@ -1,0 +1,40 @@
+"""What nodes report to the service while their runs go on, and the data that they ask it for."""
+
+from __future__ import annotations
+
+import re
+
+from aml_rehearsal import azurite, dataset_files
+from aml_rehearsal.messages import Refusal, Reply, Request
+from aml_rehearsal.services.artifacts import plain
+from aml_rehearsal.services.datasets import find
+from aml_rehearsal.services.history import run_of
+from aml_rehearsal.state import now, set_status
+from aml_rehearsal.workspace import Workspace
+
+
+def answer(workspace: Workspace, request: Request) -> Reply:
+    """What a node reports or asks for: /nodes/RUN/(status|log|artifact|data)."""
+    match = re.fullmatch(r"/nodes/(?P<run>[^/]+)/(?P<what>status|log|artifact|data)", request.path)
+    if match is None:
+        raise Refusal(404, request.path)
+    identity = workspace.tokens.check(request.headers.get("authorization"))
+    if identity.name != match["run"]:
+        raise Refusal(403, "This token is another run's.")
+    run = run_of(workspace, match["run"])
+    if match["what"] == "data":
+        dataset = find(workspace, saved=request.query["saved"])
+        listed = [vars(file) for file in dataset_files.files(workspace, dataset)]
+        return Reply({"dataset": dataset_files.title(dataset), "files": listed})
+    if match["what"] == "status":
+        with workspace.state.lock:
+            set_status(run, request.json["status"], request.json.get("error", ""))
+    else:
+        key = f"ExperimentRun/{run['dataContainerId']}/{plain(request.query['path'])}"
+        if match["what"] == "log":
+            workspace.blobs.append(azurite.ARTIFACTS, key, request.body)
+        else:
+            workspace.blobs.write(azurite.ARTIFACTS, key, request.body)
+        with workspace.state.lock:
+            workspace.state.tables.artifacts.setdefault(key, {"createdTime": now()})
+    return Reply({"cancel": run["status"] in {"CancelRequested", "Canceled"}})

@@ -1,0 +1,141 @@
+"""Datastores: names for containers of blob storage, with what opens them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from azure.core.exceptions import AzureError, ResourceExistsError
+
+from aml_rehearsal.azurite import ACCOUNT
+from aml_rehearsal.messages import Refusal, Request
+from aml_rehearsal.services.hosts import api
+from aml_rehearsal.state import Record, creator, now
+from aml_rehearsal.workspace import Workspace
+
+BASE = "/datastore/v1.0{scope}"
+NAME = re.compile(r"[A-Za-z0-9_]{1,255}")
+CREDENTIALS = ("credential", "accountKey", "sasToken", "clientCredentials")
+TAKEN = "Another datastore with the same name already exists"  # by these words the client knows that it can update
+
+
+def shown(request: Request, store: Record) -> Record:
+    """A datastore as the client gets it: with the key that it opens with, under both of its names."""
+    storage = store.get("azureStorageSection")
+    if not storage:
+        return store
+    if request.identity and request.identity.role == "reader":
+        return without_key(store)
+    kind, credential = storage.get("credentialType"), storage.get("credential")
+    # Where the client registers a key it says credential; where it reads one it looks at the older fields only.
+    older = {"accountKey": {"AccountKey": credential}.get(kind), "sasToken": {"Sas": credential}.get(kind)}
+    return store | {"azureStorageSection": storage | older | {"isSas": kind == "Sas"}}
+
+
+def without_key(store: Record) -> Record:
+    """A datastore as those see it who only look."""
+    storage = store.get("azureStorageSection")
+    return store | {"azureStorageSection": storage and storage | dict.fromkeys(CREDENTIALS)}
+
+
+def keep(workspace: Workspace, request: Request, name: str) -> Record:
+    """Keep what a request says of a datastore."""
+    store: Record = dict(request.json)
+    if not NAME.fullmatch(name):
+        message = "A datastore name has letters, digits and underscores only, at most 255 of them"
+        raise Refusal(400, f"{message}, not '{name}'.")
+    table = workspace.state.tables.datastores
+    known = table.get(name.lower(), {"createdTime": now(), "createdBy": creator("rehearsal")})
+    storage = store.get("azureStorageSection")
+    if storage:
+        storage["endpoint"] = storage.get("endpoint") or "core.windows.net"
+        storage["protocol"] = storage.get("protocol") or "https"
+        if request.query.get("createIfNotExists", "").lower() == "true":
+            create_container(workspace, storage)
+    kept = {"name": name.lower(), "createdTime": known["createdTime"], "createdBy": known["createdBy"]}
+    table[name.lower()] = store | kept | {"modifiedTime": now()}
+    return shown(request, table[name.lower()])
+
+
+def create_container(workspace: Workspace, storage: Record) -> None:
+    account, container = storage["accountName"], storage["containerName"]
+    if account not in workspace.state.tables.storage_accounts:
+        raise Refusal(400, f"There is no storage account {account} in the rehearsal.")
+    try:
+        workspace.blobs.service(account, storage.get("credential") or "").create_container(container)
+    except ResourceExistsError:
+        return
+    except (AzureError, ValueError) as error:
+        said = getattr(error, "error_code", None) or type(error).__name__
+        raise Refusal(400, f"The container {container} can't be made in {account}: {said}") from None
+
+
+def add_datastore(workspace: Workspace, name: str, container: str) -> None:
+    """Have a container of the workspace's own account as a datastore that opens with the account's key."""
+    storage = {
+        "accountName": ACCOUNT,
+        "containerName": container,
+        "endpoint": "core.windows.net",
+        "protocol": "https",
+        "credentialType": "AccountKey",
+        "credential": workspace.blobs.key,
+        "areWorkspaceManagedIdentitiesAllowed": False,
+        "blobCacheTimeout": None,
+        "clientCredentials": None,
+        "subscriptionId": workspace.names.subscription_id,
+        "resourceGroup": workspace.names.resource_group,
+        "serviceDataAccessAuthIdentity": "None",
+    }
+    store = {
+        "name": name,
+        "dataStoreType": "AzureBlob",
+        "hasBeenValidated": True,
+        "tags": {},
+        "properties": {},
+        "azureStorageSection": storage,
+        "createdBy": creator("rehearsal"),
+        "createdTime": now(),
+        "modifiedTime": now(),
+    }
+    workspace.state.tables.datastores.setdefault(name, store)
+
+
+@api.route("GET POST", BASE + "/datastores")
+def datastores(workspace: Workspace, request: Request) -> Any:
+    table = workspace.state.tables.datastores
+    if request.method == "GET":
+        return {"value": [without_key(store) for store in table.values()], "continuationToken": None}
+    name = str(request.json.get("name") or "")
+    if name.lower() in table:
+        raise Refusal(400, f"{TAKEN}: {name}.")
+    return keep(workspace, request, name)
+
+
+@api.route("GET", BASE + "/default")
+def default_store(workspace: Workspace, request: Request) -> Any:
+    return shown(request, workspace.state.tables.datastores[workspace.state.tables.default_datastore])
+
+
+@api.route("PUT", BASE + "/default/{name}")
+def set_default_store(workspace: Workspace, request: Request) -> Any:
+    workspace.state.tables.default_datastore = find(workspace, request.names["name"])["name"]
+    return {}
+
+
+@api.route("GET PUT DELETE", BASE + "/datastores/{name}")
+def datastore(workspace: Workspace, request: Request) -> Any:
+    store = find(workspace, request.names["name"])
+    if request.method == "PUT":
+        return keep(workspace, request, store["name"])
+    if request.method == "DELETE":
+        if store["name"] == workspace.state.tables.default_datastore:
+            raise Refusal(400, f"{store['name']} is the default datastore: it can't be removed.")
+        del workspace.state.tables.datastores[store["name"]]
+    return shown(request, store)
+
+
+def find(workspace: Workspace, name: str) -> Record:
+    try:
+        return workspace.state.tables.datastores[name.lower()]
+    except KeyError:
+        raise Refusal(404, f"Datastore {name} was not found") from None

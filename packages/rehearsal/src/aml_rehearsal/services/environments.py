@@ -1,0 +1,82 @@
+"""Registered environments, each with its versions."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from aml_rehearsal.messages import Refusal, Request
+from aml_rehearsal.services.hosts import api
+from aml_rehearsal.state import Record
+from aml_rehearsal.workspace import Workspace
+
+NAME = re.compile(r"[A-Za-z0-9_.-]{1,255}")
+RESERVED = ("azureml", "microsoft")
+BASE = "/environment/v1.0{scope}/environments"
+
+
+@api.route("GET", BASE, BASE + "/")
+def environments(workspace: Workspace, request: Request) -> Any:
+    return {
+        "value": [versions[-1] for versions in workspace.state.tables.environments.values()],
+        "continuationToken": None,
+    }
+
+
+@api.route("GET", BASE + "/{name}/versions")
+def all_versions(workspace: Workspace, request: Request) -> Any:
+    return {"value": found(workspace, request.names["name"]), "continuationToken": None}
+
+
+@api.route("GET", BASE + "/{name}/labels/{label}")
+def labelled(workspace: Workspace, request: Request) -> Any:
+    """The one label that is there without anybody having set it."""
+    name, label = request.names["name"], request.names["label"]
+    if label.lower() != "latest":
+        raise Refusal(404, f"Environment {name} has no label {label}", "EnvironmentNotFound")
+    return found(workspace, name)[-1]
+
+
+@api.route("GET PUT", BASE + "/{name}", BASE + "/{name}/versions/{version}")
+def environment(workspace: Workspace, request: Request) -> Any:
+    name, version = request.names["name"], request.names.get("version", "")
+    if request.method == "PUT":
+        # The client writes some keys with a capital, and reads all without: the service does not mind the case.
+        wish: Record = {key[:1].lower() + key[1:]: value for key, value in request.json.items()}
+        return register(workspace, name, version or str(wish.get("version") or ""), wish)
+    return found(workspace, name, version)[-1]
+
+
+def found(workspace: Workspace, name: str, version: str = "") -> list[Record]:
+    """The versions of an environment, or the one that is asked for."""
+    known = workspace.state.tables.environments.get(name, [])
+    known = [environment for environment in known if version in {"", environment["version"]}]
+    if not known:
+        raise Refusal(404, f"Environment {name} {version} was not found".replace("  ", " "), "EnvironmentNotFound")
+    return known
+
+
+def register(workspace: Workspace, name: str, version: str, wish: Record) -> Record:
+    """Keep a new version; what is there as it is wished is returned, under another content it is refused."""
+    if not NAME.fullmatch(name) or not (version == "" or NAME.fullmatch(version)):
+        message = "has letters, digits, dot, hyphen and underscore, at most 255"
+        raise Refusal(400, f"The name of an environment and its version {message}: not {name} {version}.")
+    if name.lower().startswith(RESERVED):
+        raise Refusal(400, f"{name}: names that begin with AzureML or Microsoft are for Azure's own environments.")
+    versions = workspace.state.tables.environments.setdefault(name, [])
+    for known in versions if version else versions[-1:]:
+        if version in {"", known["version"]} and contents(known) == contents(wish):
+            return known
+        if version == known["version"]:
+            raise Refusal(409, f"Environment {name} version {version} exists and differs", "EnvironmentExists")
+    taken = {known["version"] for known in versions}
+    number = next(str(number) for number in range(len(versions) + 1, 2 * len(versions) + 2) if str(number) not in taken)
+    versions.append(wish | {"name": name, "version": version or number})
+    return versions[-1]
+
+
+def contents(environment: Record) -> str:
+    return json.dumps(
+        {key: value for key, value in environment.items() if key not in {"name", "version"}}, sort_keys=True
+    )

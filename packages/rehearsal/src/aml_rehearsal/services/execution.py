@@ -1,0 +1,106 @@
+"""Execution: what is asked to run is checked as the service checks it, then handed to a node."""
+
+from __future__ import annotations
+
+import email.parser
+import email.policy
+import json
+from typing import Any
+
+from aml_rehearsal import nodes
+from aml_rehearsal.messages import Refusal, Reply, Request
+from aml_rehearsal.services import computes
+from aml_rehearsal.services.datasets import find
+from aml_rehearsal.services.history import new_run
+from aml_rehearsal.services.hosts import api
+from aml_rehearsal.state import FINAL, Record
+from aml_rehearsal.workspace import Workspace
+
+EXPERIMENT = "/execution/v1.0{scope}/experiments/{experiment}"
+
+
+@api.route("POST", EXPERIMENT + "/localrun")
+def local_run(workspace: Workspace, request: Request) -> Any:
+    """Answer with what starts the run on the caller's own computer."""
+    definition = json.loads(parts(request)["definition.json"])
+    job = accept(workspace, request, definition)
+    return Reply(nodes.local_archive(job), headers={"Content-Type": "application/zip"})
+
+
+@api.route("POST", EXPERIMENT + "/snapshotrun")
+def snapshot_run(workspace: Workspace, request: Request) -> Any:
+    definition = request.json
+    snapshot = workspace.state.tables.snapshots.get(definition["SnapshotId"])
+    if snapshot is None:
+        raise Refusal(400, f"Snapshot {definition['SnapshotId']} was not found")
+    job = accept(workspace, request, definition)
+    nodes.start(workspace, job, snapshot)
+    return {"runId": request.query["runId"]}
+
+
+def accept(workspace: Workspace, request: Request, definition: Record) -> Record:
+    """Check what is to run; make the run and the node's job."""
+    configuration, run_id = definition["Configuration"], request.query["runId"]
+    known = workspace.state.tables.runs.get(run_id)
+    if known and known["runDefinition"]:
+        raise Refusal(409, f"Run {run_id} was submitted already", "RunExists")
+    if known and known["status"] in FINAL:
+        raise Refusal(409, f"Run {run_id} has ended", "RunExists")
+    target = configuration["target"]
+    if target != "local":
+        check_compute(workspace, target, int(configuration["nodeCount"]))
+    datasets = {name: wanted_dataset(workspace, name, wish) for name, wish in (configuration["data"] or {}).items()}
+    inputs = [lineage(name, configuration["data"][name], dataset) for name, dataset in datasets.items()]
+    processes = nodes.processes(configuration)
+    run = new_run(workspace, request.names["experiment"], run_id)
+    run |= {
+        "target": target,
+        "status": "Queued" if target != "local" else "Preparing",
+        "runDefinition": configuration,
+        "scriptName": configuration["script"],
+        "inputDatasets": inputs,
+    }
+    return nodes.job(workspace, run, request.names["experiment"], datasets, processes)
+
+
+def lineage(name: str, wish: Record, dataset: Record) -> Record:
+    """How a run remembers a dataset that it reads."""
+    details = {"inputName": name, "mechanism": wish["mechanism"].capitalize(), "pathOnCompute": wish["pathOnCompute"]}
+    identifier = {"savedId": dataset["latest"]["savedDatasetId"], "registeredId": dataset["datasetId"]}
+    identifier["registeredVersion"] = dataset["latest"]["versionId"]
+    return {"identifier": identifier, "consumptionType": "RunInput", "inputDetails": details}
+
+
+def check_compute(workspace: Workspace, target: str, nodes_wanted: int) -> None:
+    compute = workspace.state.tables.computes.get(target)
+    if compute is None:
+        raise Refusal(400, f"Unknown compute target '{target}'.", "ComputeTargetNotFound")
+    kind, state = compute["properties"]["computeType"], computes.progress(workspace, target)
+    if kind != "AmlCompute":
+        raise Refusal(400, f"Compute target '{target}' is a {kind}: the rehearsal runs on AmlCompute only.")
+    if state != "Succeeded":
+        raise Refusal(400, f"Compute target '{target}' is not ready: {state}.", "ComputeTargetNotReady")
+    scale = compute["properties"]["properties"].get("scaleSettings") or {}
+    most = scale.get("maxNodeCount")
+    if most is not None and nodes_wanted > int(most):
+        raise Refusal(400, f"The run wants {nodes_wanted} nodes; '{target}' has at most {most}.")
+
+
+def wanted_dataset(workspace: Workspace, name: str, wish: Record) -> Record:
+    location = (wish.get("dataLocation") or {}).get("dataset") or {}
+    if not (location.get("id") or location.get("name")):
+        raise Refusal(400, f"data: {name}: names no dataset")
+    version = str(location.get("version") or "")
+    try:
+        if location.get("id"):
+            return find(workspace, saved=location["id"])
+        return find(workspace, name=location["name"], version=version)
+    except Refusal as refusal:
+        raise Refusal(400, f"data: {name}: {refusal}", "DatasetNotFound") from None
+
+
+def parts(request: Request) -> dict[str, bytes]:
+    """The files of a form."""
+    head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
+    message = email.parser.BytesParser(policy=email.policy.default).parsebytes(head + request.body)
+    return {str(part.get_filename()): bytes(part.get_payload(decode=True)) for part in message.iter_parts()}

@@ -1,0 +1,228 @@
+"""Run history: experiments and their runs."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from aml_rehearsal.messages import Refusal, Request
+from aml_rehearsal.services.hosts import api
+from aml_rehearsal.state import Record, creator, now, set_status
+from aml_rehearsal.tokens import LIFETIME
+from aml_rehearsal.workspace import Workspace
+
+BASE = "/history/v1.0{scope}"
+# The client names a run's experiment in one of two ways.
+RUN = (BASE + "/experiments/{experiment}/runs/{run}", BASE + "/experimentids/{experiment_id}/runs/{run}")
+LOGS = ("azureml-logs/", "user_logs/", "system_logs/", "logs/")
+EVENTS = {
+    "Start": "Running",
+    "Completed": "Completed",
+    "Failed": "Failed",
+    "Canceled": "Canceled",
+    "CancelRequested": "CancelRequested",
+    "Finalizing": "Finalizing",
+}
+READ_ONLY = {"runId", "token", "runNumber", "experimentId", "createdUtc", "createdBy", "dataContainerId"}
+
+
+def experiment_of(workspace: Workspace, name: str) -> Record:
+    """The experiment; the first use makes it."""
+    experiments = workspace.state.tables.experiments
+    if name not in experiments:
+        experiments[name] = {
+            "experimentId": workspace.state.new_id(),
+            "name": name,
+            "description": None,
+            "createdUtc": now(),
+            "tags": {},
+            "archivedTime": None,
+            "retainForLifetimeOfWorkspace": False,
+            "latestCreatedRunCreatedUtc": None,
+            "artifactLocation": "",
+        }
+    return experiments[name]
+
+
+def run_of(workspace: Workspace, run_id: str) -> Record:
+    run = workspace.state.tables.runs.get(run_id)
+    if run is None:
+        raise Refusal(404, f"Run {run_id} was not found")
+    return run
+
+
+def new_run(workspace: Workspace, experiment: str, run_id: str, **known: Any) -> Record:
+    """A new run, or the one that the client has already announced under this id."""
+    runs = workspace.state.tables.runs
+    if run_id not in runs:
+        owner = experiment_of(workspace, experiment)
+        owner["latestCreatedRunCreatedUtc"] = now()
+        expires = datetime.now(timezone.utc) + timedelta(seconds=LIFETIME)
+        runs[run_id] = {
+            "runNumber": len(runs) + 1,
+            "rootRunId": run_id,
+            "runId": run_id,
+            "parentRunId": None,
+            "experimentId": owner["experimentId"],
+            "createdUtc": now(),
+            "createdBy": creator("rehearsal"),
+            "userId": "rehearsal",
+            "tokenExpiryTimeUtc": expires.isoformat(),
+            "error": None,
+            "warnings": None,
+            "revision": 1,
+            "status": "NotStarted",
+            "startTimeUtc": None,
+            "endTimeUtc": None,
+            "heartbeatEnabled": False,
+            "options": {"generateDataContainerIdIfNotSpecified": True},
+            "name": None,
+            "displayName": run_id,
+            "dataContainerId": f"dcid.{run_id}",
+            "description": None,
+            "hidden": False,
+            "runType": "azureml.scriptrun",
+            "properties": {},
+            "parameters": {},
+            "scriptName": None,
+            "target": "local",
+            "tags": {},
+            "inputDatasets": [],
+            "outputDatasets": [],
+            "runDefinition": None,
+            "createdFrom": None,
+            "uniqueChildRunComputeTargets": [],
+        }
+    runs[run_id].update(known)
+    return runs[run_id]
+
+
+def experiment_name(workspace: Workspace, request: Request) -> str:
+    if "experiment" in request.names:
+        return request.names["experiment"]
+    for name, experiment in workspace.state.tables.experiments.items():
+        if experiment["experimentId"] == request.names["experiment_id"]:
+            return name
+    raise Refusal(404, f"Experiment {request.names['experiment_id']} was not found")
+
+
+def shown(workspace: Workspace, run: Record) -> Record:
+    """A run as the client gets it: with a token of its own, that is never kept."""
+    return run | {"token": workspace.tokens.issue(run["runId"], "run")}
+
+
+@api.route("GET", BASE + "/experiments")
+def experiments(workspace: Workspace, request: Request) -> Any:
+    return {"value": list(workspace.state.tables.experiments.values()), "continuationToken": None, "nextLink": None}
+
+
+@api.route("POST", BASE + "/experiments:query")
+def query_experiments(workspace: Workspace, request: Request) -> Any:
+    return experiments(workspace, request)
+
+
+@api.route("GET POST", BASE + "/experiments/{experiment}")
+def experiment(workspace: Workspace, request: Request) -> Any:
+    name = request.names["experiment"]
+    if request.method == "GET" and name not in workspace.state.tables.experiments:
+        raise Refusal(404, f"Experiment {name} was not found")
+    return experiment_of(workspace, name)
+
+
+@api.route("GET", BASE + "/experimentids/{experiment_id}")
+def experiment_by_id(workspace: Workspace, request: Request) -> Any:
+    return workspace.state.tables.experiments[experiment_name(workspace, request)]
+
+
+@api.route("POST", BASE + "/experiments/{experiment}/runs:query", BASE + "/experimentids/{experiment_id}/runs:query")
+def query_runs(workspace: Workspace, request: Request) -> Any:
+    owner = workspace.state.tables.experiments[experiment_name(workspace, request)]["experimentId"]
+    runs = [run for run in workspace.state.tables.runs.values() if run["experimentId"] == owner]
+    newest = sorted(runs, key=lambda run: str(run["createdUtc"]), reverse=True)
+    return {"value": [shown(workspace, run) for run in newest], "continuationToken": None, "nextLink": None}
+
+
+@api.route("GET", BASE + "/experiments/{experiment}/runs", BASE + "/experimentids/{experiment_id}/runs")
+def list_runs(workspace: Workspace, request: Request) -> Any:
+    return query_runs(workspace, request)
+
+
+@api.route("GET", BASE + "/runs/{run}")
+def run_by_id(workspace: Workspace, request: Request) -> Any:
+    return shown(workspace, run_of(workspace, request.names["run"]))
+
+
+@api.route("GET POST", BASE + "/rundata")
+def run_data(workspace: Workspace, request: Request) -> Any:
+    run = run_of(workspace, request.json["runId"])
+    return {
+        "runMetadata": shown(workspace, run),
+        "runDefinition": run["runDefinition"],
+        "jobSpecification": None,
+        "systemSettings": None,
+    }
+
+
+@api.route("GET PATCH POST PUT", *RUN)
+def run(workspace: Workspace, request: Request) -> Any:
+    run_id = request.names["run"]
+    if request.method == "GET":
+        return shown(workspace, run_of(workspace, run_id))
+    changes = request.json
+    record = new_run(workspace, experiment_name(workspace, request), run_id)
+    for key, change in changes.items():
+        if change is None or key in READ_ONLY:
+            continue
+        if key in {"properties", "tags"}:
+            record[key].update({name: text for name, text in change.items() if text is not None})
+        elif key == "status" and record["status"] != "NotStarted":
+            continue  # only events end a run: the client's own first status may come late
+        else:
+            record[key] = change
+    return shown(workspace, record)
+
+
+@api.route("GET", *(path + "/details" for path in RUN))
+def details(workspace: Workspace, request: Request) -> Any:
+    record = run_of(workspace, request.names["run"])
+    prefix = f"ExperimentRun/dcid.{record['runId']}/"
+    logs = {
+        key[len(prefix) :]: workspace.blob_uri("azureml", key, "r")
+        for key in sorted(workspace.state.tables.artifacts)
+        if key.startswith(prefix) and key[len(prefix) :].startswith(LOGS)
+    }
+    same = "runId target status startTimeUtc endTimeUtc error properties inputDatasets outputDatasets runDefinition"
+    return {key: record[key] for key in same.split()} | {
+        "warnings": record["warnings"] or [],
+        "logFiles": logs,
+        "submittedBy": record["createdBy"]["userName"],
+    }
+
+
+@api.route("POST", *(path + end for path in RUN for end in ("/events", "/events:batch", "/batch/events")))
+def events(workspace: Workspace, request: Request) -> Any:
+    record = run_of(workspace, request.names["run"])
+    sent = request.json
+    for event in sent if isinstance(sent, list) else sent.get("events", [sent]):
+        status = EVENTS.get(str(event.get("name", "")).rpartition(".")[2])
+        if status:
+            set_status(record, status)
+        if status == "Failed":
+            record["error"] = (event.get("data") or {}).get("errorResponse") or event.get("data")
+    return {}
+
+
+@api.route(
+    "POST", *(path + "/cancel" for path in RUN), "/execution/v1.0{scope}/experiments/{experiment}/runId/{run}/cancel"
+)
+def cancel(workspace: Workspace, request: Request) -> Any:
+    record = run_of(workspace, request.names["run"])
+    set_status(record, "CancelRequested")
+    return {}
+
+
+@api.route("GET", *(path + "/children" for path in RUN))
+def children(workspace: Workspace, request: Request) -> Any:
+    parent = run_of(workspace, request.names["run"])["runId"]
+    own = [run for run in workspace.state.tables.runs.values() if run["parentRunId"] == parent]
+    return {"value": [shown(workspace, run) for run in own], "continuationToken": None}

@@ -1,0 +1,9 @@
+"""The hosts that the rehearsal plays; each module of this folder adds its routes to one of them."""
+
+from aml_rehearsal.addresses import API_HOST, ARM_HOST, LOGIN_HOST
+from aml_rehearsal.routing import Router
+
+arm = Router()
+login = Router()
+api = Router()
+ROUTERS = {ARM_HOST: arm, LOGIN_HOST: login, API_HOST: api}

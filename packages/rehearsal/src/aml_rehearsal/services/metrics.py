@@ -1,0 +1,85 @@
+"""Metrics, as azureml's own Run.log sends and reads them. MLflow's land in the same table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aml_rehearsal.messages import Refusal, Request
+from aml_rehearsal.services.history import RUN
+from aml_rehearsal.services.hosts import api
+from aml_rehearsal.state import Record, now
+from aml_rehearsal.workspace import Workspace
+
+BASE = "/metric/v2.0{scope}/runs/{run}"
+NUMBER = "azureml.v1.scalar"
+
+
+def log(
+    workspace: Workspace, run_id: str, name: str, *, columns: Record, points: list[Record], properties: Any
+) -> None:
+    table = workspace.state.tables.metrics.setdefault(run_id, {})
+    metric = table.setdefault(
+        name,
+        {
+            "dataContainerId": f"dcid.{run_id}",
+            "name": name,
+            "columns": columns,
+            "properties": properties,
+            "value": [],
+        },
+    )
+    known = {point.get("metricId") for point in metric["value"]} - {None}
+    # A request that is sent again, because its answer got lost, counts once.
+    metric["value"] += [point for point in points if point.get("metricId") not in known]
+
+
+def log_number(workspace: Workspace, run_id: str, name: str, value: float, step: int) -> None:
+    """A number, as MLflow logs it."""
+    point = {"metricId": workspace.state.new_id(), "createdUtc": now(), "step": step, "data": {name: value}}
+    properties = {"uxMetricType": NUMBER}
+    log(workspace, run_id, name, columns={name: "Double"}, points=[point], properties=properties)
+
+
+def last_numbers(workspace: Workspace, run_id: str) -> dict[str, float]:
+    """The latest value of each metric that is a number."""
+    numbers = {}
+    for name, metric in workspace.state.tables.metrics.get(run_id, {}).items():
+        value = metric["value"][-1]["data"].get(name) if metric["value"] else None
+        if isinstance(value, (int, float)):
+            numbers[name] = float(value)
+    return numbers
+
+
+@api.route("POST", BASE + "/batch")
+def batch(workspace: Workspace, request: Request) -> Any:
+    for sent in request.json["values"]:
+        log(
+            workspace,
+            request.names["run"],
+            sent["name"],
+            columns=sent["columns"],
+            points=sent["value"],
+            properties=sent.get("properties"),
+        )
+    return {"errors": []}
+
+
+@api.route("POST GET", BASE + "/list")
+def listing(workspace: Workspace, request: Request) -> Any:
+    table = workspace.state.tables.metrics.get(request.names["run"], {})
+    keys = [{"metricKey": {"name": name}, "columns": metric["columns"]} for name, metric in table.items()]
+    return {"value": keys, "continuationToken": None}
+
+
+@api.route("POST", BASE + "/full")
+def full(workspace: Workspace, request: Request) -> Any:
+    name = request.json["metricName"]
+    metric = workspace.state.tables.metrics.get(request.names["run"], {}).get(name)
+    if metric is None:
+        raise Refusal(404, f"Metric {name} was not found")
+    return metric
+
+
+@api.route("GET", *(path + "/metricsingest/wait" for path in RUN))
+def wait(workspace: Workspace, request: Request) -> Any:
+    return {}

@@ -1,0 +1,117 @@
+"""Azure Resource Manager: subscriptions, the resource group and the workspace."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from aml_rehearsal import azurite
+from aml_rehearsal.addresses import API, REGION, TENANT, WORKSPACE_ID
+from aml_rehearsal.messages import Refusal, Reply, Request
+from aml_rehearsal.services.hosts import api, arm
+from aml_rehearsal.state import Record
+from aml_rehearsal.workspace import Workspace
+
+
+@arm.route("GET", "/tenants")
+def tenants(workspace: Workspace, request: Request) -> Any:
+    return {"value": [{"id": f"/tenants/{TENANT}", "tenantId": TENANT, "displayName": "rehearsal"}]}
+
+
+@arm.route("GET", "/subscriptions")
+def subscriptions(workspace: Workspace, request: Request) -> Any:
+    return {"value": [describe(workspace)]}
+
+
+@arm.route("GET", "/subscriptions/{subscription}")
+def subscription(workspace: Workspace, request: Request) -> Any:
+    return describe(workspace)
+
+
+def describe(workspace: Workspace) -> dict[str, Any]:
+    own = workspace.names.subscription_id
+    return {
+        "id": f"/subscriptions/{own}",
+        "subscriptionId": own,
+        "displayName": "rehearsal",
+        "state": "Enabled",
+        "tenantId": TENANT,
+    }
+
+
+def add_group(workspace: Workspace, name: str, location: str = REGION, tags: Record | None = None) -> Record:
+    group = workspace.state.tables.resource_groups.setdefault(
+        name.lower(),
+        {
+            "id": f"/subscriptions/{workspace.names.subscription_id}/resourceGroups/{name}",
+            "name": name,
+            "type": "Microsoft.Resources/resourceGroups",
+            "location": location,
+            "tags": {},
+            "managedBy": None,
+            "properties": {"provisioningState": "Succeeded"},
+        },
+    )
+    if group["location"].lower() != location.lower():
+        message = f"The Resource group '{name}' already exists in location '{group['location']}'."
+        raise Refusal(409, f"{message} It can't be made in '{location}'.", "InvalidResourceGroupLocation")
+    if tags is not None:
+        group["tags"] = tags
+    return group
+
+
+@arm.route("GET", "/subscriptions/{subscription}/resourceGroups")
+def groups(workspace: Workspace, request: Request) -> Any:
+    return {"value": list(workspace.state.tables.resource_groups.values())}
+
+
+@arm.route("GET HEAD PUT", "/subscriptions/{subscription}/resourceGroups/{group}")
+def group(workspace: Workspace, request: Request) -> Any:
+    name, table = request.names["group"], workspace.state.tables.resource_groups
+    if request.method == "PUT":
+        if not re.fullmatch(r"[\w().-]{0,89}[\w()-]", name):
+            raise Refusal(400, f"The resource group name '{name}' is not allowed.", "InvalidResourceGroup")
+        known = name.lower() in table
+        location = str(request.json.get("location") or "").replace(" ", "").lower()
+        if not location:
+            raise Refusal(400, "The location property is required for this definition.", "LocationRequired")
+        return Reply(add_group(workspace, name, location, request.json.get("tags")), 200 if known else 201)
+    return Reply(status=204) if request.method == "HEAD" else table[name.lower()]
+
+
+@arm.route("GET PUT", "{scope}")
+def workspace_resource(workspace: Workspace, request: Request) -> Any:
+    """The one workspace; who makes it finds it made."""
+    names, group_scope = workspace.names, workspace.names.group_scope
+    return {
+        "id": names.scope,
+        "name": names.workspace_name,
+        "type": "Microsoft.MachineLearningServices/workspaces",
+        "location": REGION,
+        "tags": {},
+        "sku": {"name": "Basic", "tier": "Basic"},
+        "identity": {"principalId": "rehearsal", "tenantId": TENANT, "type": "SystemAssigned"},
+        "properties": {
+            "workspaceId": WORKSPACE_ID,
+            "friendlyName": names.workspace_name,
+            "discoveryUrl": f"{API}/discovery",
+            "provisioningState": "Succeeded",
+            "creationTime": "2024-01-01T00:00:00Z",
+            "storageAccount": f"{group_scope}/providers/Microsoft.Storage/storageAccounts/{azurite.ACCOUNT}",
+            "keyVault": f"{group_scope}/providers/Microsoft.KeyVault/vaults/rehearsal",
+            "applicationInsights": f"{group_scope}/providers/Microsoft.Insights/components/rehearsal",
+        },
+    }
+
+
+@arm.route("POST", "{scope}/listKeys", "{scope}/listStorageAccountKeys")
+def keys(workspace: Workspace, request: Request) -> Any:
+    raise Refusal(403, "The rehearsal gives out no keys.", "AuthorizationFailed")
+
+
+@api.route("GET", "/discovery{rest:rest}", token=False)
+def discovery(workspace: Workspace, request: Request) -> Any:
+    services = (
+        "api history experimentation hyperdrive modelmanagement pipelines catalog studio notebooks inference mlflow"
+    )
+    return dict.fromkeys([*services.split(), "assets", "discovery"], API)

@@ -1,0 +1,67 @@
+"""The workspace: what it is called, and what it holds."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from aml_rehearsal.addresses import Entrance, Names
+from aml_rehearsal.azurite import Azurite
+from aml_rehearsal.faults import Faults
+from aml_rehearsal.hosting import Hosting
+from aml_rehearsal.state import State, set_status
+from aml_rehearsal.tokens import Tokens
+
+
+@dataclass
+class Provisioning:
+    """How the making of a cluster goes: how often somebody looks before it is done, and why it fails if it does."""
+
+    polls: int = 0
+    error: str = ""
+
+
+class Workspace:
+    """One workspace and the blob storage behind it."""
+
+    def __init__(
+        self, folder: Path, names: Names, *, deterministic: bool = False, accounts: Iterable[str] = ()
+    ) -> None:
+        self.folder = folder
+        self.names = names
+        self.state = State(folder / "state.json", deterministic=deterministic)
+        self.tokens = Tokens()
+        self.faults = Faults()
+        self.blobs = Azurite(folder / "blobs", [*accounts, *self.state.tables.storage_accounts])
+        self.entrance = Entrance()
+        self.nodes: list[threading.Thread] = []
+        self.quota = 1000  # cores that a cluster may have at most
+        self.provisioning = Provisioning()  # of the clusters that are made from now on
+        self.waiting: dict[str, Provisioning] = {}  # by the name of what is being made
+        self.hosting = Hosting(folder / "services", names, self.state, self.blobs, self.entrance)
+        with self.state.lock:
+            for run in self.state.tables.runs.values():
+                set_status(run, "Failed", "The rehearsal ended before the run did.")
+
+    def blob_uri(self, container: str, name: str, permission: str) -> str:
+        """The address that the client is given for a blob."""
+        signature = self.blobs.signature(container, name, permission)
+        return f"https://{self.blobs.host}/{container}/{quote(name)}?{signature}"
+
+    def cancel_runs(self) -> None:
+        """Ask what still runs to stop, and wait for it."""
+        with self.state.lock:
+            for run in self.state.tables.runs.values():
+                set_status(run, "CancelRequested")
+        over = time.monotonic() + 15
+        for node in self.nodes:
+            node.join(max(0, over - time.monotonic()))
+
+    def close(self) -> None:
+        """Keep what is to be kept."""
+        self.state.save()
+        self.blobs.stop()

@@ -1,0 +1,50 @@
+"""A table as the matrix of numbers that a network takes: fitted on the training rows, kept beside the model."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from runtime import input_schema
+
+ENCODING_FILE = "encoding.json"
+
+
+class Encoding(NamedTuple):
+    """What is subtracted from each number, and what it is divided by then; in the order of the columns."""
+
+    means: list[float]
+    scales: list[float]
+
+    def matrix(self, table: input_schema.Table, columns: list[input_schema.Column]) -> np.ndarray:
+        """Numbers are scaled, and average where they are missing; a category is a 1 in its own column, or in none."""
+        parts: list[np.ndarray] = []
+        numbers = iter(zip(self.means, self.scales, strict=True))
+        for column in columns:
+            values = table[column["name"]]
+            if column["type"] == "number":
+                mean, scale = next(numbers)
+                parts.append(np.nan_to_num((values - mean) / scale)[:, None])
+            else:
+                parts.append(values[:, None] == np.array(column["categories"], dtype=object)[None, :])
+        return np.concatenate(parts, axis=1, dtype=np.float32, casting="unsafe")
+
+    def save(self, folder: Path) -> None:
+        (folder / ENCODING_FILE).write_text(json.dumps(self._asdict(), indent=2) + "\n", encoding="utf-8")
+
+
+def fit(table: input_schema.Table, columns: list[input_schema.Column]) -> Encoding:
+    """Learn the scale of each number from the training rows."""
+    means, scales = [], []
+    for column in columns:
+        if column["type"] == "number":
+            values = table[column["name"]].astype(np.float64)
+            values = values[~np.isnan(values)]
+            means.append(float(values.mean()) if len(values) else 0.0)
+            scales.append(float(values.std()) or 1.0 if len(values) else 1.0)
+    return Encoding(means, scales)
+
+
+def load(folder: Path) -> Encoding:
+    return Encoding(**json.loads((folder / ENCODING_FILE).read_text(encoding="utf-8")))

@@ -1,0 +1,17 @@
+"""What lies in a model's runtime/, in an installed project: what its owner never edits is not its owner's to test."""
+
+import shutil
+from pathlib import Path
+
+from tests.support import PYTHON, TEMPLATE, rendered, run
+
+TESTS = TEMPLATE / "templates" / "runtime" / "tests"
+
+
+def test_the_runtime_of_a_model(tmp_path: Path) -> None:
+    project = rendered(tmp_path, python_version=PYTHON)
+    run("make", "setup", cwd=project)
+    for file in TESTS.glob("test_*.py"):
+        shutil.copy(file, project / "models" / "model1" / "tests" / file.name.replace("test_", "test_runtime_"))
+    said = run("make", "test", "ARGS=-k runtime", cwd=project)
+    assert "failed" not in said and " passed" in said, said[-2000:]

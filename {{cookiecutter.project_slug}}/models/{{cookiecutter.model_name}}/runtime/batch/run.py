@@ -1,0 +1,125 @@
+"""A run of score_batch.py: all files, or what an earlier run has left of them; and how far it has come."""
+
+import argparse
+import hashlib
+import os
+import shutil
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from runtime import input_schema
+from runtime.batch import files, workers
+from runtime.batch.output import Output, Refused
+
+WORTH_A_PROCESS = 50_000_000  # bytes of input
+TERMINAL_EVERY, LOG_EVERY = 0.1, 5.0  # seconds between two words of progress
+
+
+def processes_for(size: int) -> int:
+    """As many as have work for longer than they take to start."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(processors, 1 + size // WORTH_A_PROCESS)
+
+
+def score_files(args: argparse.Namespace) -> None:
+    """Score all files, or what an earlier run has left of them."""
+    folder, columns, classes = input_schema.find(args.model)
+    found = files.list_inputs(args.input, columns)
+    inputs = {name: file for name, file in found.items() if file.resolve() != args.output.resolve()}
+    if not inputs:
+        why = "no file there that this model can score" if args.input.exists() else "no such file or folder"
+        raise Refused(f"--input {args.input}: {why}")
+    stamps = {name: [file.stat().st_size, file.stat().st_mtime_ns] for name, file in inputs.items()}
+    output = Output(args.output, digest(folder), classes, stamps)
+    if output.journal.exists() and not args.resume and not args.overwrite:
+        raise Refused(f"{output.part}: an earlier run was stopped; --resume goes on, --overwrite begins anew")
+    output.open(args.resume)
+
+    number, row = output.position()
+    sizes = {name: size for name, (size, _) in stamps.items()}
+    done = sum(list(sizes.values())[:number])
+    progress = Progress(done, sum(sizes.values()))
+    chunks = files.read_chunks(dict(list(inputs.items())[number:]), columns, args.rows_per_chunk, row)
+    processes = args.processes or processes_for(progress.whole)
+    with closing(workers.work_on(chunks, lines_of, (args.model,), processes)) as results:
+        for chunk, (lines, rows, bad) in results:
+            if output.is_done(chunk.names[0]):
+                continue  # a bad file of which later chunks were read ahead
+            for name, why in bad.items():
+                progress.say(f"Bad file {name}: {why}")
+            if 0 <= args.error_threshold < output.bad_files() + len(bad):
+                output.take_back(chunk.names[0])
+                output.save()
+                raise Refused(
+                    f"more bad files than --error-threshold {args.error_threshold}; "
+                    "repair them, remove them or allow for more, then --resume goes on"
+                )
+            output.add(chunk.names, lines, rows, chunk.last, bad)
+            read = sum(sizes[name] for name in chunk.names)
+            progress.add(rows, done + read * chunk.share)
+            done += read if chunk.last else 0
+    output.finish()
+    progress.end()
+    total = sum(entry.rows for entry in output.entries.values())
+    bad_files = f", {output.bad_files()} bad ones left out" if output.bad_files() else ""
+    print(f"Scored {total} rows of {len(inputs)} files{bad_files}: {args.output}")
+
+
+def digest(folder: Path) -> str:
+    """What tells one model from another."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()
+
+
+def lines_of(model: str) -> Any:
+    """What makes lines of a chunk, in each process its own."""
+    from runtime.batch.scorer import (
+        writer,  # the framework is imported where it works, and after its threads are counted
+    )
+
+    return writer(model)
+
+
+class Progress:
+    """A bar in a terminal, elsewhere a line every few seconds: rows are counted, the share is that of the bytes."""
+
+    def __init__(self, done: float, whole: int) -> None:
+        self.rows, self.done, self.first, self.whole = 0, done, done, max(whole, 1)
+        self.began = self.shown = time.monotonic()
+        self.terminal = sys.stderr.isatty()
+
+    def add(self, rows: int, done: float) -> None:
+        """So many rows more, and so many bytes of all."""
+        self.rows += rows
+        self.done = done
+        if time.monotonic() - self.shown >= (TERMINAL_EVERY if self.terminal else LOG_EVERY):
+            self.show()
+
+    def show(self) -> None:
+        self.shown = time.monotonic()
+        start, end = ("\r", "\033[K") if self.terminal else ("", "\n")
+        print(start + self.line(), end=end, file=sys.stderr, flush=True)
+
+    def say(self, line: str) -> None:
+        """Print a line for good; the bar goes on below it."""
+        print(f"\r{line}\033[K" if self.terminal else line, file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        if self.terminal:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+    def line(self) -> str:
+        seconds = max(time.monotonic() - self.began, 0.001)
+        share = min(self.done / self.whole, 1.0)
+        text = f"{share:.0%}, {self.rows:,} rows, {self.rows / seconds:,.0f} rows/s"
+        if self.first < self.done < self.whole:
+            left = round(seconds * (self.whole - self.done) / (self.done - self.first))
+            text += f", {left // 60}:{left % 60:02} left"
+        room = min(shutil.get_terminal_size().columns - len(text) - 12, 30)
+        if not self.terminal or room < 5:
+            return f"Scoring: {text}"
+        full = round(room * share)
+        return f"Scoring [{'#' * full}{'.' * (room - full)}] {text}"

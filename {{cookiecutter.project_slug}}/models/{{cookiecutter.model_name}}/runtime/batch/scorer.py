@@ -1,0 +1,82 @@
+"""Chunks of rows in, rows of the result out."""
+
+import io
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from pyarrow.csv import WriteOptions, write_csv
+
+from runtime import input_schema
+from runtime.batch import files
+from runtime.batch.output import header
+from score import load_model
+
+SPECIAL = re.compile('[",\r\n]')  # what CSV puts in quotes
+
+
+class Result(NamedTuple):
+    """What became of a chunk: rows for the good files, a sentence for each bad one."""
+
+    table: pa.Table
+    bad: dict[str, str]
+
+
+class Lines(NamedTuple):
+    """The same as it is written to a file."""
+
+    csv: bytes
+    rows: int
+    bad: dict[str, str]
+
+
+class Scorer:
+    """A model with what it takes and answers."""
+
+    def __init__(self, model: str) -> None:
+        folder, self.columns, self.classes = input_schema.find(model)
+        self.predict = load_model(folder)
+
+    def score(self, chunk: files.Chunk) -> Result:
+        """The result for a chunk; no row of a file that is bad."""
+        content = chunk.content
+        try:
+            if isinstance(content, files.BadFile):
+                raise content
+            if content is None:
+                return Result(self.answer([], [], None), {})
+            if files.of_images(self.columns):
+                images = dict(zip(chunk.names, content, strict=True))
+                names, table, bad = files.read_images(images, self.columns[0])
+                return Result(self.answer(names, [0] * len(names), table), bad)
+            table = files.table(content, self.columns, chunk.row)
+            names = pa.repeat(pa.scalar(chunk.names[0], pa.string()), len(content))
+            return Result(self.answer(names, np.arange(chunk.row, chunk.row + len(content)), table), {})
+        except files.BadFile as error:
+            return Result(self.answer([], [], None), {chunk.names[0]: str(error)})
+
+    def answer(self, names: Any, rows: Any, table: input_schema.Table | None) -> pa.Table:
+        """The likeliest label and the probability of every label, as score.py answers a request."""
+        probabilities = self.predict(table) if table else np.empty((0, len(self.classes)), np.float32)
+        if not np.isfinite(probabilities).all():
+            raise files.BadFile("the model gives a probability that is not a number")
+        labels = pa.array(self.classes, pa.string()).take(pa.array(probabilities.argmax(axis=1)))
+        columns = [pa.array(np.ascontiguousarray(column)) for column in probabilities.T]
+        arrays = [pa.array(names, pa.string()), pa.array(rows, pa.int64()), labels, *columns]
+        return pa.Table.from_arrays(arrays, header(self.classes))
+
+
+def writer(model: str) -> Callable[[files.Chunk], Lines]:
+    """Load a model; return what makes lines of a chunk."""
+    scorer = Scorer(model)
+
+    def lines(chunk: files.Chunk) -> Lines:
+        table, bad = scorer.score(chunk)
+        text = io.BytesIO()
+        quoted = any(map(SPECIAL.search, (*scorer.classes, *chunk.names)))  # else it is faster without
+        write_csv(table, text, WriteOptions(include_header=False, quoting_style="needed" if quoted else "none"))
+        return Lines(text.getvalue(), table.num_rows, bad)
+
+    return lines
