@@ -1,18 +1,15 @@
 """aml update: repos of past commits, edited as their owners do, become what a render of today is, edits kept."""
 
-import json
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
-from unittest import mock
 
 import pytest
 
 from aml_project import project as projects
 from aml_project import template as templates
-from aml_project import updates
 from tests.aml import Done, aml
 from tests.conftest import cookiecutter_home
 from tests.support import BIN, SIGN_OF_LIFE, TEMPLATE, files_of, run
@@ -79,7 +76,9 @@ class Repo:
 
     def update(self, *args: str) -> Done:
         known = templates.commit(self.path)
-        return aml(self.path, "update", *args, *([] if known else ["--from", self.past]), AML_TEMPLATE=str(self.template))
+        return aml(
+            self.path, "update", *args, *([] if known else ["--from", self.past]), AML_TEMPLATE=str(self.template)
+        )
 
     def files(self) -> dict[str, bytes]:
         files = files_of(self.path)
@@ -116,7 +115,9 @@ def whole_test(make: Make, past: str) -> None:
     """A repo of a past commit, with the edits of a year: all of it arrives, and none of them is lost."""
     repo = make(past)
     train, model1 = "models/model1/train.py", repo.path / "models" / "model1"
-    repo.edit(train, lambda text: text.replace("random_state=args.seed),\n", "random_state=args.seed, verbose=1),\n", 1))
+    repo.edit(
+        train, lambda text: text.replace("random_state=args.seed),\n", "random_state=args.seed, verbose=1),\n", 1)
+    )
     repo.edit("README.md", lambda text: text.replace("\n## 2. ", "\n## Ours\n\nAsk Ada.\n\n## 2. ", 1))
     repo.edit("Makefile", lambda text: text + "\nnightly: ## Ours\n\techo nightly\n")
     repo.edit("models/model1/aml_config/train-conda.yml", lambda text: text.replace("pandas==", "pandas>=", 1))
@@ -146,7 +147,9 @@ def whole_test(make: Make, past: str) -> None:
     now = without_data(fresh(make.template, make.folder / "now"))
     unlike = {name for name in now if after.get(name) != now[name]} - edited
     assert unlike == set()
-    second = fresh(make.template, make.folder / "second", model_name="retention", framework="none", dataset_name="churn-data")
+    second = fresh(
+        make.template, make.folder / "second", model_name="retention", framework="none", dataset_name="churn-data"
+    )
     unlike = {name for name in second if name.startswith("models/retention/") and after.get(name) != second[name]}
     assert unlike == set()
     assert {name for name in after if name not in now and not name.startswith(("models/retention/", "data/"))} == {
@@ -163,7 +166,10 @@ def whole_test(make: Make, past: str) -> None:
     assert aml(repo.path, "check").code == 0
     commit(repo.path)
     again = repo.update()
-    assert again.out == f"This repo is of the template's commit {git(make.template, 'rev-parse', 'HEAD')[:7]}, the newest: nothing to do\n"
+    assert (
+        again.out
+        == f"This repo is of the template's commit {git(make.template, 'rev-parse', 'HEAD')[:7]}, the newest: nothing to do\n"
+    )
 
 
 def test_a_repo_of_before_the_package_with_the_edits_of_a_year(make: Make) -> None:

@@ -211,6 +211,11 @@ class Model:
         return self.project.root / "models" / self.name
 
     @property
+    def data(self) -> Path:
+        """The folder of the data that it trains on."""
+        return project.data_folder(self.project.root, self.name)
+
+    @property
     def runconfigs(self) -> list[str]:
         """What submit() takes: the names of the runconfigs."""
         from aml_project.runconfigs import reading

@@ -46,5 +46,7 @@ def write(root: Path, names: list[str]) -> None:
     else:
         begin, end = section.span("body")
         found = SKIP.search(text, begin, end)
-        text = f"{text[: found.start()]}{line}{text[found.end() :]}" if found else f"{text[:begin]}{line}\n{text[begin:]}"
+        text = (
+            f"{text[: found.start()]}{line}{text[found.end() :]}" if found else f"{text[:begin]}{line}\n{text[begin:]}"
+        )
     write_whole(root / "pyproject.toml", text)

@@ -41,7 +41,7 @@ class Part:
         """Whether a file of the project is of this part."""
         if self.folder:
             return path.startswith(f"{self.folder}/")
-        return not path.startswith("models/") and path.split("/")[0] not in NEVER
+        return not path.startswith("models/") and path.split("/", maxsplit=1)[0] not in NEVER
 
 
 @dataclass
@@ -101,7 +101,10 @@ def guessed(folder: Path) -> dict[str, str]:
     network = {"pytorch": r"\btorch==", "tensorflow": r"\btensorflow(?:-cpu|\[and-cuda\])?=="}
     named = [framework for framework, package in network.items() if re.search(package, conda)]
     exports = any((folder / place / "onnx_export.py").is_file() for place in (".", "runtime"))
-    found = {"framework": named[0] if named else "sklearn" if exports else "none", "dataset_name": f"{folder.name}-data"}
+    found = {
+        "framework": named[0] if named else "sklearn" if exports else "none",
+        "dataset_name": f"{folder.name}-data",
+    }
     if python := re.search(r"\bpython=([\d.]+)", conda):
         found["python_version"] = python[1]
     try:
@@ -275,7 +278,9 @@ def name_commit(root: Path, new: Mapping[str, Path], update: Plan) -> None:
         note(update, template.LIST, None, new[template.LIST].read_bytes())
     if cruft.is_file():
         text = cruft.read_text(encoding="utf-8")
-        note(update, cruft.name, cruft, re.sub(r'("commit": )"\w*"', rf'\g<1>"{update.commit}"', text, count=1).encode())
+        note(
+            update, cruft.name, cruft, re.sub(r'("commit": )"\w*"', rf'\g<1>"{update.commit}"', text, count=1).encode()
+        )
 
 
 def write(root: Path, update: Plan) -> None:

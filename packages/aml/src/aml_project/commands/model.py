@@ -138,7 +138,9 @@ def rename(root: Path, args: argparse.Namespace) -> int:
     check_model(new)
     if (root / "models" / new).exists():
         raise Failure(f"models/{new}: is there already")
-    texts = {file: text for file in named_in(root, old) if (text := renamed(file.read_text(encoding="utf-8"), old, new))}
+    texts = {
+        file: text for file in named_in(root, old) if (text := renamed(file.read_text(encoding="utf-8"), old, new))
+    }
     data = (root / "data" / old).is_dir()
     if data and (root / "data" / new).exists():
         raise Failure(f"data/{new}: is there already")
@@ -169,7 +171,13 @@ def named_in(root: Path, model: str) -> list[Path]:
     """The files that the template has written with a model's name, or the owner in the same words."""
     folder = root / "models" / model
     own = [*folder.glob("*"), *folder.glob("aml_config/*"), *folder.glob("deployment/*"), *folder.glob("tests/*")]
-    found = [root / "README.md", root / "Makefile", root / "pyproject.toml", *sorted((root / "scripts").glob("*.py")), *own]
+    found = [
+        root / "README.md",
+        root / "Makefile",
+        root / "pyproject.toml",
+        *sorted((root / "scripts").glob("*.py")),
+        *own,
+    ]
     return [file for file in found if file.is_file() and file.name != project.MODEL_ANSWERS and is_text(file)]
 
 
@@ -241,5 +249,7 @@ def remove(root: Path, args: argparse.Namespace) -> int:
         git(root, "rm", "-r", "--quiet", "--cached", "--ignore-unmatch", *folders)
     print(f"Removed {', '.join(gone)}.")
     dataset = answers.get("dataset_name")
-    note(f"Azure ML keeps what it has of {name}: registered models, the experiment{f', the dataset {dataset}' if dataset else ''}")
+    note(
+        f"Azure ML keeps what it has of {name}: registered models, the experiment{f', the dataset {dataset}' if dataset else ''}"
+    )
     return DONE
