@@ -52,8 +52,6 @@ def main(argv: list[str] | None = None) -> int:
 def register(args: argparse.Namespace) -> int:
     project = project_of(args)
     given = {name: value for name, value in vars(args).items() if name not in ("debug", "dry_run", "no_write")}
-    if args.model:
-        project.model(args.model)
     if args.dry_run:
         from aml_project.storage import plan
 

@@ -151,8 +151,7 @@ def rename(root: Path, args: argparse.Namespace) -> int:
         return DONE
     for file, text in texts.items():
         write_whole(file, text)
-    skipped = owned.read(root)
-    owned.write(root, [re.sub(rf"^models/{old}/", f"models/{new}/", name) for name in skipped])
+    owned.rename(root, f"models/{old}", f"models/{new}")
     for name in (".cookiecutter.json", ".cruft.json"):
         rename_answer(root / name, old, new)
     # Its scripts begin with its path, so it can't be moved.
@@ -238,7 +237,7 @@ def remove(root: Path, args: argparse.Namespace) -> int:
     if args.dry_run:
         print(f"Would remove {', '.join(gone)}")
         return DONE
-    owned.write(root, [file for file in owned.read(root) if not file.startswith(f"models/{name}/")])
+    owned.rename(root, f"models/{name}", "")
     shutil.rmtree(root / ".venv" / name, ignore_errors=True)
     for folder in folders:  # the model comes last: until then the same command goes on
         beside = root / ".venv" / f"{LEFT[1]}{folder.replace('/', '-')}"

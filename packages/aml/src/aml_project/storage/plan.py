@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aml_project.command_line import WRONG_USE, Failure
 from aml_project.names import check
-from aml_project.project import data_folder
+from aml_project.project import data_folder, pick_model
 from aml_project.runconfigs import data
 
 TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
@@ -45,13 +45,14 @@ def make(
     said = read_spec(Path(spec)) if spec else None
     if said:
         name, datastore, description = said.name, said.datastore, description or said.description
-    found = data.readers(root, model)
+    found = data.readers(root, pick_model(root, model) if model else None)
     name = name or data.only(found)
     check({"dataset_name": name}, {"dataset_name": "--name"})
     reading = data.concerned(found, name)
     if not folder and not spec:
         folder = data_of(root, name, [model] if model else [reader.file.parents[1].name for reader in reading])
     source = Path(os.path.relpath(folder or root))  # as one would type it here
+    reading += [reader for reader in data.unwritten(root, found, name) if reader not in reading]
     return Plan(name, source, said, description, datastore, account, container, access, hours, reading)
 
 
