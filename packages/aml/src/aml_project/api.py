@@ -119,7 +119,7 @@ class Project:
         model: str | None = None,
         write: bool = True,
     ) -> Dataset:
-        """Upload a folder (data/NAME/) and register it, if it has changed, as the next version that the runconfigs read.
+        """Upload a folder (data/NAME) and register it, if it has changed, as the next version that the runconfigs read.
 
         `spec` registers files that lie in a datastore already; `account` and `container` are storage of your own.
         """
