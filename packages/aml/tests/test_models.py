@@ -47,7 +47,8 @@ def test_an_added_model_is_what_a_render_has(project: Path, bake: Bake) -> None:
     done = aml(project, "model", "add", "churn", "framework=none", "python_version=3.12", **HERE)
     assert done == (
         0,
-        "Added models/churn and data/churn: framework=none, python_version=3.12\nNext: make setup train test MODEL=churn\n",
+        "Added models/churn and data/churn: framework=none, python_version=3.12\n"
+        "Next: make setup train test MODEL=churn\n",
         "",
     )
     after = own_files(project)
@@ -179,7 +180,8 @@ def test_renamed_it_is_what_a_render_with_that_name_has(
     assert done.code == 0, done.err
     assert done.out == f"Renamed models/{old} and data/{old} to {new}.\nNext: make setup MODEL={new}\n"
     assert done.err == (
-        f"NOTE: Azure ML keeps {old} for what it has: the registered models, the experiment; the dataset is read as before\n"
+        f"NOTE: Azure ML keeps {old} for what it has: the registered models, the experiment; "
+        "the dataset is read as before\n"
     )
     assert not (project / ".venv" / old).exists()
     assert files_of(project) == files_of(bake(model_name=new, **answers))

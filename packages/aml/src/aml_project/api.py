@@ -119,7 +119,7 @@ class Project:
         model: str | None = None,
         write: bool = True,
     ) -> Dataset:
-        """Upload a folder (the model's data) and register it, if it has changed, as the next version of the dataset.
+        """Upload a folder (data/NAME) and register it, if it has changed, as the next version that the runconfigs read.
 
         `spec` registers files that lie in a datastore already; `account` and `container` are storage of your own.
         """
@@ -212,7 +212,7 @@ class Model:
 
     @property
     def data(self) -> Path:
-        """The folder that it is trained on here."""
+        """The folder of the data that it trains on."""
         return project.data_folder(self.project.root, self.name)
 
     @property

@@ -84,7 +84,7 @@ def answers(root: Path) -> dict[str, str]:
 
 
 def model_answers(root: Path, model: str) -> dict[str, str]:
-    """The answers that a model was made with, and the commit of the template as `_commit`; nothing if it does not say."""
+    """The answers that a model was made with, and the template's commit as `_commit`; nothing if it does not say."""
     try:
         return dict(json.loads((root / "models" / model / MODEL_ANSWERS).read_text(encoding="utf-8")))
     except FileNotFoundError:

@@ -1,7 +1,7 @@
 """What a newer template means for a repo: git merges what has changed there into what its owner has made of the files.
 
-The repo's own files and each model are parts, each rendered at the commit that it is of and at the new one, with its own
-answers. A part is merged alone: two models have the same files, and what moves in one must not be found in the other.
+The repo's own files and each model are parts, each rendered at the commit that it is of and at the new one, with its
+own answers. A part is merged alone: two models have the same files, and what moves in one must not be found in the other.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from aml_project import owned, project, template
 from aml_project.command_line import WRONG_USE, Failure, Progress
 from aml_project.files import write_whole
 from aml_project.git import git
+from aml_project.kill_points import reached
 
 # The owner's alone, whatever the template has there.
 NEVER = ("data", ".git", ".azureml", ".venv", "local.mk", ".cruft.json", template.LIST)
 # Written by the render from the answers that are in them: nobody merges these.
 RENDERED = (project.ANSWERS, project.MODEL_ANSWERS)
-AS_GIT_COMES = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "GIT_LFS_SKIP_SMUDGE": "1"}
-AUTHOR = {f"GIT_{role}_{what}": "aml" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+# As git comes, whatever its owner has set, and nobody in particular.
+PLAIN = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "GIT_LFS_SKIP_SMUDGE": "1"}
+PLAIN |= {f"GIT_{role}_{what}": "aml" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
 
 @dataclass
@@ -239,7 +241,7 @@ def repository(folder: Path) -> Iterator[Path]:
 
 
 def in_merge(folder: Path, *args: str) -> str:
-    return git(folder, *args, **AS_GIT_COMES, **AUTHOR)
+    return git(folder, *args, env=PLAIN)
 
 
 def succeeds(folder: Path, *args: str) -> bool:
@@ -297,6 +299,7 @@ def write(root: Path, update: Plan) -> None:
     text = json.dumps({"commit": update.commit, "files": listed, "conflicts": update.conflicts})
     write_whole(beside / "update.json", text)
     beside.rename(ready)
+    reached("an update is ready")
     finish(root)
 
 
@@ -327,6 +330,7 @@ def finish(root: Path) -> Plan | None:
     over = ready.with_name(f"{ready.name}.part")
     shutil.rmtree(over, ignore_errors=True)
     ready.rename(over)
+    reached("an update is over")
     shutil.rmtree(over)
     return update
 
