@@ -23,7 +23,7 @@ CONSTANT = 64  # MB that a file of any size may take beside the model and what i
 # Makes a table of so many rows, as CSV and as Parquet, from the sample.
 TABLE = """
 import sys, pandas
-sample = pandas.read_csv("../../data/customers.csv")
+sample = pandas.read_csv("../../data/model1/customers.csv")
 rows = int(sys.argv[1])
 table = sample.sample(rows, replace=True, random_state=0, ignore_index=True)
 table.to_csv(sys.argv[2] + ".csv", index=False)

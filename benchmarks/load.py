@@ -63,7 +63,7 @@ def main() -> int:
         model = model_of(project)
         outputs = model / "outputs" / "model"
         body = json.dumps(
-            {"data": [read_rows(project / "data" / "customers.csv", outputs / "schema.json")[0]]}
+            {"data": [read_rows(project / "data" / "model1" / "customers.csv", outputs / "schema.json")[0]]}
         ).encode()
         with serve(bin_of(model) / "azmlinfsrv", model / "score.py", outputs, workers=WORKERS) as server:
             load(pool, server, body, CLIENTS, 1)  # starts the pool's processes, and warms the server

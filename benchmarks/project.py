@@ -92,7 +92,7 @@ def train_other(linear: Path, estimator: str, folder: Path) -> Path:
     assert count == 1, "train.py has another linear model than this benchmark knows"
     edited = edited.replace(", StandardScaler())", ")").replace("def build_model(", imported, 1)
     (model / "train.py").write_text(edited, encoding="utf-8")
-    run(bin_of(linear) / "python", model, "train.py", "--data-path", linear.parents[1] / "data")
+    run(bin_of(linear) / "python", model, "train.py", "--data-path", linear.parents[1] / "data" / "model1")
     return model
 
 

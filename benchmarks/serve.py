@@ -135,7 +135,7 @@ class Bench(NamedTuple):
         scripts["echo"].write_text(ECHO)
         scripts["DataFrame"].write_text(DATAFRAME)
         outputs = model / "outputs" / "model"
-        rows = read_rows(self.project / "data" / "customers.csv", outputs / "schema.json")
+        rows = read_rows(self.project / "data" / "model1" / "customers.csv", outputs / "schema.json")
         found = Found()
         for start in range(self.starts):
             with contextlib.ExitStack() as stack:
@@ -155,7 +155,7 @@ class Bench(NamedTuple):
         print("\nboosting as a pipeline, as where ONNX can't express a model, workers: 2")
         outputs = model / "outputs" / "model"
         (outputs / "model.onnx").unlink()
-        rows = read_rows(self.project / "data" / "customers.csv", outputs / "schema.json")
+        rows = read_rows(self.project / "data" / "model1" / "customers.csv", outputs / "schema.json")
         found = Found()
         with contextlib.ExitStack() as stack:
             servers = {
@@ -172,7 +172,7 @@ class Bench(NamedTuple):
         """Compare what a worker takes beyond an echo with what the model takes in a process of its own."""
         outputs = model / "outputs" / "model"
         alone = int(run(self.server.with_name("python"), model, "-c", LOAD_ALONE, outputs / "model.onnx"))
-        rows = read_rows(self.project / "data" / "customers.csv", outputs / "schema.json")
+        rows = read_rows(self.project / "data" / "model1" / "customers.csv", outputs / "schema.json")
         taken = {}
         for script in (self.work / "echo.py", model / "score.py"):
             with serve(self.server, script, outputs) as server:

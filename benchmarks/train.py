@@ -40,7 +40,7 @@ class Silence:
     def metrics(self, values, step=None): pass
 
 torch.set_num_threads(1)
-args = train.parse_args(["--data-path", "../../data", "--epochs", "20"])
+args = train.parse_args(["--data-path", "../../data/model1", "--epochs", "20"])
 with contextlib.redirect_stdout(io.StringIO()):
     data = samples.read(args, train.load_data)
 
@@ -173,7 +173,7 @@ def start(model: Path, framework: str, runs: int) -> bool:
     """From the start of train.py to its first step, beside the bare import."""
     times: dict[str, list[float]] = {"import": [], "start": []}
     network = (model / "runtime" / "checkpoints.py").exists()
-    options = ["--data-path=../../data", *(["--epochs=1", "--batch-size=100000"] if network else [])]
+    options = ["--data-path=../../data/model1", *(["--epochs=1", "--batch-size=100000"] if network else [])]
     commands = {
         "import": ["-c", IMPORTS.get(framework, f"import {framework}")],
         "start": ["-c", START, "save" if network else "build_model", *options],

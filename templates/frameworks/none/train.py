@@ -1,6 +1,6 @@
 """Train a classifier on a table, judge it, and write all that scoring needs to outputs/.
 
-    python train.py --data-path ../../data
+    python train.py
 
 The model here only learns how frequent each label is: put yours into build_model(), save_model() and score.py.
 """
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from runtime import input_schema
-from runtime.arguments import parse, share
+from runtime.arguments import data_folder, parse, share
 from runtime.data import download, read_table, split_label
 from runtime.tracking import tracked
 
@@ -23,7 +23,7 @@ OUTPUTS = Path("outputs")
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Train the model; results go to outputs/.")
-    parser.add_argument("--data-path", type=Path, default="../../data", help="CSV or Parquet: a file, or a folder")
+    parser.add_argument("--data-path", type=Path, default=data_folder(), help="CSV or Parquet: a file, or a folder")
     parser.add_argument("--dataset", default="", help="data of the run, to download to --data-path (mechanism: direct)")
     parser.add_argument("--label", default="churned", help="column to predict (default: %(default)s)")
     parser.add_argument("--train-test-split-ratio", type=share, default=0.3, help="share held out for the test")

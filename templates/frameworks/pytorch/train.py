@@ -1,7 +1,7 @@
 """Train a network on a table or on a folder of images, judge it, and write all that scoring needs to outputs/.
 
-python train.py --data-path ../../data
-torchrun --nproc_per_node 2 train.py --data-path ../../data
+python train.py
+torchrun --nproc_per_node 2 train.py
 """
 
 import argparse

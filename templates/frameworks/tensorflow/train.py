@@ -1,6 +1,6 @@
 """Train a network on a table or on a folder of images, judge it, and write all that scoring needs to outputs/.
 
-python train.py --data-path ../../data
+python train.py
 With TF_CONFIG in its environment, as Azure ML's TensorFlow block sets it, it is one of several that train as one.
 """
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from runtime.arguments import share
+from runtime.arguments import data_folder, share
 
 
 def positive(text: str) -> int:
@@ -17,7 +17,7 @@ def positive(text: str) -> int:
 def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     """Add them to those of train.py. Another default: parser.set_defaults(image_size=128)."""
     add = parser.add_argument
-    add("--data-path", type=Path, default="../../data", help="CSV or Parquet, or a folder of images for each class")
+    add("--data-path", type=Path, default=data_folder(), help="CSV or Parquet, or a folder of images for each class")
     add("--dataset", default="", help="data of the run, to download to --data-path (mechanism: direct)")
     add("--train-test-split-ratio", type=share, default=0.3, help="share held out for the test")
     add("--es-patience", type=int, default=-1, help="epochs without progress before it stops; -1: never")

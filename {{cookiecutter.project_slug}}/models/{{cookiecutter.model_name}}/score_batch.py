@@ -1,6 +1,6 @@
 """Score files with the model that train.py saved: a row of the result for each row of them, in their order.
 
-python score_batch.py --input ../../data --output outputs/scores.csv
+python score_batch.py --input FOLDER --output outputs/scores.csv
 A ParallelRunStep, whose entry script this is as well, calls init() and run() instead.
 """
 

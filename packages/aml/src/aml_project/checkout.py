@@ -48,6 +48,20 @@ def compares(answers: Mapping[str, str], project: str = "") -> bool:
     return temporary and re.fullmatch(r"tmp\w{8}", name) is not None
 
 
+def noted(project: str | os.PathLike[str]) -> str:
+    """The checkout that make takes the packages from: by the environment, or else by local.mk; "" if there is none."""
+    import re
+
+    folder = os.environ.get("AML_TEMPLATE", "")
+    try:
+        with open(os.path.join(project, FILE), encoding="utf-8", errors="surrogateescape") as file:
+            lines = [line.partition("=")[2].strip() for line in file if re.match(r"AML_TEMPLATE\s*[:?]?=", line)]
+    except FileNotFoundError:
+        lines = []
+    folder = folder or (lines[-1].replace("$$", "$").replace("\\#", "#") if lines else "")
+    return os.path.join(project, os.path.expanduser(folder)) if folder else ""
+
+
 def quoted(path: str) -> str:
     """A path as make reads it in an assignment."""
     return path.replace("$", "$$").replace("#", "\\#")

@@ -15,18 +15,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 WORKSPACE = ("subscription_id", "resource_group", "workspace_name")
+FILES_ALONE = "AML_FILES_ALONE"  # set where this package renders for itself: an update, a second model
 JUST_NOW = 60  # seconds that a file of this render is old at the most
 
 
 def after_render(answers: Mapping[str, str], place: Mapping[str, str]) -> None:
     """Do the steps in the project that has just been rendered, which is the working folder.
 
-    Where cruft renders to compare, twice and in folders that it throws away, there is nothing to do: a train.py that
+    Where an update renders to compare, twice and in folders that it throws away, there is nothing to do: a train.py that
     was made of a notebook is its owner's, and nothing is converted then.
     """
     from aml_project import checkout
 
-    if checkout.compares(answers):
+    if checkout.compares(answers) or os.environ.get(FILES_ALONE):
         return
     checkout.note(answers, place["root"])
     attach_later = attach(answers)
@@ -34,7 +35,7 @@ def after_render(answers: Mapping[str, str], place: Mapping[str, str]) -> None:
     if os.listdir("models") == [answers["model_name"]]:
         say_next(answers, attach_later)
     else:
-        print(f"\nAdded models/{answers['model_name']}. Next:")
+        print(f"\nAdded models/{answers['model_name']} and data/{answers['model_name']}. Next:")
         print(f"  make setup train test MODEL={answers['model_name']}")
     if later:
         print("Before that, once what is said above is mended:\n  " + "\n  ".join(later))

@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 from aml_project.command_line import REFUSED, Failure
+from aml_project.project import data_folder
 
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
@@ -58,9 +59,12 @@ def python_for_runs(folder: Path) -> Path:
 
 
 def training(root: Path, model: str, arguments: Sequence[str]) -> list[str | Path]:
-    """The command that trains a model on data/."""
+    """The command that trains a model on data/NAME/."""
+    import os
+
     installed(root, model)
-    return [program(root, model, "python"), "train.py", "--data-path", "../../data", *arguments]
+    data = os.path.relpath(data_folder(root, model), root / "models" / model)
+    return [program(root, model, "python"), "train.py", "--data-path", data, *arguments]
 
 
 def variables_of_a_program() -> dict[str, str]:

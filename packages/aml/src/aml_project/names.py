@@ -17,6 +17,7 @@ RULES = {
         r"[a-zA-Z0-9][a-zA-Z0-9_-]{2,32}",
         "3 to 33 letters, digits, '-' and '_', starting with a letter or digit",
     ),
+    "model_name": (r"[a-z][a-z0-9_]{0,29}", "1 to 30 characters: a-z, 0-9 and '_', starting with a letter"),
     "location": (r"[a-z][a-z0-9]{2,39}", "an Azure region, as in westeurope"),
     "storage_account": (r"[a-z0-9]{3,24}", "3 to 24 of a-z and 0-9"),
     "container": (
@@ -58,6 +59,16 @@ def check(names: dict[str, str], options: dict[str, str] | None = None) -> None:
     ]
     if wrong:
         raise Failure("\nERROR: ".join(wrong), WRONG_USE)
+
+
+def check_model(name: str) -> None:
+    """Refuse a name that no model of a repo can have: its folder is a module's name as well, beside Python's own."""
+    import keyword
+    import sys
+
+    check({"model_name": name}, {"model_name": "the model's name"})
+    if keyword.iskeyword(name) or name in sys.stdlib_module_names:
+        raise Failure(f"the model's name: no keyword and no module of Python's own, not {name!r}", WRONG_USE)
 
 
 def option(field: str) -> str:

@@ -14,6 +14,7 @@ from aml_project.command_line import WRONG_USE, Failure
 from aml_project.names import WORKSPACE
 
 ANSWERS = ".cookiecutter.json"
+MODEL_ANSWERS = ".answers.json"  # in the model's folder
 CONFIG = Path(".azureml", "config.json")
 NOT_ATTACHED = "no workspace is attached: make attach"
 SCOPE = "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.MachineLearningServices/workspaces/{}"
@@ -39,6 +40,12 @@ def root() -> Path:
 def models(root: Path) -> list[str]:
     """The names of the project's models: folders that say what they run on."""
     return sorted(path.name for path in (root / "models").glob("*/") if (path / "aml_config").is_dir())
+
+
+def data_folder(root: Path, model: str) -> Path:
+    """Where a model's data lies: data/NAME; data/ itself in a repo whose models share it, as they did before."""
+    own = root / "data" / model
+    return own if own.is_dir() else root / "data"
 
 
 def pick_model(root: Path, given: str | None) -> str:
@@ -69,6 +76,16 @@ def answers(root: Path) -> dict[str, str]:
         return {}
     except ValueError as error:
         raise Failure(f"{ANSWERS}: {error}") from None
+
+
+def model_answers(root: Path, model: str) -> dict[str, str]:
+    """The answers that a model was made with, and the commit of the template as `_commit`; nothing if it does not say."""
+    try:
+        return dict(json.loads((root / "models" / model / MODEL_ANSWERS).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise Failure(f"models/{model}/{MODEL_ANSWERS}: {error}") from None
 
 
 def attached(root: Path) -> dict[str, str]:

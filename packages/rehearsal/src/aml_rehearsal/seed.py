@@ -23,6 +23,7 @@ class Wishes:
     names: Names
     clusters: dict[str, tuple[str, int]] = field(default_factory=dict)  # by name: VM size and nodes
     datasets: dict[str, int] = field(default_factory=dict)  # by name: the newest version
+    folders: dict[str, Path] = field(default_factory=dict)  # by name of the dataset: where its files lie
 
 
 def read(project: Path) -> Wishes:
@@ -32,7 +33,7 @@ def read(project: Path) -> Wishes:
     for file in sorted(project.glob("models/*/aml_config/*.runconfig")):
         try:
             run = yaml.safe_load(file.read_text(encoding="utf-8"))
-            add(wishes, run, str(answers.get("vm_size") or "Standard_DS3_v2"))
+            add(wishes, run, str(answers.get("vm_size") or "Standard_DS3_v2"), data_folder(project, file.parents[1].name))
         except (OSError, yaml.YAMLError, AttributeError, LookupError, TypeError, ValueError):
             continue  # the project's own check names it
     return wishes
@@ -46,7 +47,13 @@ def named(config: dict[str, Any]) -> Names | None:
     return Names(**known) if all(known.values()) else None
 
 
-def add(wishes: Wishes, run: dict[str, Any], vm_size: str) -> None:
+def data_folder(project: Path, model: str) -> Path:
+    """Where a model's data lies: data/NAME, or data/ itself in a project whose models share it."""
+    own = project / "data" / model
+    return own if own.is_dir() else project / "data"
+
+
+def add(wishes: Wishes, run: dict[str, Any], vm_size: str, data: Path) -> None:
     target, nodes = run.get("target"), int(run.get("nodeCount") or 1)
     if target and target != "local":
         size, known = wishes.clusters.get(target, (vm_size, 1))
@@ -56,6 +63,7 @@ def add(wishes: Wishes, run: dict[str, Any], vm_size: str) -> None:
         if dataset.get("name"):
             version = int(dataset.get("version") or 1)
             wishes.datasets[dataset["name"]] = max(version, wishes.datasets.get(dataset["name"], 1))
+            wishes.folders.setdefault(dataset["name"], data)
 
 
 def furnish(workspace: Workspace) -> None:
@@ -71,8 +79,6 @@ def furnish(workspace: Workspace) -> None:
 def sow(workspace: Workspace, project: Path, wishes: Wishes) -> list[str]:
     """Make what is missing; return a line for each thing made."""
     made, tables = [], workspace.state.tables
-    folder = project / "data"
-    files = sorted(file for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else []
     with workspace.state.lock:
         for name, (vm_size, nodes) in wishes.clusters.items():
             if name not in tables.computes:
@@ -80,13 +86,15 @@ def sow(workspace: Workspace, project: Path, wishes: Wishes) -> list[str]:
                 made.append(f"cluster {name} ({vm_size}, at most {max(nodes, 4)} nodes)")
         for name, newest in wishes.datasets.items():
             missing = range(len(tables.datasets.get(name, [])) + 1, newest + 1)
+            folder = wishes.folders[name]
+            files = sorted(file for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else []
             place = f"{name}/{newest}"  # the files lie there once, also where several versions are missing
             for file in files if missing else []:
                 with file.open("rb") as content:
                     workspace.blobs.write(DATA, f"{place}/{file.relative_to(folder).as_posix()}", content)
             for version in missing:
                 datasets.created(workspace, name, "workspaceblobstore", place)
-                made.append(f"dataset {name} version {version}: the files of data/ ({len(files)})")
+                made.append(f"dataset {name} version {version}: the files of {folder.relative_to(project).as_posix()}/ ({len(files)})")
     return made
 
 

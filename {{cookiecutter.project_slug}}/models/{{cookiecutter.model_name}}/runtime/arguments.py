@@ -2,6 +2,17 @@
 
 import argparse
 import sys
+from pathlib import Path
+
+
+MODEL = Path(__file__).resolve().parents[1]
+
+
+def data_folder() -> Path:
+    """Where the data lies, seen from the model's folder: data/NAME; data/ itself in a repo whose models share it."""
+    shared = Path("..", "..", "data")
+    own = shared / MODEL.name
+    return own if (MODEL / own).is_dir() else shared
 
 
 def share(text: str) -> float:

@@ -17,8 +17,10 @@ from typing import Any, NamedTuple
 import pytest
 
 MODEL = Path(__file__).resolve().parents[1]
-DATA = MODEL.parents[1] / "data"
 sys.path.insert(0, str(MODEL))  # as in a run, where train.py lies at the top
+from runtime.arguments import data_folder
+
+DATA = (MODEL / data_folder()).resolve()
 
 # A train.py that was made from a notebook has its own test; those of the outline wait until that one is removed.
 OUTLINE = ["test_distributed.py", "test_network.py", "test_score.py", "test_score_batch.py", "test_train.py"]

@@ -1,4 +1,4 @@
-"""Score the files of data/ with the trained model; a run that was stopped goes on.
+"""Score the files of data/NAME/ with the trained model; a run that was stopped goes on.
 
 aml batch --input ~/customers
 """
@@ -6,17 +6,18 @@ aml batch --input ~/customers
 from __future__ import annotations
 
 import argparse
+import os
 
 from aml_project import model_environment
 from aml_project.command_line import Parser, run
-from aml_project.project import pick_model, root
+from aml_project.project import data_folder, pick_model, root
 
 EXAMPLE = """  aml batch
   aml batch --input ~/customers --output outputs/customers.csv"""
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = Parser("Score the files of data/ into models/*/outputs/scores.csv.", EXAMPLE, others="score_batch.py")
+    parser = Parser("Score the files of data/NAME/ into models/*/outputs/scores.csv.", EXAMPLE, others="score_batch.py")
     parser.add_argument("--model", help="a folder of models/ (default: the only one there is)")
     return run(score, parser, argv)
 
@@ -26,5 +27,5 @@ def score(args: argparse.Namespace) -> int:
     model_environment.installed(here, model)
     model_environment.trained(here, model)
     python = model_environment.program(here, model, "python")
-    defaults = ["--input", "../../data", "--output", "outputs/scores.csv", "--resume"]
+    defaults = ["--input", os.path.relpath(data_folder(here, model), here / "models" / model), "--output", "outputs/scores.csv", "--resume"]
     return model_environment.run_in_model(here, model, [python, "score_batch.py", *defaults, *args.others])

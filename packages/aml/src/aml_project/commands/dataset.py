@@ -26,7 +26,7 @@ EXAMPLE = """  aml dataset
 
 def main(argv: list[str] | None = None) -> int:
     parser = Parser("Upload a folder and register it as the next version of a dataset.", EXAMPLE)
-    parser.add_argument("--from", dest="folder", type=Path, metavar="FOLDER", help="what to upload (default: data/)")
+    parser.add_argument("--from", dest="folder", type=Path, metavar="FOLDER", help="what to upload (default: data/NAME/)")
     parser.add_argument("--name", help="of the dataset (default: the one that the runconfigs read)")
     parser.add_argument(
         "--spec", type=Path, metavar="FILE", help="a dataset_spec.json: registers files that are in a datastore already"

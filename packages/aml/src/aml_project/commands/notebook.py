@@ -2,7 +2,7 @@
 
     aml notebook analysis.ipynb
 
-The original is kept in notebooks/, what it reads is copied to data/. The script takes its data from --data-path and
+The original is kept in notebooks/, what it reads is copied to data/NAME/. The script takes its data from --data-path and
 writes to outputs/. Of a folder, the notebook called train* (or the only one) becomes train.py, every other one a module
 beside it.
 """
@@ -14,9 +14,10 @@ import os
 import sys
 from pathlib import Path
 
+from aml_project import owned
 from aml_project.command_line import DONE, REFUSED, WRONG_USE, Failure, Parser, note, run
 from aml_project.files import write_whole
-from aml_project.project import pick_model, root, shown
+from aml_project.project import data_folder, pick_model, root, shown
 
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="(default: train.py of the model)")
     parser.add_argument("--model", help="a folder of models/ (default: the only one there is)")
     parser.add_argument("--force", action="store_true", help="replace a script that git does not hold as it is")
-    parser.add_argument("--no-data", action="store_true", help="do not copy what the notebook reads to data/")
+    parser.add_argument("--no-data", action="store_true", help="do not copy what the notebook reads to data/NAME/")
     parser.add_argument("--dry-run", action="store_true", help="print the script; write nothing")
     # Of the hook: what the render has just written is no work of anybody.
     parser.add_argument("--fresh", action="store_true", help=argparse.SUPPRESS)
@@ -132,6 +133,7 @@ def convert_here(args: argparse.Namespace, scripts: dict[Path, Path], model: str
     to_python = cells.python_of_ipython()
     modules = {source.name: target.stem for source, target in list(scripts.items())[1:]}
     modules |= {path.name: path.stem for path in next(iter(scripts)).parent.glob("*.py")}
+    data = data_folder(root(), model) if model else root() / "data"
     done: dict[Path, Script] = {}
     failed = False
     for number, (notebook, target) in enumerate(scripts.items()):
@@ -143,7 +145,8 @@ def convert_here(args: argparse.Namespace, scripts: dict[Path, Path], model: str
                 script=target.name,
                 modules=modules,
                 is_module=number > 0,
-                data=root() / "data",
+                data=data,
+                data_path=os.path.relpath(data, target.parent) if model else "../../data",
             )
         except Broken as error:
             print(f"ERROR: {report.one_line(f'{notebook.name}: {error}')}", file=sys.stderr)
@@ -160,6 +163,8 @@ def convert_here(args: argparse.Namespace, scripts: dict[Path, Path], model: str
         done[notebook] = script
         failed = failed or any(finding.is_error for finding in script.findings)
     if model and done and not args.dry_run:
+        skipped, made = owned.read(root()), [shown(scripts[notebook]) for notebook in done]
+        owned.write(root(), [*skipped, *(name for name in made if name not in skipped)])
         bring_along(args, done, model)
     return REFUSED if failed else DONE
 
@@ -196,17 +201,17 @@ def bring_along(args: argparse.Namespace, done: dict[Path, Script], model: str) 
 
     from aml_project.notebooks import companions
 
-    folder, data = root() / "models" / model, root() / "data"
+    folder, data = root() / "models" / model, data_folder(root(), model)
     imports = {name for script in done.values() for name in script.imports}
     copies = companions.modules_of(imports, next(iter(done)).parent, folder)
     if not args.no_data:
         read = [copy for notebook, script in done.items() for copy in companions.data_of(script, notebook.parent, data)]
         size = sum(copy.source.stat().st_size for copy in read)
         if size > companions.MOST:
-            note(f"the {len(read)} files that it reads hold {size / 1e6:.0f} MB: put them into data/ yourself")
+            note(f"the {len(read)} files that it reads hold {size / 1e6:.0f} MB: put them into {shown(data)}/ yourself")
         else:
             copies += read
-    sample = root() / companions.SAMPLE
+    sample = data / companions.SAMPLE
     is_ours = args.fresh and companions.is_sample(sample)
     brought, kept = companions.bring(copies, {sample} if is_ours else set())
     for copy in brought:
@@ -214,9 +219,9 @@ def bring_along(args: argparse.Namespace, done: dict[Path, Script], model: str) 
     for copy in kept:
         note(f"{shown(copy.target)}: another file has this name; the notebook's was not copied")
     has_data = any(data in copy.target.parents and copy.target != sample for copy in copies)
-    if is_ours and has_data and companions.is_sample(sample) and len(list((root() / "models").glob("*/"))) == 1:
+    if is_ours and has_data and companions.is_sample(sample):
         sample.unlink()
-        print(f"  removed {companions.SAMPLE}, the sample")
+        print(f"  removed {shown(sample)}, the sample")
     test = folder / "tests" / "test_notebook.py"
     if not test.exists():
         test.parent.mkdir(exist_ok=True)

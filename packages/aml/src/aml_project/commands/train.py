@@ -1,4 +1,4 @@
-"""Train a model on data/ with its own train.py; what follows goes to that script.
+"""Train a model on data/NAME/ with its own train.py; what follows goes to that script.
 
 aml train --model model1 --seed 1
 """
@@ -16,7 +16,7 @@ EXAMPLE = """  aml train
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = Parser("Train a model on data/; results go to models/*/outputs/.", EXAMPLE, others="train.py")
+    parser = Parser("Train a model on data/NAME/; results go to models/*/outputs/.", EXAMPLE, others="train.py")
     parser.add_argument("--model", help="a folder of models/ (default: the only one there is)")
     return run(train, parser, argv)
 

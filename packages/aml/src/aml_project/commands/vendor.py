@@ -15,15 +15,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from aml_project import tools
+from aml_project import template, tools
 from aml_project.command_line import DONE, Failure, Parser, Progress, run
 from aml_project.files import write_whole
 from aml_project.project import root
+from aml_project.template import LIST
 
 EXAMPLE = """  aml vendor
   aml vendor --from ~/aml-template"""
-LIST = "requirements-tools.txt"
-NAMED = re.compile(r"^(?:#\s*)?(aml-project\s*@\s*\S+)\s*$", re.MULTILINE)
 PARTS = ("aml", "rehearsal", "az")  # what a project may call for
 
 
@@ -60,13 +59,10 @@ def vendor(args: argparse.Namespace) -> int:
 
 def named_in(here: Path) -> str:
     """The requirement that the project names its tools by, also where wheels stand for it now."""
-    try:
-        found = NAMED.search((here / LIST).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        found = None
+    found = template.named(here)
     if not found:
         raise Failure(f"{LIST}: names no aml-project @ ADDRESS: write that line, or give --from a checkout")
-    return found[1]
+    return found
 
 
 def source(part: str, checkout: Path | None, named: str) -> str:

@@ -16,7 +16,7 @@ from aml_project.notebooks.tracing import HEAD
 
 MOST = 100_000_000  # bytes of data that are copied; more is left to its owner
 # Of the sample table, which makes way for data of one's own.
-SAMPLE = "data/customers.csv"
+SAMPLE = "customers.csv"
 SAMPLE_SHA256 = "d40131e7e522f61eb30e89c3e7fc2be56f30f633eaa53d7e7f1da390e225b297"
 
 
@@ -28,7 +28,7 @@ class Copy(NamedTuple):
 
 
 def data_of(script: Script, folder: Path, data: Path) -> list[Copy]:
-    """The files that a notebook in this folder reads, and where they lie below data/."""
+    """The files that a notebook in this folder reads, and where they lie below that of the model."""
     found: dict[Path, Copy] = {}
     for move in script.moves:
         if move.is_read:

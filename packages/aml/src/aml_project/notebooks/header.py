@@ -28,17 +28,17 @@ class Used:
     waits: bool = False
 
 
-def write(notebook: str, script: str, used: Used) -> str:
-    """The head of the script of this name that is made from the notebook of that name."""
+def write(notebook: str, script: str, data: str, used: Used) -> str:
+    """The head of a script that is made from a notebook: their names, and where the data lies by default."""
     shown = "".join(c if c.isprintable() else "?" for c in notebook).replace("\\", "/").replace('"""', "'''")
-    lines = [f'"""Made from the notebook {shown}.', "", f"    python {script} --data-path ../../data", '"""', ""]
+    lines = [f'"""Made from the notebook {shown}.', "", f"    python {script} --data-path {data}", '"""', ""]
     lines += ["# ruff: noqa: E402 (a notebook imports where it needs to)", *used.future, "", "import argparse"]
     lines += ["import asyncio"] if used.waits else []
     lines += ["import atexit", imported("itertools", used)] if used.draws else []
     lines += [imported("Path", used)]
     if used.draws:
         lines += ["", "import matplotlib", imported("pyplot", used), "", 'matplotlib.use("Agg")']
-    return "\n".join([*lines, "", *definitions(used), "", *arguments(used), ""])
+    return "\n".join([*lines, "", *definitions(used), "", *arguments(data, used), ""])
 
 
 def imported(name: str, used: Used) -> str:
@@ -86,15 +86,15 @@ def functions() -> dict[str, str]:
     return {node.name: ast.get_source_segment(text, node) or "" for node in found}
 
 
-def arguments(used: Used) -> list[str]:
+def arguments(data: str, used: Used) -> list[str]:
     """The lines that read the command line; a module reads that of the script which imports it."""
     parser, kind = used.own["parser"], used.own["Path"]
-    data = f'{parser}.add_argument("--data-path", type={kind}, default="../../data", help="folder of the data")'
+    data_path = f'{parser}.add_argument("--data-path", type={kind}, default="{data}", help="folder of the data")'
     parsed = f"{parser}.parse_known_args()[0]  # of the script" if used.is_module else f"{parser}.parse_args()"
     declared = [line.replace("parser.", f"{parser}.", 1) for line in used.arguments]
     return [
         f"{parser} = argparse.ArgumentParser(allow_abbrev=False)",
-        data,
+        data_path,
         *declared,
         f"{used.own['args']} = {parsed}",
     ]

@@ -57,15 +57,17 @@ def convert(
     modules: Mapping[str, str] | None = None,
     is_module: bool = False,
     data: Path | None = None,
+    data_path: str = "../../data",
 ) -> Script:
     """Convert the notebook at a path; not yet formatted. `notebook` and `script` are the names that the text shows.
 
     `modules` are the files that become modules beside the script, by name; a module reads the arguments of the script
-    that imports it. `data` is where files that lay beside the notebook may lie now.
+    that imports it. `data` is where files that lay beside the notebook may lie now,
+    `data_path` how the script calls that folder.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the notebook's own code
-        shown = (notebook or path.name, script)
+        shown = (notebook or path.name, script, data_path)
         return Conversion(path, to_python, shown=shown, modules=modules or {}, is_module=is_module, data=data).script
 
 
@@ -77,7 +79,7 @@ class Conversion:
         path: Path,
         to_python: Callable[[str], str],
         *,
-        shown: tuple[str, str],
+        shown: tuple[str, str, str],
         modules: Mapping[str, str],
         is_module: bool,
         data: Path | None,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aml_project.command_line import WRONG_USE, Failure
 from aml_project.names import check
+from aml_project.project import data_folder
 from aml_project.runconfigs import data
 
 TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
@@ -47,9 +48,18 @@ def make(
     found = data.readers(root, model)
     name = name or data.only(found)
     check({"dataset_name": name}, {"dataset_name": "--name"})
-    source = Path(os.path.relpath(folder or root / "data"))  # as one would type it here
     reading = data.concerned(found, name)
+    models = [model] if model else [reader.file.parents[1].name for reader in reading]
+    source = Path(os.path.relpath(folder or own_folder(root, models, name)))  # as one would type it here
     return Plan(name, source, said, description, datastore, account, container, access, hours, reading)
+
+
+def own_folder(root: Path, models: list[str], dataset: str) -> Path:
+    """The data of the models whose runconfigs read a dataset."""
+    found = {data_folder(root, model) for model in models} or {root / "data"}
+    if len(found) > 1:
+        raise Failure(f"--from or --model: say which; {', '.join(sorted(set(models)))} read {dataset}", WRONG_USE)
+    return found.pop()
 
 
 def check_storage(datastore: str | None, account: str | None, container: str | None, access: str, hours: float) -> None:
