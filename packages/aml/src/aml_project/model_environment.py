@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 WINDOWS = sys.platform == "win32"
+DATA_PATH = ("data-path", "data_path")  # as a script spells it that takes the folder of its data
 
 
 def bin_folder(environment: Path) -> Path:
@@ -59,12 +60,16 @@ def python_for_runs(folder: Path) -> Path:
 
 
 def training(root: Path, model: str, arguments: Sequence[str]) -> list[str | Path]:
-    """The command that trains a model on data/NAME/."""
+    """The command that trains a model on data/NAME/; a script that knows no --data-path is not given one."""
     import os
 
+    from aml_project.local_imports import closure, mentions
+
     installed(root, model)
-    data = os.path.relpath(data_folder(root, model), root / "models" / model)
-    return [program(root, model, "python"), "train.py", "--data-path", data, *arguments]
+    folder = root / "models" / model
+    data = ["--data-path", os.path.relpath(data_folder(root, model), folder)]
+    takes = mentions(list(closure(folder / "train.py", [])), *DATA_PATH)
+    return [program(root, model, "python"), "train.py", *(data if takes else []), *arguments]
 
 
 def variables_of_a_program() -> dict[str, str]:

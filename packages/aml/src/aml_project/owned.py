@@ -36,15 +36,21 @@ def listed(text: str) -> list[str]:
 def write(root: Path, names: list[str]) -> None:
     """Write the list; the rest of the file stays as it is."""
     text = text_of(root)
+    if (new := changed(text, names)) != text:
+        write_whole(root / "pyproject.toml", new)
+
+
+def changed(text: str, names: list[str]) -> str:
+    """The text of pyproject.toml with another list."""
     if listed(text) == names:
-        return
+        return text
     quoted = ", ".join(f'"{name}"' for name in names)
     line = f"skip = [{quoted}]"
     section = SECTION.search(text)
     if not section:
-        text = f"{text.rstrip()}\n\n# What no update touches.\n[tool.cruft]\n{line}\n"
-    else:
-        begin, end = section.span("body")
-        found = SKIP.search(text, begin, end)
-        text = f"{text[: found.start()]}{line}{text[found.end() :]}" if found else f"{text[:begin]}{line}\n{text[begin:]}"
-    write_whole(root / "pyproject.toml", text)
+        return f"{text.rstrip()}\n\n# What no update touches.\n[tool.cruft]\n{line}\n".lstrip("\n")
+    begin, end = section.span("body")
+    found = SKIP.search(text, begin, end)
+    if not found:
+        return f"{text[:begin]}{line}\n{text[begin:]}"
+    return f"{text[: found.start()]}{line}{text[found.end() :]}"

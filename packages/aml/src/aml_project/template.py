@@ -69,8 +69,8 @@ def source(root: Path) -> str:
         raise Failure(f"{LIST}: names no repository of git, which has the commits: AML_TEMPLATE=/path/of/a/checkout")
     if noted := cruft_file(root).get("template"):
         return noted
-    if folder := tools.checkout():
-        return str(folder.parents[1])
+    if package := tools.checkout():
+        return str(package.parents[1])
     found = ADDRESS.match(tools.origin())
     return found["url"] if found else ""
 
