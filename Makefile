@@ -27,13 +27,14 @@ test-full: lint ## Run all tests: every Python, every resolution, whole journeys
 	$(PYTEST) $(ARGS) $(TESTS)
 
 test-fast: lint ## Run the tiers that take a minute: sources and renders
-	$(PYTEST) -m "not full" $(ARGS) tests/tier0 packages/aml/tests tests/tier1
+	$(PYTEST) -m "not full and not workspace" $(ARGS) tests/tier0 packages/aml/tests tests/tier1
 
 lint: .venv/dev ## Check the sources: ruff, mypy
 	$(BIN)/ruff check --config pyproject.toml .
 	$(BIN)/ruff format --config pyproject.toml --check .
 	MYPYPATH=benchmarks $(BIN)/mypy aml_template_place.py hooks tools tests benchmarks
 	$(BIN)/mypy packages/aml/src packages/az/azext_aml_project
+	MYPYPATH=packages/aml/tests $(BIN)/mypy packages/aml/tests
 	MYPYPATH=packages/rehearsal/src:packages/rehearsal/tests $(BIN)/mypy $(addprefix packages/rehearsal/,src tests)
 	$(foreach framework,$(FRAMEWORKS),MYPYPATH="templates/frameworks/$(framework):templates/networks:$(MODEL)" $(BIN)/mypy \
 		templates/frameworks/$(framework) $(if $(wildcard templates/frameworks/$(framework)/network.py),templates/networks) templates/runtime "$(MODEL)" &&) true
@@ -46,7 +47,7 @@ bench: .venv/dev ## Measure each part beside its floor, as ratios within one run
 	$(BIN)/python benchmarks/render.py
 	$(BIN)/python benchmarks/serve.py
 	$(BIN)/python benchmarks/load.py
-	$(BIN)/python benchmarks/scripts.py
+	$(BIN)/python benchmarks/commands.py
 	$(BIN)/python benchmarks/submit.py
 	$(BIN)/python benchmarks/upload.py
 	$(BIN)/python benchmarks/notebooks.py

@@ -181,7 +181,7 @@ def notebook(path: Path, cells: int) -> Path:
 
 
 def ours(project: Path, *args: str | Path) -> float:
-    return timed([sys.executable, "scripts/convert_notebook.py", *args], project)
+    return timed([sys.executable, "-m", "aml_project", "notebook", *args], project)
 
 
 def nbconvert(notebook: Path, folder: Path) -> float:

@@ -71,6 +71,11 @@ def bin_of(model: Path) -> Path:
     return model.parents[1] / ".venv" / model.name / "bin"
 
 
+def tools_of(project: Path) -> Path:
+    """Where the project's commands lie."""
+    return project / ".venv" / ".tools" / "bin"
+
+
 def run(python: Path, model: Path, *command: str | Path, **variables: str) -> str:
     """Run a Python in the model's folder; what it prints."""
     environment = os.environ | variables

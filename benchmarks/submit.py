@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from project import WORKSPACE, bin_of, make, model_of, render, say
+from project import WORKSPACE, bin_of, make, model_of, render, say, tools_of
 
 from aml_rehearsal import Rehearsal
 
@@ -74,7 +74,7 @@ def make_project(folder: Path) -> Path:
 def measure(folder: Path, project: Path, model: Path, runs: int) -> dict[str, list[float]]:
     python = bin_of(model) / "python"
     (folder / "bare.py").write_text(BARE, encoding="utf-8")
-    ours = project / "scripts" / "submit_run.py"
+    aml = tools_of(project) / "aml"
     found: dict[str, list[float]] = {}
     with Rehearsal(folder / "rehearsal", project=project) as rehearsal:
         env = rehearsal.environment() | {"PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"}
@@ -82,19 +82,21 @@ def measure(folder: Path, project: Path, model: Path, runs: int) -> dict[str, li
             for config in ("train-local", "train-amlcompute"):
                 commands: dict[str, list[str | Path]] = {
                     f"bare {config}": [python, folder / "bare.py", model, config],
-                    f"ours {config}": [python, ours, "-c", config, "--docker=no"],
+                    f"ours {config}": [aml, "submit", "-c", config, "--docker=no"],
                 }
                 for name, command in sorted(commands.items(), reverse=bool(turn % 2)):
-                    seconds = first_line([str(part) for part in command], env)
+                    seconds = first_line([str(part) for part in command], project, env)
                     if turn:  # the first turn builds the environment and warms the caches
                         found.setdefault(name, []).append(seconds)
             print(f"  turn {turn} of {runs}", file=sys.stderr, flush=True)
     return found
 
 
-def first_line(command: list[str], env: dict[str, str]) -> float:
+def first_line(command: list[str], project: Path, env: dict[str, str]) -> float:
     started = time.monotonic()
-    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        command, cwd=project, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     assert process.stdout
     seconds, said = 0.0, []
     for line in process.stdout:

@@ -4,6 +4,7 @@ import contextlib
 import io
 import logging
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -28,6 +29,13 @@ class Done(NamedTuple):
     err: str
 
 
+def told(done: Done, *lines: str) -> None:
+    """Assert that a command has told this and no more: a line each, of which "…" leaves out what may be anything."""
+    said = done.err.splitlines()
+    wanted = [".*".join(map(re.escape, line.split("…"))) for line in lines]
+    assert len(said) == len(lines) and all(map(re.search, wanted, said)), f"told:\n{done.err}instead of: {lines}"
+
+
 def aml(project: Path, verb: str, *args: str | Path, **env: str) -> Done:
     """Run a verb in a project, in this process; nothing of it stays behind."""
     out, err = io.StringIO(), io.StringIO()
@@ -50,6 +58,8 @@ def here(project: Path, env: dict[str, str]) -> Iterator[None]:
         warnings.catch_warnings(),
         Path(os.devnull).open(encoding="utf-8") as nothing,
         mock.patch.object(sys, "stdin", nothing),
+        # pytest shows what is logged as it comes, and takes stderr back for that.
+        mock.patch.object(logging.root, "handlers", []),
         mock.patch.object(time, "sleep", in_no_time(time.sleep)),
         # A command replaces the client's login for its process.
         mock.patch.object(authentication, "perform_interactive_login", authentication.perform_interactive_login),

@@ -16,7 +16,7 @@ from aml_project import patience, project
 from aml_rehearsal import Rehearsal
 from tests import aml
 from tests.aml import Done
-from tests.support import BIN, SIGN_OF_LIFE, copy_of
+from tests.support import BIN, copy_of
 
 PythonWith = Callable[..., Path]  # the fixture that returns a Python with some packages
 PATIENCE = 300  # seconds until a test gives up, on a machine that is busy
@@ -27,7 +27,6 @@ class Owner:
 
     def __init__(self, folder: Path, rehearsal: Rehearsal, role: str = "contributor") -> None:
         self.project, self.rehearsal, self.role = folder, rehearsal, role
-        self.signs: list[str] = []  # of life, from the last call
 
     @property
     def tables(self) -> Any:
@@ -39,10 +38,8 @@ class Owner:
         return [line for line in self.rehearsal.server.requests if re.search(pattern, line)]
 
     def call(self, verb: str, *args: str | Path, **variables: str) -> Done:
-        """Call a verb in this process; signs of life, which come where a machine is slow, are put aside."""
-        done = aml.aml(self.project, verb, *args, **self.rehearsal.variables(self.role) | variables)
-        self.signs = [sign.group() for sign in SIGN_OF_LIFE.finditer(done.err)]
-        return done._replace(err=SIGN_OF_LIFE.sub("", done.err))
+        """Call a verb in this process."""
+        return aml.aml(self.project, verb, *args, **self.rehearsal.variables(self.role) | variables)
 
     def out(self, verb: str, *args: str | Path, **variables: str) -> str:
         """What a call prints that succeeds."""
@@ -75,15 +72,13 @@ class Owner:
         out, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == -signal.SIGKILL, f"{at} was not reached: {process.returncode}\n{out}\n{err}"
 
-    def kill(self, draw: random.Random, requests: int, verb: str, *args: str | Path, **variables: str) -> bool:
+    def kill_at_random(self, draw: random.Random, requests: int, verb: str, *args: str | Path) -> bool:
         """Call a verb and kill it after some of the requests that it usually makes; return whether it still ran."""
         wanted = len(self.rehearsal.server.requests) + draw.randrange(requests)
-        process = self.start(verb, *args, **variables)
+        process = self.start(verb, *args)
         wait_for(lambda: process.poll() is not None or len(self.rehearsal.server.requests) >= wanted)
         time.sleep(draw.uniform(0, 0.3))
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        kill(process)
         return process.returncode != 0
 
     def usual(self, verb: str, *args: str | Path, **variables: str) -> int:
@@ -95,6 +90,13 @@ class Owner:
     def when_struck(self, process: "subprocess.Popen[str]", strikes: int = 1) -> None:
         """Wait until so many faults have struck what a process sends."""
         wait_for(lambda: len(self.rehearsal.faults.fired) >= strikes, process)
+
+
+def kill(process: "subprocess.Popen[Any]") -> None:
+    """kill -9, also what it has started; it may have ended by itself."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
 
 
 def attached(render: Path, folder: Path) -> Path:
@@ -119,13 +121,21 @@ def make_finds_tools(folder: Path) -> None:
     (tools / "ready").touch()
 
 
-def wait_for(condition: Callable[[], object], process: "subprocess.Popen[str] | None" = None) -> None:
+def wait_for(condition: Callable[[], object], process: "subprocess.Popen[Any] | None" = None) -> None:
     """Wait until something is so, and no longer than a process lives that is to make it so."""
     over = time.monotonic() + PATIENCE
     while not condition():
         assert process is None or process.poll() is None, process.communicate()
         assert time.monotonic() < over
         time.sleep(0.02)
+
+
+def wait_until_quiet(rehearsal: Rehearsal) -> None:
+    """Let arrive what somebody has sent who is gone: wait until nothing has come for a while."""
+    heard = -1
+    while heard != len(rehearsal.server.requests):
+        heard = len(rehearsal.server.requests)
+        time.sleep(0.3)
 
 
 class Hurry(patience.Clock):

@@ -29,7 +29,7 @@ FRAMEWORK_FOLDERS = TEMPLATE / "templates" / "frameworks"
 QUESTIONS: dict[str, Any] = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
 FRAMEWORKS: list[str] = QUESTIONS["framework"]
 # What a command prints while it waits: seconds, on a busy machine also where it usually need not wait.
-SIGN_OF_LIFE = re.compile(r"^(Connecting to|Registering|Cluster) .*: \d+ s\n", re.MULTILINE)
+SIGN_OF_LIFE = re.compile(r"^(Connecting to|Registering|Cluster|Comparing|Getting) .*: \d+ s\n", re.MULTILINE)
 # The workspace that a project is rendered for, where a test needs one.
 WORKSPACE = {
     "subscription_id": "12345678-1234-1234-1234-123456789abc",

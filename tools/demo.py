@@ -113,9 +113,8 @@ def rehearse(project: Path) -> None:
     script = ["set -e"]
     for number, (command, what) in enumerate(IN_REHEARSAL.items(), 6):
         script += [f"printf '%s\\n' {shlex.quote(heading(number, what, command))}", command]
-    packages = f"PACKAGES={TEMPLATE / 'packages'}"
     print("\nStarting the rehearsal: make rehearse", flush=True)
-    run("make", "rehearse", packages, f"CMD={'; '.join(script)}", cwd=project)
+    run("make", "rehearse", f"CMD={'; '.join(script)}", cwd=project)
 
 
 def registered(project: Path) -> str:

@@ -93,5 +93,5 @@ def test_the_measuring_script_passes_the_check(bake: Bake, tmp_path: Path) -> No
 
 def test_every_link_leads_somewhere() -> None:
     for page in [*TEMPLATE.glob("*.md"), *(TEMPLATE / "docs").glob("*.md"), TEMPLATE / "tests" / "README.md"]:
-        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+        for link in re.findall(r"\]\(<?([^)#:>]+)>?\)", page.read_text(encoding="utf-8")):
             assert (page.parent / link).exists(), f"{page.name}: {link}"

@@ -23,6 +23,10 @@ REPO_FILES = {
     "pyproject.toml",
     "requirements-dev.txt",
     "requirements-tools.txt",
+    "scripts/register_dataset.py",
+    "scripts/register_environment.py",
+    "scripts/register_model.py",
+    "scripts/submit_run.py",
 }
 # What tells make where this checkout of the template lies, and git nothing.
 LOCAL = {"local.mk"}

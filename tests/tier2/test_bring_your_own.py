@@ -80,5 +80,5 @@ def test_the_conversion_again_changes_nothing(project: Path) -> None:
     before = files_of(project / "models" / "model1" / "aml_config")
     said = run("make", "notebook", "NB=notebooks/which flower.ipynb", cwd=project)
     assert "models/model1/train.py: as it was, nothing to change" in said
-    run("make", "packages", "FROM=../requirements.txt", "ARGS=--check", cwd=project)
+    run("make", "requirements", "FROM=../requirements.txt", "ARGS=--check", cwd=project)
     assert files_of(project / "models" / "model1" / "aml_config") == before

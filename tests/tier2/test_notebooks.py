@@ -8,13 +8,13 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+from tests.aml import aml, told
 from tests.conftest import Bake
 from tests.support import BIN, PYTHON, TEMPLATE, copy_of, files_of, run
 
@@ -35,6 +35,10 @@ NOTEBOOKS = {
     "sales_by_city": "data",
     "sensors_main": "data/sensors",
     "weather": "data",
+}
+# What the conversion has to say of one; of the others there is nothing.
+TOLD = {
+    "magics": ["NOTE: magics.ipynb, cell 2: %env ANSWER=42 is a comment", "NOTE: magics.ipynb, cell 14: !true is a"]
 }
 PACKAGES = ["numpy==2.2.6", "pandas==2.3.3", "scikit-learn==1.7.2", "matplotlib==3.10.9", "joblib==1.6.0"]
 # What a magic prints has no place in a script: times and the variables that it sets.
@@ -136,10 +140,11 @@ def lines_of(outputs: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def converted(project: Path, name: str, folder: Path) -> Path:
-    """Convert a notebook by the real command."""
+    """Convert a notebook by the verb."""
     folder.mkdir()
-    book = FOLDER / f"{name}.ipynb"
-    run(sys.executable, "scripts/convert_notebook.py", book, "-o", folder / "train.py", "--no-data", cwd=project)
+    done = aml(project, "notebook", FOLDER / f"{name}.ipynb", "-o", folder / "train.py", "--no-data")
+    assert done.code == 0
+    told(done, *TOLD.get(name, []))
     return folder / "train.py"
 
 

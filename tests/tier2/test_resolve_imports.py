@@ -1,10 +1,9 @@
-"""What a user's list makes of the conda files, resolved today by the real resolver on every Python that we offer.
+"""What a user's list makes of the conda files, resolved today by the real resolver on the Pythons that we offer.
 
 And what the packages of Azure ML say about themselves, which is why a pin of the user's may be left out.
 """
 
 import subprocess
-import sys
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -13,10 +12,12 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from aml_project.requirements import azure_needs, python_choice
+from aml_project.requirements.own_environment import OWN_PYTHON
 from aml_project.requirements.packaging_library import SpecifierSet
+from tests.aml import aml
 from tests.conftest import Bake
-from tests.support import BIN, FRAMEWORKS, PYTHON, PYTHONS, copy_of, run
-from tests.tier2.test_resolve import AZURE, INFERENCE, TRAIN, packages, resolve
+from tests.support import BIN, FRAMEWORKS, PYTHON, copy_of
+from tests.tier2.test_resolve import AZURE, INFERENCE, MATRIX, TRAIN, packages, resolve
 
 # Each names the Python that it is for in its own way, and something that contradicts Azure ML's packages.
 REQUIREMENTS = """# what a data scientist writes, and freezes
@@ -68,14 +69,14 @@ LISTS = {"requirements.txt": REQUIREMENTS, "environment.yml": ENVIRONMENT, "pypr
 FREEZE = Path(__file__).parent / "freeze-3.11.txt"
 
 
-def imported(project: Path, folder: Path, name: str, text: str) -> str:
+def imported(project: Path, folder: Path, name: str, text: str) -> None:
     file = folder / name
     file.write_text(text, encoding="utf-8")
-    return run(sys.executable, "scripts/import_environment.py", file, cwd=project)
+    done = aml(project, "requirements", file, **{OWN_PYTHON: ""})
+    assert done.code == 0, done.err
 
 
-@pytest.mark.parametrize("python", PYTHONS)
-@pytest.mark.parametrize("framework", FRAMEWORKS)
+@MATRIX
 def test_three_lists_one_after_the_other(bake: Bake, tmp_path: Path, framework: str, python: str) -> None:
     """The second and the third are merged into what the first has left, and that resolves for `make setup`.
 

@@ -15,9 +15,21 @@ import pytest
 from aml_rehearsal import Rehearsal
 from tests.aml import call
 from tests.conftest import Rehearse, names_of
-from tests.support import BIN, PROJECT, PYTHON, TEMPLATE, answer, files_of, rendered, run, served, shown_commands
+from tests.support import (
+    BIN,
+    PROJECT,
+    PYTHON,
+    TEMPLATE,
+    WORKSPACE,
+    answer,
+    files_of,
+    rendered,
+    run,
+    served,
+    shown_commands,
+)
 from tests.tier1.test_free_text import HOSTILE
-from tests.tier3.conftest import WORKSPACE, Installed, commit, create_and_commit, git, update
+from tests.tier3.conftest import Installed, commit, create_and_commit, git, update
 
 TRAVELS = "train.py score.py evaluation.py runtime/serving.py runtime/batch/run.py sample-request.json Dockerfile"
 HERE, SERVED, IN_AZURE, PLACES = "1. Train here", "2. Serve here", "3. Train in Azure ML", "What is where"
@@ -213,7 +225,7 @@ def test_a_second_model(hostile: Walked) -> None:
         assert files_of(first) == kept, "run.json and all else of the first model is as it was"
 
         assert "not >= 0.7" in run("sh", "-c", refused, cwd=project, expect=2, **env), "a baseline learns nothing"
-        follow(project, ["make register MODEL=churn", "make register"], **env)
+        follow(project, ["make register MODEL=churn", "make register MODEL=yes"], **env)
         check_model(rehearsal, "churn:1", cloud, "churn-data")
         check_model(rehearsal, "yes:2", submitted_as(first), "1e3")
         assert sorted(rehearsal.state()["models"]) == ["churn:1", "yes:1", "yes:2"]

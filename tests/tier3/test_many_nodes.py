@@ -7,8 +7,7 @@ import pytest
 
 from tests.conftest import Rehearse
 from tests.environments import Environments
-from tests.support import PYTHON, rendered, run
-from tests.tier3.conftest import WORKSPACE
+from tests.support import PYTHON, WORKSPACE, rendered, run
 
 
 @pytest.mark.parametrize("launcher", ["mpi", "pytorch"])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.aml import aml
 from tests.support import BIN, PROJECT, TEMPLATE, copy_of, files_of, run
 from tests.tier3.conftest import commit, create, create_and_commit, git, update
 
@@ -33,6 +34,33 @@ def test_from_the_previous_commit_to_now(template: Path, tmp_path: Path) -> None
     project = create_and_commit(template, tmp_path / "old", "--checkout", before)
     update(project)
     assert project_files(project) == project_files(create(template, tmp_path / "new"))
+
+
+def test_from_before_the_engine_was_a_package(template: Path, tmp_path: Path) -> None:
+    """Its copy goes away, but for a file that was edited: the check says what to do with that."""
+    engine = f"{PROJECT.name}/scripts/command_line.py"
+    moved = git(template, "log", "--diff-filter=D", "--no-renames", "--format=%H", "-1", "--", engine)
+    project = create_and_commit(template, tmp_path / "old", "--checkout", f"{moved}~1")
+    with (project / "scripts" / "azure_ml" / "compute.py").open("a") as edited:
+        edited.write("# ours\n")
+    (project / "scripts" / "report.py").write_text("from command_line import run\n")
+    with (project / "README.md").open("a") as readme:
+        readme.write("\n## Ours\n\nWritten by us.\n")
+    commit(project)
+    update(project)
+
+    new = project_files(create(template, tmp_path / "new"))
+    kept = {"scripts/azure_ml/compute.py", "scripts/report.py"}
+    updated = project_files(project)
+    assert updated.keys() - new.keys() == kept
+    assert {name for name in new if updated.get(name) != new[name]} == {"README.md"}
+    assert updated["README.md"].startswith(new["README.md"]) and b"Written by us." in updated["README.md"]
+    assert aml(project, "check").err == (
+        "NOTE: scripts/azure_ml/compute.py: of an older template, used by nothing now; "
+        "keep elsewhere what is yours, and remove it\n"
+        "NOTE: scripts/report.py: imports the older template's scripts; "
+        "call `aml`, or import aml_project, in their place\n"
+    )
 
 
 @pytest.fixture
@@ -105,8 +133,8 @@ def test_the_hooks_touch_nothing_outside(changed: tuple[Path, str], tmp_path: Pa
     assert {path.relative_to(home).parts[0] for path in new} <= {".cookiecutters", ".cookiecutter_replay", ".cache"}
 
 
-def test_a_converted_notebook_follows_the_template(changed: tuple[Path, str], tmp_path: Path) -> None:
-    """Both renders of an update convert the notebook that the project has kept: no conflict where it was edited."""
+def test_a_train_py_of_a_notebook_is_its_owners(changed: tuple[Path, str], tmp_path: Path) -> None:
+    """An update converts nothing, and brings all else."""
     template, old = changed
     notebook = TEMPLATE / "tests" / "notebooks" / "gradient_descent.ipynb"
     answers = tmp_path / "answers.json"

@@ -6,15 +6,29 @@ from pathlib import Path
 
 import pytest
 
-from aml_project import patience
+from aml_project import command_line, patience
 from aml_rehearsal import azurite, interpreters
-from tests.conftest import Bake, bake, cookiecutter_home, rehearse
+from tests.conftest import Bake, bake, cookiecutter_home, environments, rehearse
 from tests.owner import Hurry, PythonWith, attached
 from tests.support import PYTHON, WORKSPACE
 
-__all__ = ["bake", "cookiecutter_home", "rehearse"]
+__all__ = ["bake", "cookiecutter_home", "environments", "rehearse"]
 # A command has the rehearsal's home for its own, also in this process: what rehearsals share is not looked for there.
 os.environ["AML_REHEARSAL_CACHE"] = str(azurite.cache_folder())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what talks to a workspace on loopback: make test-fast does without."""
+    for item in items:
+        if {"rehearse", "rehearsal"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("workspace")
+
+
+@pytest.fixture(autouse=True)
+def no_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They come where a machine is slow, and a test of something else looks for lines."""
+    monkeypatch.setattr(command_line, "FIRST_BEAT", 3600.0)
 
 
 @pytest.fixture
@@ -22,7 +36,7 @@ def no_client(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let whoever imports azureml fail."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "azureml"]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "azureml", None)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "azureml", None)
 
 
 @pytest.fixture(scope="session")

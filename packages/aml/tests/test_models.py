@@ -75,7 +75,11 @@ def test_it_takes_over_the_repo_s_answers_but_not_the_model_s_own(bake: Bake, tm
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["Churn"], 2, "ERROR: the model's name: 1 to 30 characters: a-z, 0-9 and '_', starting with a letter, not 'Churn'"),
+        (
+            ["Churn"],
+            2,
+            "ERROR: the model's name: 1 to 30 characters: a-z, 0-9 and '_', starting with a letter, not 'Churn'",
+        ),
         (["json"], 2, "ERROR: the model's name: no keyword and no module of Python's own, not 'json'"),
         (["churn", "framework"], 2, "ERROR: framework: an answer is QUESTION=ANSWER, as in framework=pytorch"),
         (["churn", "framwork=none"], 2, "ERROR: framwork: no such question; there are author, "),
@@ -123,7 +127,14 @@ def test_without_a_checkout_the_repo_s_own_commit_is_taken(project: Path, bake: 
 
 
 def test_a_notebook_becomes_the_new_model_s_train_py(project: Path, tmp_path: Path) -> None:
-    cell = {"cell_type": "code", "id": "a", "metadata": {}, "outputs": [], "execution_count": None, "source": "print(1)"}
+    cell = {
+        "cell_type": "code",
+        "id": "a",
+        "metadata": {},
+        "outputs": [],
+        "execution_count": None,
+        "source": "print(1)",
+    }
     notebook = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell]}
     (project / "mine.ipynb").write_text(json.dumps(notebook))
     before = (project / "models" / "model1" / "train.py").read_text()
@@ -182,7 +193,9 @@ def test_a_rename_keeps_what_is_the_owner_s(project: Path) -> None:
         makefile.write("\nnightly: ; $(MAKE) train MODEL=model1\n")
     (folder / "outputs").mkdir()
     (folder / "outputs" / "metrics.json").write_text("{}")
-    (project / ".cruft.json").write_text('{\n  "commit": "abc",\n  "context": {"cookiecutter": {"model_name": "model1"}}\n}\n')
+    (project / ".cruft.json").write_text(
+        '{\n  "commit": "abc",\n  "context": {"cookiecutter": {"model_name": "model1"}}\n}\n'
+    )
     with (project / "pyproject.toml").open("a") as pyproject:
         pyproject.write('\n[tool.cruft]\nskip = ["models/model1/train.py", "docs"]\n')
     committed(project)

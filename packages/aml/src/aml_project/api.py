@@ -119,7 +119,7 @@ class Project:
         model: str | None = None,
         write: bool = True,
     ) -> Dataset:
-        """Upload a folder (data/) and register it, if it has changed, as the next version that the runconfigs read.
+        """Upload a folder (data/NAME/) and register it, if it has changed, as the next version that the runconfigs read.
 
         `spec` registers files that lie in a datastore already; `account` and `container` are storage of your own.
         """
@@ -135,7 +135,7 @@ class Project:
         read = None if planned.spec else uploads.read_folder(planned, self.root / ".azureml" / "hashes.db")
         sdk = self.workspace.sdk
         version, new = uploads.bring(sdk, planned, read) if read else uploads.take(sdk, planned)
-        data.tell(planned.reading, planned.name, version, write=write)
+        data.tell(self.root, planned.reading, planned.name, version, write=write)
         return Dataset(planned.name, version, new)
 
     @in_one_sentence

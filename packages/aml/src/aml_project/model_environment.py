@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 from aml_project.command_line import REFUSED, Failure
-from aml_project.project import data_folder
+from aml_project.project import data_path
 
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
@@ -60,16 +60,13 @@ def python_for_runs(folder: Path) -> Path:
 
 
 def training(root: Path, model: str, arguments: Sequence[str]) -> list[str | Path]:
-    """The command that trains a model on data/NAME/; a script that knows no --data-path is not given one."""
-    import os
-
+    """The command that trains a model on its data; a script that knows no --data-path is not given one."""
     from aml_project.local_imports import closure, mentions
 
     installed(root, model)
-    folder = root / "models" / model
-    data = ["--data-path", os.path.relpath(data_folder(root, model), folder)]
-    takes = mentions(list(closure(folder / "train.py", [])), *DATA_PATH)
-    return [program(root, model, "python"), "train.py", *(data if takes else []), *arguments]
+    takes = mentions(list(closure(root / "models" / model / "train.py", [])), *DATA_PATH)
+    data = ["--data-path", data_path(root, model)] if takes else []
+    return [program(root, model, "python"), "train.py", *data, *arguments]
 
 
 def variables_of_a_program() -> dict[str, str]:

@@ -48,6 +48,11 @@ def data_folder(root: Path, model: str) -> Path:
     return own if own.is_dir() else root / "data"
 
 
+def data_path(root: Path, model: str) -> str:
+    """The same, as the programs in the model's folder call it."""
+    return Path("..", "..", data_folder(root, model).relative_to(root)).as_posix()
+
+
 def pick_model(root: Path, given: str | None) -> str:
     """Return the name of the model that is meant: the given one, or the only one there is."""
     there = models(root)

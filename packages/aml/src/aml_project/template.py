@@ -157,3 +157,16 @@ def questions(template: Path) -> dict[str, object]:
     """What a template asks, with its defaults."""
     asked = json.loads((template / "cookiecutter.json").read_text(encoding="utf-8"))
     return {question: default for question, default in asked.items() if not question.startswith("_")}
+
+
+def cruft_answers(root: Path) -> dict[str, str]:
+    """The answers that cruft has noted, of a repo that holds them nowhere else."""
+    context = cruft_file(root).get("context") or {}
+    answers = context.get("cookiecutter", {}) if isinstance(context, dict) else {}
+    return {question: text for question, text in answers.items() if isinstance(text, str) and question[0] != "_"}
+
+
+def at(requirement: str, commit: str) -> str:
+    """A requirement of the template's, at another commit."""
+    address, hash_, fragment = requirement.partition("#")
+    return f"{re.sub(r'@[0-9a-f]{7,64}$', '', address)}@{commit}{hash_}{fragment}"

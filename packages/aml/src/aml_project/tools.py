@@ -25,7 +25,8 @@ from aml_project.command_line import Failure, Progress
 DISTRIBUTION = "aml-project"
 COMMIT_FILE = "commit"  # beside wheels that aml vendor has made
 STARTED = "AML_PROJECT_STARTED"  # names a file: the command that was started again writes it
-WHAT_FOR = {"azure": "what talks to Azure ML", "sdk": "azureml-sdk"}  # extra: its packages in words
+# extra: its packages in words
+WHAT_FOR = {"azure": "what talks to Azure ML", "notebooks": "what converts notebooks", "sdk": "azureml-sdk"}
 
 
 def bring_azure() -> None:
@@ -68,12 +69,12 @@ def is_installed(package: str) -> bool:
 
 def requirements(extra: str) -> list[str]:
     """The packages of an extra, for this Python; nothing where this package is not installed."""
-    from packaging.requirements import Requirement
-
     try:
         listed = metadata.requires(DISTRIBUTION) or []
     except metadata.PackageNotFoundError:
         return []
+    from packaging.requirements import Requirement
+
     found = [Requirement(text) for text in listed]
     wanted = [one for one in found if one.marker and one.marker.evaluate({"extra": extra})]
     for one in (one for one in wanted if not one.marker.evaluate({"extra": ""})):  # type: ignore[union-attr]
@@ -81,17 +82,20 @@ def requirements(extra: str) -> list[str]:
     return [str(one) for one in wanted if one.marker is None]
 
 
-def start_again(modules: tuple[str, ...], later: str) -> int | None:
-    """Return None if the modules are here, else the exit code of the same command in a Python that has them.
+def start_again(modules: tuple[str, ...], later: str, extra: str = "") -> int | None:
+    """Return None if these modules are here, else the exit code of the same command in a Python that has them.
 
-    That is the hook's case: cookiecutter's own Python has nothing of it, and is not to get it. `later` is the command
-    that works once there is a network, for the one line if there is no such Python now.
+    The environment of the tools gets them, once. Cookiecutter's own Python, which runs the hook, is not to get them:
+    uv makes another one. `later` is the command that works once there is a network, for the one line if that fails.
     """
     mark = os.environ.get(STARTED)
     if mark:
         Path(mark).touch()
     missing = [module for module in modules if not is_here(module)]
     if not missing:
+        return None
+    if extra and sys.prefix != sys.base_prefix and requirements(extra):
+        bring(extra)
         return None
     lacks, uv = lacking(missing), find_uv()
     if mark or not uv:
@@ -100,7 +104,7 @@ def start_again(modules: tuple[str, ...], later: str) -> int | None:
         started = Path(folder) / "started"
         print(f"{lacks}: uv brings what is missing", flush=True)
         # Twice quiet, uv keeps its own errors to itself: what they mean is said below.
-        command = [uv, "run", "--quiet", "--quiet", "--no-project", *source("notebooks")]
+        command = [uv, "run", "--quiet", "--quiet", "--no-project", "--python", ">=3.10", *source(extra)]
         code = subprocess.run(
             [*command, "python", "-m", "aml_project", *sys.argv[1:]], env=os.environ | {STARTED: str(started)}
         ).returncode
@@ -111,8 +115,8 @@ def start_again(modules: tuple[str, ...], later: str) -> int | None:
 
 def source(extra: str) -> list[str]:
     """This package with an extra, in the options of `uv run`: its folder, or what it was installed from."""
-    folder = checkout()
-    return ["--with-editable", f"{folder}[{extra}]"] if folder else ["--with", f"{DISTRIBUTION}[{extra}] @ {origin()}"]
+    folder, extras = checkout(), f"[{extra}]" if extra else ""
+    return ["--with-editable", f"{folder}{extras}"] if folder else ["--with", f"{DISTRIBUTION}{extras} @ {origin()}"]
 
 
 def sibling(name: str) -> str:

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from aml_project import names
 from aml_project.command_line import Failure
-from aml_project.commands import compute as command
+from aml_project.runconfigs import clusters
 from aml_project.service import compute
 from hooks import pre_gen_project as hook
 from tests.aml import aml
+from tests.owner import Hurry
 
 SECRET = "c2VjcmV0IG9mIG1pbmU"
 
@@ -163,11 +164,11 @@ def test_of_a_pair_of_keys_only_the_public_one_is_taken(project: Path, tmp_path:
     own.write_bytes(pair.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
     line = pair.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
     public.write_text(f"{line} me at home\r\n")
-    assert command.read_public_key(public) == f"{line} me at home"
+    assert clusters.read_public_key(public) == f"{line} me at home"
     assert line.startswith(kind)
     assert dry_run(project, "--ssh-user=me", f"--ssh-key-file={public}")["SSH"].strip() == "for me"
     with pytest.raises(Failure, match=r"a private key, which stays with you; .*key\.pub$"):
-        command.read_public_key(own)
+        clusters.read_public_key(own)
 
 
 @given(st.text(alphabet=st.sampled_from("aZ09-_.é \n/"), max_size=20))
@@ -201,14 +202,10 @@ def test_the_services_reasons_are_found_however_deep() -> None:
 
 @pytest.mark.parametrize("state", ["Creating", "Updating", "Deleting"])
 def test_a_cluster_that_is_never_ready_is_not_waited_for_without_end(
-    monkeypatch: pytest.MonkeyPatch, state: str
+    monkeypatch: pytest.MonkeyPatch, hurry: Hurry, state: str
 ) -> None:
-    record = {"properties": {"provisioningState": state}}
-    looks = iter([record] * 1000)
-    monkeypatch.setattr(compute, "find", lambda *_: next(looks))
-    monkeypatch.setattr(compute, "POLL", 0.01)
-    monkeypatch.setattr(compute, "PATIENCE", 0.1)
+    monkeypatch.setattr(compute, "find", lambda *_: {"properties": {"provisioningState": state}})
     with pytest.raises(Failure, match=f"^mine: still {state.lower()} after .* the same command goes on$") as failure:
-        compute.settled(None, "mine", record)
+        compute.settled(None, "mine")
     assert failure.value.code == 3
-    assert len(list(looks)) < 1000
+    assert sum(hurry.pauses) == pytest.approx(compute.PATIENCE, abs=compute.POLL)

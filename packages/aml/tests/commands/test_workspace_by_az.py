@@ -1,11 +1,9 @@
-"""create_workspace with today's Azure CLI, as it comes and without any extension, against a workspace on loopback."""
+"""aml workspace with today's Azure CLI, as it comes and without any extension, against a workspace on loopback."""
 
 import os
 import shlex
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,12 +11,12 @@ import pytest
 
 from aml_rehearsal import Fault, Rehearsal
 from tests.conftest import Bake, Rehearse
-from tests.support import BIN, PYTHON, copy_of, run
-from tests.tier3.conftest import WORKSPACE
+from tests.owner import attached, kill, make_finds_tools, wait_for
+from tests.support import BIN, PYTHON, WORKSPACE, run
 from tests.tier3.test_cli import AZURE_CLI, without_login
 
 Call = Callable[..., str]
-LINE = [sys.executable, "scripts/create_workspace.py", "--location=westeurope", "--resource-group=my-group(1)"]
+LINE = [sys.executable, "-m", "aml_project", "workspace", "--location=westeurope", "--resource-group=my-group(1)"]
 GROUP = r"/resourcegroups/my-group\(1\)"
 CHANGES = ("PUT", "PATCH", "DELETE")
 
@@ -38,7 +36,9 @@ def az_on_path(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture
 def project(bake: Bake, tmp_path: Path) -> Path:
-    return copy_of(bake(**WORKSPACE | {"resource_group": "my-group(1)"}), tmp_path)
+    project = attached(bake(**WORKSPACE | {"resource_group": "my-group(1)"}), tmp_path)
+    make_finds_tools(project)
+    return project
 
 
 def lines(project: Path) -> list[list[str]]:
@@ -143,15 +143,11 @@ def check_an_interruption(project: Path, rehearsal: Rehearsal, env: dict[str, st
     """kill -9 while a request is under way; the same command again."""
     rehearsal.workspace.state.tables.deployments.clear()
     rehearsal.faults.add(Fault(r"GET .*/workspaces/my-workspace$", status=404, times=2))
-    rehearsal.faults.add(Fault(r"PUT .*/deployments/", delay=3))
+    rehearsal.faults.add(Fault(r"PUT .*/deployments/", delay=20))
     process = subprocess.Popen(
         [*LINE, "--yes"], cwd=project, env=os.environ | env, stdout=subprocess.DEVNULL, start_new_session=True
     )
-    over = time.monotonic() + 300
-    while not [line for line in rehearsal.faults.fired if line.startswith("PUT")]:
-        assert process.poll() is None and time.monotonic() < over
-        time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    wait_for(lambda: any(line.startswith("PUT") for line in rehearsal.faults.fired), process)
+    kill(process)
     assert "Workspace: made" in yes()
     assert list(rehearsal.state()["deployments"]) == ["workspace-my-workspace"]

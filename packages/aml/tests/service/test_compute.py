@@ -46,11 +46,6 @@ class Clusters(Owner):
         """The requests that would have changed a compute."""
         return self.requests(f"^(PUT|PATCH|DELETE) .*/computes/{name}")
 
-    @property
-    def has_waited(self) -> bool:
-        """Whether the last call said that it waits for Azure."""
-        return f"Cluster {NAME}: waiting for Azure" in "".join(self.signs)
-
 
 @pytest.fixture
 def owner(project: Path, rehearse: Rehearse) -> Clusters:
@@ -191,7 +186,6 @@ def test_a_cluster_that_takes_its_time_is_waited_for(owner: Clusters) -> None:
         code, out, err = owner.call("compute", *args)
         assert code == 0, err
         assert out.startswith(f"Cluster {NAME}: {said}")
-        assert owner.has_waited
         assert owner.computes[NAME]["properties"]["provisioningState"] == "Succeeded"
     assert len(owner.sent()) == 2
 
@@ -257,7 +251,7 @@ def test_what_keeps_the_nodes_away_is_noted(owner: Clusters) -> None:
     assert (code, err) == (0, "NOTE: Azure says of its nodes: No such machine is free in the region\n")
 
 
-TROUBLES = {
+TROUBLES: dict[str, dict[str, Any]] = {
     "429": {"status": 429, "headers": {"Retry-After": "1"}},
     "500": {"status": 500},
     "503": {"status": 503, "times": 2},
@@ -314,6 +308,18 @@ def test_trouble_that_stays_is_told_in_one_line(owner: Clusters) -> None:
     assert owner.computes == {}
 
 
+@pytest.mark.parametrize("at", ["before cluster", "after cluster", "before change", "after change"])
+def test_killed_at_a_named_point_it_goes_on(owner: Clusters, at: str) -> None:
+    args = [f"--name={NAME}"]
+    if "change" in at:
+        owner.out("compute", *args)
+        owner.rehearsal.server.requests.clear()
+        args.append("--max-nodes=20")
+    owner.die("compute", *args, at=at)
+    assert len(owner.sent()) == at.startswith("after")
+    check_finished(owner, NAME, *args)
+
+
 @pytest.mark.full
 def test_it_is_killed_at_any_moment(owner: Clusters) -> None:
     """kill -9 between its first request and its end, of a cluster that is made or changed; then the same again."""
@@ -325,7 +331,7 @@ def test_it_is_killed_at_any_moment(owner: Clusters) -> None:
         if number % 2:
             owner.tables.computes[f"kill-{number}"] = json.loads(made) | {"name": f"kill-{number}"}
             args.append("--max-nodes=20")
-        killed += owner.kill(draw, requests, "compute", *args)
+        killed += owner.kill_at_random(draw, requests, "compute", *args)
         check_finished(owner, f"kill-{number}", *args)
     log.info("  %d calls, %d killed", KILLS, killed)
     assert killed > 0
@@ -351,5 +357,6 @@ def test_ctrl_c_is_one_line(owner: Clusters) -> None:
 def test_a_command_that_waits_shows_that_it_is_alive(owner: Clusters, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command_line, "FIRST_BEAT", 0.1)
     owner.rehearsal.faults.add(Fault(r"PUT .*/computes/", delay=0.5))
-    assert owner.call("compute")[0] == 0
-    assert owner.has_waited
+    done = owner.call("compute")
+    assert done.code == 0
+    assert f"Cluster {NAME}: waiting for Azure: 0 s\n" in done.err

@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 from azure.core.exceptions import HttpResponseError
 
-from aml_project.commands.dataset import ESCAPED
+from aml_project.service.uploads import ESCAPED
 from aml_project.storage import container as storages
 from aml_project.storage.container import Place
 from aml_project.storage.hashes import content_of
@@ -32,7 +32,7 @@ from aml_rehearsal.azurite import ACCOUNT, SECOND
 from aml_rehearsal.dataset_files import files as files_of_dataset
 from tests.aml import Done
 from tests.conftest import Rehearse
-from tests.owner import Owner, PythonWith, set_up, wait_for
+from tests.owner import Owner, PythonWith, kill, set_up, wait_for, wait_until_quiet
 from tests.support import PYTHON, files_of
 
 log = logging.getLogger("progress")
@@ -194,7 +194,7 @@ def test_the_clients_own_engine_reads_every_byte(owner: Bringer, tmp_path: Path,
     assert code == 0, err
     assert "NOTE: a run may find %26 for & in 1 name, as in a b/#1?&%20+=.csv; and the like for " in err
     env = owner.rehearsal.environment()
-    command = [python_with(*CLIENT), "-c", DOWNLOAD, NAME, str(tmp_path / "got")]
+    command = [str(python_with(*CLIENT)), "-c", DOWNLOAD, NAME, str(tmp_path / "got")]
     done = subprocess.run(command, cwd=owner.project, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     written = {name.translate({ord(sign): f"%{ord(sign):02X}" for sign in ESCAPED}): FILES[name] for name in FILES}
@@ -258,6 +258,25 @@ def test_ctrl_c_says_that_the_same_command_goes_on(owner: Bringer) -> None:
     owner.check(FILES)
 
 
+@pytest.mark.parametrize("at", ["before dataset", "after dataset", "before train-local.runconfig"])
+def test_killed_at_a_named_point_it_goes_on(owner: Bringer, at: str) -> None:
+    """Between upload and registration; registered, and nobody knows; registered, and not written everywhere."""
+    owner.die("dataset", "--from=pictures", f"--name={NAME}", at=at)
+    assert len(owner.versions()) == (0 if at.startswith("before dataset") else 1)
+    check_finished(owner, NAME, FILES)
+
+
+def test_killed_while_it_sends_it_goes_on(owner: Bringer) -> None:
+    files = FILES | {"large.bin": random.Random(7).randbytes(9 << 20)}
+    owner.write(files)
+    owner.rehearsal.faults.add(Fault(rf"PUT {BLOBS}.*/large\.bin", skip=1, delay=20))
+    process = owner.start("dataset", "--from=pictures", f"--name={NAME}")
+    owner.when_struck(process)
+    kill(process)
+    owner.rehearsal.faults.clear()
+    check_finished(owner, NAME, files)
+
+
 @pytest.mark.full
 def test_it_is_killed_at_any_moment(owner: Bringer) -> None:
     """kill -9 between its first request and its end; then the same command again."""
@@ -266,7 +285,7 @@ def test_it_is_killed_at_any_moment(owner: Bringer) -> None:
     requests, draw = owner.usual("dataset", "--from=pictures", "--name=first"), random.Random(7)
     killed = 0
     for number in range(KILLS):
-        killed += owner.kill(draw, requests, "dataset", "--from=pictures", f"--name=kill-{number}")
+        killed += owner.kill_at_random(draw, requests, "dataset", "--from=pictures", f"--name=kill-{number}")
         check_finished(owner, f"kill-{number}", files)
     log.info("  %d calls, %d killed", KILLS, killed)
     assert killed > 0
@@ -275,7 +294,7 @@ def test_it_is_killed_at_any_moment(owner: Bringer) -> None:
 def check_finished(owner: Bringer, name: str, files: dict[str, bytes]) -> None:
     """What a killed call has left is whole, and the same call again sends what is missing and nothing else."""
     client = owner.rehearsal.workspace.blobs.containers["azureml-blobstore"]
-    wait_until_quiet(owner)
+    wait_until_quiet(owner.rehearsal)
     listed = client.list_blob_names(name_starts_with=f"{name}/")
     there = {blob.rpartition(f"{name}/")[2].partition("/")[2] for blob in listed}
     if owner.versions(name):
@@ -289,14 +308,6 @@ def check_finished(owner: Bringer, name: str, files: dict[str, bytes]) -> None:
     assert puts.count("large.bin") <= 3
     read = re.findall(rf'name: "({name})"\n +version: "(\d+)"', "".join(owner.runconfigs.values()))
     assert read == [(name, "1")] * 2
-
-
-def wait_until_quiet(owner: Bringer) -> None:
-    """Let arrive what a killed process has sent: until nothing has come for a while."""
-    seen = -1
-    while seen != len(owner.rehearsal.server.requests):
-        seen = len(owner.rehearsal.server.requests)
-        time.sleep(0.3)
 
 
 # ----------------------------------------------------------------------------------------- storage of one's own

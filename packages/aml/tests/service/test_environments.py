@@ -376,6 +376,23 @@ def test_ctrl_c_is_one_line(owner: Registrar) -> None:
     assert len(owner.versions()) == 1
 
 
+@pytest.mark.parametrize(
+    "at",
+    [
+        "before environment",
+        "after environment",
+        "before train-amlcompute.runconfig",
+        "after train-amlcompute.runconfig",
+    ],
+)
+def test_killed_at_a_named_point_it_goes_on(owner: Registrar, at: str) -> None:
+    before = owner.runconfig.read_text()
+    owner.die("environment", at=at)
+    assert len(owner.versions()) == (at != "before environment")
+    assert (owner.runconfig.read_text() != before) is ("after train" in at)
+    check_finished(owner, NAME, before)
+
+
 @pytest.mark.full
 def test_it_is_killed_at_any_moment(owner: Registrar, tmp_path: Path) -> None:
     """kill -9 between its first request and its end; then the same command again."""
@@ -383,7 +400,7 @@ def test_it_is_killed_at_any_moment(owner: Registrar, tmp_path: Path) -> None:
     killed = 0
     for number in range(KILLS):
         theirs, before = another(owner, tmp_path, f"kill-{number}")
-        killed += theirs.kill(draw, requests, "environment")
+        killed += theirs.kill_at_random(draw, requests, "environment")
         check_finished(theirs, f"kill-{number}", before)
     log.info("  %d calls, %d killed", KILLS, killed)
     assert killed > 0

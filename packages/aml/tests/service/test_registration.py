@@ -8,11 +8,27 @@ from pathlib import Path
 import pytest
 
 from aml_rehearsal import Fault
+from aml_rehearsal.services.metrics import log_number
 from service.quick_model import TRAIN, TROUBLES, Trainer
 from tests.owner import wait_for
 
 log = logging.getLogger("progress")
 KILLS = 10
+MODEL_ALONE = """
+import pathlib
+folder = pathlib.Path("outputs", "model")
+folder.mkdir(parents=True)
+(folder / "weights.txt").write_text("1 2 3")
+"""
+
+
+def test_killed_at_a_named_point_the_same_command_goes_on(trainer: Trainer) -> None:
+    trainer.out("submit", "-c", "train-amlcompute", "--skip-check")
+    for number, at in enumerate(["before asset", "after asset", "before model", "after model"]):
+        trainer.die("register", f"--name=killed-{number}", at=at)
+        assert len(trainer.rehearsal.state()["assets"]) == number + (at != "before asset")
+        assert len(trainer.versions(f"killed-{number}")) == (at == "after model")
+        check_registered(trainer, f"killed-{number}")
 
 
 @pytest.mark.full
@@ -22,7 +38,7 @@ def test_registering_is_killed_at_any_moment(trainer: Trainer) -> None:
     requests, draw = trainer.usual("register", "--name=first"), random.Random(7)
     killed = 0
     for number in range(KILLS):
-        killed += trainer.kill(draw, requests, "register", f"--name=kill-{number}")
+        killed += trainer.kill_at_random(draw, requests, "register", f"--name=kill-{number}")
         check_registered(trainer, f"kill-{number}")
     log.info("  %d registrations, %d killed", KILLS, killed)
     assert killed > 0
@@ -61,6 +77,36 @@ def test_what_is_required_holds_for_what_is_registered_already(trainer: Trainer)
     assert trainer.versions("quick") == ["quick:1"]
 
 
+def test_a_model_is_compared_with_the_newest_version(trainer: Trainer) -> None:
+    """By the greater accuracy or the smaller loss: a worse one is refused, an equal one too, a better one is not."""
+    model = trainer.run_file.parent
+    (model / "train.py").write_text(MODEL_ALONE)
+
+    def trained(accuracy: float, loss: float) -> None:
+        trainer.out("submit", "-c", "train-amlcompute", "--skip-check")
+        run_id = json.loads(trainer.run_file.read_text())["run_id"]
+        for name, value in {"accuracy": accuracy, "loss": loss}.items():
+            log_number(trainer.rehearsal.workspace, run_id, name, value, 0)
+
+    trained(0.7, 0.3)
+    for metric in ("accuracy", "loss:min"):
+        assert ", version 1, " in trainer.out("register", f"--name={metric[:4]}", "--better-than-current", metric)
+    for accuracy, loss in ((0.6, 0.4), (0.7, 0.3)):
+        trained(accuracy, loss)
+        error = trainer.error("register", "--name=accu", "--better-than-current", "accuracy", code=1)
+        assert error == f"ERROR: not registered: accuracy is {accuracy}, not above the 0.7 of accu:1"
+        error = trainer.error("register", "--name=loss", "--better-than-current", "loss:min", code=1)
+        assert error == f"ERROR: not registered: loss is {loss}, not below the 0.3 of loss:1"
+    trained(0.8, 0.2)
+    error = trainer.error("register", "--name=accu", "--require", "loss<=0.19", "--require", "accuracy<=0.79", code=1)
+    assert error == "ERROR: not registered: loss is 0.2, not <= 0.19; accuracy is 0.8, not <= 0.79"
+    bounds = ("--require", "loss<=0.2", "--require", "accuracy<=0.8")
+    for metric in ("accuracy", "loss:min"):
+        out = trainer.out("register", f"--name={metric[:4]}", "--better-than-current", metric, *bounds)
+        assert ", version 2, " in out
+    assert trainer.versions("accu") == ["accu:1", "accu:2"]
+
+
 def check_registered(trainer: Trainer, name: str) -> None:
     """Register, whatever came before: then there is one version and one asset."""
     code, out, err = trainer.call("register", "--name", name)
@@ -85,8 +131,7 @@ def test_what_may_not_be_registered_is_not(trainer: Trainer, tmp_path: Path) -> 
         assert code == 1
         assert said in err
         asked.touch()
-        [run_id] = trainer.runs
-        wait_for(lambda run_id=run_id: trainer.runs[run_id]["status"] in ("Completed", "Failed"))
+        wait_for(lambda: {run["status"] for run in trainer.runs.values()} <= {"Completed", "Failed"})
     assert trainer.versions("quick") == []
     record = json.loads(trainer.run_file.read_text())
     trainer.run_file.write_text(json.dumps(record | {"run_id": "quick_0"}))

@@ -8,14 +8,13 @@ import json
 import logging
 import os
 import random
-import signal
 
 import pytest
 
 from aml_project.service import run_log
 from aml_rehearsal import Fault
 from service.quick_model import TARGETS, TROUBLES, Trainer, check_completed, check_log
-from tests.owner import read_until
+from tests.owner import kill, read_until
 from tests.support import BIN, run
 
 log = logging.getLogger("progress")
@@ -94,8 +93,7 @@ def test_ctrl_c_leaves_the_run_alone_and_the_same_command_follows_it(trainer: Tr
 def test_what_has_changed_since_is_submitted_anew(trainer: Trainer) -> None:
     process = trainer.start("submit", "-c", "train-amlcompute", "--skip-check")
     read_until(process, "Run quick_")
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    kill(process)
     [first] = trainer.runs
     code, _, err = trainer.submit("train-amlcompute", "--", "--more")
     assert code == 0
@@ -131,6 +129,26 @@ def test_a_token_in_the_address_of_gits_remote_stays_here(trainer: Trainer) -> N
     assert "a-git-token" not in state + trainer.run_file.read_text() + out + err
 
 
+KILLED = [(config, at) for config in TARGETS for at in ("before run", "after run", "before run.json", "after run.json")]
+
+
+@pytest.mark.parametrize(("config", "at"), KILLED)
+def test_killed_at_a_named_point_the_same_command_goes_on(trainer: Trainer, config: str, at: str) -> None:
+    """Noted, and nothing sent; sent, and nobody knows; completed, and not written; written, and still noted."""
+    trainer.die("submit", "-c", config, "--skip-check", at=at)
+    assert len(trainer.runs) == (at != "before run")
+    assert trainer.run_file.exists() is (at == "after run.json")
+    assert check_goes_on(trainer, config, set()) is (at != "before run")
+    assert len(trainer.runs) == 1
+
+
+def test_killed_as_it_starts_a_run_here_the_same_command_follows_that(trainer: Trainer) -> None:
+    """The run has noted its process by itself."""
+    trainer.die("submit", "-c", "train-local", "--skip-check", at="after process")
+    assert check_goes_on(trainer, "train-local", set())
+    assert len(trainer.runs) == 1
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("config", TARGETS)
 def test_submitting_is_killed_at_any_moment(trainer: Trainer, config: str) -> None:
@@ -141,7 +159,7 @@ def test_submitting_is_killed_at_any_moment(trainer: Trainer, config: str) -> No
     for _ in range(KILLS // 2):
         before = set(trainer.runs)
         trainer.run_file.unlink(missing_ok=True)
-        killed += trainer.kill(draw, requests, *submission)
+        killed += trainer.kill_at_random(draw, requests, *submission)
         went_on += check_goes_on(trainer, config, before)
     log.info("  %d submissions: %d killed, %d gone on with", KILLS // 2, killed, went_on)
     assert killed > 0

@@ -5,6 +5,7 @@ Services really run: the rehearsal starts the inference server with the code and
 serve a model of ours that says what it is; the sample model goes the README's way, from its training to its answer.
 """
 
+import io
 import json
 import os
 import re
@@ -12,19 +13,26 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
+from azureml.core import ComputeTarget, Model
+from azureml.core.compute import AksCompute
+from azureml.core.webservice import Webservice
 
-from aml_rehearsal import Fault, Rehearsal
+from aml_project.service.workspace import open_workspace
+from aml_rehearsal import Fault
+from tests import aml
 from tests.conftest import Rehearse
+from tests.environments import Environments
+from tests.owner import Owner, PythonWith, kill, make_finds_tools, read_until, set_up
 from tests.support import PYTHON, answers, free_port, run, shown_commands
-from tests.tier3.conftest import Installed, commit, git
+from tests.tier3.conftest import commit, git
 
 # Answers with the model's content and the code's own word; refuses what the request asks it to refuse.
 SCORE = """
@@ -48,68 +56,50 @@ def run(data):
     beside = sorted(path.name for path in Path(__file__).parent.iterdir() if path.is_file())
     return {"weights": weights, "code": CODE, "variables": variables, "beside": beside}
 """
+SERVER = "azureml-inference-server-http==1.5.1"
 CONDA = f"""
 dependencies:
 - python={PYTHON}
 - pip:
-  - azureml-inference-server-http==1.5.1
-"""
-REGISTER = """
-from azureml.core import Model, Workspace
-Model.register(Workspace.from_config(), "models/quick/outputs/model", "quick")
-"""
-CLUSTER = """
-from azureml.core import ComputeTarget, Workspace
-from azureml.core.compute import AksCompute
-made = ComputeTarget.create(Workspace.from_config(), "aks-cluster", AksCompute.provisioning_configuration())
-made.wait_for_completion()
-"""
-KEYS = """
-from azureml.core import Workspace
-from azureml.core.webservice import Webservice
-print(" ".join(Webservice(Workspace.from_config(), NAME).get_keys()))
+  - {SERVER}
 """
 
 
-class Owner:
-    """A project with a model called quick, its workspace, and the commands that its owner gives."""
+class Server(Owner):
+    """Whoever serves a model called quick."""
 
-    def __init__(self, project: Path, rehearsal: Rehearsal) -> None:
-        self.project, self.rehearsal = project, rehearsal
-        self.model = project / "models" / "quick"
-        self.python = project / ".venv" / "quick" / "bin" / "python"
+    @property
+    def model(self) -> Path:
+        return self.project / "models" / "quick"
 
-    def start(self, *args: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [self.python, "scripts/deploy_model.py", "--model", "quick", *args],
-            cwd=self.project,
-            env=self.rehearsal.environment() | {"PYTHONUNBUFFERED": "1", "COLUMNS": "80"},  # a narrow terminal
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+    def start(self, verb: str, *args: str | Path, **variables: str) -> "subprocess.Popen[str]":
+        return super().start(verb, "--model=quick", *args, **variables)
 
     def deploy(self, *args: str, expect: int = 0) -> tuple[str, str]:
         """Deploy; return what was printed, which is never a key."""
-        process = self.start(*args)
-        out, err = process.communicate(timeout=300)
-        assert process.returncode == expect, f"exit {process.returncode}, not {expect}:\n{out}\n{err}"
-        lines = [line for line in err.splitlines() if not line.startswith("  | ")]
-        assert not [line for line in lines if "Traceback" in line], err
+        done = self.call("deploy", "--model=quick", *args, COLUMNS="80")  # a narrow terminal
+        assert done.code == expect, done
         for service in self.services.values():
-            assert not [key for key in service["keys"].values() if key in out + err]
-        return out, err
+            assert not [key for key in service["keys"].values() if key in done.out + done.err]
+        return done.out, done.err
 
-    def client(self, code: str) -> str:
-        """What a user does with the client."""
-        return run(self.python, "-c", code, cwd=self.project, expect=0, **self.rehearsal.environment())
+    @contextmanager
+    def client(self) -> Iterator[Any]:
+        """The workspace as the client has it, for what a user does with that."""
+        with aml.here(self.project, self.rehearsal.variables()), redirect_stdout(io.StringIO()):
+            yield open_workspace(self.project, ask=False)
 
     def register(self, weights: str) -> None:
-        (self.model / "outputs" / "model").mkdir(parents=True, exist_ok=True)
-        (self.model / "outputs" / "model" / "weights.txt").write_text(weights)
-        self.client(REGISTER)
+        place = self.model / "outputs" / "model"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "weights.txt").write_text(weights)
+        with self.client() as workspace:
+            Model.register(workspace, str(place), "quick")
+
+    def make_cluster(self) -> None:
+        with self.client() as workspace:
+            made = ComputeTarget.create(workspace, "aks-cluster", AksCompute.provisioning_configuration())
+            made.wait_for_completion()
 
     def write_score(self, old: str, new: str) -> None:
         text = (self.model / "score.py").read_text()
@@ -143,14 +133,9 @@ def error_line(err: str) -> str:
 
 
 @pytest.fixture
-def owner(installed: Installed, rehearse: Rehearse, tmp_path: Path) -> Iterator[Owner]:
-    """A project of its own, with the packages of the one that is installed, attached to an empty workspace."""
-    source = installed(PYTHON)
-    project = tmp_path / source.name
-    shutil.copytree(source, project, ignore=shutil.ignore_patterns(".venv", "outputs", "mlruns", "submissions"))
-    (project / ".venv").mkdir()
-    for name in ("model1", "quick"):
-        (project / ".venv" / name).symlink_to(source / ".venv" / "model1")
+def owner(project: Path, rehearse: Rehearse, python_with: PythonWith) -> Iterator[Server]:
+    """A project with a model of ours, whose environment is that of its services, and an empty workspace."""
+    set_up(project, "quick", python_with(SERVER).parents[1])
     model, rendered = project / "models" / "quick", project / "models" / "model1"
     shutil.copytree(rendered / "deployment", model / "deployment")
     (model / "aml_config").mkdir()
@@ -166,7 +151,7 @@ def owner(installed: Installed, rehearse: Rehearse, tmp_path: Path) -> Iterator[
     port.write_text(port.read_text().replace("6789", str(free_port())))
     git(project, "init", "--quiet")
     commit(project)
-    owner = Owner(project, rehearse(project, empty=True))
+    owner = Server(project, rehearse(project, empty=True))
     yield owner
     owner.deploy("--target", "local", "--stop")
 
@@ -174,7 +159,7 @@ def owner(installed: Installed, rehearse: Rehearse, tmp_path: Path) -> Iterator[
 # ------------------------------------------------------------------------------------------------ in the workspace
 
 
-def test_a_service_answers_and_is_not_deployed_twice(owner: Owner) -> None:
+def test_a_service_answers_and_is_not_deployed_twice(owner: Server) -> None:
     owner.register("one")
     head = git(owner.project, "rev-parse", "--short", "HEAD")
     out, _ = owner.deploy("--target", "aci")
@@ -203,7 +188,7 @@ def test_a_service_answers_and_is_not_deployed_twice(owner: Owner) -> None:
     assert owner.notes() == []
 
 
-def test_what_does_not_answer_is_taken_back(owner: Owner) -> None:
+def test_what_does_not_answer_is_taken_back(owner: Server) -> None:
     """A score.py that can't be loaded, a sample request that is refused, a start that takes too long: each time the
     first version runs again, with its own code and keys. Once mended, the second one runs."""
     owner.register("one")
@@ -237,7 +222,7 @@ def test_what_does_not_answer_is_taken_back(owner: Owner) -> None:
     assert owner.services["quick-aci"]["keys"] == before["keys"]
 
 
-def check_taken_back(owner: Owner, err: str, before: dict[str, Any], how: str = "runs again") -> None:
+def check_taken_back(owner: Server, err: str, before: dict[str, Any], how: str = "runs again") -> None:
     assert "quick version 2, code " in error_line(err)
     assert re.search(rf"; quick version 1, code \w{{7}} {how}", error_line(err))
     said = owner.ask("quick-aci")
@@ -255,7 +240,7 @@ def check_taken_back(owner: Owner, err: str, before: dict[str, Any], how: str = 
     assert owner.notes() == []
 
 
-def test_a_new_service_that_breaks_or_is_interrupted_is_deleted(owner: Owner) -> None:
+def test_a_new_service_that_breaks_or_is_interrupted_is_deleted(owner: Server) -> None:
     owner.register("one")
     owner.write_score('CODE = "first"', "1 / 0")
     _, err = owner.deploy("--target", "aci", expect=1)
@@ -269,11 +254,11 @@ def test_a_new_service_that_breaks_or_is_interrupted_is_deleted(owner: Owner) ->
     assert (owner.services, owner.notes()) == ({}, [])
 
 
-def test_kubernetes_with_a_key(owner: Owner) -> None:
+def test_kubernetes_with_a_key(owner: Server) -> None:
     owner.register("one")
     _, err = owner.deploy("--target", "aks", expect=1)
     assert error_line(err).endswith("aks-cluster is not attached to the workspace; Kubernetes clusters: none")
-    owner.client(CLUSTER)
+    owner.make_cluster()
     out, _ = owner.deploy("--target", "aks")
     assert '"weights": "one"' in out
     service = owner.services["quick-aks"]
@@ -289,25 +274,16 @@ def test_kubernetes_with_a_key(owner: Owner) -> None:
     assert "quick-aks: is a service of AKS" in error_line(err)
 
 
-def wait_for(process: "subprocess.Popen[str]", text: str) -> None:
-    assert process.stdout
-    for line in process.stdout:
-        if text in line:
-            return
-    raise AssertionError(process.communicate())
-
-
-def interrupted(owner: Owner) -> str:
+def interrupted(owner: Server) -> str:
     """Press Ctrl-C in the wait; return the last line."""
-    process = owner.start("--target", "aci")
-    wait_for(process, "Transitioning")
-    os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=180)
-    assert process.returncode == 130
-    return err.splitlines()[-1]
+    process = owner.start("deploy", "--target", "aci")
+    read_until(process, "Transitioning")
+    done = owner.interrupt(process)
+    assert done.code == 130
+    return done.err.splitlines()[-1]
 
 
-def test_interrupted_it_goes_back_and_killed_the_next_call_does(owner: Owner) -> None:
+def test_interrupted_it_goes_back_and_killed_the_next_call_does(owner: Server) -> None:
     owner.register("one")
     owner.deploy("--target", "aci")
     owner.register("two")
@@ -318,10 +294,9 @@ def test_interrupted_it_goes_back_and_killed_the_next_call_does(owner: Owner) ->
     assert owner.notes() == []
 
     (owner.model / "score.py").write_text(good.replace("    request = json", "    1 / 0\n    request = json"))
-    process = owner.start("--target", "aci")
-    wait_for(process, "Transitioning")
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    process = owner.start("deploy", "--target", "aci")
+    read_until(process, "Transitioning")
+    kill(process)
     [note] = owner.notes()
     assert not [key for key in owner.services["quick-aci"]["keys"].values() if key in note.read_text()]
     _, err = owner.deploy("--target", "aci", expect=1)
@@ -332,7 +307,7 @@ def test_interrupted_it_goes_back_and_killed_the_next_call_does(owner: Owner) ->
     assert owner.notes() == []
 
 
-def test_trouble_that_passes_makes_one_service(owner: Owner) -> None:
+def test_trouble_that_passes_makes_one_service(owner: Server) -> None:
     """The request fails, or its answer is lost; the wait is disturbed, and the login's token expires."""
     owner.register("one")
     request, waiting = r"POST .*/services( |\?|$)", r"GET .*/operations/"
@@ -351,7 +326,7 @@ def test_trouble_that_passes_makes_one_service(owner: Owner) -> None:
     assert sorted(owner.services) == sorted(troubles)
 
 
-def test_what_is_missing_or_wrong_is_one_line(owner: Owner) -> None:
+def test_what_is_missing_or_wrong_is_one_line(owner: Server) -> None:
     said = error_line(owner.deploy("--target", "aci", expect=1)[1])
     assert said == "ERROR: no model quick is registered in my-workspace: make register"
     owner.register("one")
@@ -367,10 +342,10 @@ def test_what_is_missing_or_wrong_is_one_line(owner: Owner) -> None:
     said = error_line(owner.deploy("--target", "aci", expect=1)[1])
     assert said.endswith("deployment-config-aci.yml: authEnable: the client ignores this key: write authEnabled")
     deployment.write_text(good)
-    env = owner.rehearsal.environment() | owner.rehearsal.variables("reader")
-    command: list[str | Path] = [owner.python, "scripts/deploy_model.py", "--model", "quick", "--target", "aci"]
-    assert "(403)" in error_line(run(*command, cwd=owner.project, expect=3, **env))
+    owner.role = "reader"
+    assert "(403)" in error_line(owner.deploy("--target", "aci", expect=3)[1])
     assert owner.services == {}
+    owner.role = "contributor"
     (owner.project / ".azureml" / "config.json").unlink()
     said = error_line(owner.deploy("--target", "aci", expect=1)[1])
     assert said == "ERROR: no workspace is attached: make attach"
@@ -379,16 +354,16 @@ def test_what_is_missing_or_wrong_is_one_line(owner: Owner) -> None:
 # ------------------------------------------------------------------------------------------------ on this computer
 
 
-def port_of(owner: Owner) -> str:
+def port_of(owner: Server) -> str:
     [port] = re.findall(r"port: (\d+)", (owner.model / "deployment" / "deployment-config-local.yml").read_text())
     return f"http://127.0.0.1:{port}"
 
 
-def here(owner: Owner, *args: str, expect: int = 0) -> tuple[str, str]:
+def here(owner: Server, *args: str, expect: int = 0) -> tuple[str, str]:
     return owner.deploy("--target", "local", "--docker", "no", *args, expect=expect)
 
 
-def test_here_as_in_the_workspace(owner: Owner) -> None:
+def test_here_as_in_the_workspace(owner: Server) -> None:
     """A registered version, the model of the last training, a server that was killed, a broken one, the end."""
     url = port_of(owner)
     owner.register("one")
@@ -432,7 +407,7 @@ def test_here_as_in_the_workspace(owner: Owner) -> None:
     assert "nothing is served here" in owner.deploy("--target", "local", "--stop")[0]
 
 
-def test_without_a_workspace_and_interrupted(owner: Owner) -> None:
+def test_without_a_workspace_and_interrupted(owner: Server) -> None:
     """What the last training has left is served; Ctrl-C in the wait goes back to it; a taken port is a line."""
     (owner.project / ".azureml" / "config.json").unlink()
     said = error_line(here(owner, expect=1)[1])
@@ -441,13 +416,11 @@ def test_without_a_workspace_and_interrupted(owner: Owner) -> None:
     (owner.model / "outputs" / "model" / "weights.txt").write_text("one")
     here(owner)
     owner.write_score("def init():", "import time; time.sleep(20)\ndef init():")
-    process = owner.start("--target", "local", "--docker", "no")
-    wait_for(process, "served by .venv")
-    time.sleep(2)
-    os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert re.search(r"interrupted; quick version local-\w+, code \w{7} is served again", err.splitlines()[-1])
+    process = owner.start("deploy", "--target", "local", "--docker", "no")
+    read_until(process, "served by .venv")
+    done = owner.interrupt(process)
+    assert done.code == 130, done
+    assert re.search(r"interrupted; quick version local-\w+, code \w{7} is served again", done.err.splitlines()[-1])
     assert asked(f"{port_of(owner)}/score")["weights"] == "one"
     owner.deploy("--target", "local", "--stop")
 
@@ -484,7 +457,7 @@ def send_all(file: Path, variables: dict[str, str]) -> list[tuple[int, str]]:
     return said
 
 
-def test_the_requests_for_an_editor(owner: Owner) -> None:
+def test_the_requests_for_an_editor(owner: Server) -> None:
     """Each as it stands in its file, to the model here and to the service in the workspace; no file holds a key."""
     owner.register("one")
     here(owner)
@@ -492,7 +465,8 @@ def test_the_requests_for_an_editor(owner: Owner) -> None:
     local = folder / "local.http"
     local.write_text(local.read_text().replace("http://127.0.0.1:6789", port_of(owner)))
     owner.deploy("--target", "aci")
-    key, _ = owner.client(KEYS.replace("NAME", "'quick-aci'")).split()
+    with owner.client() as workspace:
+        key, _ = Webservice(workspace, "quick-aci").get_keys()
     address = owner.services["quick-aci"]["scoringUri"].removesuffix("/score")
     for said in (
         send_all(local, {}),
@@ -506,19 +480,20 @@ def test_the_requests_for_an_editor(owner: Owner) -> None:
     assert run("git", "check-ignore", "models/quick/deployment/.env", cwd=owner.project)
 
 
-def test_the_readmes_way(owner: Owner) -> None:
+def test_the_readmes_way(project: Path, rehearse: Rehearse, environments: Environments) -> None:
     """The sample model, trained and registered by the lines of section 3, then deployed by those of section 4."""
-    env = owner.rehearsal.environment()
-    (lines,) = shown_commands(owner.project / "README.md")["4. Serve in Azure ML"]
-    assert [re.sub(r'"$', ' --docker no"', line) if "local" in line else line for line in lines]
+    environments.link_model(project, "model1")
+    make_finds_tools(project)
+    owner = Server(project, rehearse(project, empty=True))
+    env = owner.rehearsal.variables()
     for line in ("make dataset", "make compute", "make submit", "make register"):
-        run("sh", "-c", f"{line} MODEL=model1", cwd=owner.project, expect=0, **env)
-    owner.client(CLUSTER)
-    port = owner.project / "models/model1/deployment/deployment-config-local.yml"
+        run("sh", "-c", line, cwd=project, expect=0, **env)
+    owner.make_cluster()
+    port = project / "models/model1/deployment/deployment-config-local.yml"
     port.write_text(port.read_text().replace("6789", str(free_port())))
+    (lines,) = shown_commands(project / "README.md")["4. Serve in Azure ML"]
     for line in lines:
-        command = line.replace('local"', 'local --docker no"')
-        said = run("sh", "-c", command, cwd=owner.project, expect=0, **env)
+        said = run("sh", "-c", line.replace('local"', 'local --docker no"'), cwd=project, expect=0, **env)
         assert re.search(r'model1 version 1, .* answers \{"predictions": \[\{"label": "yes"', said), said
     assert sorted(owner.services) == ["model1-aci", "model1-aks"]
-    run("sh", "-c", 'make deploy ARGS="--target local --stop"', cwd=owner.project, expect=0, **env)
+    run("sh", "-c", 'make deploy ARGS="--target local --stop"', cwd=project, expect=0, **env)

@@ -26,12 +26,13 @@ from aml_project.storage import folder as folders
 from aml_project.storage import transfer
 from aml_project.storage.container import Container, Place
 from aml_project.storage.folder import Brought
-from aml_project.storage.local_files import room_below
+from aml_project.storage.local_files import LocalFile, list_files, room_below
 from aml_rehearsal import Fault, Rehearsal
 from aml_rehearsal.azurite import ACCOUNT
+from tests.owner import Hurry, wait_until_quiet
 
 log = logging.getLogger("progress")
-MANY = 10_000
+MANY = 5_100  # more than the storage lists at a time
 BLOCK = 64 << 10
 NAME = "images"
 ODD = {
@@ -180,7 +181,7 @@ def test_of_a_changed_folder_only_the_change_is_sent(bench: Bench) -> None:
     bench.check_whole()
 
 
-def test_ten_thousand_files(bench: Bench) -> None:
+def test_more_files_than_a_page_lists(bench: Bench) -> None:
     files = {f"{number % 100}/{number}.csv": f"{number}\n".encode() for number in range(MANY)}
     bench.write(files)
     storage = bench.storage(bench.blobs.url(ACCOUNT))  # straight to Azurite: the proxy would be measured
@@ -247,7 +248,7 @@ def test_trouble_without_end_is_told_and_the_next_call_sends_what_is_missing(ben
     assert re.search("answered 503" if "503" in fault else "the connection was lost|not reachable", said)
     assert time.monotonic() - began < 60
     bench.rehearsal.faults.clear()
-    time.sleep(0.5)  # what is on its way arrives
+    wait_until_quiet(bench.rehearsal)
     there = bench.held()
     bench.check_whole()
     assert 0 < len(there) < len(files)
@@ -266,6 +267,7 @@ def test_a_refusal_is_not_asked_again(bench: Bench) -> None:
     assert len(bench.rehearsal.faults.fired) == 1
 
 
+@pytest.mark.full
 def test_a_stall_of_a_minute_is_waited_out(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the patience that the command has."""
     monkeypatch.undo()
@@ -349,16 +351,22 @@ def test_a_file_that_changes_while_others_are_sent_is_named(
     act, reason = CHANGES[change]
     file = bench.folder / "zz.bin"
     bench.write(numbered(12) | {file.name: noise(size)})
-    # Sent last; the first one is on its way until the change has happened.
-    monkeypatch.setattr(transfer, "THREADS", 2)
-    bench.rehearsal.faults.add(Fault(r"PUT .*/0\.csv", delay=0.5))
-    bench.rehearsal.faults.add(Fault(r"PUT .*/1\.csv", delay=0.5))
-    timer = threading.Timer(0.3, act, [file])
-    folder = bench.read()
-    timer.start()
+    folder, opened = bench.read(), LocalFile.open
+
+    def change_first(listed: LocalFile) -> int:
+        """It has been listed and hashed, others are on their way, and it is about to be read."""
+        if listed.name == file.name:
+            with lock:
+                if not changed:
+                    changed.append(file)
+                    act(file)
+        return opened(listed)
+
+    changed, lock = list[Path](), threading.Lock()
+    monkeypatch.setattr(LocalFile, "open", change_first)
     with pytest.raises(Failure) as caught:
         folders.bring(folder, bench.storage())
-    timer.join()
+    monkeypatch.setattr(LocalFile, "open", opened)
     assert str(caught.value).startswith(f"{file}: {reason}")
     assert not [name for name in bench.held() if name.endswith(file.name)]
     bench.check_whole()
@@ -499,6 +507,56 @@ def test_a_copy_that_fails_is_sent_instead(bench: Bench) -> None:
     held = {name: content for name, content in bench.held().items() if name.startswith(path)}
     assert held == {f"{path}/{name}": content for name, content in (files | {"new.csv": b"1"}).items()}
     bench.check_whole()
+
+
+class CopiedBlob:
+    """A blob whose copy goes through these states; what is done with it is noted."""
+
+    def __init__(self, *states: str) -> None:
+        self.states, self.done = list(states), list[str]()
+
+    def state(self) -> str:
+        return self.states.pop(0) if len(self.states) > 1 else self.states[0]
+
+    def start_copy_from_url(self, address: str) -> dict[str, str]:
+        self.done.append(f"copy {address}")
+        return {"copy_status": self.state(), "copy_id": "7"}
+
+    def get_blob_properties(self) -> Any:
+        return SimpleNamespace(copy=SimpleNamespace(status=self.state()))
+
+    def abort_copy(self, copy_id: str) -> None:
+        self.done.append(f"abort {copy_id}")
+
+    def upload_blob(self, content: bytes, **_: Any) -> None:
+        self.done.append(f"send {content.decode()}")
+
+
+@pytest.mark.parametrize(
+    ("states", "pauses", "then"),
+    [
+        (["success"], 0, []),
+        (["pending", "pending", "success"], 2, []),
+        (["pending", "failed"], 1, ["send 1"]),
+        (["aborted"], 0, ["send 1"]),
+        (["pending"], 1200, ["abort 7", "send 1"]),
+    ],
+)
+def test_a_copy_is_waited_for_and_given_up_in_the_end(
+    tmp_path: Path, hurry: Hurry, states: list[str], pauses: int, then: list[str]
+) -> None:
+    (tmp_path / "a.csv").write_bytes(b"1")
+    [file], _ = list_files(tmp_path, 100)
+    blob, done = CopiedBlob(*states), list[tuple[int, int]]()
+    storage: Any = SimpleNamespace(
+        client=SimpleNamespace(get_blob_client=lambda _: blob),
+        source=lambda name: name,
+        patient=lambda act, _: act(),
+    )
+    transfer.Crew(storage, lambda files, size: done.append((files, size))).copy(file, "before/a.csv", "a.csv", "0" * 64)
+    assert blob.done == ["copy before/a.csv", *then]
+    assert hurry.pauses == pytest.approx([0.5] * pauses)
+    assert done == [(1, 1)]
 
 
 def test_what_somebody_else_has_put_into_the_folder_is_named(bench: Bench) -> None:

@@ -4,7 +4,6 @@ import argparse
 import sys
 from pathlib import Path
 
-
 MODEL = Path(__file__).resolve().parents[1]
 
 

@@ -162,8 +162,8 @@ def add_model(plan: Plan, script: Script, code: dict[Path, Path], folder: Path, 
         )
     stage = scratch / "code" / model
     outline = {path: text for path, text in inner.items() if outlined and path.startswith(OUTLINE)}
-    lay(stage, {path.as_posix(): file.read_bytes() for file, path in code.items()} | outline)
-    found = packages.find(here, stage, {name: inner[name] for name in packages.FILES.values()}, folder)
+    packages.lay(stage, {path.as_posix(): file.read_bytes() for file, path in code.items()})
+    found = packages.find(here, stage, {name: inner[name] for name in packages.FILES.values()}, outline, folder)
     conda, python = found.texts, found.python
     plan.notes += found.notes
     if found.trouble:
@@ -223,12 +223,6 @@ def render(folder: Path, answers: dict[str, str], scratch: Path) -> dict[str, by
     rendered = template.render(folder, answers, scratch / "render", hooks=True)
     paths = sorted(path for path in rendered.rglob("*") if path.is_file())
     return {path.relative_to(rendered).as_posix(): path.read_bytes() for path in paths}
-
-
-def lay(folder: Path, contents: dict[str, bytes]) -> None:
-    for path, content in contents.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(content)
 
 
 def smoke_test(code: dict[Path, Path]) -> bytes:
@@ -442,6 +436,6 @@ def write(plan: Plan) -> None:
         inside = {
             path.removeprefix(f"{folder}/"): text for path, text in plan.files.items() if path.startswith(f"{folder}/")
         }
-        files.place_folder(plan.root / folder, lambda place, inside=inside: lay(place, inside))  # type: ignore[misc]
+        files.place_folder(plan.root / folder, lambda place, inside=inside: packages.lay(place, inside))  # type: ignore[misc]
     if project.ANSWERS in plan.files:
         files.write_whole(plan.root / project.ANSWERS, plan.files[project.ANSWERS])

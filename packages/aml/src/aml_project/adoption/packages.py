@@ -30,22 +30,24 @@ class Packages:
     trouble: str = ""
 
 
-def find(here: Path, stage: Path, base: Mapping[str, bytes], template: Path) -> Packages:
-    """Complete the template's conda files (`base`) for the code that lies in `stage`.
+def find(
+    here: Path, stage: Path, base: Mapping[str, bytes], added: Mapping[str, bytes], template: Path
+) -> Packages:
+    """Complete the template's conda files (`base`) for the code that lies in `stage`, and that is added to it.
 
     A model that has one of the two gets the other one with the same packages, and keeps the one.
     """
-    for name, text in base.items():
-        (stage / name).parent.mkdir(parents=True, exist_ok=True)
-        (stage / name).write_bytes(text)
+    lay(stage, base)
     files = {purpose: conda_editing.read(stage / name) for purpose, name in FILES.items()}
     there = [here / name for name in FILES.values() if (here / name).is_file()]
     if len(there) == len(FILES):
         return Packages(dict(base), files["train"].python)
     outline = outline_packages(template)
     try:
+        own = imported(stage)
+        lay(stage, added)
+        found, python = listed(there[0], stage, files) if there else from_code(stage, files, outline & own)
         used = imported(stage)
-        found, python = listed(there[0], stage, files) if there else from_code(stage, files, outline)
     except Failure as failure:
         trouble = f"{failure}".replace(f"{os.path.relpath(stage)}/", f"models/{here.name}/")
         return Packages(dict(base), files["train"].python, trouble=trouble)
@@ -53,6 +55,13 @@ def find(here: Path, stage: Path, base: Mapping[str, bytes], template: Path) -> 
     needless = outline - used - {one.name for one in found.wanted}
     texts = {FILES[purpose]: without(file, merged.changes[purpose], needless) for purpose, file in files.items()}
     return Packages(texts, python, found.notes.lines())
+
+
+def lay(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write some files into a folder that nobody reads yet."""
+    for path, content in contents.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
 
 
 def outline_packages(template: Path) -> set[str]:
@@ -67,9 +76,9 @@ def imported(stage: Path) -> set[str]:
     return {package for module in (*code.required, *code.optional) for package in packages_of(module)}
 
 
-def from_code(stage: Path, files: Mapping[str, CondaFile], outline: set[str]) -> tuple[Found, str]:
+def from_code(stage: Path, files: Mapping[str, CondaFile], replaceable: set[str]) -> tuple[Found, str]:
     """What the code imports, in the versions of the user's own Python."""
-    return collect(stage, files, None, own_environment.find(), replaceable=outline)
+    return collect(stage, files, None, own_environment.find(), replaceable=replaceable)
 
 
 def listed(file: Path, stage: Path, files: Mapping[str, CondaFile]) -> tuple[Found, str]:

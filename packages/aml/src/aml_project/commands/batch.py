@@ -6,11 +6,10 @@ aml batch --input ~/customers
 from __future__ import annotations
 
 import argparse
-import os
 
 from aml_project import model_environment
 from aml_project.command_line import Parser, run
-from aml_project.project import data_folder, pick_model, root
+from aml_project.project import data_path, pick_model, root
 
 EXAMPLE = """  aml batch
   aml batch --input ~/customers --output outputs/customers.csv"""
@@ -27,5 +26,5 @@ def score(args: argparse.Namespace) -> int:
     model_environment.installed(here, model)
     model_environment.trained(here, model)
     python = model_environment.program(here, model, "python")
-    defaults = ["--input", os.path.relpath(data_folder(here, model), here / "models" / model), "--output", "outputs/scores.csv", "--resume"]
+    defaults = ["--input", data_path(here, model), "--output", "outputs/scores.csv", "--resume"]
     return model_environment.run_in_model(here, model, [python, "score_batch.py", *defaults, *args.others])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from aml_project import command_line
+from aml_project import ages, command_line
 from aml_project.project import root
 
 EXAMPLE = "  aml check --model model1"
@@ -32,9 +32,14 @@ def act(args: argparse.Namespace) -> int:
     if args.config and args.model is None and len(models) > 1:
         raise command_line.Failure("--config: say of which --model", command_line.WRONG_USE)
 
+    from aml_project.checks.older_template import leftovers
     from aml_project.checks.project_check import examine
 
+    for line in leftovers(here):
+        command_line.note(line)
     findings, summary = examine(here, models if args.model is None else [args.model], args.config)
+    if differing := ages.differing(here, models):
+        command_line.note(differing)
     for finding in findings:
         print(finding)
     if findings:

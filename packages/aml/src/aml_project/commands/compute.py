@@ -49,8 +49,6 @@ def main(argv: list[str] | None = None) -> int:
 
 def create(args: argparse.Namespace) -> int:
     project = project_of(args)
-    if args.model:
-        project.model(args.model)
     given = {name: value for name, value in vars(args).items() if name not in ("debug", "dry_run")}
     if args.dry_run:
         return describe(project.root, given)

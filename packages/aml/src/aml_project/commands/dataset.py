@@ -26,7 +26,9 @@ EXAMPLE = """  aml dataset
 
 def main(argv: list[str] | None = None) -> int:
     parser = Parser("Upload a folder and register it as the next version of a dataset.", EXAMPLE)
-    parser.add_argument("--from", dest="folder", type=Path, metavar="FOLDER", help="what to upload (default: data/NAME/)")
+    parser.add_argument(
+        "--from", dest="folder", type=Path, metavar="FOLDER", help="what to upload (default: data/NAME/)"
+    )
     parser.add_argument("--name", help="of the dataset (default: the one that the runconfigs read)")
     parser.add_argument(
         "--spec", type=Path, metavar="FILE", help="a dataset_spec.json: registers files that are in a datastore already"
@@ -50,8 +52,6 @@ def main(argv: list[str] | None = None) -> int:
 def register(args: argparse.Namespace) -> int:
     project = project_of(args)
     given = {name: value for name, value in vars(args).items() if name not in ("debug", "dry_run", "no_write")}
-    if args.model:
-        project.model(args.model)
     if args.dry_run:
         from aml_project.storage import plan
 

@@ -119,7 +119,9 @@ def rename(root: Path, args: argparse.Namespace) -> int:
     check_model(new)
     if (root / "models" / new).exists():
         raise Failure(f"models/{new}: is there already")
-    texts = {file: text for file in named_in(root, old) if (text := renamed(file.read_text(encoding="utf-8"), old, new))}
+    texts = {
+        file: text for file in named_in(root, old) if (text := renamed(file.read_text(encoding="utf-8"), old, new))
+    }
     data = (root / "data" / old).is_dir()
     if data and (root / "data" / new).exists():
         raise Failure(f"data/{new}: is there already")
@@ -130,8 +132,7 @@ def rename(root: Path, args: argparse.Namespace) -> int:
         return DONE
     for file, text in texts.items():
         write_whole(file, text)
-    skipped = owned.read(root)
-    owned.write(root, [re.sub(rf"^models/{old}/", f"models/{new}/", name) for name in skipped])
+    owned.rename(root, f"models/{old}", f"models/{new}")
     for name in (".cookiecutter.json", ".cruft.json"):
         rename_answer(root / name, old, new)
     # Its scripts begin with its path, so it can't be moved.
@@ -150,7 +151,13 @@ def named_in(root: Path, model: str) -> list[Path]:
     """The files that the template has written with a model's name, or the owner in the same words."""
     folder = root / "models" / model
     own = [*folder.glob("*"), *folder.glob("aml_config/*"), *folder.glob("deployment/*"), *folder.glob("tests/*")]
-    found = [root / "README.md", root / "Makefile", root / "pyproject.toml", *sorted((root / "scripts").glob("*.py")), *own]
+    found = [
+        root / "README.md",
+        root / "Makefile",
+        root / "pyproject.toml",
+        *sorted((root / "scripts").glob("*.py")),
+        *own,
+    ]
     return [file for file in found if file.is_file() and file.name != project.MODEL_ANSWERS and is_text(file)]
 
 
@@ -211,7 +218,7 @@ def remove(root: Path, args: argparse.Namespace) -> int:
     if args.dry_run:
         print(f"Would remove {', '.join(gone)}")
         return DONE
-    owned.write(root, [file for file in owned.read(root) if not file.startswith(f"models/{name}/")])
+    owned.rename(root, f"models/{name}", "")
     shutil.rmtree(root / ".venv" / name, ignore_errors=True)
     for folder in folders:  # the model comes last: until then the same command goes on
         beside = root / ".venv" / f"{LEFT[1]}{folder.replace('/', '-')}"
@@ -222,5 +229,7 @@ def remove(root: Path, args: argparse.Namespace) -> int:
         git(root, "rm", "-r", "--quiet", "--cached", "--ignore-unmatch", *folders)
     print(f"Removed {', '.join(gone)}.")
     dataset = answers.get("dataset_name")
-    note(f"Azure ML keeps what it has of {name}: registered models, the experiment{f', the dataset {dataset}' if dataset else ''}")
+    note(
+        f"Azure ML keeps what it has of {name}: registered models, the experiment{f', the dataset {dataset}' if dataset else ''}"
+    )
     return DONE

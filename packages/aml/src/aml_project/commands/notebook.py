@@ -14,15 +14,15 @@ import os
 import sys
 from pathlib import Path
 
-from aml_project import owned
 from aml_project.command_line import DONE, REFUSED, WRONG_USE, Failure, Parser, note, run
 from aml_project.files import write_whole
-from aml_project.project import data_folder, pick_model, root, shown
+from aml_project.project import data_folder, data_path, pick_model, root, shown
 
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
     from aml_project.notebooks.script import Script
 
+TEST = Path("tests", "test_notebook.py")  # of a converted script
 EXAMPLE = """  aml notebook analysis.ipynb
   aml notebook ../experiments --model model1 --force"""
 
@@ -52,7 +52,7 @@ def convert(args: argparse.Namespace) -> int:
     later = f'make notebook NB="{kept_name(given) if model else given}" where there is a network'
     from aml_project.tools import start_again
 
-    code = start_again(("nbconvert", "IPython"), later)
+    code = start_again(("nbconvert", "IPython"), later, extra="notebooks")
     return convert_here(args, scripts, model) if code is None else code
 
 
@@ -146,7 +146,7 @@ def convert_here(args: argparse.Namespace, scripts: dict[Path, Path], model: str
                 modules=modules,
                 is_module=number > 0,
                 data=data,
-                data_path=os.path.relpath(data, target.parent) if model else "../../data",
+                data_path=data_path(root(), model) if model else "../../data",
             )
         except Broken as error:
             print(f"ERROR: {report.one_line(f'{notebook.name}: {error}')}", file=sys.stderr)
@@ -163,9 +163,8 @@ def convert_here(args: argparse.Namespace, scripts: dict[Path, Path], model: str
         done[notebook] = script
         failed = failed or any(finding.is_error for finding in script.findings)
     if model and done and not args.dry_run:
-        skipped, made = owned.read(root()), [shown(scripts[notebook]) for notebook in done]
-        owned.write(root(), [*skipped, *(name for name in made if name not in skipped)])
         bring_along(args, done, model)
+        leave_alone([scripts[notebook] for notebook in done], model)
     return REFUSED if failed else DONE
 
 
@@ -222,7 +221,16 @@ def bring_along(args: argparse.Namespace, done: dict[Path, Script], model: str) 
     if is_ours and has_data and companions.is_sample(sample):
         sample.unlink()
         print(f"  removed {shown(sample)}, the sample")
-    test = folder / "tests" / "test_notebook.py"
+    test = folder / TEST
     if not test.exists():
         test.parent.mkdir(exist_ok=True)
         shutil.copyfile(Path(companions.__file__).with_name(test.name), test)
+
+
+def leave_alone(scripts: list[Path], model: str) -> None:
+    """Have an update of the project leave alone what was made of notebooks."""
+    from aml_project import owned
+
+    made = [*scripts, root() / "models" / model / TEST]
+    if owned.add(root(), [path.relative_to(root()).as_posix() for path in made]):
+        print(f"  noted   {owned.FILE}: cruft update leaves these files alone")

@@ -64,9 +64,8 @@ def take_over(args: argparse.Namespace) -> int:
     if own not in os.environ:
         os.environ[own] = own_environment.find()
     missing = libraries.missing(toml=kind == "pyproject_file")
-    command = f"aml requirements{f' {args.file}' if args.file else ''} --model {model}"
-    later = f"make setup MODEL={model} && {command}"
-    code = start_again(missing, later)
+    given = f' FROM="{args.file}"' if args.file else ""
+    code = start_again(missing, f"make requirements{given} MODEL={model} where there is a network")
     return write_changes(args, model, kind) if code is None else code
 
 

@@ -14,7 +14,7 @@ RUFF = "ruff==0.17.5"
 
 
 def formatted(text: str) -> str | None:
-    """The text as `make lint` leaves it, or None if there is no ruff here."""
+    """The text as `make lint` leaves it, or None if there is no ruff here, or one that can't read its settings."""
     command = find_ruff()
     if command is None:
         return None

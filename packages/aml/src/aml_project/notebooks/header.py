@@ -75,13 +75,13 @@ def renamed(text: str, names: dict[str, str]) -> str:
 
 
 def function(name: str) -> str:
-    """The text of a function of runtime.py."""
+    """The text of a function of stand_ins.py."""
     return f"\n{functions()[name]}\n"
 
 
 @cache
 def functions() -> dict[str, str]:
-    text = Path(__file__).with_name("runtime.py").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("stand_ins.py").read_text(encoding="utf-8")
     found = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
     return {node.name: ast.get_source_segment(text, node) or "" for node in found}
 

@@ -29,7 +29,7 @@ def tell(notebook: Path, target: str, script: Script, *, is_formatted: bool) -> 
         kind = "ERROR" if finding.is_error else "NOTE"
         print(f"{kind}: {one_line(notebook.name)}, {finding}", file=sys.stderr)
     if not is_formatted:
-        print("NOTE: there is no ruff here to format it: make lint does, once make setup has run", file=sys.stderr)
+        print(f"NOTE: {one_line(target)}: not formatted; make lint does it, once make setup has run", file=sys.stderr)
     size = notebook.stat().st_size
     if size > LARGE:
         told = f"{one_line(notebook.name)}: {size / 1e6:.0f} MB, most of it outputs: clear them before you commit it"

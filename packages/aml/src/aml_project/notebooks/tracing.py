@@ -1,15 +1,16 @@
 """Follow what a script reads and writes back to the literals that name it.
 
 A name leads to the one place that binds it, a parameter to the calls of its function, a call to what the function
-returns, an attribute to the one place that sets it. Nothing is run.
+returns, an attribute to what its class sets it to. Nothing is run.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
+from aml_project.notebooks.attributes import Attributes, returned
 from aml_project.notebooks.file_calls import FOLDER_METHODS, FOLDER_READERS, OF_PATHS, Use, of_caller, uses_of
 from aml_project.notebooks.names import FUNCTIONS, Names
 
@@ -46,6 +47,7 @@ class Tracer:
         calls = [node for node in names.nodes if isinstance(node, ast.Call)]
         self.calls = [*calls, *filter(None, [of_caller(call, names.dotted(call.func)) for call in calls])]
         self._index()
+        self.attributes = Attributes(names, calls)
         pending = [use for call in self.calls for use in uses_of(call, names.dotted(call.func), self.static)]
         pending += self._methods_handed_on()
         done: set[tuple[ast.AST, str, str]] = set()
@@ -57,23 +59,18 @@ class Tracer:
                 key = (function, name, use.role)
                 if key not in done:
                     done.add(key)
-                    given = given_to(function, name, self.calls_of.get(function, []), self._is_method(function))
+                    given = given_to(function, name, self.calls_of.get(function, []), self._has_self(function))
                     pending += [use._replace(path=path, handed_on=True) for path in given]
 
     # --- the script's own functions ---
 
     def _index(self) -> None:
-        """Note which calls are of which function of the script, what it returns, and what is set on objects."""
+        """Note which calls are of which function of the script."""
         self.calls_of: dict[ast.AST, list[ast.Call]] = {}
-        self.attributes: dict[str, list[ast.expr]] = {}
         self.methods: dict[str, list[Function]] = {}
         for node in self.names.nodes:
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and self._is_method(node):
                 self.methods.setdefault(node.name, []).append(node)
-            elif isinstance(node, ast.Assign):
-                for target in node.targets:
-                    if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name):
-                        self.attributes.setdefault(target.attr, []).append(node.value)
         for call in self.calls:
             function = self.function_of(call)
             if function is not None:
@@ -93,6 +90,11 @@ class Tracer:
 
     def _is_method(self, function: ast.AST) -> bool:
         return isinstance(self.names.parents.get(function), ast.ClassDef)
+
+    def _has_self(self, function: Function) -> bool:
+        """Whether a function's first parameter is given by Python."""
+        decorators = [] if isinstance(function, ast.Lambda) else function.decorator_list
+        return self._is_method(function) and "staticmethod" not in map(self.names.dotted, decorators)
 
     def _methods_handed_on(self) -> list[Use]:
         """Methods of a Path that are not called where they stand, as in to_thread(Path(name).read_text)."""
@@ -140,8 +142,7 @@ class Tracer:
         if isinstance(node, ast.Name):
             return self._trace_name(node, go)
         if isinstance(node, ast.Attribute):
-            values = self.attributes.get(node.attr, [])
-            return go(values[0]) if len(values) == 1 else []
+            return [origin for value in self.attributes.values(node) for origin in go(value)]
         if isinstance(node, ast.Subscript):
             node = self._element(node)
         return [origin for inner in inside_of(node) for origin in go(inner)]
@@ -183,8 +184,14 @@ class Tracer:
         if isinstance(whole, ast.Name):
             binding = self.names.only(whole)
             whole = binding.node if binding and binding.kind == "value" else None
-        if isinstance(node.slice, ast.Constant) and isinstance(whole, (ast.List, ast.Tuple, ast.Dict)):
-            index = node.slice.value
+        elif isinstance(whole, ast.Attribute):
+            values = self.attributes.values(whole)
+            whole = values[0] if len(values) == 1 else None
+        try:
+            index = ast.literal_eval(node.slice)
+        except ValueError:
+            return node
+        if isinstance(whole, (ast.List, ast.Tuple, ast.Dict)):
             if isinstance(whole, ast.Dict):
                 keys = [key.value if isinstance(key, ast.Constant) else None for key in whole.keys]
                 picked = [value for key, value in zip(keys, whole.values, strict=True) if key == index]
@@ -211,6 +218,9 @@ class Tracer:
         if isinstance(node, ast.Name):
             binding = self.names.only(node)
             return self.static(binding.node, depth + 1) if binding and binding.kind == "value" else None
+        if isinstance(node, ast.Attribute):
+            values = self.attributes.values(node)
+            return self.static(values[0], depth + 1) if len(values) == 1 else None
         return None
 
     def _joined(self, nodes: list[ast.expr], between: str, depth: int) -> str | None:
@@ -238,20 +248,6 @@ def goes_on_below(values: list[ast.expr]) -> bool:
     if isinstance(first, ast.JoinedStr):
         return goes_on_below(first.values)
     return isinstance(first, ast.Constant) and isinstance(first.value, str) and first.value.startswith("/")
-
-
-def returned(function: Function) -> Iterator[ast.expr]:
-    """What a function returns."""
-    if isinstance(function, ast.Lambda):
-        yield function.body
-        return
-    todo: list[ast.AST] = list(function.body)
-    while todo:
-        node = todo.pop()
-        if isinstance(node, (ast.Return, ast.Yield)) and node.value is not None:
-            yield node.value
-        if not isinstance(node, (*FUNCTIONS, ast.ClassDef)):
-            todo += ast.iter_child_nodes(node)
 
 
 def given_to(function: Function, name: str, calls: list[ast.Call], is_method: bool) -> list[ast.expr]:

@@ -40,7 +40,7 @@ def collect(
         own = own_environment.ask(own_python)
         there -= replaceable & own.versions.keys()
     asked = code_packages.needed(code, there | {one.name for one in found.wanted})
-    if (asked or code.installed.wanted) and not listed and not replaceable:
+    if (asked or code.installed.wanted) and not listed and own == own_environment.Installed():
         own = own_environment.ask(own_python)
     used = code_packages.add(found, asked, code, own, there)
     if used and not keep_python and not found.python and own.python != python:

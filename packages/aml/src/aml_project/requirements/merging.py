@@ -11,6 +11,7 @@ from aml_project.requirements.package_list import Found, Notes, Wanted, agree, p
 from aml_project.requirements.package_names import is_for_another_system, is_for_training_only
 from aml_project.requirements.packaging_library import Marker, SpecifierSet, Version
 from aml_project.requirements.python_choice import environment
+from aml_project.requirements.requirements_file import named_by_file
 
 TRAIN = "train"
 OTHER_SYSTEM = "for Windows or macOS alone; the runs have Linux"
@@ -40,7 +41,7 @@ def merge(found: Found, files: Mapping[str, CondaFile], python: str, tools: Mapp
     wanted = combined(applicable(found.wanted, work), work.notes)
     wanted = constrained(wanted, applicable(found.constraints, work), work)
     accepted = [one for one in wanted.values() if is_accepted(one, work)]
-    accepted = [capped(one, accepted, work.notes) for one in accepted]
+    accepted = [capped(one, accepted, work) for one in accepted]
     only_train = [one.name for one in accepted if is_for_training_only(one.name)]
     if only_train:
         work.notes.say(f"for training only, as no server needs it: {', '.join(only_train)}")
@@ -78,20 +79,24 @@ def combined(wanted: list[Wanted], notes: Notes) -> dict[str, Wanted]:
 def both(first: Wanted, last: Wanted, notes: Notes) -> Wanted:
     extras = tuple(sorted({*first.extras, *last.extras}))
     marker = last.marker if first.marker == last.marker else ""
-    common = replace(last, extras=extras, marker=marker)
-    if first.specifier == last.specifier and first.url == last.url:
-        return common
-    unlike = first.url != last.url and bool(last.url or first.url)
-    if not unlike and agree(first.specifier, last.specifier):
-        for exact in (first, last):
-            if pinned(exact.specifier):
-                return replace(common, specifier=exact.specifier)
-        return replace(common, specifier=joined(first.specifier, last.specifier))
-    if unlike and first.url and not last.url and not last.specifier:
-        return replace(common, url=first.url)
-    if not (unlike and last.url and not first.specifier):
+    counts, other = (first, last) if first.url and not last.url else (last, first)
+    common = replace(counts, extras=extras, marker=marker)
+    if counts.url:  # pip installs what lies there
+        if other.url not in ("", counts.url) or not is_at(counts.url, other.specifier):
+            notes.say(f"{other} ({other.where}): {counts} ({counts.where}) counts instead")
+    elif not agree(first.specifier, last.specifier):
         notes.say(f"{first} ({first.where}): {last} ({last.where}) counts instead")
+    elif exact := next((one.specifier for one in (first, last) if pinned(one.specifier)), ""):
+        return replace(common, specifier=exact)
+    else:
+        return replace(common, specifier=joined(first.specifier, last.specifier))
     return common
+
+
+def is_at(address: str, specifier: str) -> bool:
+    """Whether an address is known to have a version that a specifier lets through."""
+    _, version = named_by_file(address)
+    return not specifier or bool(version and SpecifierSet(specifier).contains(version, prereleases=True))
 
 
 def joined(one: str, other: str) -> str:
@@ -100,17 +105,22 @@ def joined(one: str, other: str) -> str:
 
 def constrained(wanted: dict[str, Wanted], constraints: list[Wanted], work: Merge) -> dict[str, Wanted]:
     """Add what a list of constraints says of the packages that are there, the user's and ours."""
-    idle = []
-    for name, one in combined(constraints, work.notes).items():
-        if name in wanted:
-            wanted[name] = both(wanted[name], one, work.notes)
-        elif work.ours(name):
-            wanted[name] = one
-        else:
-            idle.append(one)
-    for one in idle:
-        work.notes.leave_out(str(one), one.where, "a constraint on a package that nothing here names")
+    for name, limit in combined(constraints, work.notes).items():
+        ours = [entry.wanted for entry in work.ours(name) if entry.wanted]
+        given = wanted.get(name)
+        if not given and not ours:
+            work.notes.leave_out(str(limit), limit.where, "a constraint on a package that nothing here names")
+        elif given and (given.specifier or given.url or not ours):
+            wanted[name] = bounded(given, limit, work.notes)
+        elif limit.url or not all(pinned(one.specifier) and agree(one.specifier, limit.specifier) for one in ours):
+            wanted[name] = bounded(given, limit, work.notes) if given else limit
     return wanted
+
+
+def bounded(one: Wanted, limit: Wanted, notes: Notes) -> Wanted:
+    """Return a package within what a constraint lets through."""
+    within = both(one, limit, notes)
+    return replace(within, origin=one.origin, where=one.where if within.specifier == one.specifier else within.where)
 
 
 def is_accepted(one: Wanted, work: Merge) -> bool:
@@ -188,13 +198,15 @@ def relax(accepted: list[Wanted], file: CondaFile, change: Change, notes: Notes)
             notes.say(f"{entry.text} becomes numpy{cap}: {because} was built for that")
 
 
-def capped(one: Wanted, accepted: list[Wanted], notes: Notes) -> Wanted:
+def capped(one: Wanted, accepted: list[Wanted], work: Merge) -> Wanted:
     """Keep a numpy that the user leaves open from becoming newer than the user's other packages can take."""
     cap, because = numpy_cap(accepted) if one.name == "numpy" else ("", "")
-    if not cap or one.url or pinned(one.specifier) or not agree(one.specifier, cap):
+    if not cap or one.url or not agree(one.specifier, f">={cap.lstrip('<')}") or not agree(one.specifier, cap):
         return one
-    notes.say(f"{one} ({one.where}) becomes numpy{joined(one.specifier, cap)}: {because} was built for that")
-    return replace(one, specifier=joined(one.specifier, cap))
+    old = replace(one, specifier=joined(one.specifier, cap))
+    if not all(entry.wanted and entry.wanted.specifier == old.specifier for entry in work.ours("numpy")):
+        work.notes.say(f"{one} ({one.where}) becomes numpy{old.specifier}: {because} was built for that")
+    return old
 
 
 def numpy_cap(accepted: list[Wanted]) -> tuple[str, str]:
@@ -203,16 +215,6 @@ def numpy_cap(accepted: list[Wanted]) -> tuple[str, str]:
     caps = [
         (cap, f"{one} ({one.where})")
         for name, before, cap in OLDER_NUMPY
-        if (one := wanted.get(name)) and (exact := highest(one.specifier)) and exact < Version(before)
+        if (one := wanted.get(name)) and one.specifier and not agree(one.specifier, f">={before}")
     ]
     return min(caps, key=lambda cap: Version(cap[0].lstrip("<"))) if caps else ("", "")
-
-
-def highest(specifier: str) -> Version | None:
-    """Return the newest version that a specifier lets through, as far as it says so."""
-    tops = [
-        Version(part.version.removesuffix(".*"))
-        for part in SpecifierSet(specifier)
-        if part.operator in ("==", "<", "<=", "~=")
-    ]
-    return max(tops) if tops else None

@@ -14,7 +14,7 @@ from pathlib import Path
 from aml_project.project import find as root_above
 from aml_project.tools import DISTRIBUTION
 
-OWN_PYTHON = "AML_TEMPLATE_OWN_PYTHON"  # found before the command starts again in a Python with other paths
+OWN_PYTHON = "AML_PROJECT_OWN_PYTHON"  # found before the command starts again in a Python with other paths
 SECONDS = 20
 # It runs in whatever Python the user has, from 3.8 on.
 CODE = """

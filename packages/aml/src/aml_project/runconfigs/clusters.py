@@ -8,7 +8,7 @@ from collections import namedtuple
 
 from aml_project.command_line import WRONG_USE, Failure
 from aml_project.names import check
-from aml_project.project import answers
+from aml_project.project import answers, pick_model
 from aml_project.runconfigs import reading
 
 TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
@@ -40,7 +40,7 @@ def wish(
     """Complete what is given by what the runconfigs and the answers say; refuse what Azure would refuse."""
     given = {"min_nodes": min_nodes, "max_nodes": max_nodes, "idle_seconds": idle_seconds}
     limits = {limit: count for limit, count in given.items() if count is not None}
-    asked = nodes_asked(root, model)
+    asked = nodes_asked(root, pick_model(root, model) if model else None)
     name = name or only(asked)
     needed, file = asked.get(name, (1, None))
     cluster: dict[str, Any] = {

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import namedtuple
 
 from aml_project.command_line import WRONG_USE, Failure, note
+from aml_project.files import write_whole
 from aml_project.runconfigs import reading
 
 TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
@@ -40,6 +42,19 @@ def concerned(found: list[Reader], name: str) -> list[Reader]:
     return [reader for reader in found if sum(other.file == reader.file for other in found) == 1]
 
 
+def unwritten(root: Path, found: list[Reader], name: str) -> list[Reader]:
+    """Those that a call, which was killed as it wrote them, has named and left to read another dataset."""
+    try:
+        noted = json.loads(note_of(root, name).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [reader for reader in found if reader.name != name and [str(reader.file), reader.block] in noted]
+
+
+def note_of(root: Path, name: str) -> Path:
+    return root / ".azureml" / "datasets" / f"{name}.json"
+
+
 def only(found: list[Reader]) -> str:
     """Return the name of the one dataset that the runconfigs read."""
     there = sorted({reader.name for reader in found})
@@ -48,8 +63,13 @@ def only(found: list[Reader]) -> str:
     return str(there[0])
 
 
-def tell(reading: list[Reader], name: str, version: str, *, write: bool) -> None:
-    """Write the version into the runconfigs, and say which; or say what to write."""
+def tell(root: Path, reading: list[Reader], name: str, version: str, *, write: bool) -> None:
+    """Write the version into the runconfigs, and say which; or say what to write.
+
+    Which ones they are is noted until all are written: once some read the dataset, they alone would seem to be meant.
+    """
+    if write and reading:
+        write_whole(note_of(root, name), json.dumps([[str(reader.file), reader.block] for reader in reading]))
     line = f'name: "{name}", version: "{version}"'
     if not reading:
         note(f"no runconfig reads that dataset; for one that shall, below data.BLOCK.dataLocation.dataset: {line}")
@@ -57,6 +77,8 @@ def tell(reading: list[Reader], name: str, version: str, *, write: bool) -> None
         written = write and edited(reader, name, version)
         where = f"{os.path.relpath(reader.file)}: data.{reader.block}.dataLocation.dataset"
         print(f"{where}: {line}{': written' if written else ''}")
+    if write:
+        note_of(root, name).unlink(missing_ok=True)
 
 
 def edited(reader: Reader, name: str, version: str) -> bool:

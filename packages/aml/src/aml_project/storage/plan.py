@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aml_project.command_line import WRONG_USE, Failure
 from aml_project.names import check
-from aml_project.project import data_folder
+from aml_project.project import data_folder, pick_model
 from aml_project.runconfigs import data
 
 TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
@@ -45,21 +45,23 @@ def make(
     said = read_spec(Path(spec)) if spec else None
     if said:
         name, datastore, description = said.name, said.datastore, description or said.description
-    found = data.readers(root, model)
+    found = data.readers(root, pick_model(root, model) if model else None)
     name = name or data.only(found)
     check({"dataset_name": name}, {"dataset_name": "--name"})
     reading = data.concerned(found, name)
-    models = [model] if model else [reader.file.parents[1].name for reader in reading]
-    source = Path(os.path.relpath(folder or own_folder(root, models, name)))  # as one would type it here
+    if not folder and not spec:
+        folder = data_of(root, name, [model] if model else [reader.file.parents[1].name for reader in reading])
+    source = Path(os.path.relpath(folder or root))  # as one would type it here
+    reading += [reader for reader in data.unwritten(root, found, name) if reader not in reading]
     return Plan(name, source, said, description, datastore, account, container, access, hours, reading)
 
 
-def own_folder(root: Path, models: list[str], dataset: str) -> Path:
-    """The data of the models whose runconfigs read a dataset."""
-    found = {data_folder(root, model) for model in models} or {root / "data"}
-    if len(found) > 1:
-        raise Failure(f"--from or --model: say which; {', '.join(sorted(set(models)))} read {dataset}", WRONG_USE)
-    return found.pop()
+def data_of(root: Path, name: str, models: list[str]) -> Path:
+    """The data folder of the models that read a dataset; they may share one, as in a repo whose only one is data/."""
+    folders = {data_folder(root, model) for model in models}
+    if len(folders) > 1:
+        raise Failure(f"--from or --model: say which; {' and '.join(sorted(set(models)))} read {name}", WRONG_USE)
+    return folders.pop() if folders else root / "data"
 
 
 def check_storage(datastore: str | None, account: str | None, container: str | None, access: str, hours: float) -> None:

@@ -27,7 +27,8 @@ from aml_project.notebooks.script import convert
 
 TO_PYTHON = python_of_ipython()
 TRANSFORM: Callable[[str], str] = TransformerManager().transform_cell  # type: ignore[no-untyped-call]
-EXAMPLES = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+MANY = settings(FEW, max_examples=400)
 
 Lines = list[str]  # of a statement; one that begins with RAW is inside a text and keeps its place in every block
 RAW = "\0"
@@ -383,9 +384,23 @@ def script_of(cells: list[dict[str, Any]], folder: Path) -> str:
     return convert(book, TO_PYTHON).text
 
 
-@EXAMPLES
-@given(st.booleans().flatmap(lambda with_magics: notebooks(with_magics=with_magics)))
+ANY = given(st.booleans().flatmap(lambda with_magics: notebooks(with_magics=with_magics)))
+
+
+@FEW
+@ANY
 def test_a_script_does_what_the_cells_do(cells: list[dict[str, Any]]) -> None:
+    does_the_same(cells)
+
+
+@pytest.mark.full
+@MANY
+@ANY
+def test_many_scripts_do_what_the_cells_do(cells: list[dict[str, Any]]) -> None:
+    does_the_same(cells)
+
+
+def does_the_same(cells: list[dict[str, Any]]) -> None:
     try:
         expected = cells_say(cells)
     except SyntaxError:  # what was put together has no place there: a walrus in a class's comprehension
@@ -397,7 +412,7 @@ def test_a_script_does_what_the_cells_do(cells: list[dict[str, Any]]) -> None:
         assert script_says(text, Path(folder)) == expected
 
 
-@EXAMPLES
+@FEW
 @given(st.lists(st.tuples(st.sampled_from(["markdown", "raw"]), prose), min_size=1, max_size=4), st.booleans())
 def test_text_around_the_code_is_no_code(texts: list[tuple[str, str]], code_first: bool) -> None:
     """Whatever stands in Markdown, the script is that of the code alone, for Python."""

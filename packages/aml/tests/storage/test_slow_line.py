@@ -13,8 +13,8 @@ from aml_project.storage import container as storage
 from aml_project.storage import transfer
 from aml_project.storage.local_files import list_files
 
-SIZE, PIECE, PAUSE = 7_500_000, 200_000, 0.3  # taken in 11 s
-SILENCE = 5
+SIZE, PIECE, PAUSE = 7_500_000, 200_000, 0.15  # taken in 5.6 s, of which the sockets hold back two
+SILENCE = 4
 ANSWER = b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\nETag: x\r\n\r\n"
 
 
@@ -54,4 +54,4 @@ def test_a_slow_line_is_no_lost_one(slow_port: int, tmp_path: Path, monkeypatch:
     crew = transfer.Crew(opened, lambda files, size: done.append((files, size)))
     crew.put(file, opened.client.get_blob_client("large.bin"), "0" * 64)
     assert done == [(1, SIZE)]
-    assert time.monotonic() - began > 2 * SILENCE
+    assert time.monotonic() - began > 1.2 * SILENCE
