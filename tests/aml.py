@@ -29,6 +29,17 @@ class Done(NamedTuple):
     err: str
 
 
+class Printed(io.TextIOWrapper):
+    """What a command prints, with the bytes below that a real channel has; what it can't encode, it refuses as well."""
+
+    def __init__(self, errors: str) -> None:
+        self.kept = io.BytesIO()
+        super().__init__(self.kept, encoding="utf-8", errors=errors, newline="\n", write_through=True)
+
+    def text(self) -> str:
+        return self.kept.getvalue().decode()
+
+
 def told(done: Done, *lines: str) -> None:
     """Assert that a command has told this and no more: a line each, of which "…" leaves out what may be anything."""
     said = done.err.splitlines()
@@ -37,27 +48,30 @@ def told(done: Done, *lines: str) -> None:
 
 
 def aml(project: Path, verb: str, *args: str | Path, **env: str) -> Done:
-    """Run a verb in a project, in this process; nothing of it stays behind."""
-    out, err = io.StringIO(), io.StringIO()
+    """Run a verb in a folder, in this process; nothing of it stays behind.
+
+    What a program prints that the verb starts is not in the answer: `call` has that as well.
+    """
+    out, err = Printed("strict"), Printed("backslashreplace")
     with here(project, env), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             code = cli.main([verb, *map(str, args)])
         except SystemExit as end:  # of argparse
             code = end.code if isinstance(end.code, int) else 1
-    assert "--debug" in args or "Traceback" not in err.getvalue(), err.getvalue()
-    return Done(code, out.getvalue(), err.getvalue())
+    assert "--debug" in args or "Traceback" not in err.text(), err.text()
+    return Done(code, out.text(), err.text())
 
 
 @contextlib.contextmanager
 def here(project: Path, env: dict[str, str]) -> Iterator[None]:
     """Be in a project, as a process of its own would be; then put back what a command leaves changed in a process."""
-    silenced, hook, argv = logging.root.manager.disable, sys.unraisablehook, sys.argv
+    silenced, level = logging.root.manager.disable, logging.root.level
     folder = Path.cwd()
     with (
         mock.patch.dict(os.environ, env),
         warnings.catch_warnings(),
         Path(os.devnull).open(encoding="utf-8") as nothing,
-        mock.patch.object(sys, "stdin", nothing),
+        mock.patch.multiple(sys, stdin=nothing, argv=["aml"], path=sys.path[:], unraisablehook=sys.unraisablehook),
         # pytest shows what is logged as it comes, and takes stderr back for that.
         mock.patch.object(logging.root, "handlers", []),
         mock.patch.object(time, "sleep", in_no_time(time.sleep)),
@@ -67,13 +81,12 @@ def here(project: Path, env: dict[str, str]) -> Iterator[None]:
         mock.patch.object(CachedServiceDiscovery.__init__, "__defaults__", (addresses_file(env),)),
     ):
         os.chdir(project)
-        sys.argv = ["aml"]
         try:
             yield
         finally:
             os.chdir(folder)
             logging.disable(silenced)
-            sys.unraisablehook, sys.argv = hook, argv
+            logging.root.setLevel(level)
 
 
 def in_no_time(sleep: Callable[[float], None]) -> Callable[[float], None]:

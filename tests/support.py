@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,12 @@ def rendered(folder: Path, *args: str, **answers: str) -> Path:
 
 def derived(**given: str) -> dict[str, str]:
     """All answers, as cookiecutter derives from those that are given what the others are."""
+    return dict(derived_from(tuple(given.items())))
+
+
+@cache
+def derived_from(given_answers: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    given = dict(given_answers)
     context = {question: text for question, text in QUESTIONS.items() if question != "__prompts__"}
     context |= {question: [text] if isinstance(context[question], list) else text for question, text in given.items()}
     answers = prompt_for_config({"cookiecutter": context}, no_input=True)

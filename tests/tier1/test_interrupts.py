@@ -1,90 +1,130 @@
-"""A render that is interrupted: the same command again finishes it, and what the user had is still there."""
+"""A render that is interrupted: the same command again finishes it, and what the user had is still there.
+
+It is interrupted when it is about to make its first, its second, … its last change, so no clock has a say in it.
+"""
 
 import os
 import random
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Bake
-from tests.support import BIN, TEMPLATE, cookiecutter, files_of, log
+from tests.support import BIN, TEMPLATE, cookiecutter, files_of
 
-SEED = 7
+# What each Python of a render runs when it starts, the hooks' too: together they count the changes in a file.
+SITECUSTOMIZE = """
+import os, signal, sys
 
-
-class Moments:
-    """Moments within a render, however long one takes here and now."""
-
-    def __init__(self, folder: Path) -> None:
-        self.random = random.Random(SEED)
-        self.finish(folder)
-        shutil.rmtree(folder / "my-aml-project")
-
-    def finish(self, folder: Path, *args: str, **answers: str) -> subprocess.CompletedProcess[str]:
-        """Render to the end, and measure it: the machine may be slower or faster than a minute ago."""
-        started = time.monotonic()
-        done = cookiecutter(folder, "-f", *args, **answers)
-        self.whole = time.monotonic() - started
-        return done
-
-    def next(self) -> float:
-        return self.random.uniform(0.4, 1) * self.whole
+PROJECT, COUNTER = os.environ["INTERRUPTED_PROJECT"], os.environ["INTERRUPTED_COUNTER"]
+AT, SIGNAL = int(os.environ["INTERRUPTED_AT"]), int(os.environ["INTERRUPTED_BY"])
+CHANGES = ("os.chmod", "os.mkdir", "os.remove", "os.rename", "os.rmdir")
 
 
-@pytest.fixture
-def moments(tmp_path_factory: pytest.TempPathFactory) -> Moments:
-    return Moments(tmp_path_factory.mktemp("whole"))
+def count(event, args):
+    if event == "open":
+        counts = isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR)
+    else:
+        counts = event in CHANGES
+    if event == "subprocess.Popen" or (counts and os.path.abspath(os.fsdecode(args[0])).startswith(PROJECT)):
+        with open(COUNTER, "ab") as counter:
+            counter.write(b".")
+            counter.flush()
+            reached = counter.tell() == AT
+        if reached:
+            os.killpg(0, SIGNAL)
 
 
-def interrupt(folder: Path, signal_: signal.Signals, after: float, *args: str | Path) -> bool:
-    """Start a render and end it after some time; say whether it had not ended by itself."""
-    process = subprocess.Popen(
-        [BIN / "cookiecutter", "--no-input", "-f", *args],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    time.sleep(after)
-    running = process.poll() is None
-    if running:
-        os.killpg(process.pid, signal_)
-    process.wait()
-    return running
+sys.addaudithook(count)
+"""
 
 
-@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGKILL])
+class Interrupted:
+    """Renders in a folder, each stopped at one of its changes."""
+
+    def __init__(self, folder: Path, *args: str) -> None:
+        self.folder, self.args = folder, args
+        self.counter = folder.with_name(f"{folder.name}.changes")
+        self.site = folder.with_name(f"{folder.name}.site")
+        self.site.mkdir()
+        (self.site / "sitecustomize.py").write_text(SITECUSTOMIZE)
+
+    def render(self, at: int, by: signal.Signals = signal.SIGKILL) -> int:
+        """Render up to a change; return the exit code."""
+        self.counter.write_bytes(b"")
+        variables = {
+            "PYTHONPATH": str(self.site),
+            "INTERRUPTED_PROJECT": str(self.folder / "my-aml-project"),
+            "INTERRUPTED_COUNTER": str(self.counter),
+            "INTERRUPTED_AT": str(at),
+            "INTERRUPTED_BY": str(int(by)),
+        }
+        return subprocess.run(
+            [BIN / "cookiecutter", "--no-input", "-f", *self.args[:1], TEMPLATE, *self.args[1:]],
+            cwd=self.folder, env=os.environ | variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        ).returncode  # fmt: skip
+
+    def changes(self) -> int:
+        """How many changes an undisturbed render makes."""
+        assert self.render(at=-1) == 0
+        return self.counter.stat().st_size
+
+
+def some_of(changes: int, wanted: int | None) -> list[int]:
+    """Of the changes of a render the first, the last and a few between; or all of them."""
+    if wanted is None:
+        return list(range(1, changes + 1))
+    return [1, *sorted(random.Random(7).sample(range(2, changes), wanted - 2)), changes]
+
+
+@pytest.mark.parametrize(
+    ("by", "wanted"),
+    [(signal.SIGINT, 3), (signal.SIGKILL, 4), pytest.param(signal.SIGKILL, None, marks=pytest.mark.full)],
+)
 def test_the_same_command_with_f_finishes_an_interrupted_render(
-    bake: Bake, tmp_path: Path, moments: Moments, signal_: signal.Signals
+    bake: Bake, tmp_path: Path, by: signal.Signals, wanted: int | None
 ) -> None:
-    interrupted = half = 0
-    for _ in range(12):
-        interrupted += interrupt(tmp_path, signal_, moments.next(), TEMPLATE)
-        half += (tmp_path / "my-aml-project").exists() and not (tmp_path / "my-aml-project" / "scripts").exists()
-        done = moments.finish(tmp_path)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    project = folder / "my-aml-project"
+    interrupted = Interrupted(folder)
+    changes = interrupted.changes()
+    whole = files_of(project)
+    assert whole == files_of(bake())
+    assert changes > len(whole)
+    half = 0
+    for change in some_of(changes, wanted):
+        shutil.rmtree(project, ignore_errors=True)
+        assert interrupted.render(change, by) != 0
+        half += 0 < len(files_of(project)) < len(whole)
+        done = cookiecutter(folder, "-f")
         assert done.returncode == 0, done.stderr
-        assert files_of(tmp_path / "my-aml-project") == files_of(bake())
-        shutil.rmtree(tmp_path / "my-aml-project")
-    log.info("  %s: %d of 12 renders interrupted, %d of them half done", signal_.name, interrupted, half)
-    assert interrupted > 3
+        assert files_of(project) == whole
+    assert half
 
 
-def test_an_interrupted_second_model_costs_the_first_nothing(bake: Bake, tmp_path: Path, moments: Moments) -> None:
-    project = Path(shutil.copytree(bake(), tmp_path / "my-aml-project"))
+@pytest.mark.parametrize("wanted", [4, pytest.param(None, marks=pytest.mark.full)])
+def test_an_interrupted_second_model_costs_the_first_nothing(bake: Bake, tmp_path: Path, wanted: int | None) -> None:
+    folder = tmp_path / "folder"
+    project = Path(shutil.copytree(bake(), folder / "my-aml-project"))
     (project / "models" / "model1" / "train.py").write_text("edited\n")
     before = files_of(project)
     fresh = files_of(bake(model_name="churn") / "models" / "churn")
-    interrupted = 0
-    for _ in range(12):
-        interrupted += interrupt(tmp_path, signal.SIGKILL, moments.next(), "-s", TEMPLATE, "model_name=churn")
-        assert {name: content for name, content in files_of(project).items() if name in before} == before
+    interrupted = Interrupted(folder, "-s", "model_name=churn")
+    changes = interrupted.changes()
+    assert changes > len(fresh)
+    half = 0
+    for change in some_of(changes, wanted):
         # A file may be cut off in the middle, and -s would keep it: the new folder goes first, as the docs say.
         shutil.rmtree(project / "models" / "churn", ignore_errors=True)
-        assert moments.finish(tmp_path, "-s", model_name="churn").returncode == 0
+        assert interrupted.render(change) == -signal.SIGKILL
+        half += 0 < len(files_of(project / "models" / "churn")) < len(fresh)
+        assert {name: content for name, content in files_of(project).items() if name in before} == before
+        shutil.rmtree(project / "models" / "churn", ignore_errors=True)
+        assert cookiecutter(folder, "-f", "-s", model_name="churn").returncode == 0
         assert files_of(project / "models" / "churn") == fresh
-        shutil.rmtree(project / "models" / "churn")
-    assert interrupted > 3
+    assert half

@@ -1,6 +1,5 @@
 """The runconfigs, loaded by the real client, and by a schema that forgives less than the client does."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,10 @@ from azureml.core import RunConfiguration, ScriptRunConfig
 from azureml.core.environment import DEFAULT_CPU_IMAGE, DEFAULT_GPU_IMAGE
 from azureml.core.runconfig import MpiConfiguration, PyTorchConfiguration, TensorflowConfiguration
 
+from aml_project.runconfigs.schema import SCHEMA
 from tests.conftest import Bake
-from tests.support import FRAMEWORKS, MODEL, PROJECT, copy_of, rendered_file
+from tests.support import FRAMEWORKS, MODEL, copy_of, rendered_file
 
-SCHEMA = json.loads((PROJECT / "scripts" / "checks" / "runconfig.schema.json").read_text(encoding="utf-8"))
 CLOUD = MODEL / "aml_config" / "train-amlcompute.runconfig"
 LOCAL = "/tmp/model1-data"
 DIRECT = ["--data-path", LOCAL, "--dataset", "training"]

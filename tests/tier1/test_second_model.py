@@ -11,7 +11,7 @@ from tests.support import FRAMEWORKS, cookiecutter, copy_of, files_of
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_a_second_model_changes_nothing_else(bake: Bake, tmp_path: Path, framework: str) -> None:
     project = copy_of(bake(), tmp_path)
-    edited = ["README.md", "data/customers.csv", "models/model1/train.py", "scripts/send_request.py", "Makefile"]
+    edited = ["README.md", "data/customers.csv", "models/model1/train.py", "pyproject.toml", "Makefile"]
     for name in edited:
         (project / name).write_text(f"edited by the user: {name}\n")
     (project / "models" / "model1" / "notes.txt").write_text("mine")

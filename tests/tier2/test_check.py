@@ -1,49 +1,48 @@
-"""make check with the packages that a project installs, in a folder that was trained in."""
+"""make check in a fresh clone: the client is brought to the tools, has its say, and is not done without."""
 
+import os
 import subprocess
 from pathlib import Path
 
-import pytest
+from tests.conftest import Bake
+from tests.runconfigs import LOCAL, edited, put
+from tests.support import TEMPLATE, copy_of, run
 
-from tests.support import PYTHON, rendered, run
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    project = rendered(tmp_path_factory.mktemp("check"), python_version=PYTHON)
-    run("make", "setup", "train", cwd=project)
-    return project
+LACKS = "azureml.core and azure.storage.blob are not in this Python"
 
 
-def check(project: Path, environment: str = "model1") -> subprocess.CompletedProcess[str]:
-    python = project / ".venv" / environment / "bin" / "python"
-    return subprocess.run(
-        [python, project / "scripts" / "check_project.py"],
-        cwd=project / "models" / "model1", capture_output=True, text=True, check=False,
-    )  # fmt: skip
+def make_check(project: Path, **env: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        ["make", "check", f"AML_TEMPLATE={TEMPLATE}"], cwd=project, env=os.environ | env, capture_output=True, text=True
+    )
+    return done.returncode, done.stdout, done.stderr
 
 
-def test_a_trained_project_is_fine(project: Path) -> None:
-    done = check(project)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("model1: 2 runconfigs fine; a run gets 2")
+def test_the_client_is_brought_to_the_tools_and_has_its_say(bake: Bake, tmp_path: Path) -> None:
+    project = copy_of(bake(), tmp_path)
+    code, out, err = make_check(project)
+    assert code == 0, err
+    assert f"{LACKS}: installing what Azure ML's commands need, once\n" in err
+    assert out.splitlines()[-1].startswith("model1: 2 runconfigs fine; a run gets 2")
 
+    # What our own rules leave to the client comes from the loader that was installed.
+    edited(project, put({"mavenLibraries": 3}, "environment", "databricks"), LOCAL)
+    code, out, err = make_check(project)
+    assert (code, err.count("\n")) == (2, 1), "make's own code, and its line"
+    assert out.startswith("models/model1/aml_config/train-local.runconfig: the client refuses it: TypeError: ")
+    assert out.count("\n") == 1
 
-def test_the_installed_client_has_a_say(project: Path) -> None:
-    """What our own rules leave to the client comes from the loader in the project's environment."""
-    file = project / "models" / "model1" / "aml_config" / "train-local.runconfig"
-    text = file.read_text()
-    try:
-        file.write_text(text.replace("environment:\n", "environment:\n  databricks: {mavenLibraries: 3}\n"))
-        done = check(project)
-    finally:
-        file.write_text(text)
-    assert done.returncode == 1
-    assert done.stdout.startswith("models/model1/aml_config/train-local.runconfig: the client refuses it: TypeError: ")
-    assert done.stdout.count("\n") == 1
-
-
-def test_a_python_without_the_packages_does_not_pass(project: Path) -> None:
-    done = check(project, ".tools")
-    assert (done.returncode, done.stderr) == (1, "")
-    assert "is not installed in this Python: make setup MODEL=model1, then make check" in done.stdout
+    tools = project / ".venv" / ".tools" / "bin"
+    run(
+        tools / "uv",
+        "pip",
+        "uninstall",
+        "--python",
+        tools / "python",
+        "azureml-core",
+        "azure-storage-blob",
+        cwd=project,
+    )
+    code, out, err = make_check(project, UV_OFFLINE="1", UV_NO_CACHE="1")
+    assert (code, out) == (2, "")
+    assert f"ERROR: {LACKS}, and uv can't bring them: " in err

@@ -33,7 +33,12 @@ def read(project: Path) -> Wishes:
     for file in sorted(project.glob("models/*/aml_config/*.runconfig")):
         try:
             run = yaml.safe_load(file.read_text(encoding="utf-8"))
-            add(wishes, run, str(answers.get("vm_size") or "Standard_DS3_v2"), data_folder(project, file.parents[1].name))
+            add(
+                wishes,
+                run,
+                str(answers.get("vm_size") or "Standard_DS3_v2"),
+                data_folder(project, file.parents[1].name),
+            )
         except (OSError, yaml.YAMLError, AttributeError, LookupError, TypeError, ValueError):
             continue  # the project's own check names it
     return wishes
@@ -94,7 +99,9 @@ def sow(workspace: Workspace, project: Path, wishes: Wishes) -> list[str]:
                     workspace.blobs.write(DATA, f"{place}/{file.relative_to(folder).as_posix()}", content)
             for version in missing:
                 datasets.created(workspace, name, "workspaceblobstore", place)
-                made.append(f"dataset {name} version {version}: the files of {folder.relative_to(project).as_posix()}/ ({len(files)})")
+                made.append(
+                    f"dataset {name} version {version}: the files of {folder.relative_to(project).as_posix()}/ ({len(files)})"
+                )
     return made
 
 

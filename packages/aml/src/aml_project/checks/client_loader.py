@@ -19,6 +19,7 @@ from typing import Any
 
 START = "import sys; sys.path[0] = sys.argv[1]; from aml_project.checks.client_loader import serve; serve()"
 PATIENCE = 60  # seconds for all of them together
+MEND = "remove .venv/.tools, and the next make brings it"
 
 
 class Client:
@@ -55,9 +56,9 @@ class Client:
         except subprocess.TimeoutExpired:
             return [f"azureml-core: gave no answer about the runconfigs in {PATIENCE} s: run it again"]
         except (ValueError, OSError):
-            return [f"azureml-core: can't be used here: {trouble.strip().rpartition(chr(10))[2][:200]}: make setup"]
+            return [f"azureml-core: can't be used here: {trouble.strip().rpartition(chr(10))[2][:200]}: {MEND}"]
         if isinstance(answer, str):
-            return [f"azureml-core: not installed here ({answer}), so its own loader was not asked: make setup"]
+            return [f"azureml-core: not whole here ({answer}), so its own loader was not asked: {MEND}"]
         return [
             f"{label}: the client refuses it: {said}: mend that"
             for (label, _, _), said in zip(self.questions, answer, strict=True)

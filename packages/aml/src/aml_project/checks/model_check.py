@@ -71,10 +71,7 @@ def check_model(root: Path, model: str, config: str | None, client: Client) -> C
     checked.runconfigs = len(names)
     scripts = {str(reading.get("script")) for reading in readings.values() if reading.get("script")}
     found += [f"models/{model}/{line}" for line in _check_code(folder, scripts, taken)]
-    found += [
-        f"models/{model}/{line}" if not line.startswith(".:") else f"models/{model}{line[1:]}"
-        for line in taken.findings
-    ]
+    found += taken.lines(f"models/{model}")
     if config is None:
         found += [f"models/{model}/aml_config/{line}" for line in _agreements(folder, readings)]
         found += [f"models/{model}/{line}" for line in config_files.findings(folder)]
@@ -169,7 +166,7 @@ def _conda_file(folder: Path, config: dict[str, Any]) -> Iterator[str]:
 
 
 def _registered_version(file: Path, config: dict[str, Any]) -> Iterator[str]:
-    """A version that register_environment.py has written stands for what the image was built from then."""
+    """A version that `aml environment` has written stands for what the image was built from then."""
     written = runconfig_rules.section(config, "environment").get("version")
     if not is_ours(written):
         return

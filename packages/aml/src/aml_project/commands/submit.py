@@ -75,7 +75,7 @@ def describe(model: Model, args: argparse.Namespace, run_file: Path) -> int:
     if files is None:
         from aml_project.snapshot import whole as snapshot
 
-        files = snapshot.take(model.folder).files
+        files = snapshot.take_whole(model.folder).files
     arguments = [*as_list(config.get("arguments")), *args.arguments]
     rows = {
         "workspace": attached_name(model.project.root),

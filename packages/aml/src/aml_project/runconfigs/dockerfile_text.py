@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 STAGE = "environment"
 MAX_FILE = 64_000
 WIDTH = 100  # characters of a file in one line
+# The line is part of what is built, and so of its version: other words would build every environment once more.
 ORIGIN = re.compile(r"^# From (.+), by scripts/register_environment\.py$", re.MULTILINE)
 ROOT_USERS = ("", "root", "0", "root:root", "0:0")
 INSTEAD = f"Azure ML has no such file where it builds: copy single files, or copy it after the stage `{STAGE}`"

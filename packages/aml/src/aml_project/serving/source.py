@@ -14,15 +14,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aml_project.command_line import Failure
 from aml_project.snapshot import whole as snapshot
 
 
 def files_of(folder: Path, source: str) -> list[str]:
     """List the files below the source directory that .amlignore lets pass, by their path in it."""
-    taken = snapshot.take(folder)
-    if not taken.complete:
-        raise Failure("\nERROR: ".join(f"models/{folder.name}/{line}" for line in taken.findings))
+    taken = snapshot.take_whole(folder)
     root = (folder / source).resolve()
     return sorted(
         (folder / name).relative_to(folder / source).as_posix()

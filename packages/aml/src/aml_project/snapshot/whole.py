@@ -16,6 +16,8 @@ from pathlib import Path, PurePosixPath
 
 import pathspec
 
+from aml_project.command_line import Failure
+
 MAX_TOTAL = 300 << 20  # the client's limits
 MAX_FILES = 2000
 MAX_LOOKED_AT = 20_000  # ours, so that an answer comes at once
@@ -69,6 +71,10 @@ class Snapshot:
     def size(self) -> int:
         return sum(self.files.values())
 
+    def lines(self, folder: str) -> list[str]:
+        """The findings, each beginning with its path; `folder` is what the folder itself is called."""
+        return [f"{folder}{line[1:]}" if line.startswith(".:") else f"{folder}/{line}" for line in self.findings]
+
 
 def take(folder: Path) -> Snapshot:
     """Look through the folder."""
@@ -84,6 +90,14 @@ def take(folder: Path) -> Snapshot:
     snapshot.findings += _leftovers(snapshot)
     snapshot.findings += _data(snapshot)
     snapshot.findings += _secrets(folder, snapshot)
+    return snapshot
+
+
+def take_whole(folder: Path) -> Snapshot:
+    """Look through a model's folder; a Failure says why it can't be told which files travel."""
+    snapshot = take(folder)
+    if not snapshot.complete:
+        raise Failure("\nERROR: ".join(snapshot.lines(f"models/{folder.name}")))
     return snapshot
 
 

@@ -2,9 +2,6 @@
 
 import copy
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,8 +17,10 @@ from azureml.core.webservice.local import LocalWebserviceDeploymentConfiguration
 
 from aml_project.command_line import Failure
 from aml_project.runconfigs import deployment_files as config_files
+from tests.aml import aml, call
 from tests.conftest import Bake
-from tests.support import FRAMEWORKS, copy_of, files_of, run
+from tests.runconfigs import change, said
+from tests.support import FRAMEWORKS, files_of, run
 
 CLASSES = {
     "aci": AciServiceDeploymentConfiguration,
@@ -39,8 +38,8 @@ def load(config: dict[str, Any]) -> Any:
 
 
 @pytest.fixture
-def model(bake: Bake, tmp_path: Path) -> Path:
-    return copy_of(bake(), tmp_path) / "models" / "model1"
+def model(project: Path) -> Path:
+    return project / "models" / "model1"
 
 
 def file_of(model: Path, target: str) -> Path:
@@ -170,8 +169,8 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("which", "old", "new", "said"), MISTAKES)
-def test_a_mistake_is_one_line(model: Path, which: str, old: str, new: str, said: str) -> None:
+@pytest.mark.parametrize(("which", "old", "new", "expected"), MISTAKES)
+def test_a_mistake_is_one_line(model: Path, which: str, old: str, new: str, expected: str) -> None:
     """From the command that deploys, before it asks anybody, and from make check."""
     file = model / INFERENCE if which == "inference" else file_of(model, which)
     assert old in file.read_text()
@@ -180,19 +179,16 @@ def test_a_mistake_is_one_line(model: Path, which: str, old: str, new: str, said
         config_files.read_inference(model) if which == "inference" else config_files.read_deployment(model, which)
     [line] = str(refused.value).splitlines()
     assert line.startswith(f"models/model1/{file.relative_to(model).as_posix()}: ")
-    assert said in line
+    assert expected in line
     assert refused.value.code == 1
     assert config_files.findings(model) == [line.removeprefix("models/model1/")]
 
 
-def test_make_check_finds_a_mistake(model: Path) -> None:
+def test_the_check_finds_a_mistake(model: Path) -> None:
     file = file_of(model, "aks")
-    file.write_text(file.read_text().replace("minReplicas", "minimumReplicas"))
-    said = run(sys.executable, "scripts/check_project.py", cwd=model.parents[1], expect=1)
-    assert said.startswith(
-        "models/model1/deployment/deployment-config-aks.yml: autoScaler.minimumReplicas: the client "
-    )
-    assert said.count("\n") == 1
+    change(file, "minReplicas", "minimumReplicas")
+    [line] = said(model.parents[1])
+    assert line.startswith(f"models/model1/deployment/{file.name}: autoScaler.minimumReplicas: the client ")
 
 
 def test_a_model_without_these_files_is_no_mistake(model: Path) -> None:
@@ -203,16 +199,6 @@ def test_a_model_without_these_files_is_no_mistake(model: Path) -> None:
     assert config_files.findings(model) == []
     with pytest.raises(Failure, match="missing"):
         config_files.read_deployment(model, "aci")
-
-
-def call(model: Path, *args: str) -> tuple[int, str, str]:
-    command = [sys.executable, "scripts/deploy_model.py", *args]
-    done = subprocess.run(
-        command, cwd=model.parents[1], env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.returncode, done.stdout, done.stderr
 
 
 @pytest.mark.parametrize(
@@ -234,21 +220,21 @@ def call(model: Path, *args: str) -> tuple[int, str, str]:
 )
 def test_wrong_use_gets_one_line(model: Path, args: list[str], named: str) -> None:
     before = files_of(model.parents[1])
-    code, out, err = call(model, *args)
+    code, out, err = aml(model.parents[1], "deploy", *args)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert err.startswith("ERROR: ") and named in err
     assert files_of(model.parents[1]) == before
 
 
 @pytest.mark.parametrize("target", config_files.TARGETS)
-def test_a_dry_run_asks_nobody(model: Path, tmp_path: Path, target: str) -> None:
-    (tmp_path / "azureml").mkdir()
-    (tmp_path / "azureml" / "__init__.py").write_text("raise AssertionError('azureml was imported')\n")
+def test_a_dry_run_asks_nobody(model: Path, without_client: dict[str, str], target: str) -> None:
     before = files_of(model.parents[1])
-    command = [sys.executable, "scripts/deploy_model.py", "--target", target, "--version", "3", "--dry-run"]
-    said = run(*command, cwd=model.parents[1], PYTHONPATH=str(tmp_path), PYTHONDONTWRITEBYTECODE="1")
-    rows = dict(line.split(maxsplit=1) for line in said.splitlines()[1:])
-    assert said.startswith("Would deploy; asked nobody:\n")
+    code, out, err = call(
+        model.parents[1], "deploy", "--target", target, "--version", "3", "--dry-run", **without_client
+    )
+    assert (code, err) == (0, "")
+    rows = dict(line.split(maxsplit=1) for line in out.splitlines()[1:])
+    assert out.startswith("Would deploy; asked nobody:\n")
     assert rows["service"] == ("port 6789" if target == "local" else f"model1-{target}")
     assert rows["model"] == "model1, version 3"
     assert rows["variables"] == "WORKER_COUNT=1, OMP_NUM_THREADS=1"
@@ -258,7 +244,7 @@ def test_a_dry_run_asks_nobody(model: Path, tmp_path: Path, target: str) -> None
 def test_the_documented_command_gets_the_packages(model: Path, tmp_path: Path) -> None:
     """--save-inference-config: what the client makes of it alone is what is deployed here."""
     file = tmp_path / "inference.json"
-    code, out, _ = call(model, "--target", "aci", "--save-inference-config", str(file))
+    code, out, _ = aml(model.parents[1], "deploy", "--target", "aci", "--save-inference-config", file)
     assert (code, out) == (0, f"{file}: for az ml model deploy --ic, in the model's folder\n")
     saved = json.loads(file.read_text())
     assert set(saved) == {"entryScript", "sourceDirectory", "environment"}

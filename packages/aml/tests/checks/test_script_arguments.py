@@ -1,0 +1,52 @@
+"""Arguments that a script would refuse, found in its text; silence where the text does not say enough."""
+
+import ast
+
+import pytest
+
+from aml_project.checks import script_arguments
+
+PARSER = "import argparse\nparser = argparse.ArgumentParser()\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "arguments", "expected"),
+    [
+        ("parser.add_argument('--a', required=True)", [], "the following arguments are required: --a"),
+        ("parser.add_argument('--a', choices=['x', 'y'])", ["--a", "z"], "argument --a: invalid choice: 'z'"),
+        ("parser.add_argument('--a', type=int, choices=[1, 2])", ["--a", "2"], None),
+        ("parser.add_argument('--a', choices=list(NAMES))", ["--a", "z"], None),
+        ("parser.add_argument('--a', type=Size, choices=[Size(1)])", ["--a", "1"], None),
+        ("parser.add_argument('--a', type=float)", ["--a=x"], "argument --a: invalid float value: 'x'"),
+        ("parser.add_argument('--a', type=int)", ["--a", "$N"], None),
+        ("parser.add_argument('file')", [], "the following arguments are required: file"),
+        ("parser.add_argument('file', nargs='*')", ["a", "b"], None),
+        ("parser.add_argument('--a', action='store_true')", ["--a", "x"], "unrecognized arguments: x"),
+        ("g = parser.add_argument_group()\ng.add_argument('--a')", ["--a", "x"], None),
+        ("parser.add_argument('--a')", ["--help"], "they end it at once: --help or --version"),
+        ("parser.add_argument('-a', '--all', default='x', type=int)", ["-a", "1"], None),
+        ("add = parser.add_argument\nadd('--a')", ["--a", "x"], None),
+        ("add = parser.add_argument\nadd('--a')", ["--b"], "unrecognized arguments: --b"),
+        # what can't be told from the text
+        ("add_more(parser)", ["--b"], None),
+        ("for name in NAMES:\n    parser.add_argument(name)", ["--b"], None),
+        ("if MORE:\n    parser.add_argument('--b')", ["--b"], None),
+        ("parser.add_argument(NAME)", ["--b"], None),
+        ("parser.add_argument('--a', **MORE)", ["--b"], None),
+        ("parser.add_argument('--a', action=Own)", ["--b"], None),
+        ("args, _ = parser.parse_known_args()", ["--b"], None),
+        ("parser.add_subparsers()", ["--b"], None),
+        ("other = argparse.ArgumentParser(parents=[parser])", ["--b"], None),
+        ("def more():\n    return parser", ["--b"], None),
+    ],
+)
+def test_arguments_of_a_script(code: str, arguments: list[str], expected: str | None) -> None:
+    tree = ast.parse(PARSER + code)
+    refused = script_arguments.refusal(tree, arguments, lenient="$" in str(arguments))
+    assert (refused or "").startswith(expected or "")
+    assert (refused is None) == (expected is None)
+
+
+@pytest.mark.parametrize("code", ["", "import click\n@click.option('--a')\ndef main(): ...", "import sys\nsys.argv[1]"])
+def test_scripts_without_argparse_are_left_alone(code: str) -> None:
+    assert script_arguments.refusal(ast.parse(code), ["--b"], lenient=False) is None

@@ -1,0 +1,56 @@
+"""What Azure takes for a name: the same for the questions of a render and for the commands."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aml_project import names
+from hooks import pre_gen_project as hook
+
+ANYTHING = st.text(alphabet=st.sampled_from("aZ09-_.()é٣ß \n/x"), max_size=40)
+# The rules stand twice because a hook imports nothing; these are the names that are asked for and given as options.
+COMMON = sorted(names.RULES.keys() & hook.RULES.keys())
+
+
+def nearly(pattern: str) -> st.SearchStrategy[str]:
+    """Names that fit, some of them with one character more, or another."""
+    fitting = st.from_regex(re.compile(pattern), fullmatch=True)
+    other = st.sampled_from(["", "a", "Z", "0", "-", ".", "_", " ", "é", "\n"])
+    changed = st.builds(
+        lambda text, at, new, taken: text[:at] + new + text[at + taken :],
+        fitting, st.integers(0, 40), other, st.integers(0, 1),
+    )  # fmt: skip
+    return st.one_of(ANYTHING, fitting, changed)
+
+
+def test_the_names_that_are_asked_for_have_a_rule_here_too() -> None:
+    assert COMMON == [
+        "compute_name", "dataset_name", "resource_group", "subscription_id", "vm_size", "workspace_name",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("field", COMMON)
+@given(data=st.data())
+def test_the_names_have_the_rules_of_the_hook(field: str, data: st.DataObject) -> None:
+    """What may be answered may be given to a command, and the other way round; only an empty answer means later."""
+    pattern = names.RULES[field][0]
+    text = data.draw(nearly(pattern))
+    agree(field, text)
+
+
+@pytest.mark.parametrize("text", ["a" * length for length in (1, 2, 3, 16, 17, 33, 34, 90, 91, 255, 256)])
+@pytest.mark.parametrize("field", COMMON)
+def test_the_lengths_of_names_are_those_of_the_hook(field: str, text: str) -> None:
+    agree(field, text)
+    agree(field, f"Standard_{text}")
+
+
+def agree(field: str, text: str) -> None:
+    given_to_a_command = bool(re.fullmatch(names.RULES[field][0], text))
+    answered = bool(text and hook.RULES[field][0](text))  # type: ignore[no-untyped-call]
+    if field == "vm_size":  # Azure takes standard_ as well, and so do the commands
+        text = "Standard" + text[len("Standard") :] if text.lower().startswith("standard") else text
+        answered = bool(text and hook.RULES[field][0](text))  # type: ignore[no-untyped-call]
+    assert given_to_a_command == answered, (field, text)
