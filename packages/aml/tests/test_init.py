@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -119,7 +119,7 @@ def cached(render: Callable[..., Path], factory: pytest.TempPathFactory) -> Call
 
 
 @pytest.fixture
-def repo(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+def repo(tmp_path: Path) -> Callable[..., Path]:
     """A repo of git with some files."""
 
     def make(files: dict[str, str], *, git: bool = True) -> Path:
@@ -133,7 +133,7 @@ def repo(tmp_path: Path) -> Iterator[Callable[..., Path]]:
             run("git", "commit", "--quiet", "--message=ours", cwd=folder)
         return folder
 
-    yield make
+    return make
 
 
 def own(project: Path) -> dict[str, bytes]:
@@ -152,11 +152,11 @@ def of_model(files: dict[str, bytes], model: str) -> set[str]:
 def test_a_script_elsewhere_is_neither_moved_nor_copied_unasked(repo: Callable[..., Path]) -> None:
     project = repo(PLAIN)
     before = own(project)
-    assert init(project) == (
-        2,
-        "",
+    done = init(project)
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
         "ERROR: train.py: lies outside of models/, and a run gets the folder models/old_churn/ alone:"
-        " --move takes it and features.py there, --copy leaves the originals\n",
+        " --move takes it and features.py there, --copy leaves the originals\n"
     )
     assert own(project) == before
 
@@ -221,11 +221,11 @@ def test_a_dry_run_lists_what_is_added_then(repo: Callable[..., Path]) -> None:
 def test_of_several_scripts_one_is_to_be_named(repo: Callable[..., Path]) -> None:
     project = repo({"churn/train.py": TRAIN, "churn/features.py": FEATURES, "sales/train.py": "print(1)\n"})
     before = own(project)
-    assert init(project, "--copy") == (
-        2,
-        "",
+    done = init(project, "--copy")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
         "ERROR: churn/train.py, sales/train.py: say which trains a model:"
-        " aml init --model churn=churn/train.py, once for each\n",
+        " aml init --model churn=churn/train.py, once for each\n"
     )
     assert own(project) == before
     done = init(project, "--move", "--model", "churn=churn/train.py", "--model", "sales=sales/train.py")
@@ -301,7 +301,12 @@ def test_the_files_of_the_acceleration_template_are_kept_and_checked(repo: Calla
     after = own(project)
     assert {name: after[name] for name in before} == before
     added = of_model({name: text for name, text in after.items() if name not in before}, "model1")
-    assert added >= {"aml_config/inference-conda.yml", "Dockerfile", ".amlignore", "deployment/deployment-config-aci.yml"}
+    assert added >= {
+        "aml_config/inference-conda.yml",
+        "Dockerfile",
+        ".amlignore",
+        "deployment/deployment-config-aci.yml",
+    }
     assert not any(name.startswith(("runtime", "score", "sample-request")) for name in added)
     assert b"COPY --chown=1000:1000 runtime" not in after["models/model1/Dockerfile.inference"]
     inference = after["models/model1/aml_config/inference-conda.yml"].decode()
@@ -330,9 +335,12 @@ def test_a_project_takes_a_script_as_another_model(bake: Callable[..., Path], tm
     before = own(project)
     assert init(project, "--model", "churn=train.py", "--copy").code == 0
     after = own(project)
-    assert {name: after[name] for name in before} == before
+    assert {name for name in before if after[name] != before[name]} == {"pyproject.toml"}
     assert {name.split("/")[1] for name in after.keys() - before.keys()} == {"churn"}
-    assert "target: ours" in (project / "models/churn/aml_config/train-amlcompute.runconfig").read_text().replace('"', "")
+    assert owned.read(project) == ["models/churn/train.py"]
+    assert "target: ours" in (project / "models/churn/aml_config/train-amlcompute.runconfig").read_text().replace(
+        '"', ""
+    )
 
 
 def test_outside_of_git_it_works_as_well(repo: Callable[..., Path]) -> None:
@@ -373,7 +381,7 @@ def test_killed_anywhere_the_same_command_ends_as_if_it_had_not_been(
     whole = copy_of(project, tmp_path / "whole")
     assert init(whole, carry).code == 0
     points = 0
-    while True:
+    while carry == "--move" or points < 4:  # with the code in its place, both go the same way
         torn = copy_of(project, tmp_path / f"torn{points}")
         left = points
 
@@ -398,7 +406,7 @@ def test_killed_anywhere_the_same_command_ends_as_if_it_had_not_been(
         assert done.code == 0, done.err
         assert own(torn) == own(whole), points
         shutil.rmtree(torn)
-    assert points > 20
+    assert points > (20 if carry == "--move" else 3)
 
 
 def test_a_makefile_is_kept_and_includes_the_verbs_that_it_has_not(repo: Callable[..., Path]) -> None:
@@ -425,20 +433,20 @@ def test_a_makefile_with_other_meanings_of_our_variables_is_left_alone(repo: Cal
     done = init(project, "--copy")
     assert (project / "Makefile").read_text() == "MODEL = resnet\nall:\n\techo $(MODEL)\n"
     assert not (project / makefile.FILE).exists()
-    assert (
-        "  Makefile: has MODEL of its own, so no verb was added: .venv/.tools/bin/aml takes them all\n" in done.out
-    )
+    assert "  MODEL: yours already, so make gets no verbs: .venv/.tools/bin/aml takes them all\n" in done.out
     assert ".venv/.tools/bin/aml setup && .venv/.tools/bin/aml train && " in done.out
 
 
 def test_lists_of_one_s_own_get_what_they_lack(repo: Callable[..., Path]) -> None:
-    project = repo(PLAIN | {"requirements-dev.txt": "Ruff>=0.4  # ours\nipython", "pyproject.toml": '[project]\nname = "x"\n'})
+    project = repo(
+        PLAIN | {"requirements-dev.txt": "Ruff>=0.4  # ours\nipython", "pyproject.toml": '[project]\nname = "x"\n'}
+    )
     assert init(project, "--copy").code == 0
     lines = (project / "requirements-dev.txt").read_text().splitlines()
     assert lines[:2] == ["Ruff>=0.4  # ours", "ipython"]
     assert len(lines) == 3 and lines[2].startswith("pytest==")
     text = (project / "pyproject.toml").read_text()
-    assert text.startswith('[project]\nname = "x"\n\n# What no update touches.\n[tool.cruft]\nskip = [')
+    assert text.startswith('[project]\nname = "x"\n\n[tool.cruft]\n')
 
 
 def test_a_runtime_of_one_s_own_stays_alone(repo: Callable[..., Path]) -> None:
@@ -454,13 +462,14 @@ def test_what_a_run_would_miss_is_told(repo: Callable[..., Path]) -> None:
     run("git", "init", "--quiet", cwd=project)
     done = init(project)
     _, _, by_hand = done.out.partition("By hand:\n")
-    assert by_hand.splitlines()[:-1] == [
-        "  models/churn/.amlignore: git ignores it, by a line of yours: nobody else would get this model",
-        "  models/churn/train.py: takes no --data-path: write its own arguments into models/churn/aml_config/*.runconfig;"
+    ignored, script, score, _ = by_hand.splitlines()
+    assert ignored == "  models/churn/.amlignore: git ignores it, by a line of yours: nobody else would get this model"
+    assert script == (
+        "  models/churn/train.py: takes no --data-path: write its own arguments into the runconfigs;"
         " writes nothing to outputs/, and a run keeps that folder alone;"
-        " reads data/x.csv, which no run gets: let it take --data-path",
-        "  score.py of churn: an outline; it is to load what your script saves below outputs/",
-    ]
+        " reads data/x.csv, which no run gets: let it take --data-path"
+    )
+    assert score == "  score.py of churn: an outline; it is to load what your script saves below outputs/"
 
 
 def test_a_script_that_is_no_python_gets_all_but_its_packages(repo: Callable[..., Path]) -> None:

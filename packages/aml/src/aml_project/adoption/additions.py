@@ -12,8 +12,9 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from aml_project import checkout, files, local_imports, owned, project, template
@@ -34,7 +35,7 @@ PARSERS = {"argparse", "click", "typer", "docopt"}
 # Of the template's model what a script of one's own has no use for, and what score.py is an outline with.
 NOT_WANTED = ("train.py", "evaluation.py", "tests/")
 OUTLINE = ("runtime/", "sample-request.json", "score_batch.py", "score.py")
-TOOLS, DEV, IGNORED, PYPROJECT = template.LIST, "requirements-dev.txt", ".gitignore", "pyproject.toml"
+TOOLS, DEV, IGNORED = template.LIST, "requirements-dev.txt", ".gitignore"
 WHY = {
     "train.py": "the script that trains",
     "aml_config/train-conda.yml": "the packages of training, by what the code imports",
@@ -58,7 +59,7 @@ WHY = {
     "Makefile": "a verb of aml a line",
     makefile.FILE: "the same verbs for make, but for yours",
     IGNORED: "what is made here and never shared",
-    PYPROJECT: "which files are yours, for updates",
+    owned.FILE: "which files are yours, for updates",
     project.ANSWERS: "the answers that the rest was rendered with",
     checkout.FILE: "where the template lies on this computer; git ignores it",
 }
@@ -99,6 +100,7 @@ def make(root: Path, scripts: list[Script], carry: str) -> Plan:
             rendered |= add_model(plan, script, code[script.model], folder, Path(scratch))
         if not is_project:
             add_root(plan, rendered, folder)
+        add_owned(plan, rendered, is_project=is_project)
     check_places(plan)
     tell(plan, todo, code)
     return plan
@@ -110,7 +112,8 @@ def code_of(root: Path, script: Script, carry: str) -> dict[Path, Path]:
     if script.is_in_place(root):
         return {file: file.relative_to(folder) for file in imports.code_files(folder)}
     assert script.file
-    found = local_imports.closure(script.file, [root, root / "src"])
+    # In the model's folder lies what an earlier call has moved before it was killed.
+    found = local_imports.closure(script.file, [root, root / "src", folder])
     found[script.file] = Path("train.py")
     if not carry:
         shown = [file.relative_to(root).as_posix() for file in found]
@@ -185,8 +188,7 @@ def add_model(plan: Plan, script: Script, code: dict[Path, Path], folder: Path, 
             wanted |= {path: text for path, text in inner.items() if path.startswith(part)}
     if script.file and not any((here / "tests").glob("test_*train*.py")):
         wanted["tests/test_script.py"] = smoke_test(code)
-    # The folder that makes it a model comes last.
-    for path in sorted(wanted, key=lambda path: path.startswith("aml_config/")):
+    for path in wanted:
         if not (here / path).exists() and path not in own:
             plan.files[f"models/{model}/{path}"] = wanted[path]
     return rendered | {f"models/{model}/{path}": text for path, text in wanted.items()}
@@ -243,40 +245,52 @@ def list_of_roots(code: dict[Path, Path]) -> list[Path]:
 def add_root(plan: Plan, rendered: dict[str, bytes], folder: Path) -> None:
     """Add what belongs around the models."""
     root = plan.root
-    if template.named(root):
-        pass
-    elif (root / TOOLS).exists():
-        append(plan, TOOLS, rendered[TOOLS].decode().splitlines())
-    else:
-        plan.files[TOOLS] = rendered[TOOLS]
+    if not template.named(root):
+        add_lines(plan, TOOLS, rendered[TOOLS], key=str.strip)
     add_lines(plan, DEV, rendered[DEV], key=lambda line: re.split(r"[\s=<>!~\[;@]", line.lower())[0])
     add_lines(plan, IGNORED, rendered[IGNORED], key=lambda line: line.strip().strip("/"))
     add_makefile(plan, rendered["Makefile"])
     if not (root / checkout.FILE).exists() and (template.source(root) == str(folder)):
         plan.files[checkout.FILE] = checkout.text(str(folder.resolve())).encode()
-    text = owned.text_of(root)
-    theirs = [path for path in sorted({*rendered, *(f"models/{model}/train.py" for model in plan.models), PYPROJECT})
-              if path == PYPROJECT or is_theirs(plan, path, rendered.get(path, b""))]  # fmt: skip
-    new = owned.changed(text, list(dict.fromkeys([*owned.listed(text), *theirs])))
-    if not text:
-        plan.files[PYPROJECT] = new.encode()
-    elif new != text:
-        before = set(text.splitlines())
-        plan.lines[PYPROJECT] = ([line for line in new.splitlines() if line and line not in before], new.encode())
     if not (root / project.ANSWERS).exists():
         plan.files[project.ANSWERS] = rendered[project.ANSWERS]
 
 
-def is_theirs(plan: Plan, path: str, content: bytes) -> bool:
-    """Whether a file that the template has as well is the owner's: no update is to touch it."""
-    if path.startswith("data/") or path in plan.files:
-        return False
-    carried = {target for _, target in plan.carried}
-    file = plan.root / path
-    return file in carried or path in plan.lines or (file.is_file() and file.read_bytes() != content)
+def add_owned(plan: Plan, rendered: dict[str, bytes], *, is_project: bool) -> None:
+    """Name what the owner has of the files that the template has as well: no update is to touch those.
+
+    Of a model that has its answers that was done before it got them.
+    """
+    root, file = plan.root, plan.root / owned.FILE
+    done = tuple(
+        f"models/{model}/" for model in plan.models if (root / "models" / model / project.MODEL_ANSWERS).exists()
+    )
+    scripts = {f"models/{model}/train.py" for model in plan.models}
+    names = sorted(path for path in {*rendered, *scripts} if not path.startswith(("data/", *done)))
+    if is_project:
+        names = [name for name in names if name.startswith("models/")]
+    carried = {target.relative_to(root).as_posix() for _, target in plan.carried}
+    theirs = [name for name in names if name in carried or name in plan.lines or differs(plan, name, rendered)]
+    before = file.read_text(encoding="utf-8", errors="surrogateescape") if file.is_file() else ""
+    after = owned.with_skipped(before, theirs if is_project else sorted({*theirs, owned.FILE}))
+    if after is None:
+        plan.by_hand.append(
+            f"{owned.FILE}: add to skip of [tool.cruft]: {', '.join(theirs)}; else an update changes these"
+        )
+    elif not file.is_file():
+        plan.files[owned.FILE] = after.encode()
+    elif after != before:
+        there = set(before.splitlines())
+        shown = [line for line in after.splitlines() if line.strip() and line not in there]
+        plan.lines[owned.FILE] = (shown, after.encode(errors="surrogateescape"))
 
 
-def add_lines(plan: Plan, path: str, content: bytes, key) -> None:  # type: ignore[no-untyped-def]
+def differs(plan: Plan, name: str, rendered: dict[str, bytes]) -> bool:
+    file = plan.root / name
+    return name not in plan.files and file.is_file() and file.read_bytes() != rendered.get(name)
+
+
+def add_lines(plan: Plan, path: str, content: bytes, key: Callable[[str], str]) -> None:
     """Add a list, or to the one that is there the lines that it lacks."""
     file = plan.root / path
     if not file.exists():
@@ -303,17 +317,17 @@ def add_makefile(plan: Plan, content: bytes) -> None:
     text = file.read_text(encoding="utf-8", errors="surrogateescape")
     if text.encode(errors="surrogateescape") == content or f"\n{makefile.INCLUDE}\n" in f"\n{text}":
         return
-    if names := makefile.clash(text):
+    verbs, ours = makefile.verbs_but(makefile.targets(text), content.decode()).encode(), plan.root / makefile.FILE
+    foreign = ours.exists() and ours.read_bytes() != verbs
+    if names := makefile.clash(text) or (ours.name if foreign else ""):
         plan.own_targets = {"setup", "train", "check"}
-        plan.by_hand.append(
-            f"{file.name}: has {names} of its own, so no verb was added: .venv/.tools/bin/aml takes them all"
-        )
+        plan.by_hand.append(f"{names}: yours already, so make gets no verbs: .venv/.tools/bin/aml takes them all")
         return
     plan.own_targets = makefile.targets(text) & makefile.targets(content.decode()) - {"help", "tools"}
     if plan.own_targets:
-        verbs = ", ".join(sorted(plan.own_targets))
-        plan.by_hand.append(f"make {verbs}: stays yours; the verb is called as .venv/.tools/bin/aml VERB")
-    plan.files[makefile.FILE] = makefile.verbs_but(makefile.targets(text), content.decode()).encode()
+        named = ", ".join(sorted(plan.own_targets))
+        plan.by_hand.append(f"make {named}: stays yours; the verb is called as .venv/.tools/bin/aml VERB")
+    plan.files[makefile.FILE] = verbs
     append(plan, file.name, [makefile.INCLUDE])
 
 
@@ -362,7 +376,7 @@ def about(root: Path, script: Script, code: dict[Path, Path]) -> Iterator[str]:
     read = list(local_imports.closure(file, list_of_roots(code)))
     lacks = []
     if not local_imports.mentions(read, *DATA_PATH):
-        lacks.append(f"takes no --data-path: write its own arguments into {here}/aml_config/*.runconfig")
+        lacks.append(f"takes no --data-path: write its own arguments into the runconfigs")
     if not local_imports.mentions(read, "outputs"):
         lacks.append("writes nothing to outputs/, and a run keeps that folder alone")
     if paths := sorted({path for source in read for path in read_from_root(root, source, root / here)}):
@@ -412,7 +426,12 @@ def importers(plan: Plan) -> str:
 
 
 def write(plan: Plan) -> None:
-    """Write it: the code first, a model's aml_config after its other files, the repo's answers last."""
+    """Write it, so that the same command goes on wherever this is killed.
+
+    The code goes first, and of it the script last. Which files are the owner's is noted before a model gets its
+    answers; with its aml_config/ it is a model, and with the repo's answers this is a project.
+    """
+    root = plan.root
     for source, target in plan.carried:
         target.parent.mkdir(parents=True, exist_ok=True)
         if plan.is_move:
@@ -421,21 +440,21 @@ def write(plan: Plan) -> None:
         else:
             files.write_whole(target, source.read_bytes())
             shutil.copymode(source, target)
-    whole = {
-        f"models/{model}/aml_config"
-        for model in plan.models
-        if not (plan.root / "models" / model / "aml_config").exists()
-    }
+    last = {f"models/{model}": f"models/{model}/aml_config/" for model in plan.models}
+    late = (*last.values(), *(f"{model}/{project.MODEL_ANSWERS}" for model in last), project.ANSWERS)
     for path, content in plan.files.items():
-        folder = path.rpartition("/")[0]
-        if folder not in whole and path != project.ANSWERS:
-            files.write_whole(plan.root / path, content)
+        if not path.startswith(late):
+            files.write_whole(root / path, content)
     for path, (_, content) in plan.lines.items():
-        files.write_whole(plan.root / path, content)
-    for folder in sorted(whole):
-        inside = {
-            path.removeprefix(f"{folder}/"): text for path, text in plan.files.items() if path.startswith(f"{folder}/")
-        }
-        files.place_folder(plan.root / folder, lambda place, inside=inside: packages.lay(place, inside))  # type: ignore[misc]
+        files.write_whole(root / path, content)
+    for model, config in last.items():
+        if (answers := f"{model}/{project.MODEL_ANSWERS}") in plan.files:
+            files.write_whole(root / answers, plan.files[answers])
+        new = {path.removeprefix(config): content for path, content in plan.files.items() if path.startswith(config)}
+        if (root / config).exists():
+            for name, content in new.items():
+                files.write_whole(root / config / name, content)
+        else:
+            files.place_folder(root / config, partial(packages.lay, contents=new))
     if project.ANSWERS in plan.files:
-        files.write_whole(plan.root / project.ANSWERS, plan.files[project.ANSWERS])
+        files.write_whole(root / project.ANSWERS, plan.files[project.ANSWERS])

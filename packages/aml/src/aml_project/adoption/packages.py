@@ -30,9 +30,7 @@ class Packages:
     trouble: str = ""
 
 
-def find(
-    here: Path, stage: Path, base: Mapping[str, bytes], added: Mapping[str, bytes], template: Path
-) -> Packages:
+def find(here: Path, stage: Path, base: Mapping[str, bytes], added: Mapping[str, bytes], template: Path) -> Packages:
     """Complete the template's conda files (`base`) for the code that lies in `stage`, and that is added to it.
 
     A model that has one of the two gets the other one with the same packages, and keeps the one.
