@@ -69,7 +69,7 @@ def help_text() -> str:
 def nearest(verb: str) -> str:
     import difflib
 
-    found = difflib.get_close_matches(verb, VERBS, n=1)
+    found = difflib.get_close_matches(verb, VERBS, n=1) if not verb.startswith("-") else []
     return f"; do you mean {found[0]}?" if found else ""
 
 
