@@ -63,7 +63,7 @@ class Owner:
         """Press Ctrl-C; a terminal sends it to all that it has started."""
         os.killpg(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=PATIENCE)
-        assert "Traceback" not in err, err
+        assert "\nTraceback" not in f"\n{err}", err
         return Done(process.returncode, out, err)
 
     def die(self, verb: str, *args: str | Path, at: str, **variables: str) -> None:

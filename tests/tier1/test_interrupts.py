@@ -113,18 +113,28 @@ def test_an_interrupted_second_model_costs_the_first_nothing(bake: Bake, tmp_pat
     project = Path(shutil.copytree(bake(), folder / "my-aml-project"))
     (project / "models" / "model1" / "train.py").write_text("edited\n")
     before = files_of(project)
-    fresh = files_of(bake(model_name="churn") / "models" / "churn")
+    fresh = own_files(bake(model_name="churn"))
     interrupted = Interrupted(folder, "-s", "model_name=churn")
     changes = interrupted.changes()
     assert changes > len(fresh)
     half = 0
     for change in some_of(changes, wanted):
-        # A file may be cut off in the middle, and -s would keep it: the new folder goes first, as the docs say.
-        shutil.rmtree(project / "models" / "churn", ignore_errors=True)
+        # A file may be cut off in the middle, and -s would keep it: the new folders go first, as the docs say.
+        remove(project)
         assert interrupted.render(change) == -signal.SIGKILL
-        half += 0 < len(files_of(project / "models" / "churn")) < len(fresh)
+        half += 0 < len(own_files(project)) < len(fresh)
         assert {name: content for name, content in files_of(project).items() if name in before} == before
-        shutil.rmtree(project / "models" / "churn", ignore_errors=True)
+        remove(project)
         assert cookiecutter(folder, "-f", "-s", model_name="churn").returncode == 0
-        assert files_of(project / "models" / "churn") == fresh
+        assert own_files(project) == fresh
     assert half
+
+
+def own_files(project: Path) -> dict[str, bytes]:
+    """What the second model brings."""
+    return {name: content for name, content in files_of(project).items() if name.split("/")[1:2] == ["churn"]}
+
+
+def remove(project: Path) -> None:
+    for place in ("models", "data"):
+        shutil.rmtree(project / place / "churn", ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Upload data/NAME/ and register it, if it has changed, as the next version of the dataset that the runs read.
+"""Upload the model's data and register it, if it has changed, as the next version of the dataset that its runs read.
 
     .venv/.tools/bin/python scripts/register_dataset.py
 
@@ -17,7 +17,7 @@ def options(parser: ArgumentParser) -> None:
     parser.add_argument("-n", "--name", help="of the dataset (default: the one that the runconfigs read)")
 
 
-@command("Upload data/NAME/ and register it as the next version of the dataset that the runs read.", options)
+@command("Upload the model's data and register it as the next version of the dataset that its runs read.", options)
 def main(args: Namespace) -> None:
     project = Project.here()
     model = project.model(args.model)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from aml_project import command_line, patience
+from aml_project.checks import project_check
 from aml_rehearsal import azurite, interpreters
 from tests.conftest import Bake, bake, cookiecutter_home, environments, rehearse
 from tests.owner import Hurry, PythonWith, attached
@@ -30,6 +31,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def no_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
     """They come where a machine is slow, and a test of something else looks for lines."""
     monkeypatch.setattr(command_line, "FIRST_BEAT", 3600.0)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A project with one model, of which a check is done in no time."""
+    return small_project(tmp_path / "small")
+
+
+@pytest.fixture
+def unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a check do without the client, which is asked in a process of its own."""
+    monkeypatch.setattr(project_check, "Client", Unasked)
+
+
+@pytest.fixture(scope="session")
+def without_client(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment for a process in which whoever imports azureml fails."""
+    folder = tmp_path_factory.mktemp("without_client")
+    (folder / "azureml").mkdir()
+    (folder / "azureml" / "__init__.py").write_text("raise AssertionError('azureml was imported')\n")
+    return {"PYTHONPATH": str(folder)}
 
 
 @pytest.fixture
@@ -65,24 +87,3 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> Hurry:
     clock = Hurry()
     monkeypatch.setattr(patience, "clock", clock)
     return clock
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Path:
-    """A project with one model, of which a check is done in no time."""
-    return small_project(tmp_path / "small")
-
-
-@pytest.fixture
-def unasked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a check do without the client, which is asked in a process of its own."""
-    monkeypatch.setattr(project_check, "Client", Unasked)
-
-
-@pytest.fixture(scope="session")
-def without_client(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An environment for a process in which whoever imports azureml fails."""
-    folder = tmp_path_factory.mktemp("without_client")
-    (folder / "azureml").mkdir()
-    (folder / "azureml" / "__init__.py").write_text("raise AssertionError('azureml was imported')\n")
-    return {"PYTHONPATH": str(folder)}

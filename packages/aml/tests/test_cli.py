@@ -18,7 +18,12 @@ PACKAGE = Path(aml_project.__file__).parent
 COMMANDS = PACKAGE / "commands"
 # What they work on is no project, or the whole computer's; the others can't do without one.
 ANYWHERE = ("workspace", "client", "vendor")
-ARGUMENTS = {"deploy": ["--target", "aci"], "notebook": ["analysis.ipynb"], "requirements": ["requirements.txt"]}
+ARGUMENTS = {
+    "deploy": ["--target", "aci"],
+    "model": ["remove", "churn"],
+    "notebook": ["analysis.ipynb"],
+    "requirements": ["requirements.txt"],
+}
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])

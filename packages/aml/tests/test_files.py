@@ -82,6 +82,27 @@ def test_a_folder_is_filled_once_and_whole(tmp_path: Path) -> None:
     assert files_of(tmp_path) == {"deep/folder/a": b"1"}
 
 
+def test_what_a_kill_leaves_behind_is_in_no_models_folder(tmp_path: Path) -> None:
+    file = tmp_path / "models" / "one" / "run.json"
+    file.parent.mkdir(parents=True)
+    (tmp_path / ".azureml").mkdir()
+    code = f"from pathlib import Path; from aml_project import files; files.write_whole(Path({str(file)!r}), 'new')"
+    variables = os.environ | {"AML_PROJECT_DIE_AT": "before run.json"}
+    subprocess.run([sys.executable, "-c", code], env=variables, check=False)
+    [left] = files_of(tmp_path)
+    assert left.startswith(".azureml/") and left.endswith(".new")
+
+
+def test_files_of_one_name_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    (tmp_path / ".azureml").mkdir()
+    places = [tmp_path / "models" / name / "train-conda.yml" for name in ("one", "two")]
+    for place in places:
+        files.write_whole(place, "old")
+    files.write_all(dict(zip(places, (b"1", b"2"), strict=True)))
+    assert [place.read_bytes() for place in places] == [b"1", b"2"]
+    assert not list((tmp_path / ".azureml").iterdir())
+
+
 DIES = """
 import sys
 from pathlib import Path

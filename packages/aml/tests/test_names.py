@@ -27,7 +27,7 @@ def nearly(pattern: str) -> st.SearchStrategy[str]:
 
 def test_the_names_that_are_asked_for_have_a_rule_here_too() -> None:
     assert COMMON == [
-        "compute_name", "dataset_name", "resource_group", "subscription_id", "vm_size", "workspace_name",
+        "compute_name", "dataset_name", "model_name", "resource_group", "subscription_id", "vm_size", "workspace_name",
     ]  # fmt: skip
 
 

@@ -21,23 +21,25 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     uv.chmod(0o755)
     monkeypatch.setattr(tools, "find_uv", lambda: str(uv))
-    monkeypatch.setattr(tools, "AZURE", ("azureml.core", "no_such_module", "no_such_package.module"))
+    monkeypatch.setattr(tools, "requirements", lambda _: ["packaging", "no-such-package==1"])
     return words
 
 
 def test_what_is_here_is_not_installed_again(asked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tools, "AZURE", ("azureml.core", "azure.storage.blob"))
+    monkeypatch.setattr(tools, "requirements", lambda _: ["packaging>=20", "PyYAML"])
     tools.bring_azure()
     assert not asked.exists()
 
 
-def test_what_is_missing_is_installed_where_this_runs(asked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("package", ["no-such-package", "packaging<1"])
+def test_what_is_missing_or_of_another_version_is_installed_where_this_runs(
+    asked: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], package: str
+) -> None:
+    monkeypatch.setattr(tools, "requirements", lambda _: ["PyYAML", package])
     tools.bring_azure()
-    command, packages = asked.read_text().split(sys.executable)
-    assert command.split() == ["pip", "install", "--quiet", "--python"]
-    assert packages.split("\n")[1:-1] == tools.requirements("azure")
-    lacks = "no_such_module and no_such_package.module are not in this Python"
-    assert capsys.readouterr() == ("", f"{lacks}: installing what Azure ML's commands need, once\n")
+    words = ["pip", "install", "--quiet", "--python", sys.executable, "PyYAML", package]
+    assert asked.read_text().splitlines() == words
+    assert capsys.readouterr() == ("", "Installing what talks to Azure ML, once\n")
 
 
 def test_the_packages_of_an_extra_are_those_of_this_python_alone() -> None:
@@ -50,27 +52,20 @@ def test_the_packages_of_an_extra_are_those_of_this_python_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("owner", "name", "value"),
-    [
-        (sys, "prefix", sys.base_prefix),
-        (tools, "find_uv", lambda: None),
-        (tools, "DISTRIBUTION", "no-such-distribution"),
-    ],
+    ("owner", "name", "value"), [(sys, "prefix", sys.base_prefix), (tools, "find_uv", lambda: None)]
 )
 def test_where_nothing_can_be_brought_it_is_one_line(
     asked: Path, monkeypatch: pytest.MonkeyPatch, owner: object, name: str, value: object
 ) -> None:
     monkeypatch.setattr(owner, name, value)
-    with pytest.raises(Failure, match=r"not in this Python, and it is not an environment .*: call this .* by make$"):
+    with pytest.raises(Failure, match=r"^what talks to Azure ML is not in this Python, .*: call this command by make$"):
         tools.bring_azure()
     assert not asked.exists()
 
 
 def test_what_uv_says_is_in_the_line(asked: Path) -> None:
     asked.with_name("fails").write_text("error: no\n  network\n")
-    with pytest.raises(
-        Failure, match=r"are not in this Python, and uv can't bring them: error: no network$"
-    ) as refused:
+    with pytest.raises(Failure, match=r"^what talks to Azure ML could not be installed: error: no network$") as refused:
         tools.bring_azure()
     assert refused.value.code == 1
 
@@ -95,14 +90,14 @@ def test_where_it_came_from_is_what_an_installer_has_noted(
 ) -> None:
     monkeypatch.setattr(tools, "direct_url", lambda: noted)
     monkeypatch.setattr(tools, "checkout", lambda: None)
-    assert (tools.origin(), tools.source()) == (origin, origin)
-    assert tools.sibling("rehearsal") == origin.replace("packages/aml", "packages/rehearsal")
+    assert tools.origin() == origin
+    assert tools.source("notebooks") == ["--with", f"aml-project[notebooks] @ {origin}"]
     assert tools.commit() == ("c0ffee" if "vcs_info" in noted else "")
 
 
 def test_a_checkout_is_where_the_sources_lie() -> None:
     folder = tools.checkout()
     assert folder is not None
-    assert (folder.name, tools.source()) == ("aml", str(folder))
+    assert tools.source("") == ["--with-editable", str(folder)]
     assert Path(tools.sibling("rehearsal"), "pyproject.toml").is_file()
     assert metadata.version(tools.DISTRIBUTION) in (folder / "pyproject.toml").read_text()

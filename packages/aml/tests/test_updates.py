@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -257,7 +257,8 @@ def test_both_have_changed_the_same_lines(repo: Repo) -> None:
     assert done.code == 1
     assert "  conflict  models/model1/train.py\n" in done.out
     assert done.out.endswith(
-        "Not merged, 1 for you:\n  models/model1/train.py: both have changed the same lines: choose between the markers\n"
+        "Not merged, 1 for you:\n"
+        "  models/model1/train.py: both have changed the same lines: choose between the markers\n"
     )
     text = (repo.path / "models" / "model1" / "train.py").read_text()
     assert text.count("<<<<<<<") == text.count(">>>>>>>") == 1
@@ -285,7 +286,7 @@ def test_what_the_template_has_no_more_is_named_where_it_was_edited(make: Make) 
 
 
 def test_a_train_py_made_of_a_notebook_is_its_owner_s(repo: Repo) -> None:
-    cell = {
+    cell: dict[str, Any] = {
         "cell_type": "code",
         "id": "a",
         "metadata": {},

@@ -18,13 +18,13 @@ from tests.support import files_of
 
 # What they would do can be looked at first; the others change nothing, or only start a program.
 SHOWN_FIRST = {
-    "attach", "compute", "dataset", "deploy", "environment", "notebook", "register", "request", "requirements", "setup",
-    "submit", "workspace",
+    "attach", "compute", "dataset", "deploy", "environment", "model", "notebook", "register", "request", "requirements",
+    "setup", "submit", "vendor", "workspace",
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_help_has_an_example_and_the_exit_codes_and_needs_without_client(
+def test_help_has_an_example_and_the_exit_codes_and_needs_no_client(
     project: Path, without_client: dict[str, str], verb: str
 ) -> None:
     code, out, err = call(project, verb, "--help", **without_client)
@@ -74,7 +74,7 @@ def test_of_many_models_one_has_to_be_named(project: Path, verb: str) -> None:
     assert aml(project, verb) == (2, "", "ERROR: --model: say which; models here: model1, second\n")
 
 
-def test_wrong_use_asks_for_without_client(project: Path, without_client: dict[str, str]) -> None:
+def test_wrong_use_asks_for_no_client(project: Path, without_client: dict[str, str]) -> None:
     for verb, option in [("submit", "--docker"), ("register", "--require"), ("attach", "--subscription-id")]:
         assert call(project, verb, option, "x", **without_client).code == 2
 

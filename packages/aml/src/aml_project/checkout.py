@@ -20,9 +20,14 @@ def note(answers: Mapping[str, str], root: str, project: str = "") -> None:
     if not folder or os.path.exists(path) or compares(answers, project):
         return
     with open(f"{path}.part", "w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-        file.write("# Of this computer: the checkout that make takes the template's packages from.\n")
-        file.write(f"AML_TEMPLATE := {quoted(folder)}\n")
+        file.write(text(folder))
     os.replace(f"{path}.part", path)
+
+
+def text(folder: str) -> str:
+    """What local.mk says of a checkout."""
+    comment = "# Of this computer: the checkout that make takes the template's packages from."
+    return f"{comment}\nAML_TEMPLATE := {quoted(folder)}\n"
 
 
 def checkout(answers: Mapping[str, str], root: str) -> str:

@@ -9,6 +9,7 @@ from aml_project.command_line import DONE, WRONG_USE, Failure
 
 # verb: what it does, in the order in which a project needs them. `make help` shows the same list.
 VERBS = {
+    "init": "Make a project of a repo that has training code: add what is missing",
     "setup": "Install what a model needs into .venv/",
     "train": "Train on data/NAME/, results in models/*/outputs/",
     "test": "Run the model's tests",
@@ -68,7 +69,7 @@ def help_text() -> str:
 def nearest(verb: str) -> str:
     import difflib
 
-    found = difflib.get_close_matches(verb, VERBS, n=1)
+    found = difflib.get_close_matches(verb, VERBS, n=1) if not verb.startswith("-") else []
     return f"; do you mean {found[0]}?" if found else ""
 
 

@@ -58,7 +58,7 @@ def place_folder(folder: Path, fill: Callable[[Path], object]) -> Path:
 
     if folder.exists():
         return folder
-    filled = beside(folder)
+    filled = folder.with_name(f".{folder.name}.{os.getpid()}.new")
     shutil.rmtree(filled, ignore_errors=True)
     filled.mkdir(parents=True)
     try:
@@ -75,8 +75,17 @@ def followed(path: Path) -> Path:
 
 
 def beside(place: Path) -> Path:
-    """Where something is made before it is moved to its place; another process has another one."""
-    return place.with_name(f".{place.name}.{os.getpid()}.new")
+    """Where a file is made before it is moved to its place; another process has another one.
+
+    In a project that is its .azureml/: what a kill leaves behind would else be in a model's folder, and so in its runs.
+    """
+    name = f".{place.name}.{os.getpid()}.new"
+    for folder in place.absolute().parents:
+        if (folder / ".azureml").is_dir() and (folder / "models").is_dir():
+            if (folder / ".azureml").stat().st_dev != place.parent.stat().st_dev:
+                break
+            return folder / ".azureml" / f"{abs(hash(place.absolute())):x}{name}"
+    return place.with_name(name)
 
 
 def write_beside(written: Path, place: Path, content: str | bytes) -> None:

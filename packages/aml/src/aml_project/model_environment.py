@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 WINDOWS = sys.platform == "win32"
+DATA_PATH = ("data-path", "data_path")  # as a script spells it that takes the folder of its data
 
 
 def bin_folder(environment: Path) -> Path:
@@ -59,9 +60,13 @@ def python_for_runs(folder: Path) -> Path:
 
 
 def training(root: Path, model: str, arguments: Sequence[str]) -> list[str | Path]:
-    """The command that trains a model on its data."""
+    """The command that trains a model on its data; a script that knows no --data-path is not given one."""
+    from aml_project.local_imports import closure, mentions
+
     installed(root, model)
-    return [program(root, model, "python"), "train.py", "--data-path", data_path(root, model), *arguments]
+    takes = mentions(list(closure(root / "models" / model / "train.py", [])), *DATA_PATH)
+    data = ["--data-path", data_path(root, model)] if takes else []
+    return [program(root, model, "python"), "train.py", *data, *arguments]
 
 
 def variables_of_a_program() -> dict[str, str]:

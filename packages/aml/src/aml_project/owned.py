@@ -22,7 +22,7 @@ else:
     import tomli as tomllib
 
 FILE = "pyproject.toml"
-COMMENT = "# Made of notebooks: their owner's, so an update leaves them alone."
+COMMENT = "# Their owner's: an update leaves them alone."
 TABLE = re.compile(r"^[ \t]*\[[ \t]*tool[ \t]*\.[ \t]*cruft[ \t]*\][ \t]*(?:#[^\n]*)?$", re.MULTILINE)
 NEXT_TABLE = re.compile(r"^[ \t]*\[", re.MULTILINE)
 LIST = re.compile(r"^[ \t]*skip[ \t]*=[ \t]*\[", re.MULTILINE)

@@ -11,6 +11,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 from aml_project import checkout, tools
@@ -20,7 +22,7 @@ from aml_project.hook import FILES_ALONE
 
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
 LIST = "requirements-tools.txt"
@@ -94,6 +96,21 @@ def check_out(repository: Path, commit: str) -> str:
     unknown = f"{commit}: the template has no such commit; one of yours has to be pushed first"
     git(repository, "-c", "advice.detachedHead=false", "checkout", "--quiet", "--force", commit, refused=unknown)
     return git(repository, "rev-parse", "HEAD")
+
+
+@contextmanager
+def fetched(root: Path) -> Iterator[Path]:
+    """The template at the repo's own commit, else at this package's; a checkout as it lies there."""
+    place = source(root)
+    if not place:
+        raise Failure("where the template is can't be known from here: AML_TEMPLATE=/path/of/a/checkout names it")
+    if Path(place, "cookiecutter.json").is_file():
+        yield Path(place)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        repository = clone(place, Path(folder, "aml-template"))
+        check_out(repository, commit(root) or tools.commit() or "HEAD")
+        yield repository
 
 
 def unreachable(source: str) -> str:

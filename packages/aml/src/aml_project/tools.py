@@ -41,9 +41,7 @@ def bring(extra: str) -> None:
         return
     uv, what = find_uv(), WHAT_FOR[extra]
     if not uv or sys.prefix == sys.base_prefix:
-        raise Failure(
-            f'{what} is not in this Python: pip install "{DISTRIBUTION}[{extra}]" brings it, and so does `make`'
-        )
+        raise Failure(f"{what} is not in this Python, and can't be brought to it: call this command by make")
     print(f"Installing {what}, once", file=sys.stderr, flush=True)
     with Progress("Installing"):
         done = subprocess.run(
@@ -51,7 +49,7 @@ def bring(extra: str) -> None:
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
         )  # fmt: skip
     if done.returncode:
-        said = " ".join(done.stderr.split())[-300:]
+        said = " ".join(done.stderr.split()[-40:])
         raise Failure(f"{what} could not be installed: {said}")
     importlib.invalidate_caches()
 
@@ -160,7 +158,9 @@ def commit() -> str:
         return str(known)
     if folder:
         return commit_of_folder(folder)
-    beside = Path(url2pathname(urlsplit(noted.get("url", "")).path)).with_name(COMMIT_FILE)  # of aml vendor
+    if not noted.get("url"):  # of an index, which knows no commits
+        return ""
+    beside = Path(url2pathname(urlsplit(noted["url"]).path)).with_name(COMMIT_FILE)  # of aml vendor
     return beside.read_text(encoding="utf-8").strip() if beside.is_file() else ""
 
 

@@ -1,7 +1,8 @@
 """What a newer template means for a repo: git merges what has changed there into what its owner has made of the files.
 
 The repo's own files and each model are parts, each rendered at the commit that it is of and at the new one, with its
-own answers. A part is merged alone: two models have the same files, and what moves in one must not be found in the other.
+own answers. A part is merged alone: two models have the same files, and what moves in one must not be found in the
+other.
 """
 
 from __future__ import annotations

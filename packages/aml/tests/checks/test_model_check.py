@@ -160,12 +160,12 @@ def test_conda_files(small: Path, name: str, text: str, line: str) -> None:
 
 def test_code_that_does_not_compile_or_stays_at_home(project: Path) -> None:
     model = project / "models" / "model1"
-    (model / "tables.py").write_text("def f(:\n")
+    (model / "runtime" / "data.py").write_text("def f(:\n")
     with (model / ".amlignore").open("a") as file:
         file.write("evaluation.py\n")
     late, broken, *_ = sorted(said(project))  # train.py imports evaluation.py when it has trained
     assert late.startswith("models/model1/evaluation.py: imported, but the ignore file keeps it from the run")
-    assert broken.startswith("models/model1/tables.py: line 1: ")
+    assert broken.startswith("models/model1/runtime/data.py: line 1: ")
     (model / "train.py").write_bytes(b"x = '\xff'\n")
     assert said(project)[0].startswith("models/model1/train.py: ")
 

@@ -5,6 +5,8 @@ import ast
 import pytest
 
 from aml_project.checks import script_arguments
+from tests.conftest import Bake
+from tests.support import FRAMEWORKS
 
 PARSER = "import argparse\nparser = argparse.ArgumentParser()\n"
 
@@ -45,6 +47,19 @@ def test_arguments_of_a_script(code: str, arguments: list[str], expected: str | 
     refused = script_arguments.refusal(tree, arguments, lenient="$" in str(arguments))
     assert (refused or "").startswith(expected or "")
     assert (refused is None) == (expected is None)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_arguments_that_runtime_adds_to_those_of_train_py(bake: Bake, framework: str) -> None:
+    model = bake(framework=framework) / "models" / "model1"
+    tree = ast.parse((model / "train.py").read_text(encoding="utf-8"))
+
+    def refused(*arguments: str) -> str | None:
+        return script_arguments.refusal(tree, list(arguments), lenient=False, folder=model)
+
+    assert refused("--data-path=/data", "--seed=1", "--epochs=3", "--batch-size", "8", "--es-patience=2") is None
+    assert refused("--foo") == "unrecognized arguments: --foo"
+    assert refused("--seed=x") == "argument --seed: invalid int value: 'x'"
 
 
 @pytest.mark.parametrize("code", ["", "import click\n@click.option('--a')\ndef main(): ...", "import sys\nsys.argv[1]"])

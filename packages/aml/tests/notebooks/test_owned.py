@@ -11,7 +11,7 @@ from tests.aml import told
 
 TRAIN, TEST = "models/model1/train.py", "models/model1/tests/test_notebook.py"
 ENTRY = f'skip = [\n  "{TRAIN}",\n  "{TEST}",\n]\n'
-TABLE = f"[tool.cruft]\n# Made of notebooks: their owner's, so an update leaves them alone.\n{ENTRY}"
+TABLE = f"[tool.cruft]\n# Their owner's: an update leaves them alone.\n{ENTRY}"
 
 
 @pytest.mark.parametrize(

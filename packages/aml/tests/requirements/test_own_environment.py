@@ -26,5 +26,5 @@ def test_the_users_python_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.prefix, "bin")), str(second.parent)]))
     assert own_environment.find() == str(first)
     monkeypatch.setenv("VIRTUAL_ENV", sys.prefix)
-    monkeypatch.setattr(own_environment, "is_cookiecutter_only", lambda: True)
+    monkeypatch.setattr(own_environment, "is_of_tools_only", lambda: True)
     assert own_environment.find() == str(second)

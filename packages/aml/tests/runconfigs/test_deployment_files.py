@@ -229,9 +229,8 @@ def test_wrong_use_gets_one_line(model: Path, args: list[str], named: str) -> No
 @pytest.mark.parametrize("target", config_files.TARGETS)
 def test_a_dry_run_asks_nobody(model: Path, without_client: dict[str, str], target: str) -> None:
     before = files_of(model.parents[1])
-    code, out, err = call(
-        model.parents[1], "deploy", "--target", target, "--version", "3", "--dry-run", **without_client
-    )
+    args = ["--target", target, "--version", "3", "--dry-run"]
+    code, out, err = call(model.parents[1], "deploy", *args, **without_client)
     assert (code, err) == (0, "")
     rows = dict(line.split(maxsplit=1) for line in out.splitlines()[1:])
     assert out.startswith("Would deploy; asked nobody:\n")

@@ -291,8 +291,9 @@ def test_killed_at_any_step_the_file_is_the_old_one_or_the_new_one(tmp_path: Pat
         if done.returncode == 0:
             break
         assert (done.returncode, done.stderr) == (-signal.SIGKILL, "")
-    assert len(left) > 3
-    assert left == [old] * (len(left) - 1) + [new], "its last step is the one that puts it in its place"
+    steps_before, steps_after = left.count(old), left.count(new)
+    assert steps_before > 3 and steps_after > 0
+    assert left == [old] * steps_before + [new] * steps_after, "one step puts it in its place"
 
 
 @pytest.mark.full

@@ -152,7 +152,7 @@ def test_links(project: Path) -> None:
     ]:
         assert line in lines
     assert "inside.py" not in lines
-    assert "outside/customers.csv" in snapshot.take(model).files
+    assert "outside/model1/customers.csv" in snapshot.take(model).files
 
 
 @pytest.mark.parametrize("break_it", ["broken", "pipe"])

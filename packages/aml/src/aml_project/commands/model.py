@@ -12,8 +12,6 @@ import argparse
 import os
 import re
 import shutil
-import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 
 from aml_project import hook, owned, project, template
@@ -21,10 +19,6 @@ from aml_project.command_line import DONE, WRONG_USE, Failure, Parser, note, run
 from aml_project.files import write_whole
 from aml_project.git import git, holds, not_held
 from aml_project.names import check_model
-
-TYPE_CHECKING = False  # typing's own costs its import
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 EXAMPLE = """  aml model add churn
   aml model add churn framework=pytorch notebook=churn.ipynb
@@ -67,7 +61,7 @@ def add(root: Path, args: argparse.Namespace) -> int:
     if args.dry_run:
         print(f"Would add models/{name} and data/{name}: {shown}")
         return DONE
-    with fetched(root) as folder:
+    with template.fetched(root) as folder:
         if folder.is_dir() and (unknown := given.keys() - template.questions(folder).keys()):
             asked = ", ".join(sorted(template.questions(folder)))
             raise Failure(f"{', '.join(sorted(unknown))}: no such question; there are {asked}", WRONG_USE)
@@ -104,19 +98,6 @@ def inherited(answers: dict[str, str], given: dict[str, str]) -> dict[str, str]:
     """The answers of a second model: the repo's own, but for what is each model's, and what follows from others."""
     derived = [question for question, of in DERIVED.items() if of & given.keys()]
     return {question: text for question, text in answers.items() if question not in (*OWN, *derived)} | given
-
-
-@contextmanager
-def fetched(root: Path) -> Iterator[Path]:
-    """The template at the repo's own commit; a checkout as it lies there."""
-    source, commit = template.source(root), template.commit(root)
-    if Path(source, "cookiecutter.json").is_file():
-        yield Path(source)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        clone = template.clone(source, Path(folder, "aml-template"))
-        template.check_out(clone, commit or "HEAD")
-        yield clone
 
 
 def take_over(root: Path, answers: dict[str, str]) -> list[str]:

@@ -17,8 +17,6 @@ from aml_project.project import pick_model, root
 
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
-    from aml_project.requirements.conda_editing import CondaFile
-    from aml_project.requirements.imports import Code
     from aml_project.requirements.package_list import Found
 
 PURPOSES = ("train", "inference")
@@ -83,12 +81,15 @@ def kind_of(file: Path) -> str:
 
 def write_changes(args: argparse.Namespace, model: str, kind: str) -> int:
     """Show what changes, and write it unless that is not wanted."""
-    from aml_project.requirements import conda_editing, merging
+    from aml_project.requirements import conda_editing, merging, own_environment
+    from aml_project.requirements.collecting import collect
     from aml_project.requirements.writing import replace_all
 
     folder = root() / "models" / model / "aml_config"
     files = {purpose: conda_editing.read(folder / f"{purpose}-conda.yml") for purpose in PURPOSES}
-    found, python = collect(args, model, kind, files)
+    listed = read_list(args.file, kind) if args.file else None
+    own = str(args.python or os.environ.get(own_environment.OWN_PYTHON, ""))
+    found, python = collect(root() / "models" / model, files, listed, own, keep_python=args.keep_python)
     merged = merging.merge(found, files, python, read_tools())
     texts = {
         file.path: (file.text, conda_editing.changed(file, merged.changes[purpose])) for purpose, file in files.items()
@@ -110,59 +111,18 @@ def write_changes(args: argparse.Namespace, model: str, kind: str) -> int:
     return DONE
 
 
-def collect(args: argparse.Namespace, model: str, kind: str, files: dict[str, CondaFile]) -> tuple[Found, str]:
-    """Return what the file and the code ask for, and the Python of the result."""
+def read_list(file: Path, kind: str) -> Found:
+    """Return what a file asks for."""
     import importlib
     from dataclasses import replace
 
-    from aml_project.requirements import code_packages, imports, own_environment, python_choice
-    from aml_project.requirements.package_list import Found
     from aml_project.requirements.text_files import show
 
-    code = imports.read(root() / "models" / model)
-    found = Found("")
-    present = files["train"].python
-    if args.file:
-        found = importlib.import_module(f"aml_project.requirements.{kind}").read(args.file)
-        label = f"from {show(args.file.name)}"
-        found.wanted = [replace(one, origin=label) for one in found.wanted]
-        found.constraints = [replace(one, origin=label) for one in found.constraints]
-    python = present
-    if args.keep_python:
-        if found.python and not python_choice.allows(found.python, present):
-            found.notes.say(
-                f"{found.python_where} asks for Python {python_choice.shown(found.python)}: {present} stays"
-            )
-    else:
-        python = python_choice.choose(found.python, found.python_where, present)
-    there = {name for file in files.values() for name in file.names()}
-    asked = code_packages.needed(code, there | {one.name for one in found.wanted})
-    own = own_environment.Installed()
-    if (asked or code.installed.wanted) and not args.file:
-        own = own_environment.ask(str(args.python or os.environ.get(own_environment.OWN_PYTHON, "")))
-    used = code_packages.add(found, asked, code, own, there)
-    if used and not args.keep_python and not found.python and own.python != python:
-        python = python_of_own(own.python, python, found)
-    if files["inference"].python != python and files["inference"].python != present:
-        found.notes.say(f"both conda files get Python {python}")
-    tell_gone(code, python, found)
-    return found, python
-
-
-def python_of_own(own: str, present: str, found: Found) -> str:
-    """Return the Python that the versions were taken from, if it is offered."""
-    from aml_project.requirements.python_choice import SUPPORTED
-
-    if own in SUPPORTED:
-        return own
-    found.notes.say(f"your Python is {own}, which is not offered: {present} stays, and may lack a version from there")
-    return present
-
-
-def tell_gone(code: Code, python: str, found: Found) -> None:
-    for module, since in code.gone.items():
-        if tuple(map(int, python.split("."))) >= tuple(map(int, since.split("."))):
-            found.notes.say(f"import {module}: Python {since} and newer do not have it; the environment has {python}")
+    found: Found = importlib.import_module(f"aml_project.requirements.{kind}").read(file)
+    label = f"from {show(file.name)}"
+    found.wanted = [replace(one, origin=label) for one in found.wanted]
+    found.constraints = [replace(one, origin=label) for one in found.constraints]
+    return found
 
 
 def read_tools() -> dict[str, str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aml_project.project import find as root_above
+from aml_project.tools import DISTRIBUTION
 
 OWN_PYTHON = "AML_PROJECT_OWN_PYTHON"  # found before the command starts again in a Python with other paths
 SECONDS = 20
@@ -56,7 +57,7 @@ class Installed:
 def find() -> str:
     """Return the Python that the user works with: the active environment's, or the first on PATH; or nothing.
 
-    The Python of this process is passed over if it is cookiecutter's own.
+    The Python of this process is passed over if it is cookiecutter's own, or that of these tools: uvx puts it on PATH.
     """
     for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
         prefix = os.environ.get(variable)
@@ -78,11 +79,23 @@ def is_user_python(python: Path) -> bool:
     if not python.is_file() or (project and project / ".venv" in folder.parents):
         return False
     here = {Path(sys.prefix), Path(sys.prefix, "bin"), Path(sys.prefix, "Scripts")}
-    return folder not in here or not is_cookiecutter_only()
+    return folder not in here or not is_of_tools_only()
 
 
-def is_cookiecutter_only() -> bool:
-    return bool(importlib.util.find_spec("cookiecutter")) and not importlib.util.find_spec("numpy")
+def is_of_tools_only() -> bool:
+    tools = importlib.util.find_spec("cookiecutter") or is_installed_here()
+    return bool(tools) and not importlib.util.find_spec("numpy")
+
+
+def is_installed_here() -> bool:
+    """Whether this package was installed into this Python, and is not just found on its path."""
+    from importlib import metadata
+
+    try:
+        metadata.version(DISTRIBUTION)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def ask(python: str) -> Installed:

@@ -1,0 +1,460 @@
+"""What a repo lacks to be a project: worked out before anything is written, then written so that a kill loses nothing.
+
+Every file is the template's own, rendered beside without a framework. What is there stays as it is: only to a few lists
+of the repo's lines are added. A model appears with its aml_config/, the repo's answers come last: until then the same
+command goes on.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from aml_project import checkout, files, local_imports, owned, project, template
+from aml_project.adoption import makefile, packages
+from aml_project.adoption.scripts import Script
+from aml_project.command_line import WRONG_USE, Failure
+from aml_project.git import git
+from aml_project.kill_points import reached
+from aml_project.model_environment import DATA_PATH
+from aml_project.names import RULES
+from aml_project.requirements import imports
+from aml_project.runconfigs.file import Unreadable, read_mapping
+
+MOVE, COPY = "move", "copy"
+SMOKE = Path(__file__).with_name("test_script.py")
+NO_PARSER = "\n\ndef test_it_finds_all"  # from here on, the smoke test is for scripts that read their arguments
+PARSERS = {"argparse", "click", "typer", "docopt"}
+# Of the template's model what a script of one's own has no use for, and what score.py is an outline with.
+NOT_WANTED = ("train.py", "evaluation.py", "tests/")
+OUTLINE = ("runtime/", "sample-request.json", "score_batch.py", "score.py")
+TOOLS, DEV, IGNORED = template.LIST, "requirements-dev.txt", ".gitignore"
+WHY = {
+    "train.py": "the script that trains",
+    "aml_config/train-conda.yml": "the packages of training, by what the code imports",
+    "aml_config/inference-conda.yml": "the packages of score.py where it serves",
+    "aml_config/inference-config.yml": "how score.py is served in Azure ML",
+    "aml_config/train-local.runconfig": "a run on this computer",
+    "aml_config/train-amlcompute.runconfig": "a run on the cluster",
+    ".amlignore": "what a run does not get",
+    ".dockerignore": "what the images do not get",
+    ".answers.json": "which template this is of, for updates",
+    "Dockerfile": "trains, with the packages of the cluster",
+    "Dockerfile.inference": "serves",
+    "deployment/": "the service: here, in a container, on Kubernetes",
+    "runtime/": "what score.py imports",
+    "score.py": "an outline, to be adapted",
+    "score_batch.py": "scores whole files by score.py",
+    "sample-request.json": "an outline, to be adapted",
+    "tests/test_script.py": "tries that train.py starts",
+    TOOLS: "where make gets the commands from",
+    DEV: "pytest and ruff, beside the packages of a model",
+    "Makefile": "a verb of aml a line",
+    makefile.FILE: "the same verbs for make, but for yours",
+    IGNORED: "what is made here and never shared",
+    owned.FILE: "which files are yours, for updates",
+    project.ANSWERS: "the answers that the rest was rendered with",
+    checkout.FILE: "where the template lies on this computer; git ignores it",
+}
+
+
+@dataclass
+class Plan:
+    """What is to be written: all of it is known before the first file is."""
+
+    root: Path
+    models: list[str] = field(default_factory=list)
+    carried: list[tuple[Path, Path]] = field(default_factory=list)  # from where to where, in the order of the work
+    is_move: bool = False
+    files: dict[str, bytes] = field(default_factory=dict)  # by their path from the root
+    lines: dict[str, tuple[list[str], bytes]] = field(default_factory=dict)  # added ones, and the whole file then
+    by_hand: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    own_targets: set[str] = field(default_factory=set)
+
+    def why(self, path: str) -> str:
+        inner = path.split("/", 2)[2] if path.startswith("models/") else path
+        return WHY.get(inner) or WHY[f"{inner.split('/')[0]}/"]
+
+
+def make(root: Path, scripts: list[Script], carry: str) -> Plan:
+    """Work out what is missing."""
+    is_project = (root / project.ANSWERS).is_file() or (root / ".cruft.json").is_file()
+    plan = Plan(root, is_move=carry == MOVE)
+    todo = [one for one in scripts if not (is_project and (root / "models" / one.model / "aml_config").is_dir())]
+    if not todo and is_project:
+        return plan
+    code = {script.model: code_of(root, script, carry) for script in todo}
+    for model, sources in code.items():
+        take_along(plan, model, sources)
+    rendered: dict[str, bytes] = {}
+    with template.fetched(root) as folder, tempfile.TemporaryDirectory() as scratch:
+        for script in todo:
+            rendered |= add_model(plan, script, code[script.model], folder, Path(scratch))
+        if not is_project:
+            add_root(plan, rendered, folder)
+        add_owned(plan, rendered, is_project=is_project)
+    check_places(plan)
+    tell(plan, todo, code)
+    return plan
+
+
+def code_of(root: Path, script: Script, carry: str) -> dict[Path, Path]:
+    """The code of a model: each file, and where it lies in the model's folder then."""
+    folder = root / "models" / script.model
+    if script.is_in_place(root):
+        return {file: file.relative_to(folder) for file in imports.code_files(folder)}
+    assert script.file
+    # In the model's folder lies what an earlier call has moved before it was killed.
+    found = local_imports.closure(script.file, [root, root / "src", folder])
+    found[script.file] = Path("train.py")
+    if not carry:
+        shown = [file.relative_to(root).as_posix() for file in found]
+        more = (
+            f" and the {len(shown) - 1} that it imports" if len(shown) > 2 else f" and {shown[1]}" if shown[1:] else ""
+        )
+        raise Failure(
+            f"{shown[0]}: lies outside of models/, and a run gets the folder models/{script.model}/ alone:"
+            f" --move takes it{more} there, --copy leaves the originals",
+            WRONG_USE,
+        )
+    return found
+
+
+def take_along(plan: Plan, model: str, sources: dict[Path, Path]) -> None:
+    """Note what is to be moved or copied into the model's folder: the script comes last, what it imports before."""
+    taken = {source for source, _ in plan.carried}
+    for source, inner in reversed(sources.items()):
+        target = plan.root / "models" / model / inner
+        if target == source or (target.is_file() and target.read_bytes() == source.read_bytes() and not plan.is_move):
+            continue
+        shown = source.relative_to(plan.root).as_posix()
+        if target.exists():
+            raise Failure(f"models/{model}/{inner.as_posix()}: is there already, and {shown} is to go there")
+        if plan.is_move and source in taken:
+            raise Failure(f"{shown}: two models import it, and each needs its own: --copy")
+        plan.carried.append((source, target))
+
+
+def add_model(plan: Plan, script: Script, code: dict[Path, Path], folder: Path, scratch: Path) -> dict[str, bytes]:
+    """Add what a model lacks; return what the template has of it."""
+    root, model = plan.root, script.model
+    here = root / "models" / model
+    plan.models.append(model)
+    answers = answers_for(root, model)
+    rendered = render(folder, answers, scratch)
+    inner = {
+        path.removeprefix(f"models/{model}/"): text for path, text in rendered.items() if path.startswith("models/")
+    }
+    own = {path.as_posix() for path in code.values()}
+    has_score = "score.py" in own
+    foreign_runtime = "runtime.py" in own or any(
+        (here / path).read_bytes() != inner.get(path, b"") for path in own if path.startswith("runtime/")
+    )
+    outlined = not has_score and not foreign_runtime
+    if not has_score and foreign_runtime:
+        plan.by_hand.append(
+            f"models/{model}/score.py: to be written; the outline would need the name runtime/, which is yours"
+        )
+    stage = scratch / "code" / model
+    outline = {path: text for path, text in inner.items() if outlined and path.startswith(OUTLINE)}
+    packages.lay(stage, {path.as_posix(): file.read_bytes() for file, path in code.items()})
+    found = packages.find(here, stage, {name: inner[name] for name in packages.FILES.values()}, outline, folder)
+    conda, python = found.texts, found.python
+    plan.notes += found.notes
+    if found.trouble:
+        plan.by_hand.append(f"{found.trouble}; mended, its packages are found by: aml requirements --model {model}")
+    if python != answers["python_version"]:
+        again = render(folder, answers | {"python_version": python}, scratch)
+        inner = {
+            path.removeprefix(f"models/{model}/"): text for path, text in again.items() if path.startswith("models/")
+        }
+        rendered |= again
+    wanted = {path: text for path, text in inner.items() if not path.startswith(NOT_WANTED + OUTLINE)} | conda
+    if not outlined and not any(path.startswith("runtime/") for path in own):
+        # It would copy a folder that is not there.
+        wanted["Dockerfile.inference"] = re.sub(
+            rb"(?m)^COPY .*runtime \./runtime\n", b"", wanted["Dockerfile.inference"]
+        )
+    if outlined:
+        for part in OUTLINE:
+            wanted |= {path: text for path, text in inner.items() if path.startswith(part)}
+    if script.file and not any((here / "tests").glob("test_*train*.py")):
+        wanted["tests/test_script.py"] = smoke_test(code)
+    for path in wanted:
+        if not (here / path).exists() and path not in own:
+            plan.files[f"models/{model}/{path}"] = wanted[path]
+    return rendered | {f"models/{model}/{path}": text for path, text in wanted.items()}
+
+
+def answers_for(root: Path, model: str) -> dict[str, str]:
+    """The template's answers for a model, as far as the repo says something of them."""
+    slug = re.sub(r"[^a-z0-9_]+", "-", root.name.lower()).strip("-_")[:60]
+    name = root.name if root.name.isprintable() and root.name.strip() else "AML project"
+    found = {"project_name": name[:80], "project_slug": slug or "aml-project", "python_version": "3.11"}
+    given = project.answers(root)
+    shared = (*found, "description", "author", "compute_name", "vm_size", "gpu", "data_access")
+    found |= {question: given[question] for question in shared if question in given}
+    for file in sorted((root / "models" / model / "aml_config").glob("*.runconfig")):
+        said = said_by(file)
+        found |= {question: text for question, text in said.items() if re.fullmatch(RULES[question][0], text)}
+    return {**found, "model_name": model, "framework": "none"}
+
+
+def said_by(runconfig: Path) -> dict[str, str]:
+    """The cluster and the dataset that a runconfig of the owner's names."""
+    try:
+        config = read_mapping(runconfig)
+        datasets = [data["dataLocation"]["dataset"].get("name") for data in (config.get("data") or {}).values()]
+    except (Unreadable, AttributeError, KeyError, TypeError):
+        return {}
+    target, dataset = config.get("target"), datasets[0] if len(datasets) == 1 else None
+    found = {"compute_name": target if target not in ("local", "amlcompute") else None, "dataset_name": dataset}
+    return {question: text for question, text in found.items() if isinstance(text, str)}
+
+
+def render(folder: Path, answers: dict[str, str], scratch: Path) -> dict[str, bytes]:
+    """The files of a render, by their path in it."""
+    rendered = template.render(folder, answers, scratch / "render", hooks=True)
+    paths = sorted(path for path in rendered.rglob("*") if path.is_file())
+    return {path.relative_to(rendered).as_posix(): path.read_bytes() for path in paths}
+
+
+def smoke_test(code: dict[Path, Path]) -> bytes:
+    """A test that train.py compiles, and, where it reads its arguments, that it answers --help."""
+    text = SMOKE.read_text(encoding="utf-8")
+    (script,) = [file for file, path in code.items() if path == Path("train.py")]
+    modules = {module.split(".")[0] for file in local_imports.closure(script, list_of_roots(code))
+               for module, _ in local_imports.imported(file)}  # fmt: skip
+    if not modules & PARSERS:
+        text = text.partition(NO_PARSER)[0].replace("import subprocess\nimport sys\n", "") + "\n"
+    return text.encode()
+
+
+def list_of_roots(code: dict[Path, Path]) -> list[Path]:
+    return list(dict.fromkeys(Path(str(file).removesuffix(str(path))) for file, path in code.items()))
+
+
+def add_root(plan: Plan, rendered: dict[str, bytes], folder: Path) -> None:
+    """Add what belongs around the models."""
+    root = plan.root
+    if not template.named(root):
+        add_lines(plan, TOOLS, rendered[TOOLS], key=str.strip)
+    add_lines(plan, DEV, rendered[DEV], key=lambda line: re.split(r"[\s=<>!~\[;@]", line.lower())[0])
+    add_lines(plan, IGNORED, rendered[IGNORED], key=lambda line: line.strip().strip("/"))
+    add_makefile(plan, rendered["Makefile"])
+    if not (root / checkout.FILE).exists() and (template.source(root) == str(folder)):
+        plan.files[checkout.FILE] = checkout.text(str(folder.resolve())).encode()
+    if not (root / project.ANSWERS).exists():
+        plan.files[project.ANSWERS] = rendered[project.ANSWERS]
+
+
+def add_owned(plan: Plan, rendered: dict[str, bytes], *, is_project: bool) -> None:
+    """Name what the owner has of the files that the template has as well: no update is to touch those.
+
+    Of a model that has its answers that was done before it got them.
+    """
+    root, file = plan.root, plan.root / owned.FILE
+    done = tuple(
+        f"models/{model}/" for model in plan.models if (root / "models" / model / project.MODEL_ANSWERS).exists()
+    )
+    scripts = {f"models/{model}/train.py" for model in plan.models}
+    names = sorted(path for path in {*rendered, *scripts} if not path.startswith(("data/", *done)))
+    if is_project:
+        names = [name for name in names if name.startswith("models/")]
+    carried = {target.relative_to(root).as_posix() for _, target in plan.carried}
+    theirs = [name for name in names if name in carried or name in plan.lines or differs(plan, name, rendered)]
+    before = file.read_text(encoding="utf-8", errors="surrogateescape") if file.is_file() else ""
+    after = owned.with_skipped(before, theirs if is_project else sorted({*theirs, owned.FILE}))
+    if after is None:
+        plan.by_hand.append(
+            f"{owned.FILE}: add to skip of [tool.cruft]: {', '.join(theirs)}; else an update changes these"
+        )
+    elif not file.is_file():
+        plan.files[owned.FILE] = after.encode()
+    elif after != before:
+        there = set(before.splitlines())
+        shown = [line for line in after.splitlines() if line.strip() and line not in there]
+        plan.lines[owned.FILE] = (shown, after.encode(errors="surrogateescape"))
+
+
+def differs(plan: Plan, name: str, rendered: dict[str, bytes]) -> bool:
+    file = plan.root / name
+    return name not in plan.files and file.is_file() and file.read_bytes() != rendered.get(name)
+
+
+def add_lines(plan: Plan, path: str, content: bytes, key: Callable[[str], str]) -> None:
+    """Add a list, or to the one that is there the lines that it lacks."""
+    file = plan.root / path
+    if not file.exists():
+        plan.files[path] = content
+        return
+    there = {key(line) for line in file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()}
+    lacking = [line for line in content.decode().splitlines() if line and line[0] != "#" and key(line) not in there]
+    if lacking:
+        append(plan, path, lacking)
+
+
+def append(plan: Plan, path: str, lines: list[str]) -> None:
+    before = (plan.root / path).read_bytes()
+    gap = b"" if not before or before.endswith(b"\n") else b"\n"
+    plan.lines[path] = (lines, before + gap + "\n".join([*lines, ""]).encode())
+
+
+def add_makefile(plan: Plan, content: bytes) -> None:
+    """Add the verbs, beside those targets that a Makefile of the owner's has."""
+    file = makefile.find(plan.root)
+    if not file:
+        plan.files["Makefile"] = content
+        return
+    text = file.read_text(encoding="utf-8", errors="surrogateescape")
+    if text.encode(errors="surrogateescape") == content or f"\n{makefile.INCLUDE}\n" in f"\n{text}":
+        return
+    verbs, ours = makefile.verbs_but(makefile.targets(text), content.decode()).encode(), plan.root / makefile.FILE
+    foreign = ours.exists() and ours.read_bytes() != verbs
+    if names := makefile.clash(text) or (ours.name if foreign else ""):
+        plan.own_targets = {"setup", "train", "check"}
+        plan.by_hand.append(f"{names}: yours already, so make gets no verbs: .venv/.tools/bin/aml takes them all")
+        return
+    plan.own_targets = makefile.targets(text) & makefile.targets(content.decode()) - {"help", "tools"}
+    if plan.own_targets:
+        named = ", ".join(sorted(plan.own_targets))
+        plan.by_hand.append(f"make {named}: stays yours; the verb is called as .venv/.tools/bin/aml VERB")
+    plan.files[makefile.FILE] = verbs
+    append(plan, file.name, [makefile.INCLUDE])
+
+
+def check_places(plan: Plan) -> None:
+    """Refuse, before anything is written, what could not be written as a whole."""
+    paths = [plan.root / path for path in (*plan.files, *plan.lines)] + [target for _, target in plan.carried]
+    if plan.is_move:
+        paths += [source for source, _ in plan.carried]
+    for path in paths:
+        place = next(folder for folder in path.parents if folder.exists())
+        shown = project_path(plan.root, place)
+        if not place.is_dir():
+            raise Failure(f"{shown}: is no folder; nothing was written")
+        if not os.access(place, os.W_OK):
+            raise Failure(f"{shown}: can't be written to; nothing was written")
+
+
+def project_path(root: Path, path: Path) -> str:
+    return path.relative_to(root).as_posix() if path != root else str(root)
+
+
+def tell(plan: Plan, scripts: list[Script], code: dict[str, dict[Path, Path]]) -> None:
+    """Say what is left to the owner."""
+    root, said = plan.root, []
+    if ignored := ignored_by_git(plan):
+        said.append(f"{ignored}: git ignores it, by a line of yours: nobody else would get this model")
+    for script in scripts:
+        said += about(root, script, code[script.model])
+    outlined = [model for model in plan.models if f"models/{model}/score.py" in plan.files]
+    if outlined:
+        said.append(
+            f"score.py of {', '.join(outlined)}: an outline; it is to load what your script saves below outputs/"
+        )
+    if moved := importers(plan):
+        said.append(moved)
+    plan.by_hand = said + plan.by_hand
+
+
+def about(root: Path, script: Script, code: dict[Path, Path]) -> Iterator[str]:
+    """What the text of a script says against a run."""
+    here = f"models/{script.model}"
+    if not script.file:
+        yield f"{here}: has no train.py, which aml train calls: rename the script, also where the runconfigs name it"
+        return
+    (file,) = [source for source, path in code.items() if path == Path("train.py")]
+    read = list(local_imports.closure(file, list_of_roots(code)))
+    lacks = []
+    if not local_imports.mentions(read, *DATA_PATH):
+        lacks.append("takes no --data-path: write its own arguments into the runconfigs")
+    if not local_imports.mentions(read, "outputs"):
+        lacks.append("writes nothing to outputs/, and a run keeps that folder alone")
+    if paths := sorted({path for source in read for path in read_from_root(root, source, root / here)}):
+        lacks.append(
+            f"reads {', '.join(paths[:3])}{' …' if paths[3:] else ''}, which no run gets: let it take --data-path"
+        )
+    if lacks:
+        yield f"{here}/train.py: {'; '.join(lacks)}"
+
+
+def read_from_root(root: Path, file: Path, folder: Path) -> Iterator[str]:
+    """The texts in a script that name a file of the repo by its path from the root, and none of the model's."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and 0 < len(node.value) < 200:
+            text = node.value
+            with_suffix = "." in text.rpartition("/")[2].strip(".") and "\0" not in text and not text.startswith("/")
+            if with_suffix and (root / text).is_file() and not (folder / text).exists():
+                yield text
+
+
+def ignored_by_git(plan: Plan) -> str:
+    """The first of the files that git would not take."""
+    paths = [path for path in plan.files if path != checkout.FILE]
+    paths += [target.relative_to(plan.root).as_posix() for _, target in plan.carried]
+    try:
+        return git(plan.root, "check-ignore", "--no-index", *paths).splitlines()[0] if paths else ""
+    except Failure:  # none of them, or no git here
+        return ""
+
+
+def importers(plan: Plan) -> str:
+    """Who else imports what is moved."""
+    gone = {source for source, _ in plan.carried} if plan.is_move else set()
+    if not gone:
+        return ""
+    found = set()
+    for file in imports.code_files(plan.root):
+        if file not in gone and gone & set(local_imports.closure(file, [plan.root, plan.root / "src"])):
+            found.add(file.relative_to(plan.root).as_posix())
+    listed = sorted(found)
+    more = f" and {len(listed) - 3} more" if listed[3:] else ""
+    return f"{', '.join(listed[:3])}{more}: imports what was moved, or what that imports" if listed else ""
+
+
+def write(plan: Plan) -> None:
+    """Write it, so that the same command goes on wherever this is killed.
+
+    The code goes first, and of it the script last. Which files are the owner's is noted before a model gets its
+    answers; with its aml_config/ it is a model, and with the repo's answers this is a project.
+    """
+    root = plan.root
+    for source, target in plan.carried:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if plan.is_move:
+            source.rename(target)
+            reached(f"after {target.name}")
+        else:
+            files.write_whole(target, source.read_bytes())
+            shutil.copymode(source, target)
+    last = {f"models/{model}": f"models/{model}/aml_config/" for model in plan.models}
+    late = (*last.values(), *(f"{model}/{project.MODEL_ANSWERS}" for model in last), project.ANSWERS)
+    for path, content in plan.files.items():
+        if not path.startswith(late):
+            files.write_whole(root / path, content)
+    for path, (_, content) in plan.lines.items():
+        files.write_whole(root / path, content)
+    for model, config in last.items():
+        if (answers := f"{model}/{project.MODEL_ANSWERS}") in plan.files:
+            files.write_whole(root / answers, plan.files[answers])
+        new = {path.removeprefix(config): content for path, content in plan.files.items() if path.startswith(config)}
+        if (root / config).exists():
+            for name, content in new.items():
+                files.write_whole(root / config / name, content)
+        else:
+            files.place_folder(root / config, partial(packages.lay, contents=new))
+    if project.ANSWERS in plan.files:
+        files.write_whole(root / project.ANSWERS, plan.files[project.ANSWERS])
