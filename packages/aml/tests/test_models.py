@@ -143,7 +143,7 @@ def test_a_notebook_becomes_the_new_model_s_train_py(project: Path, tmp_path: Pa
     assert script.startswith('"""Made from the notebook mine.ipynb.') and '"../../data/churn"' in script
     assert (project / "models" / "model1" / "train.py").read_text() == before
     assert projects.model_answers(project, "churn")["notebook"] == "mine.ipynb"
-    assert 'skip = ["models/churn/train.py"]' in (project / "pyproject.toml").read_text()
+    assert '"models/churn/train.py",' in (project / "pyproject.toml").read_text()
 
 
 def test_killed_while_it_is_added_it_is_not_there_and_comes_with_the_next_call(project: Path) -> None:

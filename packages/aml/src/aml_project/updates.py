@@ -274,8 +274,8 @@ def lay(work: Path, side: Mapping[str, Path]) -> None:
 def name_commit(root: Path, new: Mapping[str, Path], update: Plan) -> None:
     """Name the new commit where the old one is named: for make, and for cruft."""
     list_, cruft = root / template.LIST, root / ".cruft.json"
-    if list_.is_file():
-        text, before = list_.read_text(encoding="utf-8"), template.named(root)
+    if before := template.named(root):
+        text = list_.read_text(encoding="utf-8")
         note(update, template.LIST, list_, text.replace(before, template.at(before, update.commit)).encode())
     elif template.LIST in new:
         note(update, template.LIST, None, new[template.LIST].read_bytes())
@@ -325,7 +325,8 @@ def finish(root: Path) -> Plan | None:
                     break
                 folder.rmdir()
         else:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            for half in target.parent.glob(f".{target.name}.*.new"):  # of a call that was killed
+                half.unlink()
             write_whole(target, (ready / number).read_bytes())
         update.files[path] = None if number is None else b""
     over = ready.with_name(f"{ready.name}.part")
