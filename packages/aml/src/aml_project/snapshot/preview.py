@@ -80,7 +80,7 @@ def read_conda(file: Path) -> dict[str, Any] | None:
             pip.append(item[2])
         else:
             return None
-    empty = any(isinstance(listed, list) and {"pip": []} in listed for listed in found.values())  # which YAML calls null
+    empty = any(isinstance(listed, list) and {"pip": []} in listed for listed in found.values())  # null, to YAML
     return None if empty else found
 
 
