@@ -5,7 +5,6 @@ Two models may need two versions of a package, and none of them has what this pa
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 
@@ -56,6 +55,8 @@ def python_for_runs(folder: Path) -> Path:
     from pathlib import Path
 
     made = program(folder.parent.parent, folder.name, "python")
+    import shutil
+
     return made if made.exists() else Path(shutil.which("python") or sys.executable)
 
 

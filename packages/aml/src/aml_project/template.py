@@ -8,10 +8,8 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -107,6 +105,8 @@ def fetched(root: Path) -> Iterator[Path]:
     if Path(place, "cookiecutter.json").is_file():
         yield Path(place)
         return
+    import tempfile
+
     with tempfile.TemporaryDirectory() as folder:
         repository = clone(place, Path(folder, "aml-template"))
         check_out(repository, commit(root) or tools.commit() or "HEAD")
@@ -122,6 +122,8 @@ def render(template: str | Path, answers: Mapping[str, str], folder: Path, *, ho
     uv = tools.find_uv()
     if not uv:
         raise Failure("there is no uv here, which brings cookiecutter: pip install uv")
+    import shutil
+
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     config = folder / "config.yml"  # not the owner's, which may hold answers of its own and what was rendered last

@@ -10,17 +10,15 @@ import importlib
 import importlib.util
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
-from importlib import metadata
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from aml_project.command_line import Failure, Progress
+
+TYPE_CHECKING = False  # typing's own costs its import
+if TYPE_CHECKING:
+    from typing import Any
 
 DISTRIBUTION = "aml-project"
 COMMIT_FILE = "commit"  # beside wheels that aml vendor has made
@@ -59,6 +57,8 @@ def is_installed(package: str) -> bool:
     from packaging.requirements import Requirement
 
     wanted = Requirement(package)
+    from importlib import metadata
+
     try:
         return wanted.specifier.contains(metadata.version(wanted.name), prereleases=True)
     except metadata.PackageNotFoundError:
@@ -67,6 +67,8 @@ def is_installed(package: str) -> bool:
 
 def requirements(extra: str) -> list[str]:
     """The packages of an extra, for this Python; nothing where this package is not installed."""
+    from importlib import metadata
+
     try:
         listed = metadata.requires(DISTRIBUTION) or []
     except metadata.PackageNotFoundError:
@@ -98,6 +100,8 @@ def start_again(modules: tuple[str, ...], later: str, extra: str = "") -> int | 
     lacks, uv = lacking(missing), find_uv()
     if mark or not uv:
         raise Failure(f"{lacks}, and there is no uv to bring what is missing: {later}")
+    import tempfile
+
     with tempfile.TemporaryDirectory() as folder:
         started = Path(folder) / "started"
         print(f"{lacks}: uv brings what is missing", flush=True)
@@ -124,7 +128,7 @@ def sibling(name: str) -> str:
         return str(folder.with_name(name))
     address = origin()
     if address.endswith(".whl"):
-        wheels = Path(url2pathname(urlsplit(address).path)).parent.glob(f"aml_*{name}-*.whl")
+        wheels = path_of(address).parent.glob(f"aml_*{name}-*.whl")
         return str(next(wheels, f"vendor/: no wheel of {name}"))
     return address.replace("packages/aml", f"packages/{name}")
 
@@ -137,6 +141,8 @@ def checkout() -> Path | None:
 
 def direct_url() -> dict[str, Any]:
     """What the installer has noted of where this package came from (PEP 610)."""
+    from importlib import metadata
+
     try:
         return dict(json.loads(metadata.distribution(DISTRIBUTION).read_text("direct_url.json") or "{}"))
     except (metadata.PackageNotFoundError, ValueError):
@@ -160,8 +166,16 @@ def commit() -> str:
         return commit_of_folder(folder)
     if not noted.get("url"):  # of an index, which knows no commits
         return ""
-    beside = Path(url2pathname(urlsplit(noted["url"]).path)).with_name(COMMIT_FILE)  # of aml vendor
+    beside = path_of(noted["url"]).with_name(COMMIT_FILE)  # of aml vendor
     return beside.read_text(encoding="utf-8").strip() if beside.is_file() else ""
+
+
+def path_of(url: str) -> Path:
+    """The file that a file:// address names."""
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
+
+    return Path(url2pathname(urlsplit(url).path))
 
 
 def commit_of_folder(folder: Path) -> str:
@@ -184,4 +198,8 @@ def is_here(module: str) -> bool:
 def find_uv() -> str | None:
     """The uv that came with this package, or that of the computer."""
     beside = Path(sys.executable).with_name("uv.exe" if sys.platform == "win32" else "uv")
-    return str(beside) if beside.exists() else shutil.which("uv")
+    if beside.exists():
+        return str(beside)
+    import shutil
+
+    return shutil.which("uv")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from aml_project import ages, command_line
+from aml_project import command_line
 from aml_project.project import root
 
 EXAMPLE = "  aml check --model model1"
@@ -32,6 +32,7 @@ def act(args: argparse.Namespace) -> int:
     if args.config and args.model is None and len(models) > 1:
         raise command_line.Failure("--config: say of which --model", command_line.WRONG_USE)
 
+    from aml_project import ages
     from aml_project.checks.older_template import leftovers
     from aml_project.checks.project_check import examine
 

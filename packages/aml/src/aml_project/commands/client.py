@@ -6,10 +6,8 @@ aml client
 from __future__ import annotations
 
 import argparse
-import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from aml_project import tools
@@ -30,6 +28,9 @@ def install(_: argparse.Namespace) -> int:
     tools.bring_azure()
     tools.bring("sdk")
     print(f"azml: {Path(sys.executable).with_name('azml.exe' if WINDOWS else 'azml')}", flush=True)
+    import shutil
+    import tempfile
+
     az = shutil.which("az")
     if not az:
         print("There is no az here: use azml. With az, make client again.")

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shutil
 from pathlib import Path
 
 from aml_project import hook, owned, project, template
@@ -42,6 +41,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def act(args: argparse.Namespace) -> int:
+    import shutil
+
     root = project.root()
     for left in [path for path in (root / ".venv").glob(".aml-*") if path.name.startswith(LEFT)]:
         shutil.rmtree(left)
@@ -50,6 +51,8 @@ def act(args: argparse.Namespace) -> int:
 
 def add(root: Path, args: argparse.Namespace) -> int:
     """Render the template beside, and take over what is the model's alone."""
+    import shutil
+
     name = args.name
     check_model(name)
     if (root / "models" / name).exists():
@@ -112,6 +115,8 @@ def take_over(root: Path, answers: dict[str, str]) -> list[str]:
 
 def rename(root: Path, args: argparse.Namespace) -> int:
     """Rename a model; its folder goes last, so that the same command goes on where it was killed."""
+    import shutil
+
     old = project.pick_model(root, args.name)
     if len(args.more) != 1:
         raise Failure(f"say its new name: aml model rename {old} NEW", WRONG_USE)
@@ -203,6 +208,8 @@ def move(root: Path, old: str, new: str) -> None:
 
 def remove(root: Path, args: argparse.Namespace) -> int:
     """Remove a model; its folder goes first out of sight, so that it is there or not."""
+    import shutil
+
     name = project.pick_model(root, args.name)
     if project.models(root) == [name]:
         raise Failure(f"models/{name}: the only model of this repo")

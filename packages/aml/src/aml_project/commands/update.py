@@ -12,10 +12,14 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from aml_project import template, updates
+from aml_project import template
 from aml_project.command_line import DONE, REFUSED, Failure, Parser, note, run
 from aml_project.git import git, holds
 from aml_project.project import root
+
+TYPE_CHECKING = False  # typing's own costs its import
+if TYPE_CHECKING:
+    from aml_project import updates
 
 EXAMPLE = """  aml update --check
   aml update
@@ -32,6 +36,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def update(args: argparse.Namespace) -> int:
+    from aml_project import updates
+
     here = root()
     if not holds(here):
         raise Failure("an update needs git, which shows what it changed and takes it back: git init, and commit")

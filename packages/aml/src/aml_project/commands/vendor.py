@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +33,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def vendor(args: argparse.Namespace) -> int:
+    import shutil
+
     here = root()
     named = named_in(here)
     sources = [source(part, args.checkout, named) for part in PARTS]

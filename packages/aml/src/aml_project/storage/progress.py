@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import threading
 import time
@@ -57,6 +56,8 @@ class Bar:
         text += f", {bytes_text(self.done_bytes / seconds)}/s"
         if 0 < share < 1:
             text += f", {time_text(seconds / share - seconds)} left"
+        import shutil
+
         room = shutil.get_terminal_size().columns - len(self.what) - len(text) - 5
         if not self.terminal or room < 5:
             return f"{self.what}: {text}"
