@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aml_project import kill_points, model_environment, owned, template
+from aml_project import model_environment, owned, template
 from aml_project import project as projects
 from aml_project.adoption import makefile
 from aml_project.requirements import own_environment
@@ -373,40 +373,67 @@ class Killed(BaseException):
     """What no code expects."""
 
 
-@pytest.mark.parametrize("carry", ["--move", "--copy"])
-def test_killed_anywhere_the_same_command_ends_as_if_it_had_not_been(
-    repo: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, carry: str
-) -> None:
+@pytest.fixture
+def torn(
+    repo: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str, Callable[[str], bool]], bool]:
+    """Kill a call at a point, call again, compare with a call that nobody has killed; tell if the point was reached."""
     project = repo(PLAIN | {"features.py": f"import more\n{FEATURES}", "more.py": ""})
-    whole = copy_of(project, tmp_path / "whole")
-    assert init(whole, carry).code == 0
-    points = 0
-    while carry == "--move" or points < 4:  # with the code in its place, both go the same way
-        torn = copy_of(project, tmp_path / f"torn{points}")
-        left = points
+    whole: dict[str, dict[str, bytes]] = {}
 
-        def dies(_: str) -> None:
-            nonlocal left
-            if not left:
+    def compare(carry: str, is_it: Callable[[str], bool]) -> bool:
+        if carry not in whole:
+            unharmed = copy_of(project, tmp_path / carry / "whole")
+            assert init(unharmed, carry).code == 0
+            whole[carry] = own(unharmed)
+        killed = copy_of(project, tmp_path / carry / "torn")
+
+        def dies(point: str) -> None:
+            if is_it(point):
                 raise Killed
-            left -= 1
 
-        for module in ("aml_project.files", "aml_project.adoption.additions"):
-            monkeypatch.setattr(f"{module}.reached", dies)
-        try:
-            init(torn, carry)
-        except Killed:
-            points += 1
-        else:
-            break
-        finally:
+        with monkeypatch.context() as patch:
             for module in ("aml_project.files", "aml_project.adoption.additions"):
-                monkeypatch.setattr(f"{module}.reached", kill_points.reached)
-        done = init(torn, carry)
+                patch.setattr(f"{module}.reached", dies)
+            try:
+                init(killed, carry)
+                return False
+            except Killed:
+                pass
+        done = init(killed, carry)
         assert done.code == 0, done.err
-        assert own(torn) == own(whole), points
-        shutil.rmtree(torn)
-    assert points > (20 if carry == "--move" else 3)
+        assert own(killed) == whole[carry]
+        shutil.rmtree(killed.parent)
+        return True
+
+    return compare
+
+
+@pytest.mark.parametrize(
+    ("carry", "point"),
+    [
+        *(("--move", "after more.py"), ("--move", "after train.py"), ("--move", "before score.py")),
+        *(
+            ("--move", "before pyproject.toml"),
+            ("--move", "before aml_config"),
+            ("--move", "before .cookiecutter.json"),
+        ),
+        *(("--copy", "after features.py"), ("--copy", "before Makefile"), ("--copy", "before .answers.json")),
+    ],
+)
+def test_killed_the_same_command_ends_as_if_it_had_not_been(torn: Callable[..., bool], carry: str, point: str) -> None:
+    assert torn(carry, lambda reached: reached == point)
+
+
+@pytest.mark.full
+def test_killed_at_any_point_it_does_so(torn: Callable[..., bool]) -> None:
+    points = 0
+    while True:
+        left = iter(range(points))
+        if not torn("--move", lambda _, left=left: next(left, None) is None):
+            break
+        points += 1
+    assert points > 20
 
 
 def test_a_makefile_is_kept_and_includes_the_verbs_that_it_has_not(repo: Callable[..., Path]) -> None:

@@ -376,7 +376,7 @@ def about(root: Path, script: Script, code: dict[Path, Path]) -> Iterator[str]:
     read = list(local_imports.closure(file, list_of_roots(code)))
     lacks = []
     if not local_imports.mentions(read, *DATA_PATH):
-        lacks.append(f"takes no --data-path: write its own arguments into the runconfigs")
+        lacks.append("takes no --data-path: write its own arguments into the runconfigs")
     if not local_imports.mentions(read, "outputs"):
         lacks.append("writes nothing to outputs/, and a run keeps that folder alone")
     if paths := sorted({path for source in read for path in read_from_root(root, source, root / here)}):
