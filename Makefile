@@ -12,7 +12,7 @@ MODEL := $(PROJECT)/models/{{cookiecutter.model_name}}
 FRAMEWORKS := $(notdir $(wildcard templates/frameworks/*))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-full lint format bench
+.PHONY: help demo test test-fast test-full lint format mutation bench
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,9 @@ lint: .venv/dev ## Check the sources: ruff, mypy
 format: .venv/dev ## Format the sources
 	$(BIN)/ruff check --config pyproject.toml --fix .
 	$(BIN)/ruff format --config pyproject.toml .
+
+mutation: .venv/dev ## Change what decides in the engine, and see whether its tests notice (nightly; ARGS="--sample 10")
+	$(BIN)/python tools/mutation.py $(ARGS)
 
 bench: .venv/dev ## Measure each part beside its floor, as ratios within one run (benchmarks/)
 	$(BIN)/python benchmarks/render.py

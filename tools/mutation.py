@@ -28,7 +28,27 @@ GOAL = 0.9
 AT_ONCE = 2
 ENGINE, TESTS = "packages/aml/src/aml_project", "packages/aml/tests"
 # module: the tests that are to notice.
-TARGETS: dict[str, list[str]] = {}
+TARGETS = {
+    "hooks/pre_gen_project.py": ["tests/tier0/test_questions.py"],
+    **{
+        f"{ENGINE}/{module}.py": [f"{TESTS}/{test}" for test in tests.split()]
+        for module, tests in {
+            "names": "test_names.py commands/test_attach.py",
+            "patience": "test_patience.py",
+            "checks/runconfig_rules": "checks/test_runconfig_rules.py",
+            "checks/script_arguments": "checks/test_script_arguments.py",
+            "runconfigs/editing": "runconfigs/test_editing.py",
+            "runconfigs/environment_version": "runconfigs/test_environment_version.py",
+            "snapshot/whole": "snapshot/test_whole.py",
+            "service/registration": "service/test_registration_rules.py service/test_registration.py",
+            "service/submission": "service/test_submission.py commands/test_submit.py",
+            "requirements/merging": "requirements/test_merging.py",
+            "requirements/requirements_file": "requirements/test_requirements_file.py",
+            "notebooks/tracing": "notebooks/test_tracing.py notebooks/test_file_paths.py",
+            "storage/transfer": "storage/test_transfer.py",
+        }.items()
+    },
+}
 OPPOSITE: dict[type[ast.AST], Any] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.And: ast.Or, ast.Or: ast.And,

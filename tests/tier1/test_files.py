@@ -19,7 +19,7 @@ REPO_FILES = {
     ".gitignore",
     "Makefile",
     "README.md",
-    "data/customers.csv",
+    "data/model1/customers.csv",
     "pyproject.toml",
     "requirements-dev.txt",
     "requirements-tools.txt",
@@ -32,6 +32,7 @@ REPO_FILES = {
 LOCAL = {"local.mk"}
 MODEL_FILES = {
     ".amlignore",
+    ".answers.json",
     ".dockerignore",
     "Dockerfile",
     "Dockerfile.inference",

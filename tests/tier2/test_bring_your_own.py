@@ -54,7 +54,7 @@ def test_the_original_and_its_data_are_kept_and_the_sample_is_gone(project: Path
     assert (project / "notebooks" / "which flower.ipynb").read_bytes() == (
         NOTEBOOKS / "flowers_classifier.ipynb"
     ).read_bytes()
-    assert set(files_of(project / "data")) == {"flowers.csv"}
+    assert set(files_of(project / "data" / "model1")) == {"flowers.csv"}
 
 
 def test_its_tests_and_the_check_of_azure_ml_pass(project: Path) -> None:

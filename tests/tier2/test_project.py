@@ -195,11 +195,11 @@ def test_another_model_scores_with_onnx_or_without(project: Path, tmp_path: Path
     (model / "outputs" / "model" / "model.onnx").write_text("of an earlier training")
 
     python = project / ".venv" / "model1" / "bin" / "python"
-    said = run(python, "train.py", "--data-path", project / "data", cwd=model)
+    said = run(python, "train.py", "--data-path", project / "data" / "model1", cwd=model)
     assert (model / "outputs" / "model" / "model.onnx").exists() == MODELS[estimator]
     assert ("No ONNX export, score.py will use the slower model.pkl" in said) != MODELS[estimator]
 
-    compare_answers(python, model, project / "data" / "customers.csv", "churned")
+    compare_answers(python, model, project / "data" / "model1" / "customers.csv", "churned")
 
 
 def compare_answers(python: Path, model: Path, data: Path, label: str) -> None:
@@ -212,7 +212,7 @@ def test_the_measuring_script_runs(project: Path, tmp_path: Path) -> None:
     model = copy_code(project, tmp_path / "model")
     (model / "read.py").write_text(measuring_script(), encoding="utf-8")
     python = project / ".venv" / "model1" / "bin" / "python"
-    said = run(python, "read.py", "--data-path", project / "data", cwd=model).splitlines()
+    said = run(python, "read.py", "--data-path", project / "data" / "model1", cwd=model).splitlines()
     assert [line.split(" files")[0] for line in said] == ["first: 1", "again: 1"]
 
 
@@ -242,7 +242,7 @@ def test_the_script_of_the_docs_that_measures_reading_runs(project: Path, tmp_pa
     shutil.copytree(project / "models" / "model1" / "runtime", tmp_path / "runtime")
     (tmp_path / "read.py").write_text(measuring_script(), encoding="utf-8")
     python = project / ".venv" / "model1" / "bin" / "python"
-    said = run(python, "read.py", "--data-path", project / "data", cwd=tmp_path).splitlines()
+    said = run(python, "read.py", "--data-path", project / "data" / "model1", cwd=tmp_path).splitlines()
     assert [line.split(" files")[0] for line in said] == ["first: 1", "again: 1"]
 
 
@@ -253,7 +253,15 @@ def test_in_a_job_it_logs_to_the_jobs_run(project: Path, tmp_path: Path) -> None
     start = "import mlflow; mlflow.set_experiment('the job'); print('RUN', mlflow.start_run().info.run_id)"
     run_id = run(python, "-c", start, cwd=tmp_path, MLFLOW_TRACKING_URI=store).split("RUN ")[1].strip()
     train = project / "models" / "model1" / "train.py"
-    run(python, train, "--data-path", project / "data", cwd=tmp_path, MLFLOW_TRACKING_URI=store, MLFLOW_RUN_ID=run_id)
+    run(
+        python,
+        train,
+        "--data-path",
+        project / "data" / "model1",
+        cwd=tmp_path,
+        MLFLOW_TRACKING_URI=store,
+        MLFLOW_RUN_ID=run_id,
+    )
     runs = [path.parent for path in (tmp_path / "service").glob("*/*/meta.yaml")]
     assert [path.name for path in runs] == [run_id]
     assert (runs[0] / "metrics" / "roc_auc").exists()

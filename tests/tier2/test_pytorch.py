@@ -35,7 +35,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, environments: Environments
 def command(project: Path, *start: str | Path) -> list[str]:
     """What starts train.py: with nothing before it, its Python."""
     python, train = project / ".venv/model1/bin/python", project / "models/model1/train.py"
-    return [*map(str, start or [python]), str(train), "--data-path", str(project / "data")]
+    return [*map(str, start or [python]), str(train), "--data-path", str(project / "data" / "model1")]
 
 
 def torchrun(project: Path, *options: str) -> list[str]:

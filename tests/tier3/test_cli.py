@@ -288,7 +288,7 @@ def be_refused_to_register(here: Walk) -> None:
 def print_results(here: Walk) -> None:
     """A file of this computer, which need not lie in the working folder; and the other commands that print a result."""
     local = here.ml(
-        "model", "register", "-n", "local", "-p", "../../data/customers.csv", "--tag", "x=y", cwd=here.model
+        "model", "register", "-n", "local", "-p", "../../data/model1/customers.csv", "--tag", "x=y", cwd=here.model
     )
     assert (json_of(local)["id"], json_of(local)["tags"]) == ("local:1", {"x": "y"})
     run_id = here.record()["run_id"]

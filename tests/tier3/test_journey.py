@@ -171,11 +171,11 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Walked:
     with served(project, folder / "serve.log", ["sh", "-c", serving[0]]) as url:
         said |= follow(project, serving[1:], PORT=url.rpartition(":")[2])
     said |= follow(project, ours[:1])  # before the workspace starts: it takes its names from there
+    assert "`make client` installs them" in readme.read_text(encoding="utf-8")
+    follow(project, ["make client"])  # likewise: from a workspace on loopback of the tests, no package can be reached
     with Rehearsal(folder / "workspace", names=names_of(project)) as rehearsal:
         env = rehearsal.environment()
         said |= follow(project, ours[1:], **env)
-        assert "`make client` installs them" in readme.read_text(encoding="utf-8")
-        follow(project, ["make client"])
         said |= follow(project, documented, **env)
     return Walked(project, folder / "workspace", said)
 
@@ -247,7 +247,8 @@ def test_after_an_update(template: Path, tmp_path: Path, rehearse: Rehearse) -> 
     train.write_text(train.read_text().replace('print(f"Trained on', 'print(f"Ours. Trained on'))
     commit(old)
     update(old)
-    run("make", "setup", cwd=old)
+    (old / "local.mk").write_text(f"AML_TEMPLATE := {TEMPLATE}\n")  # its address on GitHub has nothing of today yet
+    run("make", "setup", "check", cwd=old)
 
     rehearsal, model = rehearse(old, empty=True), train.parent
     said = follow(old, shown_commands(old / "README.md")[IN_AZURE][0][2:], **rehearsal.environment())

@@ -99,14 +99,14 @@ def test_what_the_owner_wrote_is_kept(changed: tuple[Path, str], tmp_path: Path)
     train.write_text(train.read_text().replace('default="churned"', 'default="bought"'))
     (project / "README.md").write_text((project / "README.md").read_text() + "\n## Ours\n\nWritten by us.\n")
     (project / "models" / "model1" / "helper.py").write_text("ANSWER = 42\n")
-    (project / "data" / "customers.csv").write_text("a,b\n1,2\n")
+    (project / "data" / "model1" / "customers.csv").write_text("a,b\n1,2\n")
     commit(project)
     update(project)
     assert 'default="bought"' in train.read_text()
     assert "max_iter=args.max_iter" in train.read_text()
     assert "Written by us." in (project / "README.md").read_text()
     assert (project / "models" / "model1" / "helper.py").read_text() == "ANSWER = 42\n"
-    assert (project / "data" / "customers.csv").read_text() == "a,b\n1,2\n"
+    assert (project / "data" / "model1" / "customers.csv").read_text() == "a,b\n1,2\n"
 
 
 def test_the_hooks_touch_nothing_outside(changed: tuple[Path, str], tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Upload data/NAME/ and register it, if it has changed, as the next version of the dataset that the runs read.
+"""Upload the model's data and register it, if it has changed, as the next version of the dataset that its runs read.
 
     .venv/.tools/bin/python scripts/register_dataset.py
 
@@ -10,21 +10,20 @@ from argparse import ArgumentParser, Namespace
 
 from aml_project import Failure, Project, command  # of .venv/.tools, which make setup makes
 
-FOLDER = "data"
-DESCRIPTION = "What the models of this repo are trained on"
+DESCRIPTION = "What the model is trained on"
 
 
 def options(parser: ArgumentParser) -> None:
     parser.add_argument("-n", "--name", help="of the dataset (default: the one that the runconfigs read)")
 
 
-@command("Upload data/NAME/ and register it as the next version of the dataset that the runs read.", options)
+@command("Upload the model's data and register it as the next version of the dataset that its runs read.", options)
 def main(args: Namespace) -> None:
     project = Project.here()
-    folder = project.root / FOLDER
-    if not any(folder.iterdir()):
-        raise Failure(f"{FOLDER}/: empty, and an empty dataset trains nothing")
-    print(project.dataset(folder, args.name, description=DESCRIPTION, model=args.model))
+    model = project.model(args.model)
+    if not any(model.data.iterdir()):
+        raise Failure(f"{model.data}: empty, and an empty dataset trains nothing")
+    print(project.dataset(model.data, args.name, description=DESCRIPTION, model=model.name))
 
 
 if __name__ == "__main__":

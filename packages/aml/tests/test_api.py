@@ -497,12 +497,12 @@ def test_the_scripts_go_the_whole_way(
 
 
 def test_an_empty_folder_is_no_dataset(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    data, kept = project.root / "data", project.root / "kept"
+    data, kept = project.model().data, project.root / "kept"
     data.rename(kept)
     try:
         data.mkdir()
         assert script(project, "register_dataset") == 1
-        assert capsys.readouterr().err == "ERROR: data/: empty, and an empty dataset trains nothing\n"
+        assert capsys.readouterr().err == f"ERROR: {data}: empty, and an empty dataset trains nothing\n"
         data.rmdir()
     finally:
         kept.rename(data)

@@ -40,7 +40,7 @@ def test_alone_it_lists_its_verbs(tmp_path: Path, capsys: pytest.CaptureFixture[
         ("trian", "ERROR: trian: no such verb; do you mean train? (aml --help lists what there is)\n"),
         ("Submit", "ERROR: Submit: no such verb; do you mean submit? (aml --help lists what there is)\n"),
         ("xyz", "ERROR: xyz: no such verb (aml --help lists what there is)\n"),
-        ("--modle", "ERROR: --modle: no such verb; do you mean model? (aml --help lists what there is)\n"),
+        ("--modle", "ERROR: --modle: no such verb (aml --help lists what there is)\n"),
         ("", "ERROR: : no such verb (aml --help lists what there is)\n"),
         ("../submit", "ERROR: ../submit: no such verb; do you mean submit? (aml --help lists what there is)\n"),
     ],

@@ -4,10 +4,12 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
 
+from aml_project import files
 from aml_project import project as projects
 from aml_project.commands import model
 from tests.aml import aml
@@ -45,11 +47,8 @@ def project(bake: Bake, tmp_path: Path) -> Path:
 def test_an_added_model_is_what_a_render_has(project: Path, bake: Bake) -> None:
     before = own_files(project)
     done = aml(project, "model", "add", "churn", "framework=none", "python_version=3.12", **HERE)
-    assert done == (
-        0,
-        "Added models/churn and data/churn: framework=none, python_version=3.12\nNext: make setup train test MODEL=churn\n",
-        "",
-    )
+    added = "Added models/churn and data/churn: framework=none, python_version=3.12"
+    assert done == (0, f"{added}\nNext: make setup train test MODEL=churn\n", "")
     after = own_files(project)
     assert {name: after[name] for name in before} == before
     fresh = files_of(bake(model_name="churn", framework="none", python_version="3.12"))
@@ -127,7 +126,7 @@ def test_without_a_checkout_the_repo_s_own_commit_is_taken(project: Path, bake: 
 
 
 def test_a_notebook_becomes_the_new_model_s_train_py(project: Path, tmp_path: Path) -> None:
-    cell = {
+    cell: dict[str, Any] = {
         "cell_type": "code",
         "id": "a",
         "metadata": {},
@@ -144,12 +143,13 @@ def test_a_notebook_becomes_the_new_model_s_train_py(project: Path, tmp_path: Pa
     assert script.startswith('"""Made from the notebook mine.ipynb.') and '"../../data/churn"' in script
     assert (project / "models" / "model1" / "train.py").read_text() == before
     assert projects.model_answers(project, "churn")["notebook"] == "mine.ipynb"
-    assert 'skip = ["models/churn/train.py"]' in (project / "pyproject.toml").read_text()
+    assert '"models/churn/train.py",' in (project / "pyproject.toml").read_text()
 
 
 def test_killed_while_it_is_added_it_is_not_there_and_comes_with_the_next_call(project: Path) -> None:
     before = own_files(project)
-    rename, moved = Path.rename, []
+    rename = Path.rename
+    moved: list[Any] = []
 
     def killed(path: Path, target: Path) -> Path:
         if moved:
@@ -179,7 +179,8 @@ def test_renamed_it_is_what_a_render_with_that_name_has(
     assert done.code == 0, done.err
     assert done.out == f"Renamed models/{old} and data/{old} to {new}.\nNext: make setup MODEL={new}\n"
     assert done.err == (
-        f"NOTE: Azure ML keeps {old} for what it has: the registered models, the experiment; the dataset is read as before\n"
+        f"NOTE: Azure ML keeps {old} for what it has: the registered models, the experiment; "
+        "the dataset is read as before\n"
     )
     assert not (project / ".venv" / old).exists()
     assert files_of(project) == files_of(bake(model_name=new, **answers))
@@ -229,7 +230,7 @@ def test_killed_while_it_is_renamed_the_same_command_goes_on(project: Path, bake
             return killed
 
         with (
-            mock.patch.object(model, "write_whole", step(model.write_whole)),
+            mock.patch.object(model, "write_whole", step(files.write_whole)),
             mock.patch.object(model, "move", step(model.move)),
         ):
             try:
@@ -308,7 +309,7 @@ def test_data_that_git_ignores_are_not_removed_without_force(project: Path) -> N
 def test_killed_while_it_is_removed_the_same_command_goes_on(project: Path) -> None:
     assert aml(project, "model", "add", "churn", **HERE).code == 0
     committed(project)
-    with mock.patch.object(model.shutil, "rmtree", side_effect=[None, Killed]), pytest.raises(Killed):
+    with mock.patch("shutil.rmtree", side_effect=[None, Killed]), pytest.raises(Killed):
         aml(project, "model", "remove", "churn")
     assert projects.models(project) == ["churn", "model1"]
     assert not (project / "data" / "churn").exists()

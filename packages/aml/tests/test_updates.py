@@ -1,27 +1,25 @@
 """aml update: repos of past commits, edited as their owners do, become what a render of today is, edits kept."""
 
+import json
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
+from aml_project import ages, kill_points
 from aml_project import project as projects
 from aml_project import template as templates
-from tests.aml import Done, aml
+from tests.aml import Done, aml, call
 from tests.conftest import cookiecutter_home
-from tests.support import BIN, SIGN_OF_LIFE, TEMPLATE, files_of, run
+from tests.support import BIN, MODEL, SIGN_OF_LIFE, TEMPLATE, files_of, run
 
 __all__ = ["cookiecutter_home"]
 BEFORE_THE_PACKAGE = "bc701e6"
 # From the first that could be used to the last before this: without networks, without batches, with all of the engine.
 PAST = ["f2047e4", "1b6bfa4", "551ba89", "bc701e6", "db975ed"]
-
-
-class Killed(BaseException):
-    """What no code expects."""
 
 
 def git(folder: Path, *args: str | Path) -> str:
@@ -166,10 +164,8 @@ def whole_test(make: Make, past: str) -> None:
     assert aml(repo.path, "check").code == 0
     commit(repo.path)
     again = repo.update()
-    assert (
-        again.out
-        == f"This repo is of the template's commit {git(make.template, 'rev-parse', 'HEAD')[:7]}, the newest: nothing to do\n"
-    )
+    newest = git(make.template, "rev-parse", "HEAD")[:7]
+    assert again.out == f"This repo is of the template's commit {newest}, the newest: nothing to do\n"
 
 
 def test_a_repo_of_before_the_package_with_the_edits_of_a_year(make: Make) -> None:
@@ -180,3 +176,252 @@ def test_a_repo_of_before_the_package_with_the_edits_of_a_year(make: Make) -> No
 @pytest.mark.parametrize("past", [past for past in PAST if past != BEFORE_THE_PACKAGE])
 def test_past_repos_with_the_edits_of_a_year(make: Make, past: str) -> None:
     whole_test(make, past)
+
+
+@pytest.fixture(scope="session")
+def recent(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same template with a commit before its last: another README and train.py, a file more."""
+    folder = tmp_path_factory.mktemp("recent") / "aml-template"
+    shutil.copytree(template, folder)
+    project = folder / "{{cookiecutter.project_slug}}"
+    readme = project / "README.md"
+    now = {readme: readme.read_text()}
+    readme.write_text(now[readme].replace("Needed: Python 3 with venv", "Needed: Python 3"))
+    (project / "gone.txt").write_text("of an older template\n")
+    train = folder / "templates" / "frameworks" / "sklearn" / "train.py"
+    now[train] = train.read_text()
+    train.write_text(now[train].replace("max_iter=args.max_iter", "max_iter=500"))
+    commit(folder)
+    for path, text in now.items():
+        path.write_text(text)
+    (project / "gone.txt").unlink()
+    commit(folder)
+    return folder
+
+
+@pytest.fixture
+def repo(recent: Path, tmp_path: Path) -> Repo:
+    """A repo of the last commit but one."""
+    return Repo(recent, tmp_path, git(recent, "rev-parse", "HEAD~1"))
+
+
+def now_of(repo: Repo, folder: Path, **answers: str) -> dict[str, bytes]:
+    return without_data(fresh(repo.template, folder, **answers))
+
+
+def test_unedited_it_is_what_a_render_of_now_is_and_cruft_agrees(repo: Repo, tmp_path: Path) -> None:
+    newest = git(repo.template, "rev-parse", "HEAD")
+    noted = {"template": str(repo.template), "commit": repo.past, "context": {"cookiecutter": {}}}
+    (repo.path / ".cruft.json").write_text(json.dumps(noted, indent=2))
+    commit(repo.path)
+    done = repo.update()
+    assert done.code == 0, done
+    assert done.out.splitlines() == [
+        f"Updated from the template's commit {repo.past[:7]} to {newest[:7]}:",
+        "  changed   .cruft.json",
+        "  changed   README.md",
+        "  removed   gone.txt",
+        "  changed   models/model1/.answers.json",
+        "  changed   models/model1/train.py",
+        "  changed   requirements-tools.txt",
+        "Next: git diff, make check, commit",
+    ]
+    after = without_data(repo.files())
+    assert json.loads(after.pop(".cruft.json"))["commit"] == newest
+    assert after == now_of(repo, tmp_path / "now")
+
+
+def test_renamed_and_added_models_are_updated_too(repo: Repo, tmp_path: Path) -> None:
+    repo.edit("README.md", lambda text: text + "\nOurs.\n")
+    commit(repo.path)
+    assert aml(repo.path, "model", "rename", "model1", "churn").code == 0
+    commit(repo.path)
+    copy = repo.folder / "template"  # of the commit that the repo is of
+    assert aml(repo.path, "model", "add", "second", "framework=none", AML_TEMPLATE=str(copy)).code == 0
+    commit(repo.path)
+    done = repo.update()
+    assert done.code == 0, done
+    files = repo.files()
+    churn = now_of(repo, tmp_path / "churn", model_name="churn", dataset_name="model1-data")
+    assert {name for name in churn if files.get(name) != churn[name]} == {"README.md"}
+    assert files["README.md"] == churn["README.md"] + b"\nOurs.\n"
+    second = now_of(repo, tmp_path / "second", model_name="second", framework="none")
+    own = {name: text for name, text in second.items() if name.startswith("models/second/")}
+    assert {name: text for name, text in files.items() if name.startswith("models/second/")} == own
+
+
+def test_both_have_changed_the_same_lines(repo: Repo) -> None:
+    repo.edit("models/model1/train.py", lambda text: text.replace("max_iter=500", "max_iter=700"))
+    commit(repo.path)
+    done = repo.update()
+    assert done.code == 1
+    assert "  conflict  models/model1/train.py\n" in done.out
+    assert done.out.endswith(
+        "Not merged, 1 for you:\n"
+        "  models/model1/train.py: both have changed the same lines: choose between the markers\n"
+    )
+    text = (repo.path / "models" / "model1" / "train.py").read_text()
+    assert text.count("<<<<<<<") == text.count(">>>>>>>") == 1
+    assert "max_iter=700" in text and "max_iter=args.max_iter" in text
+    assert b"Python 3 with venv" in repo.files()["README.md"]  # the others are merged
+
+
+def test_what_the_template_has_no_more_is_named_where_it_was_edited(make: Make) -> None:
+    repo = make(BEFORE_THE_PACKAGE)
+    engine = "scripts/azure_ml/submission.py"
+    repo.edit(engine, lambda text: text + "\n# ours\n")
+    (repo.path / "scripts" / "ours.py").write_text("print(1)\n")
+    (repo.path / "models" / "model1" / "tests" / "test_score.py").unlink()
+    commit(repo.path)
+    done = repo.update()
+    assert done.code == 1
+    assert done.out.endswith(
+        f"Not merged, 1 for you:\n  {engine}: you have changed it, the template has it no more: "
+        "take over what you need, remove it\n"
+    )
+    scripts = {name for name in repo.files() if name.startswith("scripts/")}
+    now = {f"scripts/{path.name}" for path in (repo.path / "scripts").glob("register_*.py")} | {"scripts/submit_run.py"}
+    assert scripts == {engine, "scripts/ours.py", *now}
+    assert not (repo.path / "models" / "model1" / "tests" / "test_score.py").exists()  # removed, it stays so
+
+
+def test_a_train_py_made_of_a_notebook_is_its_owner_s(repo: Repo) -> None:
+    cell: dict[str, Any] = {
+        "cell_type": "code",
+        "id": "a",
+        "metadata": {},
+        "outputs": [],
+        "execution_count": None,
+        "source": "print(1)",
+    }
+    notebook = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell]}
+    (repo.path / "mine.ipynb").write_text(json.dumps(notebook))
+    assert aml(repo.path, "notebook", "mine.ipynb", "--force").code == 0
+    commit(repo.path)
+    before = repo.files()
+    assert repo.update().code == 0
+    changed = {name for name, text in repo.files().items() if before.get(name) != text}
+    assert changed == {"README.md", "models/model1/.answers.json", "requirements-tools.txt"}
+
+
+def test_what_is_not_committed_is_not_put_at_risk(repo: Repo, tmp_path: Path) -> None:
+    (repo.path / "README.md").write_text("mine, not committed\n")
+    before = repo.files()
+    done = repo.update()
+    assert (done.code, done.out) == (1, "")
+    assert (
+        done.err
+        == "ERROR: git status: something here is not committed; commit it first, then an update can be taken back\n"
+    )
+    assert repo.files() == before
+    shutil.rmtree(repo.path / ".git")
+    assert repo.update().err.startswith("ERROR: an update needs git, which shows what it changed and takes it back")
+
+
+def test_a_file_that_git_ignores_is_not_replaced(make: Make) -> None:
+    repo = make(BEFORE_THE_PACKAGE)
+    repo.edit(".gitignore", lambda text: text + "\nrequirements-tools.txt\n")
+    (repo.path / "requirements-tools.txt").write_text("mine\n")
+    commit(repo.path)
+    done = repo.update()
+    assert done.code == 1
+    said = "requirements-tools.txt: the template has such a file now, and git does not hold yours: move it away\n"
+    assert done.out.endswith(said)
+    assert (repo.path / "requirements-tools.txt").read_text() == "mine\n"
+
+
+def test_vendored_tools_are_to_be_vendored_again(repo: Repo) -> None:
+    named = templates.named(repo.path)
+    (repo.path / "vendor").mkdir()
+    (repo.path / "vendor" / "aml_project-1-py3-none-any.whl").write_text("a wheel")
+    (repo.path / "requirements-tools.txt").write_text(f"# {named}\n./vendor/aml_project-1-py3-none-any.whl\n")
+    commit(repo.path)
+    done = repo.update()
+    assert done.code == 0
+    assert done.err.endswith("NOTE: vendor/ holds the tools of before: make vendor brings those of this commit\n")
+    assert templates.commit(repo.path) == git(repo.template, "rev-parse", "HEAD")
+    assert (repo.path / "requirements-tools.txt").read_text().endswith("\n./vendor/aml_project-1-py3-none-any.whl\n")
+
+
+def test_what_can_not_be_reached_or_is_not_known_is_one_line(repo: Repo) -> None:
+    before = repo.files()
+    nowhere = aml(repo.path, "update", AML_TEMPLATE="/tmp")
+    assert nowhere.err == "ERROR: AML_TEMPLATE: /tmp: no checkout of the template: it has no cookiecutter.json\n"
+    unknown = repo.update("--to", "0123456")
+    assert unknown.code == 1
+    said = "ERROR: 0123456: the template has no such commit; one of yours has to be pushed first (git: "
+    assert SIGN_OF_LIFE.sub("", unknown.err).startswith(said)
+    file = repo.path / "requirements-tools.txt"
+    file.write_text("aml-project @ git+file:///not/there@0123456#subdirectory=packages/aml\n")
+    commit(repo.path)
+    offline = aml(repo.path, "update")
+    assert (offline.code, offline.out) == (3, "")
+    assert offline.err.startswith("ERROR: file:///not/there: the template can't be reached from here; AML_TEMPLATE=")
+    git(repo.path, "checkout", "--quiet", "HEAD~1", "--", ".")
+    assert repo.files() == before
+
+
+@pytest.mark.parametrize(
+    ("point", "is_begun"),
+    [
+        ("before update.json", False),
+        ("an update is ready", True),
+        ("before README.md", True),
+        ("an update is over", True),
+    ],
+)
+def test_killed_it_leaves_the_repo_as_it_was_or_the_next_call_finishes(
+    repo: Repo, tmp_path: Path, point: str, *, is_begun: bool
+) -> None:
+    before, template = repo.files(), {"AML_TEMPLATE": str(repo.template)}
+    killed = call(repo.path, "update", **template, **{kill_points.VARIABLE: point})
+    assert killed.code == -9
+    if not is_begun:
+        assert repo.files() == before
+        assert git(repo.path, "status", "--porcelain") == ""
+    if is_begun and point != "an update is over":
+        assert aml(repo.path, "update", "--check", **template).err == (
+            "ERROR: an update was interrupted: make update finishes it\n"
+        )
+    done = aml(repo.path, "update", **template)
+    if point == "an update is over":
+        commit(repo.path)
+        done = aml(repo.path, "update", **template)
+        assert "nothing to do" in done.out
+    elif is_begun:
+        newest = git(repo.template, "rev-parse", "HEAD")[:7]
+        assert done.out.startswith(f"Finished the update to {newest} that was interrupted.\n")
+    assert without_data(repo.files()) == now_of(repo, tmp_path / "now")
+    assert [path.name for path in (repo.path / ".git").glob("aml-update*") if path.name != "aml-update.part"] == []
+
+
+def test_check_tells_what_is_of_another_age(repo: Repo) -> None:
+    model = repo.path / "models" / "model1"
+    newest = git(TEMPLATE, "rev-parse", "HEAD")
+    line = f"aml-project @ git+https://git.example/aml-template@{newest}#subdirectory=packages/aml\n"
+    (repo.path / "requirements-tools.txt").write_text(line)
+    answers = model / ".answers.json"
+    answers.write_text(answers.read_text().replace(repo.past, newest))
+    assert aml(repo.path, "check").err == ""
+    answers.write_text(answers.read_text().replace(newest, repo.past))
+    assert aml(repo.path, "check").err == (
+        f"NOTE: models/model1 is of the template's commit {repo.past[:7]}, the repo of {newest[:7]}: "
+        "make update brings them together\n"
+    )
+    version = model / "runtime" / "__init__.py"
+    version.write_text(version.read_text().replace('"0.2.0"', '"0.1.0"'))
+    assert aml(repo.path, "check").err == (
+        "NOTE: models/model1/runtime is of version 0.1.0, this aml of 0.2.0: make update brings them together\n"
+    )
+    (repo.path / "requirements-tools.txt").write_text(line.replace(newest, repo.past))
+    done = aml(repo.path, "check")
+    assert done.err.startswith(
+        f"NOTE: requirements-tools.txt is of the template's commit {repo.past[:7]}, this aml of {newest[:7]}; models/"
+    )
+    assert done.code == 0
+
+
+def test_runtime_says_the_version_that_the_package_has() -> None:
+    assert ages.VERSION.search((MODEL / "runtime" / "__init__.py").read_text())[1] == ages.package()  # type: ignore[index]
+    pyproject = (TEMPLATE / "packages" / "aml" / "pyproject.toml").read_text()
+    assert f'\nversion = "{ages.package()}"\n' in pyproject

@@ -119,7 +119,7 @@ class Project:
         model: str | None = None,
         write: bool = True,
     ) -> Dataset:
-        """Upload a folder (data/NAME/) and register it, if it has changed, as the next version that the runconfigs read.
+        """Upload a folder (data/NAME) and register it, if it has changed, as the next version that the runconfigs read.
 
         `spec` registers files that lie in a datastore already; `account` and `container` are storage of your own.
         """
@@ -209,6 +209,11 @@ class Model:
     @property
     def folder(self) -> Path:
         return self.project.root / "models" / self.name
+
+    @property
+    def data(self) -> Path:
+        """The folder of the data that it trains on."""
+        return project.data_folder(self.project.root, self.name)
 
     @property
     def runconfigs(self) -> list[str]:

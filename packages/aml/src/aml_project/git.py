@@ -9,16 +9,19 @@ from aml_project.command_line import REFUSED, Failure
 
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
-def git(folder: Path | None, *args: str | Path, refused: str = "", code: int = REFUSED, **env: str) -> str:
+def git(
+    folder: Path | None, *args: str | Path, refused: str = "", code: int = REFUSED, env: Mapping[str, str] | None = None
+) -> str:
     """Run git in a folder; return what it prints, or raise a Failure that says what was refused."""
     where = ["-C", str(folder)] if folder else []
     try:
         done = subprocess.run(
             ["git", *where, *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True, check=False,
-            env=os.environ | {"GIT_TERMINAL_PROMPT": "0"} | env,
+            env=os.environ | {"GIT_TERMINAL_PROMPT": "0"} | dict(env or {}),
         )  # fmt: skip
     except FileNotFoundError:
         raise Failure("there is no git here") from None

@@ -22,8 +22,8 @@ JUST_NOW = 60  # seconds that a file of this render is old at the most
 def after_render(answers: Mapping[str, str], place: Mapping[str, str]) -> None:
     """Do the steps in the project that has just been rendered, which is the working folder.
 
-    Where an update renders to compare, twice and in folders that it throws away, there is nothing to do: a train.py that
-    was made of a notebook is its owner's, and nothing is converted then.
+    Where an update renders to compare, twice and in folders that it throws away, there is nothing to do: a train.py
+    that was made of a notebook is its owner's, and nothing is converted then.
     """
     from aml_project import checkout
 

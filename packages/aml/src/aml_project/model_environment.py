@@ -85,9 +85,15 @@ def run_in_model(root: Path, model: str, command: Sequence[str | Path], **variab
 
 
 def hand_over(command: Sequence[str | Path], cwd: Path, **variables: str) -> int:
-    """Run a program to its end and return its exit code; Ctrl-C is the program's own business."""
-    words = [str(part) for part in command]
-    return code_of(subprocess.Popen(words, cwd=cwd, env=variables_of_a_program() | variables))
+    """Run a program to its end and return its exit code; Ctrl-C is the program's own business, and `kill` ends both."""
+    import signal
+
+    process = subprocess.Popen([str(part) for part in command], cwd=cwd, env=variables_of_a_program() | variables)
+    earlier = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    try:
+        return code_of(process)
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
 
 
 def run_and_print(root: Path, model: str, command: Sequence[str | Path]) -> int:

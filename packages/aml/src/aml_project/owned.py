@@ -1,7 +1,7 @@
 """The files that no update touches because their owner made them: skip below [tool.cruft] in pyproject.toml.
 
-cruft reads the same list. A train.py that was made of a notebook is on it. All else in the file stays as it is: the list
-alone is changed, then the text is read again, and if it does not say exactly what was meant, it is not written.
+cruft reads the same list. A train.py that was made of a notebook is on it. All else in the file stays as it is: the
+list alone is changed, then the text is read again, and if it does not say exactly what was meant, it is not written.
 """
 
 from __future__ import annotations

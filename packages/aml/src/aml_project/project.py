@@ -13,6 +13,7 @@ from aml_project import files
 from aml_project.command_line import WRONG_USE, Failure
 from aml_project.names import WORKSPACE
 
+TABLES = (".csv", ".parquet")
 ANSWERS = ".cookiecutter.json"
 MODEL_ANSWERS = ".answers.json"  # in the model's folder
 CONFIG = Path(".azureml", "config.json")
@@ -43,9 +44,17 @@ def models(root: Path) -> list[str]:
 
 
 def data_folder(root: Path, model: str) -> Path:
-    """Where a model's data lies: data/NAME; data/ itself in a repo whose models share it, as they did before."""
-    own = root / "data" / model
-    return own if own.is_dir() else root / "data"
+    """Where a model's data lies: data/NAME; data/ itself in a repo whose models share it, as they did before.
+
+    Where both hold tables, nobody can tell which are meant: an update from then brings the sample to data/NAME.
+    """
+    own, shared = root / "data" / model, root / "data"
+    if not own.is_dir():
+        return shared
+    if left := sorted(path.name for kind in TABLES for path in shared.glob(f"*{kind}")):
+        instead = f"move it to data/{model}/, in place of the sample, or away from data/"
+        raise Failure(f"data/{left[0]}: {model} has a folder of its own, data/{model}/, so this is not read: {instead}")
+    return own
 
 
 def data_path(root: Path, model: str) -> str:
@@ -84,7 +93,7 @@ def answers(root: Path) -> dict[str, str]:
 
 
 def model_answers(root: Path, model: str) -> dict[str, str]:
-    """The answers that a model was made with, and the commit of the template as `_commit`; nothing if it does not say."""
+    """The answers that a model was made with, and the template's commit as `_commit`; nothing if it does not say."""
     try:
         return dict(json.loads((root / "models" / model / MODEL_ANSWERS).read_text(encoding="utf-8")))
     except FileNotFoundError:

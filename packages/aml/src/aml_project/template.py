@@ -23,6 +23,7 @@ from aml_project.hook import FILES_ALONE
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import Any
 
 LIST = "requirements-tools.txt"
 # The line that names this package, also where wheels stand for it now and it is a comment.
@@ -40,7 +41,7 @@ def named(root: Path) -> str:
     return found[1] if found else ""
 
 
-def cruft_file(root: Path) -> dict[str, str]:
+def cruft_file(root: Path) -> dict[str, Any]:
     """What cruft has noted: the template's address and commit among it."""
     try:
         return dict(json.loads((root / ".cruft.json").read_text(encoding="utf-8")))
@@ -53,7 +54,7 @@ def cruft_file(root: Path) -> dict[str, str]:
 def commit(root: Path) -> str:
     """The commit of the template that a repo says it is of; nothing where it does not say."""
     found = ADDRESS.match(named(root).partition("@")[2].strip())
-    return (found["commit"] if found else "") or cruft_file(root).get("commit", "")
+    return (found["commit"] if found else "") or str(cruft_file(root).get("commit") or "")
 
 
 def source(root: Path) -> str:
@@ -68,7 +69,7 @@ def source(root: Path) -> str:
     if requirement:
         raise Failure(f"{LIST}: names no repository of git, which has the commits: AML_TEMPLATE=/path/of/a/checkout")
     if noted := cruft_file(root).get("template"):
-        return noted
+        return str(noted)
     if package := tools.checkout():
         return str(package.parents[1])
     found = ADDRESS.match(tools.origin())
@@ -117,7 +118,7 @@ def unreachable(source: str) -> str:
 
 
 def render(template: str | Path, answers: Mapping[str, str], folder: Path, *, hooks: bool = False) -> Path:
-    """Render the template into a folder; return the project. With hooks its rules are asked, and nothing else is done."""
+    """Render the template into a folder; return the project. With hooks its rules are asked, no more than that."""
     uv = tools.find_uv()
     if not uv:
         raise Failure("there is no uv here, which brings cookiecutter: pip install uv")
@@ -161,8 +162,7 @@ def questions(template: Path) -> dict[str, object]:
 
 def cruft_answers(root: Path) -> dict[str, str]:
     """The answers that cruft has noted, of a repo that holds them nowhere else."""
-    context = cruft_file(root).get("context") or {}
-    answers = context.get("cookiecutter", {}) if isinstance(context, dict) else {}
+    answers = (cruft_file(root).get("context") or {}).get("cookiecutter") or {}
     return {question: text for question, text in answers.items() if isinstance(text, str) and question[0] != "_"}
 
 

@@ -1,7 +1,8 @@
 """What a newer template means for a repo: git merges what has changed there into what its owner has made of the files.
 
-The repo's own files and each model are parts, each rendered at the commit that it is of and at the new one, with its own
-answers. A part is merged alone: two models have the same files, and what moves in one must not be found in the other.
+The repo's own files and each model are parts, each rendered at the commit that it is of and at the new one, with its
+own answers. A part is merged alone: two models have the same files, and what moves in one must not be found in the
+other.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ from aml_project import owned, project, template
 from aml_project.command_line import WRONG_USE, Failure, Progress
 from aml_project.files import write_whole
 from aml_project.git import git
+from aml_project.kill_points import reached
 
 # The owner's alone, whatever the template has there.
 NEVER = ("data", ".git", ".azureml", ".venv", "local.mk", ".cruft.json", template.LIST)
 # Written by the render from the answers that are in them: nobody merges these.
 RENDERED = (project.ANSWERS, project.MODEL_ANSWERS)
-AS_GIT_COMES = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "GIT_LFS_SKIP_SMUDGE": "1"}
-AUTHOR = {f"GIT_{role}_{what}": "aml" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+# As git comes, whatever its owner has set, and nobody in particular.
+PLAIN = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "GIT_LFS_SKIP_SMUDGE": "1"}
+PLAIN |= {f"GIT_{role}_{what}": "aml" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
 
 @dataclass
@@ -239,7 +242,7 @@ def repository(folder: Path) -> Iterator[Path]:
 
 
 def in_merge(folder: Path, *args: str) -> str:
-    return git(folder, *args, **AS_GIT_COMES, **AUTHOR)
+    return git(folder, *args, env=PLAIN)
 
 
 def succeeds(folder: Path, *args: str) -> bool:
@@ -271,8 +274,8 @@ def lay(work: Path, side: Mapping[str, Path]) -> None:
 def name_commit(root: Path, new: Mapping[str, Path], update: Plan) -> None:
     """Name the new commit where the old one is named: for make, and for cruft."""
     list_, cruft = root / template.LIST, root / ".cruft.json"
-    if list_.is_file():
-        text, before = list_.read_text(encoding="utf-8"), template.named(root)
+    if before := template.named(root):
+        text = list_.read_text(encoding="utf-8")
         note(update, template.LIST, list_, text.replace(before, template.at(before, update.commit)).encode())
     elif template.LIST in new:
         note(update, template.LIST, None, new[template.LIST].read_bytes())
@@ -297,6 +300,7 @@ def write(root: Path, update: Plan) -> None:
     text = json.dumps({"commit": update.commit, "files": listed, "conflicts": update.conflicts})
     write_whole(beside / "update.json", text)
     beside.rename(ready)
+    reached("an update is ready")
     finish(root)
 
 
@@ -321,12 +325,14 @@ def finish(root: Path) -> Plan | None:
                     break
                 folder.rmdir()
         else:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            for half in target.parent.glob(f".{target.name}.*.new"):  # of a call that was killed
+                half.unlink()
             write_whole(target, (ready / number).read_bytes())
         update.files[path] = None if number is None else b""
     over = ready.with_name(f"{ready.name}.part")
     shutil.rmtree(over, ignore_errors=True)
     ready.rename(over)
+    reached("an update is over")
     shutil.rmtree(over)
     return update
 

@@ -183,7 +183,7 @@ def test_without_options_it_is_the_data_folder_and_the_dataset_of_the_runconfigs
     assert code == 0, err
     [_, registered] = owner.versions("model1-data")
     assert "Dataset model1-data, version 2: registered" in out
-    data = owner.project / "data"
+    data = owner.project / "data" / "model1"
     assert owner.seen(registered) == {file.name: file.read_bytes() for file in data.iterdir()}
     assert all('version: "2"' in text for text in owner.runconfigs.values())
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from aml_project.runconfigs import environment_version
@@ -105,6 +105,7 @@ CONDA_LINES = [
 ]  # fmt: skip
 
 
+@example(["channels:", "  - pip:"])
 @given(st.lists(st.sampled_from(CONDA_LINES), max_size=8))
 def test_the_quick_reader_of_conda_files_agrees_or_passes(lines: list[str]) -> None:
     text = "".join(f"{line}\n" for line in lines)

@@ -512,7 +512,7 @@ def test_wrong_use_gets_one_line(project: Path, no_client: None, args: list[str]
 
 
 def test_a_dry_run_says_what_would_be_done_and_changes_nothing(project: Path, no_client: None) -> None:
-    write(project / "data", ".DS_Store")
+    write(project / "data" / "model1", ".DS_Store")
     before = files_of(project)
     code, out, err = aml(project, "dataset", "--dry-run")
     assert (code, err) == (0, "")
@@ -520,7 +520,7 @@ def test_a_dry_run_says_what_would_be_done_and_changes_nothing(project: Path, no
     said = {name: text.strip() for name, text in (row.strip().split(":", 1) for row in rows)}
     assert title == "Would upload and register; asked nobody:"
     assert said["dataset"] == "model1-data"
-    assert re.fullmatch(r"data: 1 files, \d+(\.\d+)? kB", said["from"])
+    assert re.fullmatch(r"data/model1: 1 files, \d+(\.\d+)? kB", said["from"])
     assert said["left out"] == ".DS_Store"
     assert said["to"] == "datastore of the workspace, the default one"
     configs = [f"models/model1/aml_config/train-{where}.runconfig" for where in ("amlcompute", "local")]

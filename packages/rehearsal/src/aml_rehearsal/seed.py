@@ -99,9 +99,8 @@ def sow(workspace: Workspace, project: Path, wishes: Wishes) -> list[str]:
                     workspace.blobs.write(DATA, f"{place}/{file.relative_to(folder).as_posix()}", content)
             for version in missing:
                 datasets.created(workspace, name, "workspaceblobstore", place)
-                made.append(
-                    f"dataset {name} version {version}: the files of {folder.relative_to(project).as_posix()}/ ({len(files)})"
-                )
+                where = folder.relative_to(project).as_posix()
+                made.append(f"dataset {name} version {version}: the files of {where}/ ({len(files)})")
     return made
 
 

@@ -18,9 +18,8 @@ import pytest
 
 MODEL = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(MODEL))  # as in a run, where train.py lies at the top
-from runtime.arguments import data_folder
-
-DATA = (MODEL / data_folder()).resolve()
+OWN_DATA = MODEL.parents[1] / "data" / MODEL.name
+DATA = OWN_DATA if OWN_DATA.is_dir() else OWN_DATA.parent  # where the models of a repo share it
 
 # A train.py that was made from a notebook has its own test; those of the outline wait until that one is removed.
 OUTLINE = ["test_distributed.py", "test_network.py", "test_score.py", "test_score_batch.py", "test_train.py"]

@@ -90,7 +90,7 @@ def pair(text: str) -> tuple[str, str]:
     if not equals or question == "model_name":
         raise Failure(f"{text}: an answer is QUESTION=ANSWER, as in framework=pytorch", WRONG_USE)
     if question in ("notebook", "environment_file") and answer:
-        answer = os.path.abspath(os.path.expanduser(answer))
+        answer = str(Path(answer).expanduser().absolute())
     return question, answer
 
 
@@ -228,8 +228,6 @@ def remove(root: Path, args: argparse.Namespace) -> int:
     if holds(root):
         git(root, "rm", "-r", "--quiet", "--cached", "--ignore-unmatch", *folders)
     print(f"Removed {', '.join(gone)}.")
-    dataset = answers.get("dataset_name")
-    note(
-        f"Azure ML keeps what it has of {name}: registered models, the experiment{f', the dataset {dataset}' if dataset else ''}"
-    )
+    dataset = f", the dataset {answers['dataset_name']}" if answers.get("dataset_name") else ""
+    note(f"Azure ML keeps what it has of {name}: registered models, the experiment{dataset}")
     return DONE

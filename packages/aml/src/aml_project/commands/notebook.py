@@ -2,9 +2,9 @@
 
     aml notebook analysis.ipynb
 
-The original is kept in notebooks/, what it reads is copied to data/NAME/. The script takes its data from --data-path and
-writes to outputs/. Of a folder, the notebook called train* (or the only one) becomes train.py, every other one a module
-beside it.
+The original is kept in notebooks/, what it reads is copied to data/NAME/. The script takes its data from --data-path
+and writes to outputs/. Of a folder, the notebook called train* (or the only one) becomes train.py, every other one a
+module beside it.
 """
 
 from __future__ import annotations

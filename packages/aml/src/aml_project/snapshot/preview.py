@@ -80,7 +80,8 @@ def read_conda(file: Path) -> dict[str, Any] | None:
             pip.append(item[2])
         else:
             return None
-    return found
+    empty = any(isinstance(listed, list) and {"pip": []} in listed for listed in found.values())  # null, to YAML
+    return None if empty else found
 
 
 def value(text: str) -> tuple[Any, bool]:
