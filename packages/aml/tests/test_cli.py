@@ -17,7 +17,7 @@ from tests.support import PROJECT, TEMPLATE
 PACKAGE = Path(aml_project.__file__).parent
 COMMANDS = PACKAGE / "commands"
 # What they work on is no project, or the whole computer's; the others can't do without one.
-ANYWHERE = ("workspace", "client", "vendor")
+ANYWHERE = ("workspace", "client", "vendor", "init")
 ARGUMENTS = {
     "deploy": ["--target", "aci"],
     "model": ["remove", "churn"],

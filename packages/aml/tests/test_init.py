@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aml_project import kill_points, model_environment, owned, template
+from aml_project import model_environment, owned, template
 from aml_project import project as projects
 from aml_project.adoption import makefile
 from aml_project.requirements import own_environment
@@ -109,7 +109,9 @@ made: dict[str, Path] = {}
 
 
 def cached(render: Callable[..., Path], factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    def from_cache(folder: Path, answers: dict[str, str], _: Path, **options: bool) -> Path:
+    def from_cache(folder: Path, answers: dict[str, str], place: Path, **options: bool) -> Path:
+        if Path(folder) != TEMPLATE:
+            return render(folder, answers, place, **options)
         known = str(sorted(answers.items()))
         if known not in made:
             made[known] = render(folder, answers, factory.mktemp("render"), **options)
@@ -193,7 +195,7 @@ def test_moved_only_its_place_is_another(repo: Callable[..., Path]) -> None:
     before = own(project)
     done = init(project, "--move")
     assert done.code == 0, done.err
-    assert "  predict.py: imports what was moved, or what that imports\n" in done.out
+    assert "  predict.py: imports what was moved\n" in done.out
     after = own(project)
     moved = {"train.py", "features.py"}
     assert {name: text for name, text in after.items() if name in before} == {
@@ -235,8 +237,8 @@ def test_of_several_scripts_one_is_to_be_named(repo: Callable[..., Path]) -> Non
     assert projects.answers(project)["model_name"] == "sales"
     test = (project / "models" / "sales" / "tests" / "test_script.py").read_text()
     assert "--help" not in test  # a script that reads no arguments would train
-    assert done.out.count("models/sales/train.py: takes no --data-path") == 1
-    assert not any(name.startswith("models/churn/train.py:") for name in done.out.split("\n  "))
+    assert done.out.count("train.py of sales: takes no --data-path") == 1
+    assert "train.py of churn" not in done.out
 
 
 @pytest.mark.parametrize(
@@ -281,6 +283,31 @@ def test_a_package_keeps_its_place_below_the_model(repo: Callable[..., Path]) ->
     assert files >= {"train.py", "lib/__init__.py", "lib/net.py", "lib/deep.py"}
     assert "tools.py" not in files and "src/tools.py" in files
     assert (project / "src" / "unused.py").is_file()
+
+
+def test_a_score_py_beside_the_script_goes_with_it(repo: Callable[..., Path]) -> None:
+    score = "import loading\n\ndef init(): ...\ndef run(data): ...\n"
+    project = repo(PLAIN | {"score.py": score, "loading.py": "import joblib\n"})
+    said = init(project).err
+    assert "--move takes it and the 3 files that go with it there, --copy" in said
+    done = init(project, "--move")
+    assert "score.py" not in done.out.partition("By hand:")[2]
+    files = own(project)
+    assert files["models/old_churn/score.py"] == score.encode()
+    assert of_model(files, "old_churn").isdisjoint({"score_batch.py", "runtime/serving.py", "sample-request.json"})
+    assert {"features.py", "loading.py"} <= of_model(files, "old_churn")
+    inference = files["models/old_churn/aml_config/inference-conda.yml"].decode()
+    assert "- joblib\n" in inference
+    assert "score_batch" not in inference
+
+
+def test_what_a_script_in_its_place_imports_from_elsewhere_is_told_and_no_package(repo: Callable[..., Path]) -> None:
+    project = repo({"models/churn/train.py": TRAIN.replace("features", "common.io"), "common/io.py": FEATURES})
+    shown = init(project, "--dry-run", "--copy").out
+    assert "  + models/churn/common/io.py " in shown
+    done = init(project)
+    assert "  train.py of churn: imports common/io.py, which no run gets: put it beside train.py\n" in done.out
+    assert "common" not in (project / "models" / "churn" / "aml_config" / "train-conda.yml").read_text()
 
 
 def test_a_script_in_its_place_needs_no_word(repo: Callable[..., Path]) -> None:
@@ -373,40 +400,67 @@ class Killed(BaseException):
     """What no code expects."""
 
 
-@pytest.mark.parametrize("carry", ["--move", "--copy"])
-def test_killed_anywhere_the_same_command_ends_as_if_it_had_not_been(
-    repo: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, carry: str
-) -> None:
+@pytest.fixture
+def torn(
+    repo: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str, Callable[[str], bool]], bool]:
+    """Kill a call at a point, call again, compare with a call that nobody has killed; tell if the point was reached."""
     project = repo(PLAIN | {"features.py": f"import more\n{FEATURES}", "more.py": ""})
-    whole = copy_of(project, tmp_path / "whole")
-    assert init(whole, carry).code == 0
-    points = 0
-    while carry == "--move" or points < 4:  # with the code in its place, both go the same way
-        torn = copy_of(project, tmp_path / f"torn{points}")
-        left = points
+    whole: dict[str, dict[str, bytes]] = {}
 
-        def dies(_: str) -> None:
-            nonlocal left
-            if not left:
+    def compare(carry: str, is_it: Callable[[str], bool]) -> bool:
+        if carry not in whole:
+            unharmed = copy_of(project, tmp_path / carry / "whole")
+            assert init(unharmed, carry).code == 0
+            whole[carry] = own(unharmed)
+        killed = copy_of(project, tmp_path / carry / "torn")
+
+        def dies(point: str) -> None:
+            if is_it(point):
                 raise Killed
-            left -= 1
 
-        for module in ("aml_project.files", "aml_project.adoption.additions"):
-            monkeypatch.setattr(f"{module}.reached", dies)
-        try:
-            init(torn, carry)
-        except Killed:
-            points += 1
-        else:
-            break
-        finally:
+        with monkeypatch.context() as patch:
             for module in ("aml_project.files", "aml_project.adoption.additions"):
-                monkeypatch.setattr(f"{module}.reached", kill_points.reached)
-        done = init(torn, carry)
+                patch.setattr(f"{module}.reached", dies)
+            try:
+                init(killed, carry)
+                return False
+            except Killed:
+                pass
+        done = init(killed, carry)
         assert done.code == 0, done.err
-        assert own(torn) == own(whole), points
-        shutil.rmtree(torn)
-    assert points > (20 if carry == "--move" else 3)
+        assert own(killed) == whole[carry]
+        shutil.rmtree(killed.parent)
+        return True
+
+    return compare
+
+
+@pytest.mark.parametrize(
+    ("carry", "point"),
+    [
+        *(("--move", "after more.py"), ("--move", "after train.py"), ("--move", "before score.py")),
+        *(
+            ("--move", "before pyproject.toml"),
+            ("--move", "before aml_config"),
+            ("--move", "before .cookiecutter.json"),
+        ),
+        *(("--copy", "after features.py"), ("--copy", "before Makefile"), ("--copy", "before .answers.json")),
+    ],
+)
+def test_killed_the_same_command_ends_as_if_it_had_not_been(torn: Callable[..., bool], carry: str, point: str) -> None:
+    assert torn(carry, lambda reached: reached == point)
+
+
+@pytest.mark.full
+def test_killed_at_any_point_it_does_so(torn: Callable[..., bool]) -> None:
+    points = 0
+    while True:
+        left = iter(range(points))
+        if not torn("--move", lambda _, left=left: next(left, None) is None):
+            break
+        points += 1
+    assert points > 20
 
 
 def test_a_makefile_is_kept_and_includes_the_verbs_that_it_has_not(repo: Callable[..., Path]) -> None:
@@ -452,7 +506,7 @@ def test_lists_of_one_s_own_get_what_they_lack(repo: Callable[..., Path]) -> Non
 def test_a_runtime_of_one_s_own_stays_alone(repo: Callable[..., Path]) -> None:
     project = repo({"models/churn/train.py": "import runtime\n", "models/churn/runtime.py": "x = 1\n"})
     done = init(project)
-    assert "models/churn/score.py: to be written; the outline would need the name runtime/, which is yours" in done.out
+    assert "score.py of churn: to be written; the outline would need the name runtime/, which is yours" in done.out
     assert of_model(own(project), "churn").isdisjoint({"score.py", "runtime/serving.py", "score_batch.py"})
 
 
@@ -465,7 +519,7 @@ def test_what_a_run_would_miss_is_told(repo: Callable[..., Path]) -> None:
     ignored, script, score, _ = by_hand.splitlines()
     assert ignored == "  models/churn/.amlignore: git ignores it, by a line of yours: nobody else would get this model"
     assert script == (
-        "  models/churn/train.py: takes no --data-path: write its own arguments into the runconfigs;"
+        "  train.py of churn: takes no --data-path: write its own arguments into the runconfigs;"
         " writes nothing to outputs/, and a run keeps that folder alone;"
         " reads data/x.csv, which no run gets: let it take --data-path"
     )
@@ -490,6 +544,34 @@ def test_a_script_gets_data_path_where_it_knows_it(repo: Callable[..., Path]) ->
     shutil.copytree(project, project / "models" / "old_churn", ignore=shutil.ignore_patterns("models", ".git", ".venv"))
     assert model_environment.training(project, "plain", ["../../data/x.csv"])[1:] == ["train.py", "../../data/x.csv"]
     assert model_environment.training(project, "old_churn", [])[1:] == ["train.py", "--data-path", "../../data"]
+
+
+def test_an_update_brings_what_was_added_and_leaves_what_is_the_owner_s(
+    repo: Callable[..., Path], tmp_path: Path
+) -> None:
+    clone = tmp_path / "template"
+    run("git", "clone", "--quiet", TEMPLATE, clone, cwd=tmp_path)
+    project = repo(
+        PLAIN | {"Makefile": "all:\n", "models/churn/train.py": TRAIN, "models/churn/Dockerfile": "FROM ours\n"}
+    )
+    assert aml(project, "init", AML_TEMPLATE=str(clone)).code == 0
+    run("git", "add", "--all", cwd=project)
+    run("git", "commit", "--quiet", "--message=init", cwd=project)
+    before = own(project)
+    rendered = clone / "{{cookiecutter.project_slug}}"
+    model = rendered / "models" / "{{cookiecutter.model_name}}"
+    changed = [model / name for name in ("Dockerfile", "evaluation.py", ".amlignore", "runtime/tracking.py")]
+    changed += [rendered / name for name in ("README.md", "Makefile", "pyproject.toml", ".gitignore")]
+    for file in [*changed, clone / "templates" / "frameworks" / "none" / "train.py"]:
+        file.write_text(f"{file.read_text()}# of later\n")
+    run("git", "commit", "--quiet", "--all", "--message=later", cwd=clone)
+    done = aml(project, "update", AML_TEMPLATE=str(clone))
+    assert done.code == 0, done
+    after = own(project)
+    assert {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)} == {
+        *(f"models/churn/{name}" for name in (".amlignore", ".answers.json", "runtime/tracking.py")),
+        *("requirements-tools.txt", ".gitignore"),
+    }
 
 
 def test_from_a_script_to_a_run(repo: Callable[..., Path]) -> None:

@@ -9,7 +9,6 @@ from aml_project.command_line import DONE, WRONG_USE, Failure
 
 # verb: what it does, in the order in which a project needs them. `make help` shows the same list.
 VERBS = {
-    "init": "Make a project of a repo that has training code: add what is missing",
     "setup": "Install what a model needs into .venv/",
     "train": "Train on data/NAME/, results in models/*/outputs/",
     "test": "Run the model's tests",
@@ -21,6 +20,7 @@ VERBS = {
     "batch": "Score the files of data/NAME/ into models/*/outputs/scores.csv",
     "image": "Build an image that serves the model, with docker or podman",
     "model": "Add a model, rename one, remove one",
+    "init": "Add to a repo with training code what it lacks to be a project",
     "update": "Bring the template's newest files here; what you have edited is kept",
     "workspace": "Print the lines that make a workspace; with --yes, run them",
     "attach": "Name the Azure ML workspace of this repo",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Sequence, Set
 
 
 def closure(script: Path, roots: Sequence[Path]) -> dict[Path, Path]:
@@ -63,6 +63,16 @@ def files_below(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
     for length in range(1, len(parts) + 1):
         path = folder.joinpath(*parts[:length])
         yield from (one for one in (path.with_name(f"{path.name}.py"), path / "__init__.py") if one.is_file())
+
+
+def imports_one(file: Path, wanted: Set[Path], roots: Sequence[Path]) -> bool:
+    """Whether a file itself imports one of some files."""
+    places = list(dict.fromkeys([file.parent, *roots]))
+    return any(
+        path in wanted
+        for module, level in imported(file)
+        for path, _ in files_of(module, level, file, roots[0], places)
+    )
 
 
 def mentions(files: Sequence[Path], *words: str) -> bool:

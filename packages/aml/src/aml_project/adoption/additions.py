@@ -8,6 +8,7 @@ command goes on.
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import shutil
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from aml_project import checkout, files, local_imports, owned, project, template
 from aml_project.adoption import makefile, packages
-from aml_project.adoption.scripts import Script
+from aml_project.adoption.scripts import Script, python_files
 from aml_project.command_line import WRONG_USE, Failure
 from aml_project.git import git
 from aml_project.kill_points import reached
@@ -32,6 +33,7 @@ MOVE, COPY = "move", "copy"
 SMOKE = Path(__file__).with_name("test_script.py")
 NO_PARSER = "\n\ndef test_it_finds_all"  # from here on, the smoke test is for scripts that read their arguments
 PARSERS = {"argparse", "click", "typer", "docopt"}
+SERVES, COPY_RUNTIME = "Dockerfile.inference", re.compile(rb"^COPY .*runtime \./runtime\n", re.MULTILINE)
 # Of the template's model what a script of one's own has no use for, and what score.py is an outline with.
 NOT_WANTED = ("train.py", "evaluation.py", "tests/")
 OUTLINE = ("runtime/", "sample-request.json", "score_batch.py", "score.py")
@@ -92,8 +94,8 @@ def make(root: Path, scripts: list[Script], carry: str) -> Plan:
     if not todo and is_project:
         return plan
     code = {script.model: code_of(root, script, carry) for script in todo}
-    for model, sources in code.items():
-        take_along(plan, model, sources)
+    for script in todo if carry else []:
+        take_along(plan, script.model, code[script.model])
     rendered: dict[str, bytes] = {}
     with template.fetched(root) as folder, tempfile.TemporaryDirectory() as scratch:
         for script in todo:
@@ -102,30 +104,35 @@ def make(root: Path, scripts: list[Script], carry: str) -> Plan:
             add_root(plan, rendered, folder)
         add_owned(plan, rendered, is_project=is_project)
     check_places(plan)
-    tell(plan, todo, code)
+    tell(plan, todo)
     return plan
 
 
 def code_of(root: Path, script: Script, carry: str) -> dict[Path, Path]:
-    """The code of a model: each file, and where it lies in the model's folder then."""
+    """The code of a model: each file, and where it lies in the model's folder then; the script is the first."""
     folder = root / "models" / script.model
-    if script.is_in_place(root):
-        return {file: file.relative_to(folder) for file in imports.code_files(folder)}
-    assert script.file
     # In the model's folder lies what an earlier call has moved before it was killed.
-    found = local_imports.closure(script.file, [root, root / "src", folder])
+    places = [root, root / "src", folder]
+    found = local_imports.closure(script.file, places) if script.file else {}
+    if script.is_in_place(root):
+        return found | {file: file.relative_to(folder) for file in imports.code_files(folder)}
+    assert script.file
+    if (score := script.file.with_name("score.py")).is_file():
+        found |= local_imports.closure(score, places)
     found[script.file] = Path("train.py")
     if not carry:
-        shown = [file.relative_to(root).as_posix() for file in found]
-        more = (
-            f" and the {len(shown) - 1} that it imports" if len(shown) > 2 else f" and {shown[1]}" if shown[1:] else ""
-        )
-        raise Failure(
-            f"{shown[0]}: lies outside of models/, and a run gets the folder models/{script.model}/ alone:"
-            f" --move takes it{more} there, --copy leaves the originals",
-            WRONG_USE,
-        )
+        raise Failure(outside(root, script.model, list(found)), WRONG_USE)
     return found
+
+
+def outside(root: Path, model: str, found: list[Path]) -> str:
+    """What to say of a script that a run would not get."""
+    script, *others = [file.relative_to(root).as_posix() for file in found]
+    along = f" and the {len(others)} files that go with it" if others[1:] else f" and {others[0]}" if others else ""
+    return (
+        f"{script}: lies outside of models/, and a run gets the folder models/{model}/ alone:"
+        f" --move takes it{along} there, --copy leaves the originals"
+    )
 
 
 def take_along(plan: Plan, model: str, sources: dict[Path, Path]) -> None:
@@ -146,61 +153,59 @@ def take_along(plan: Plan, model: str, sources: dict[Path, Path]) -> None:
 def add_model(plan: Plan, script: Script, code: dict[Path, Path], folder: Path, scratch: Path) -> dict[str, bytes]:
     """Add what a model lacks; return what the template has of it."""
     root, model = plan.root, script.model
-    here = root / "models" / model
+    here, begin = root / "models" / model, f"models/{model}/"
     plan.models.append(model)
     answers = answers_for(root, model)
     rendered = render(folder, answers, scratch)
-    inner = {
-        path.removeprefix(f"models/{model}/"): text for path, text in rendered.items() if path.startswith("models/")
-    }
-    own = {path.as_posix() for path in code.values()}
-    has_score = "score.py" in own
-    foreign_runtime = "runtime.py" in own or any(
-        (here / path).read_bytes() != inner.get(path, b"") for path in own if path.startswith("runtime/")
-    )
-    outlined = not has_score and not foreign_runtime
-    if not has_score and foreign_runtime:
-        plan.by_hand.append(
-            f"models/{model}/score.py: to be written; the outline would need the name runtime/, which is yours"
-        )
+    outline = outline_for(plan, here, code, below(begin, rendered))
     stage = scratch / "code" / model
-    outline = {path: text for path, text in inner.items() if outlined and path.startswith(OUTLINE)}
     packages.lay(stage, {path.as_posix(): file.read_bytes() for file, path in code.items()})
-    found = packages.find(here, stage, {name: inner[name] for name in packages.FILES.values()}, outline, folder)
-    conda, python = found.texts, found.python
+    base = {name: rendered[begin + name] for name in packages.FILES.values()}
+    found = packages.find(here, stage, base, outline, folder)
     plan.notes += found.notes
     if found.trouble:
         plan.by_hand.append(f"{found.trouble}; mended, its packages are found by: aml requirements --model {model}")
-    if python != answers["python_version"]:
-        again = render(folder, answers | {"python_version": python}, scratch)
-        inner = {
-            path.removeprefix(f"models/{model}/"): text for path, text in again.items() if path.startswith("models/")
-        }
-        rendered |= again
-    wanted = {path: text for path, text in inner.items() if not path.startswith(NOT_WANTED + OUTLINE)} | conda
-    if not outlined and not any(path.startswith("runtime/") for path in own):
-        # It would copy a folder that is not there.
-        wanted["Dockerfile.inference"] = re.sub(
-            rb"(?m)^COPY .*runtime \./runtime\n", b"", wanted["Dockerfile.inference"]
-        )
-    if outlined:
-        for part in OUTLINE:
-            wanted |= {path: text for path, text in inner.items() if path.startswith(part)}
+    if found.python != json.loads(rendered[project.ANSWERS])["python_version"]:
+        rendered = render(folder, answers | {"python_version": found.python}, scratch)
+    inner = below(begin, rendered)
+    wanted = {path: text for path, text in inner.items() if not path.startswith(NOT_WANTED + OUTLINE)}
+    wanted |= found.texts | outline
+    if not outline and not (here / "runtime").is_dir():
+        wanted[SERVES] = COPY_RUNTIME.sub(b"", wanted[SERVES])  # a folder that is not there
     if script.file and not any((here / "tests").glob("test_*train*.py")):
-        wanted["tests/test_script.py"] = smoke_test(code)
+        wanted["tests/test_script.py"] = smoke_test(root, script.file)
+    carried = {target for _, target in plan.carried}
     for path in wanted:
-        if not (here / path).exists() and path not in own:
-            plan.files[f"models/{model}/{path}"] = wanted[path]
-    return rendered | {f"models/{model}/{path}": text for path, text in wanted.items()}
+        if not (here / path).exists() and here / path not in carried:
+            plan.files[begin + path] = wanted[path]
+    return rendered | {begin + path: text for path, text in wanted.items()}
+
+
+def below(begin: str, contents: dict[str, bytes]) -> dict[str, bytes]:
+    """The files of a folder, by their path from there."""
+    return {path.removeprefix(begin): content for path, content in contents.items() if path.startswith(begin)}
+
+
+def outline_for(plan: Plan, here: Path, code: dict[Path, Path], inner: dict[str, bytes]) -> dict[str, bytes]:
+    """The outline of score.py and what it imports, for a model that has none; score.py comes last, as it says so."""
+    paths = {path.as_posix(): file for file, path in code.items()}
+    if "score.py" in paths:
+        return {}
+    runtime = {path: file for path, file in paths.items() if path == "runtime.py" or path.startswith("runtime/")}
+    if any(file.read_bytes() != inner.get(path) for path, file in runtime.items()):
+        said = "to be written; the outline would need the name runtime/, which is yours"
+        plan.by_hand.append(f"score.py of {here.name}: {said}")
+        return {}
+    return {path: text for part in OUTLINE for path, text in inner.items() if path.startswith(part)}
 
 
 def answers_for(root: Path, model: str) -> dict[str, str]:
     """The template's answers for a model, as far as the repo says something of them."""
     slug = re.sub(r"[^a-z0-9_]+", "-", root.name.lower()).strip("-_")[:60]
     name = root.name if root.name.isprintable() and root.name.strip() else "AML project"
-    found = {"project_name": name[:80], "project_slug": slug or "aml-project", "python_version": "3.11"}
+    found = {"project_name": name[:80], "project_slug": slug or "aml-project"}
     given = project.answers(root)
-    shared = (*found, "description", "author", "compute_name", "vm_size", "gpu", "data_access")
+    shared = (*found, "python_version", "description", "author", "compute_name", "vm_size", "gpu", "data_access")
     found |= {question: given[question] for question in shared if question in given}
     for file in sorted((root / "models" / model / "aml_config").glob("*.runconfig")):
         said = said_by(file)
@@ -227,19 +232,14 @@ def render(folder: Path, answers: dict[str, str], scratch: Path) -> dict[str, by
     return {path.relative_to(rendered).as_posix(): path.read_bytes() for path in paths}
 
 
-def smoke_test(code: dict[Path, Path]) -> bytes:
+def smoke_test(root: Path, script: Path) -> bytes:
     """A test that train.py compiles, and, where it reads its arguments, that it answers --help."""
     text = SMOKE.read_text(encoding="utf-8")
-    (script,) = [file for file, path in code.items() if path == Path("train.py")]
-    modules = {module.split(".")[0] for file in local_imports.closure(script, list_of_roots(code))
-               for module, _ in local_imports.imported(file)}  # fmt: skip
+    read = local_imports.closure(script, [root, root / "src"])
+    modules = {module.split(".")[0] for file in read for module, _ in local_imports.imported(file)}
     if not modules & PARSERS:
         text = text.partition(NO_PARSER)[0].replace("import subprocess\nimport sys\n", "") + "\n"
     return text.encode()
-
-
-def list_of_roots(code: dict[Path, Path]) -> list[Path]:
-    return list(dict.fromkeys(Path(str(file).removesuffix(str(path))) for file, path in code.items()))
 
 
 def add_root(plan: Plan, rendered: dict[str, bytes], folder: Path) -> None:
@@ -349,13 +349,16 @@ def project_path(root: Path, path: Path) -> str:
     return path.relative_to(root).as_posix() if path != root else str(root)
 
 
-def tell(plan: Plan, scripts: list[Script], code: dict[str, dict[Path, Path]]) -> None:
+def tell(plan: Plan, scripts: list[Script]) -> None:
     """Say what is left to the owner."""
     root, said = plan.root, []
     if ignored := ignored_by_git(plan):
         said.append(f"{ignored}: git ignores it, by a line of yours: nobody else would get this model")
+    of: dict[str, list[str]] = {}
     for script in scripts:
-        said += about(root, script, code[script.model])
+        for line in about(root, script, plan):
+            of.setdefault(line, []).append(script.model)
+    said += [f"train.py of {', '.join(models)}: {line}" for line, models in of.items()]
     outlined = [model for model in plan.models if f"models/{model}/score.py" in plan.files]
     if outlined:
         said.append(
@@ -366,25 +369,31 @@ def tell(plan: Plan, scripts: list[Script], code: dict[str, dict[Path, Path]]) -
     plan.by_hand = said + plan.by_hand
 
 
-def about(root: Path, script: Script, code: dict[Path, Path]) -> Iterator[str]:
+def about(root: Path, script: Script, plan: Plan) -> Iterator[str]:
     """What the text of a script says against a run."""
-    here = f"models/{script.model}"
     if not script.file:
-        yield f"{here}: has no train.py, which aml train calls: rename the script, also where the runconfigs name it"
+        yield "not there, and aml train calls it: rename the script, also where the runconfigs name it"
         return
-    (file,) = [source for source, path in code.items() if path == Path("train.py")]
-    read = list(local_imports.closure(file, list_of_roots(code)))
+    folder = root / "models" / script.model
+    read = list(local_imports.closure(script.file, [root, root / "src"]))
+    carried = {source for source, _ in plan.carried}
+    missing = [file.relative_to(root).as_posix() for file in read if folder not in file.parents and file not in carried]
+    paths = sorted({path for file in read for path in read_from_root(root, file, folder)})
     lacks = []
+    if missing:
+        lacks.append(f"imports {some(missing)}, which no run gets: put it beside train.py")
     if not local_imports.mentions(read, *DATA_PATH):
         lacks.append("takes no --data-path: write its own arguments into the runconfigs")
     if not local_imports.mentions(read, "outputs"):
         lacks.append("writes nothing to outputs/, and a run keeps that folder alone")
-    if paths := sorted({path for source in read for path in read_from_root(root, source, root / here)}):
-        lacks.append(
-            f"reads {', '.join(paths[:3])}{' …' if paths[3:] else ''}, which no run gets: let it take --data-path"
-        )
+    if paths:
+        lacks.append(f"reads {some(paths)}, which no run gets: let it take --data-path")
     if lacks:
-        yield f"{here}/train.py: {'; '.join(lacks)}"
+        yield "; ".join(lacks)
+
+
+def some(names: list[str]) -> str:
+    return f"{', '.join(names[:3])}{f' and {len(names) - 3} more' if names[3:] else ''}"
 
 
 def read_from_root(root: Path, file: Path, folder: Path) -> Iterator[str]:
@@ -416,13 +425,10 @@ def importers(plan: Plan) -> str:
     gone = {source for source, _ in plan.carried} if plan.is_move else set()
     if not gone:
         return ""
-    found = set()
-    for file in imports.code_files(plan.root):
-        if file not in gone and gone & set(local_imports.closure(file, [plan.root, plan.root / "src"])):
-            found.add(file.relative_to(plan.root).as_posix())
-    listed = sorted(found)
-    more = f" and {len(listed) - 3} more" if listed[3:] else ""
-    return f"{', '.join(listed[:3])}{more}: imports what was moved, or what that imports" if listed else ""
+    places = [plan.root, plan.root / "src"]
+    found = [file.relative_to(plan.root).as_posix() for file in python_files(plan.root)
+             if file not in gone and local_imports.imports_one(file, gone, places)]  # fmt: skip
+    return f"{some(found)}: imports what was moved" if found else ""
 
 
 def write(plan: Plan) -> None:

@@ -17,7 +17,8 @@ from aml_project.requirements.conda_editing import CondaFile
 from aml_project.requirements.package_list import Found
 
 FILES = {"train": "aml_config/train-conda.yml", "inference": "aml_config/inference-conda.yml"}
-COMMENT = re.compile(r"^ +# evaluation\.py\n", re.MULTILINE)  # which a repo with a script of its own does not get
+# What is said of a file that a repo with a script of its own does not get, and of packages that are gone.
+COMMENT = re.compile(r"^ +# evaluation\.py\n|^ +#[^\n]*\n(?! +[-#])", re.MULTILINE)
 
 
 @dataclass
@@ -36,23 +37,28 @@ def find(here: Path, stage: Path, base: Mapping[str, bytes], added: Mapping[str,
     A model that has one of the two gets the other one with the same packages, and keeps the one.
     """
     lay(stage, base)
-    files = {purpose: conda_editing.read(stage / name) for purpose, name in FILES.items()}
+    files = read(stage)
     there = [here / name for name in FILES.values() if (here / name).is_file()]
     if len(there) == len(FILES):
         return Packages(dict(base), files["train"].python)
-    outline = outline_packages(template)
     try:
         own = imported(stage)
         lay(stage, added)
+        outline = outline_packages(template)
+        needless = outline - imported(stage)
+        lay(stage, {FILES[purpose]: without(file, needless) for purpose, file in files.items()})
+        files = read(stage)
         found, python = listed(there[0], stage, files) if there else from_code(stage, files, outline & own)
-        used = imported(stage)
     except Failure as failure:
         trouble = f"{failure}".replace(f"{os.path.relpath(stage)}/", f"models/{here.name}/")
         return Packages(dict(base), files["train"].python, trouble=trouble)
-    merged = merging.merge(found, files, python, {})
-    needless = outline - used - {one.name for one in found.wanted}
-    texts = {FILES[purpose]: without(file, merged.changes[purpose], needless) for purpose, file in files.items()}
-    return Packages(texts, python, found.notes.lines())
+    changes = merging.merge(found, files, python, {}).changes
+    texts = {FILES[purpose]: conda_editing.changed(file, changes[purpose]) for purpose, file in files.items()}
+    return Packages({name: text.encode() for name, text in texts.items()}, python, found.notes.lines())
+
+
+def read(stage: Path) -> dict[str, CondaFile]:
+    return {purpose: conda_editing.read(stage / name) for purpose, name in FILES.items()}
 
 
 def lay(folder: Path, contents: Mapping[str, bytes]) -> None:
@@ -87,9 +93,7 @@ def listed(file: Path, stage: Path, files: Mapping[str, CondaFile]) -> tuple[Fou
         return collect(stage, files, conda_environment.read(file), "", keep_python=True)
 
 
-def without(file: CondaFile, change: conda_editing.Change, needless: set[str]) -> bytes:
-    """The text of a conda file with a change, and without some packages."""
-    change.removed |= {
-        place for place, entry in enumerate(file.entries) if entry.wanted and entry.wanted.name in needless
-    }
-    return COMMENT.sub("", conda_editing.changed(file, change)).encode()
+def without(file: CondaFile, needless: set[str]) -> bytes:
+    """The text of a conda file without some packages."""
+    places = {place for place, entry in enumerate(file.entries) if entry.wanted and entry.wanted.name in needless}
+    return COMMENT.sub("", conda_editing.changed(file, conda_editing.Change(removed=places))).encode()

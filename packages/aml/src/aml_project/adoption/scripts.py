@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from aml_project.command_line import WRONG_USE, Failure
 from aml_project.names import check_model
 
 DEEP = 4  # folders below the root that are looked through
-OTHERS = {"tests", "test", "outputs", "logs", "mlruns", "node_modules", "site-packages", "build", "dist", "models"}
+OTHERS = {"tests", "test", "outputs", "logs", "mlruns", "node_modules", "site-packages", "build", "dist"}
 TRAINS = re.compile(r"(?:.*[_-])?(?:train|training)(?:[_-].*)?\.py")
 # Folders that say nothing about what is trained in them.
 PLAIN = {"src", "source", "code", "scripts", "script", "python", "lib", "app", "train", "training", "ml"}
@@ -78,17 +79,22 @@ def named(root: Path, text: str, there: list[Script]) -> Script:
 
 def elsewhere(root: Path) -> list[Path]:
     """The scripts outside of models/ that train, by their names: train.py, or else train_this.py and the like."""
-    found = []
+    found = [file for file in python_files(root, {"models"}) if TRAINS.fullmatch(file.name)]
+    found = [file for file in found if not file.name.startswith("test_")]
+    return [file for file in found if file.name == "train.py"] or found
+
+
+def python_files(root: Path, without: Set[str] = frozenset()) -> Iterator[Path]:
+    """The Python files of a repo, without those of tests, environments and results."""
     for folder, folders, names in os.walk(root):
         here = Path(folder)
         if len(here.relative_to(root).parts) >= DEEP:
             folders.clear()
         folders[:] = sorted(
             name for name in folders
-            if not name.startswith(".") and name not in OTHERS and not (here / name / "pyvenv.cfg").exists()
+            if not name.startswith(".") and name not in OTHERS | without and not (here / name / "pyvenv.cfg").exists()
         )  # fmt: skip
-        found += [here / name for name in sorted(names) if TRAINS.fullmatch(name) and not name.startswith("test_")]
-    return [file for file in found if file.name == "train.py"] or found
+        yield from (here / name for name in sorted(names) if name.endswith(".py"))
 
 
 def which(root: Path, found: list[Path]) -> str:
