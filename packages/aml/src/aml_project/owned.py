@@ -9,17 +9,15 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 from aml_project.command_line import note
 from aml_project.files import write_whole
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+TYPE_CHECKING = False  # typing's own costs its import
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import Any
 
 FILE = "pyproject.toml"
 COMMENT = "# Their owner's: an update leaves them alone."
@@ -29,10 +27,18 @@ LIST = re.compile(r"^[ \t]*skip[ \t]*=[ \t]*\[", re.MULTILINE)
 PIECE = re.compile(r"""#[^\n]*|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|\]|[^\]#"']+""")
 
 
+def parsed(text: str) -> dict[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    return tomllib.loads(text)
+
+
 def read(root: Path) -> list[str]:
     """The list, in paths from the project's root; nothing where it can't be made out."""
     try:
-        table = tomllib.loads((root / FILE).read_text(encoding="utf-8"))["tool"]["cruft"]
+        table = parsed((root / FILE).read_text(encoding="utf-8"))["tool"]["cruft"]
         return [str(name) for name in table["skip"]]
     except (OSError, ValueError, KeyError, TypeError):
         return []
@@ -66,7 +72,7 @@ def write(root: Path, change: Callable[[str], str | None], by_hand: str) -> bool
 def with_renamed(text: str, old: str, new: str) -> str | None:
     """Return the text with a folder of the list renamed or gone; None if it is written in a way of its own."""
     try:
-        wanted: dict[str, Any] = tomllib.loads(text)
+        wanted: dict[str, Any] = parsed(text)
         names = [str(name) for name in wanted.get("tool", {}).get("cruft", {}).get("skip", [])]
         below = [name for name in names if name.startswith(f"{old}/")]
         if not below:
@@ -77,7 +83,7 @@ def with_renamed(text: str, old: str, new: str) -> str | None:
         for name, instead in renamed.items():
             for one in (quoted(name), f"'{name}'"):
                 after = after.replace(one, quoted(instead)) if instead else without(after, one)
-        return after if tomllib.loads(after) == wanted else None
+        return after if parsed(after) == wanted else None
     except (ValueError, AttributeError, TypeError):
         return None
 
@@ -91,14 +97,14 @@ def without(text: str, item: str) -> str:
 def with_skipped(text: str, names: list[str]) -> str | None:
     """Return the text of a pyproject.toml with files in the list; None if it is written in a way of its own."""
     try:
-        wanted: dict[str, Any] = tomllib.loads(text)
+        wanted: dict[str, Any] = parsed(text)
         skipped = wanted.setdefault("tool", {}).setdefault("cruft", {}).setdefault("skip", [])
         missing = [name for name in names if name not in skipped]
         skipped += missing
         after = text if not missing else added(text.replace("\r\n", "\n"), missing)
         if after != text and "\r\n" in text:
             after = after.replace("\n", "\r\n")
-        return after if tomllib.loads(after) == wanted else None
+        return after if parsed(after) == wanted else None
     except (ValueError, AttributeError, TypeError):
         return None
 
