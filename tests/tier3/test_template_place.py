@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pytest
 from packaging.requirements import Requirement
 
-from tests.support import BIN, TEMPLATE, copy_of, files_of, run
+from tests.support import BIN, MODEL, PROJECT, TEMPLATE, copy_of, files_of, run
 from tests.tier3.conftest import commit, create, create_and_commit, git, update
 
 PUBLIC = "https://github.com/org/aml-template"
@@ -258,7 +258,7 @@ def test_an_update_moves_the_commit_and_nothing_else(line: Line, checkout: Check
     (project / "local.mk").write_text(mine)
     update(project)
     diff = git(project, "diff", "--numstat", "HEAD", "--", ".", ":!.cruft.json")
-    assert diff == "1\t1\trequirements-tools.txt"
+    assert diff == "1\t1\tmodels/model1/.answers.json\n1\t1\trequirements-tools.txt"
     assert line(project) == expected(ADDRESS, checkout.two)
     assert (project / "local.mk").read_text() == mine
     run(BIN / "cruft", "diff", "--exit-code", cwd=project)
@@ -269,12 +269,12 @@ def test_an_update_brings_no_place_of_this_computer_into_a_repo_without(
 ) -> None:
     """Neither in a colleague's clone of the repo, nor in a repo of before there was a line and a local.mk."""
     copy = copy_of(checkout.folder, tmp_path / "older")
-    (copy / "{{cookiecutter.project_slug}}" / "requirements-tools.txt").unlink()
+    for name in ("requirements-tools.txt", f"models/{MODEL.name}/.answers.json"):  # what asks for the template's place
+        (copy / PROJECT.name / name).unlink()
     questions = json.loads((copy / "cookiecutter.json").read_text())
     del questions["_extensions"]
     (copy / "cookiecutter.json").write_text(json.dumps(questions))
-    hook = copy / "hooks" / "post_gen_project.py"
-    hook.write_text(hook.read_text().replace("{{template_place()}}", "{'root': ''}"))
+    (copy / "hooks" / "post_gen_project.py").write_text("")
     old = commit(copy)
     git(copy, "revert", "--no-edit", old)
     now = git(copy, "rev-parse", "HEAD")
