@@ -106,7 +106,7 @@ def test_it_is_registered_once_and_written_into_the_runconfig(owner: Registrar) 
     out = owner.register()
     [version] = owner.versions()
     assert out == (
-        f'Environment {NAME}, version {version}: registered\n{RUNCONFIG}: environment.version: "{version}": written\n'
+        f'{RUNCONFIG}: environment.version: "{version}": written\nEnvironment {NAME}, version {version}: registered\n'
     )
     after = owner.runconfig.read_text()
     assert [line for line in after.splitlines() if line not in before.splitlines()] == [f'  version: "{version}"']
@@ -114,17 +114,17 @@ def test_it_is_registered_once_and_written_into_the_runconfig(owner: Registrar) 
     assert owner.runconfig.with_name("train-local.runconfig").read_text() == local
 
     again = f"Environment {NAME}, version {version}: is registered already, nothing to build\n"
-    assert owner.register() == f'{again}{RUNCONFIG}: environment.version: "{version}"\n'
-    assert owner.register("-c", "train-amlcompute", "--model=model1").startswith(again)
+    assert owner.register() == f'{RUNCONFIG}: environment.version: "{version}"\n{again}'
+    assert owner.register("-c", "train-amlcompute", "--model=model1").endswith(again)
     conda = owner.runconfig.with_name("train-conda.yml")
     change(conda, "dependencies:\n", "# why\ndependencies:\n")
-    assert owner.register().startswith(again), "a comment builds nothing"
+    assert owner.register().endswith(again), "a comment builds nothing"
     change(conda, "numpy==2.2.6", "numpy==2.2.5")
-    assert owner.register().startswith(f"Environment {NAME}, version ")
+    assert owner.register().endswith(": registered\n")
     assert owner.versions()[0] == version
     assert owner.written["version"] == owner.versions()[1] != version
     change(conda, "numpy==2.2.5", "numpy==2.2.6")
-    assert owner.register() == f'{again}{RUNCONFIG}: environment.version: "{version}": written\n', "as it was before"
+    assert owner.register() == f'{RUNCONFIG}: environment.version: "{version}": written\n{again}', "as it was before"
     assert len(owner.sent()) == 2
 
 
@@ -167,7 +167,7 @@ def test_a_run_is_sent_with_the_text_of_a_dockerfile_and_back_with_the_conda_fil
     out = owner.register("--dockerfile")
     built = owner.versions()[1]
     assert out == (
-        f'Environment {NAME}, version {built}: registered\n{RUNCONFIG}: environment.version: "{built}": written\n'
+        f'{RUNCONFIG}: environment.version: "{built}": written\nEnvironment {NAME}, version {built}: registered\n'
     )
     text = owner.written["docker"]["baseDockerfile"]
     assert "    baseDockerfile: |\n      # The training environment as a container" in owner.runconfig.read_text()
@@ -204,12 +204,12 @@ def test_lines_instead_of_a_change(owner: Registrar) -> None:
     out = owner.register("--no-write", "--dockerfile")
     [version] = owner.versions()
     lines = out.splitlines()
-    assert lines[1] == f'{RUNCONFIG}: environment.version: "{version}"'
-    assert lines[2] == f"{RUNCONFIG}: environment.docker.baseImage: null"
-    prefix, _, text = lines[3].partition(": environment.docker.baseDockerfile: ")
+    assert lines[0] == f'{RUNCONFIG}: environment.version: "{version}"'
+    assert lines[1] == f"{RUNCONFIG}: environment.docker.baseImage: null"
+    prefix, _, text = lines[2].partition(": environment.docker.baseDockerfile: ")
     assert prefix == str(RUNCONFIG)
     assert json.loads(text) == owner.environments[NAME][0]["docker"]["baseDockerfile"]
-    assert lines[4:] == [f"{RUNCONFIG}: environment.python.userManagedDependencies: true"]
+    assert lines[3] == f"{RUNCONFIG}: environment.python.userManagedDependencies: true"
     assert owner.runconfig.read_bytes() == before
 
 
@@ -348,7 +348,7 @@ def test_trouble_that_passes_is_waited_out(owner: Registrar, method: str) -> Non
         assert owner.rehearsal.faults.fired
         owner.rehearsal.faults.clear()
         version = owner.versions()[-1]
-        assert out.startswith(f"Environment {NAME}, version {version}: registered\n")
+        assert out.endswith(f"Environment {NAME}, version {version}: registered\n")
         assert owner.written["version"] == version
         assert owner.environments[NAME][-1]["docker"]["baseImage"] == image_name
     assert len(owner.versions()) == len(set(owner.versions())) == len(TROUBLES)
