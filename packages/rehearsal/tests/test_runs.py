@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -177,9 +178,10 @@ if os.environ["OMPI_COMM_WORLD_LOCAL_RANK"] == "0":
 
 def test_a_script_brings_its_data_itself(rehearsal: Rehearsal, caller: Caller, client_python: Path) -> None:
     """By the real client, on two nodes of two processes: each node has a disk of its own, empty at first."""
+    place = f"/tmp/numbers-{os.getpid()}"
     run = caller.run(
         BRINGS,
-        arguments=["--data-path", "/tmp/numbers", "DatasetConsumptionConfig:numbers"],
+        arguments=["--data-path", place, "DatasetConsumptionConfig:numbers"],
         environment={"python": {"userManagedDependencies": True, "interpreterPath": str(client_python)}},
         communicator="IntelMpi",
         nodeCount=2,
@@ -187,7 +189,7 @@ def test_a_script_brings_its_data_itself(rehearsal: Rehearsal, caller: Caller, c
         data={"numbers": DATA["numbers"] | {"mechanism": "direct", "pathOnCompute": None}},
     )
     assert run["status"] == "Completed", run["error"]
-    assert not Path("/tmp/numbers").exists()
+    assert not Path(place).exists()
     for rank in ("0", "2"):
         found = json.loads(rehearsal.artifact(run["runId"], f"outputs/{rank}"))
         assert found == ["numbers", True, {"a.csv": "x\n1\n", "deep/b.csv": "x\n2\n", "rank": rank}]
