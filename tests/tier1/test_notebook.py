@@ -23,9 +23,9 @@ def test_a_render_takes_a_notebook_and_packages_over(bake: Bake, tmp_path: Path)
     assert (done.returncode, done.stderr) == (0, "")
     before, after = files_of(bake()), files_of(tmp_path / "my-aml-project")
     assert sorted(after.keys() - before.keys()) == [
-        *("data/x.csv", "models/model1/tests/test_notebook.py", "notebooks/my nb.ipynb")
+        *("data/model1/x.csv", "models/model1/tests/test_notebook.py", "notebooks/my nb.ipynb")
     ]
-    assert sorted(before.keys() - after.keys()) == ["data/customers.csv"]
+    assert sorted(before.keys() - after.keys()) == ["data/model1/customers.csv"]
     changed = {name for name in before.keys() & after.keys() if before[name] != after[name]}
     config = "models/model1/aml_config"
     made = {"models/model1/train.py", f"{config}/train-conda.yml", f"{config}/inference-conda.yml", "pyproject.toml"}

@@ -303,7 +303,7 @@ def test_a_broken_conda_file_is_one_line(project: Path, tmp_path: Path, was: str
     original = config.read_text()
     config.write_text(original.replace(was, becomes))
     try:
-        output = run("make", "setup", cwd=project, expect=2)
+        output = run("make", "setup", "MODEL=model1", cwd=project, expect=2)
     finally:
         config.write_text(original)
     (line,) = (line for line in output.splitlines() if line.startswith("ERROR: "))
@@ -317,7 +317,7 @@ def test_a_python_that_is_nowhere_is_one_line(fresh: Path) -> None:
     try:
         for file, text in originals.items():
             file.write_text(text.replace(f"python={PYTHON}", "python=3.99"))
-        said = run("make", "setup", cwd=fresh, expect=2, UV_OFFLINE="1")
+        said = run("make", "setup", "MODEL=model1", cwd=fresh, expect=2, UV_OFFLINE="1")
     finally:
         for file, text in originals.items():
             file.write_text(text)
