@@ -29,7 +29,7 @@ def test_a_render_takes_a_notebook_and_packages_over(bake: Bake, tmp_path: Path)
     changed = {name for name in before.keys() & after.keys() if before[name] != after[name]}
     config = "models/model1/aml_config"
     made = {"models/model1/train.py", f"{config}/train-conda.yml", f"{config}/inference-conda.yml", "pyproject.toml"}
-    assert changed - {".cookiecutter.json"} == made
+    assert changed - {".cookiecutter.json", "models/model1/.answers.json"} == made
     skipped = tomli.loads(after["pyproject.toml"].decode())["tool"]["cruft"]["skip"]
     assert skipped == ["models/model1/train.py", "models/model1/tests/test_notebook.py"]
 
