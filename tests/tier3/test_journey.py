@@ -16,7 +16,6 @@ from aml_rehearsal import Rehearsal
 from tests.aml import call
 from tests.conftest import Rehearse, names_of
 from tests.support import (
-    BIN,
     PROJECT,
     PYTHON,
     TEMPLATE,
@@ -32,7 +31,7 @@ from tests.tier1.test_free_text import HOSTILE
 from tests.tier3.conftest import Installed, commit, create_and_commit, git, update
 
 TRAVELS = "train.py score.py evaluation.py runtime/serving.py runtime/batch/run.py sample-request.json Dockerfile"
-HERE, SERVED, IN_AZURE, PLACES = "1. Train here", "2. Serve here", "3. Train in Azure ML", "What is where"
+HERE, SERVED, IN_AZURE = "1. Train here", "2. Serve here", "3. Train in Azure ML"
 LOCAL, CLOUD = 'make submit ARGS="-c train-local"', "make submit"
 REGISTER = "make register ARGS=\"--require 'accuracy>=0.7' --better-than-current accuracy\""
 NAMES = {"ID": "subscription_id", "GROUP": "resource_group", "NAME": "workspace_name"}
@@ -208,9 +207,9 @@ def test_a_second_model(hostile: Walked) -> None:
     project, workspace, _ = hostile
     first, second = project / "models" / "yes", project / "models" / "churn"
     kept, shown = files_of(first), shown_commands(project / "README.md")
-    ((add,),) = [block for block in shown[PLACES] if block[0].startswith("cookiecutter ")]
-    add = add.replace("gh:org/aml-template", f"'{TEMPLATE}'").replace("NAME", "churn")
-    run("sh", "-c", f"'{BIN}'/{add} framework=none python_version={PYTHON}", cwd=project)
+    line = 'make model ARGS="add NAME"'
+    assert f"**Another model:** `{line}`" in (project / "README.md").read_text()
+    follow(project, [line.replace("NAME", f"churn framework=none python_version={PYTHON}")])
     follow(project, [f"{line} MODEL=churn" for line in shown[HERE][0][:2]])
     commands = {line: f"{line} MODEL=churn" for line in shown[IN_AZURE][0][3:]}
     refused = commands.pop(REGISTER)
