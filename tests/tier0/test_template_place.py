@@ -52,7 +52,7 @@ def clone(tmp_path: Path) -> Path:
         ("ssh://git.corp/a", "ssh://git.corp/a"),
         ("git@git.corp:ml/a.git", "ssh://git@git.corp/ml/a.git"),
         ("git@git.corp:/srv/a.git", "ssh://git@git.corp/srv/a.git"),
-        ("work:ml/a.git", "ssh://work/ml/a.git"),
+        ("forge:ml/a.git", "ssh://forge/ml/a.git"),
         ("git@[::1]:ml/a.git", "ssh://git@[::1]/ml/a.git"),
     ],
 )
@@ -64,7 +64,7 @@ def test_an_address_holds_no_secret(told: str, reached: str) -> None:
     "told",
     [
         "", ".", "..", "https://", "https://git.corp", "git://git.corp/a", "file:///srv/a.git", "/srv/a.git",
-        "../a.git", "./a:b", "C:/work/a", "C:\\work\\a", "\\\\server\\share\\a",
+        "../a.git", "./a:b", "C:/code/a", "C:\\code\\a", "\\\\server\\share\\a",
         "ext::sh -c secret", "codecommit::eu-west-1://a",
     ],
 )  # fmt: skip

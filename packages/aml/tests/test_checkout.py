@@ -12,15 +12,15 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def test_cookiecutter_renders_from_the_folder_that_it_was_given() -> None:
-    for typed in ("../aml-template", "/work/aml-template/", "."):
-        assert checkout({"_template": typed, "_repo_dir": typed}, "/work/aml-template") == "/work/aml-template"
+    for typed in ("../aml-template", "/opt/aml-template/", "."):
+        assert checkout({"_template": typed, "_repo_dir": typed}, "/opt/aml-template") == "/opt/aml-template"
 
 
 @pytest.mark.parametrize(
     ("template", "own"),
     [
         ("gh:org/aml-template", "/elsewhere/.cookiecutters/aml-template"),
-        ("file:///work/aml-template.git", "/elsewhere/templates/aml-template"),
+        ("file:///opt/aml-template.git", "/elsewhere/templates/aml-template"),
         ("v1.zip", "/var/tmp/aml-template"),
         ("aml-template", "/elsewhere/templates/aml-template"),
         ("/elsewhere/.cookiecutters/aml-template", "/elsewhere/.cookiecutters/aml-template"),
@@ -37,15 +37,15 @@ def test_cruft_renders_from_a_clone_of_the_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["aml-template", "a template", "a#b", "$HOME", "a$(shell echo no)", "ü", "a:b=c", "%"])
 def test_make_reads_the_path(tmp_path: Path, name: str) -> None:
-    note({"_template": "../it", "_repo_dir": "../it"}, f"/work/{name}", str(tmp_path))
+    note({"_template": "../it", "_repo_dir": "../it"}, f"/opt/{name}", str(tmp_path))
     (tmp_path / "Makefile").write_text(f"-include {FILE}\nexport AML_TEMPLATE\nall:\n\t@printenv AML_TEMPLATE\n")
-    assert run("make", "--silent", cwd=tmp_path) == f"/work/{name}\n"
+    assert run("make", "--silent", cwd=tmp_path) == f"/opt/{name}\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["Makefile", FILE]
 
 
 def test_a_file_that_is_there_is_kept(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text("AML_TEMPLATE := /mine\n")
-    note({"_template": "../it", "_repo_dir": "../it"}, "/work/it", str(tmp_path))
+    note({"_template": "../it", "_repo_dir": "../it"}, "/opt/it", str(tmp_path))
     assert (tmp_path / FILE).read_text() == "AML_TEMPLATE := /mine\n"
 
 
