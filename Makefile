@@ -4,8 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 # The tests, three files at once: most of them wait for processes and answers. The long files first, then the end is short.
-PYTEST := $(BIN)/python -m pytest --verbose --numprocesses=3 --dist=loadfile --no-loadscope-reorder --durations=25
-TESTS := tests/tier0 tests/tier3 tests/tier2 packages/rehearsal/tests packages/aml/tests tests/tier1
+PYTEST := $(BIN)/python -m pytest -p tests.times --verbose --numprocesses=3 --dist=loadfile --no-loadscope-reorder --durations=25
+TESTS := tests/sources tests/journeys tests/containers tests/updates packages/rehearsal/tests packages/aml/tests tests/renders
 UV := uv==0.13.8
 PROJECT := {{cookiecutter.project_slug}}
 MODEL := $(PROJECT)/models/{{cookiecutter.model_name}}
@@ -20,14 +20,14 @@ help: ## Show this list
 demo: .venv/demo ## Walk the whole way in demo/: render, train, serve, submit, register
 	$(BIN)/python tools/demo.py
 
-test: lint ## Run every tier of tests (tests/README.md)
+test: lint ## Run the tests (tests/README.md)
 	$(PYTEST) -m "not full" $(ARGS) $(TESTS)
 
 test-full: lint ## Run all tests: every Python, every resolution, whole journeys of az, random kills (nightly)
 	$(PYTEST) $(ARGS) $(TESTS)
 
-test-fast: lint ## Run the tiers that take a minute: sources and renders
-	$(PYTEST) -m "not full and not workspace" $(ARGS) tests/tier0 packages/aml/tests tests/tier1
+test-fast: lint ## Run the tests of a minute and a half: sources, renders, the engine without a workspace
+	$(PYTEST) -m "not full and not workspace" $(ARGS) tests/sources packages/aml/tests tests/renders
 
 lint: .venv/dev ## Check the sources: ruff, mypy
 	$(BIN)/ruff check --config pyproject.toml .

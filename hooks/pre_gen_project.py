@@ -17,7 +17,7 @@ def fits(text: str, shortest: int, longest: int, characters: str, first: str) ->
 
 
 # question: (check, what is accepted, a good example). The check is no regular expression because the import of re
-# would be a third of this hook's time. tests/tier0/test_questions.py names the source of each Azure rule.
+# would be a third of this hook's time. tests/sources/test_questions.py names the source of each Azure rule.
 RULES = {
     "project_name": (
         lambda text: bool(text.strip()) and len(text) <= 80,

@@ -1,7 +1,8 @@
-"""The fixtures of all tiers."""
+"""The fixtures that all tests may use."""
 
 import logging
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,7 +14,8 @@ from hypothesis import settings
 
 from aml_rehearsal import Names, Rehearsal, seed
 from tests.environments import Environments, shared_folder
-from tests.support import PYTHONS, files_of, rendered
+from tests.repositories import commit, git
+from tests.support import PYTHONS, TEMPLATE, files_of, rendered
 
 Bake = Callable[..., Path]
 Rehearse = Callable[..., Rehearsal]
@@ -73,6 +75,21 @@ def bake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bake]:
     yield render
     for project, files in fresh.items():
         assert sorted(files_of(project)) == files, "a test has left files in a shared render: use copy_of()"
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository of the template whose last commit is what lies here now, committed or not."""
+    folder = tmp_path_factory.mktemp("template") / "aml-template"
+    git(TEMPLATE, "clone", "--quiet", str(TEMPLATE), str(folder))
+    git(folder, "rm", "--quiet", "-r", ".")
+    listed = git(TEMPLATE, "ls-files", "--cached", "--others", "--exclude-standard", "-z").split("\0")
+    for name in filter(None, listed):
+        if (TEMPLATE / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(TEMPLATE / name, folder / name)
+    commit(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.containers import Containers, Server
+from tests.containers.podman import Containers, Server
 from tests.environments import Environments
 from tests.support import BIN, PYTHON, copy_of, free_port, rendered, run
 

@@ -18,8 +18,8 @@ import pytest
 from aml_rehearsal import Names, Rehearsal
 from tests.conftest import Bake, Rehearse
 from tests.environments import Environments
+from tests.journeys.conftest import Installed
 from tests.support import BIN, PYTHON, TEMPLATE, WORKSPACE, copy_of, files_of, heartbeat, run, shown_commands
-from tests.tier3.conftest import Installed
 
 PYTHONS = ["3.11", pytest.param("3.10", marks=pytest.mark.full), pytest.param("3.12", marks=pytest.mark.full)]
 AZURE_CLI = "azure-cli==2.91.0"

@@ -15,6 +15,9 @@ import pytest
 from aml_rehearsal import Rehearsal
 from tests.aml import call
 from tests.conftest import Rehearse, names_of
+from tests.journeys.conftest import Installed
+from tests.renders.test_free_text import HOSTILE
+from tests.repositories import commit, create_and_commit, git, update
 from tests.support import (
     PROJECT,
     PYTHON,
@@ -27,8 +30,6 @@ from tests.support import (
     served,
     shown_commands,
 )
-from tests.tier1.test_free_text import HOSTILE
-from tests.tier3.conftest import Installed, commit, create_and_commit, git, update
 
 TRAVELS = "train.py score.py evaluation.py runtime/serving.py runtime/batch/run.py sample-request.json Dockerfile"
 HERE, SERVED, IN_AZURE = "1. Train here", "2. Serve here", "3. Train in Azure ML"

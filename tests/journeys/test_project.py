@@ -15,6 +15,9 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
+from tests.journeys.test_resolve import packages
+from tests.renders.test_docs import measuring_script
+from tests.renders.test_free_text import HOSTILE
 from tests.support import (
     BIN,
     PYTHON,
@@ -27,9 +30,6 @@ from tests.support import (
     run,
     served,
 )
-from tests.tier1.test_docs import measuring_script
-from tests.tier1.test_free_text import HOSTILE
-from tests.tier2.test_resolve import packages
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.environments import Environments
+from tests.journeys.test_project import post, sample
 from tests.support import BIN, PYTHON, files_of, free_port, heartbeat, rendered, run, served
-from tests.tier2.test_project import post, sample
 
 TOLERANCE = 1e-5  # sums of 32-bit numbers in another order
 COMPARE = """

@@ -16,8 +16,8 @@ from aml_project.requirements.own_environment import OWN_PYTHON
 from aml_project.requirements.packaging_library import SpecifierSet
 from tests.aml import aml
 from tests.conftest import Bake
+from tests.journeys.test_resolve import AZURE, INFERENCE, MATRIX, TRAIN, packages, resolve
 from tests.support import BIN, FRAMEWORKS, PYTHON, copy_of
-from tests.tier2.test_resolve import AZURE, INFERENCE, MATRIX, TRAIN, packages, resolve
 
 # Each names the Python that it is for in its own way, and something that contradicts Azure ML's packages.
 REQUIREMENTS = """# what a data scientist writes, and freezes

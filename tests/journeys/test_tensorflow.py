@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from tests.environments import Environments
+from tests.journeys.test_project import post, sample
 from tests.support import PYTHON, files_of, rendered, run, served
-from tests.tier2.test_project import post, sample
 
 
 def test_it_is_installed_trained_tested_linted_and_served(tmp_path: Path, environments: Environments) -> None:

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import pytest
 from packaging.requirements import Requirement
 
+from tests.repositories import commit, create, create_and_commit, git, update
 from tests.support import BIN, MODEL, PROJECT, TEMPLATE, copy_of, files_of, run
-from tests.tier3.conftest import commit, create, create_and_commit, git, update
 
 PUBLIC = "https://github.com/org/aml-template"
 # What anybody's clone may hold; nobody else is to see the secret.

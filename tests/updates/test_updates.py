@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.aml import aml
+from tests.repositories import commit, create, create_and_commit, git, update
 from tests.support import BIN, PROJECT, TEMPLATE, copy_of, files_of, run
-from tests.tier3.conftest import commit, create, create_and_commit, git, update
 
 NOT_SHARED = (".cruft.json", "local.mk")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from aml_project.hook import after_render, attach
+from tests.sources.test_questions import GOOD
 from tests.support import TEMPLATE
-from tests.tier0.test_questions import GOOD
 
 WORKSPACE = {
     "subscription_id": "12345678-1234-1234-1234-123456789abc",

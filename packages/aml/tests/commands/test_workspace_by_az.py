@@ -11,9 +11,9 @@ import pytest
 
 from aml_rehearsal import Fault, Rehearsal
 from tests.conftest import Bake, Rehearse
+from tests.journeys.test_cli import AZURE_CLI, without_login
 from tests.owner import attached, kill, make_finds_tools, wait_for
 from tests.support import BIN, PYTHON, WORKSPACE, run
-from tests.tier3.test_cli import AZURE_CLI, without_login
 
 Call = Callable[..., str]
 LINE = [sys.executable, "-m", "aml_project", "workspace", "--location=westeurope", "--resource-group=my-group(1)"]

@@ -1,7 +1,7 @@
 """The logins that the verbs take, besides a service principal: a managed identity, and a code for the browser.
 
 The real client asks each of them for its token as it would anywhere. `az login` is tried where az is, in
-tests/tier3/test_cli.py.
+tests/journeys/test_cli.py.
 """
 
 import json

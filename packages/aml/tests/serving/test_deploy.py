@@ -31,8 +31,8 @@ from tests import aml
 from tests.conftest import Rehearse
 from tests.environments import Environments
 from tests.owner import Owner, PythonWith, kill, make_finds_tools, read_until, set_up
+from tests.repositories import commit, git
 from tests.support import PYTHON, answers, free_port, run, shown_commands
-from tests.tier3.conftest import commit, git
 
 # Answers with the model's content and the code's own word; refuses what the request asks it to refuse.
 SCORE = """

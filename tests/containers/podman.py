@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import base_image
+from tests.containers import base_image
 from tests.support import BIN, SERVER_STARTS_IN, answers, free_port, heartbeat, run
 
 PROGRAMS = ["podman", "runc", "netavark", "aardvark-dns", "iptables", "docker-registry"]
