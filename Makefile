@@ -27,7 +27,7 @@ test-full: lint ## Run all tests: every Python, every resolution, whole journeys
 	$(PYTEST) $(ARGS) $(TESTS)
 
 test-fast: lint ## Run the tests of a minute and a half: sources, renders, the engine without a workspace
-	$(PYTEST) -m "not full and not workspace" $(ARGS) tests/sources packages/aml/tests tests/renders
+	$(PYTEST) -m "not full and not workspace and not slow" $(ARGS) tests/sources packages/aml/tests tests/renders
 
 lint: .venv/dev ## Check the sources: ruff, mypy
 	$(BIN)/ruff check --config pyproject.toml .

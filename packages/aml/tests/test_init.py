@@ -15,6 +15,8 @@ from aml_project.requirements import own_environment
 from tests.aml import Done, aml, call
 from tests.support import TEMPLATE, copy_of, files_of, run
 
+pytestmark = pytest.mark.slow  # each renders and updates whole repos
+
 HERE = {"AML_TEMPLATE": str(TEMPLATE)}
 TRAIN = '''"""Counts rows."""
 

@@ -16,6 +16,8 @@ from tests.aml import aml
 from tests.conftest import Bake, bake, cookiecutter_home
 from tests.support import FRAMEWORKS, TEMPLATE, copy_of, files_of, run
 
+pytestmark = pytest.mark.slow  # each renders and updates whole repos
+
 __all__ = ["bake", "cookiecutter_home"]
 HERE = {"AML_TEMPLATE": str(TEMPLATE)}
 

@@ -16,6 +16,8 @@ from tests.aml import Done, aml, call
 from tests.conftest import cookiecutter_home
 from tests.support import BIN, MODEL, SIGN_OF_LIFE, TEMPLATE, files_of, run
 
+pytestmark = pytest.mark.slow  # each renders and updates whole repos
+
 __all__ = ["cookiecutter_home"]
 BEFORE_THE_PACKAGE = "bc701e6"
 # From the first that could be used to the last before this: without networks, without batches, with all of the engine.

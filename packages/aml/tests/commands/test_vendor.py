@@ -11,6 +11,8 @@ from aml_project import kill_points
 from tests.aml import aml, call
 from tests.support import BIN, TEMPLATE, run
 
+pytestmark = pytest.mark.slow  # each builds wheels
+
 LINE = "aml-project @ git+https://git.example.com/ml/aml-template@0123456789abcdef0123456789abcdef01234567"
 PLACE = "#subdirectory=packages/aml"
 
