@@ -21,6 +21,12 @@ Answer = tuple[int, Any]
 Client = Callable[..., Any]  # the fixture that runs code in the real client
 
 
+def written(rehearsal: Rehearsal) -> str:
+    """What lies in the files that keep the state."""
+    files = rehearsal.folder.glob("state.*")
+    return "".join(file.read_bytes().decode(errors="replace") for file in files)
+
+
 class Caller:
     """Somebody who knows HTTP and has a token."""
 

@@ -31,7 +31,7 @@ class Clusters(Owner):
 
     @property
     def computes(self) -> dict[str, Any]:
-        return dict(self.tables.computes)
+        return dict(self.rehearsal.state()["computes"])
 
     @property
     def details(self) -> dict[str, Any]:
@@ -224,7 +224,8 @@ def test_a_cluster_that_azure_could_not_make_says_why(owner: Clusters, state: st
 def test_what_is_being_made_is_waited_for(owner: Clusters, end: str | None, code: int) -> None:
     """By an interrupted call, or by somebody else; or it is being deleted, and is made anew."""
     assert owner.call("compute", "--max-nodes=2")[0] == 0
-    owner.computes[NAME]["properties"]["provisioningState"] = "Creating" if end else "Deleting"
+    with owner.tables() as tables:
+        tables.computes[NAME]["properties"]["provisioningState"] = "Creating" if end else "Deleting"
     owner.rehearsal.workspace.waiting[NAME] = Provisioning(polls=100, error="No quota." if end == "Failed" else "")
     looks = len(owner.requests(f"^GET .*/computes/{NAME}"))
     process = owner.start("compute", "--max-nodes=5")
@@ -233,7 +234,8 @@ def test_what_is_being_made_is_waited_for(owner: Clusters, end: str | None, code
     if end:
         owner.rehearsal.workspace.waiting[NAME].polls = 0
     else:
-        owner.tables.computes.clear()
+        with owner.tables() as tables:
+            tables.computes.clear()
     out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == code, err
     if code:
@@ -271,11 +273,13 @@ def test_trouble_that_passes_is_waited_out(owner: Clusters, request_: str) -> No
     method, args = REQUESTS[request_]
     assert owner.call("compute", "--idle-seconds=77")[0] == 0
     made = json.dumps(owner.computes[NAME])
-    owner.tables.computes.clear()
+    with owner.tables() as tables:
+        tables.computes.clear()
 
     def one(name: str, trouble: dict[str, Any]) -> None:
         if request_ == "changing":
-            owner.tables.computes[name] = json.loads(made) | {"name": name}
+            with owner.tables() as tables:
+                tables.computes[name] = json.loads(made) | {"name": name}
         owner.rehearsal.faults.add(Fault(f"{method} .*/computes/{name}$", **trouble))
         code, out, err = owner.call("compute", f"--name={name}", *args)
         assert code == 0, err
@@ -329,7 +333,8 @@ def test_it_is_killed_at_any_moment(owner: Clusters) -> None:
     for number in range(KILLS):
         args = [f"--name=kill-{number}"]
         if number % 2:
-            owner.tables.computes[f"kill-{number}"] = json.loads(made) | {"name": f"kill-{number}"}
+            with owner.tables() as tables:
+                tables.computes[f"kill-{number}"] = json.loads(made) | {"name": f"kill-{number}"}
             args.append("--max-nodes=20")
         killed += owner.kill_at_random(draw, requests, "compute", *args)
         check_finished(owner, f"kill-{number}", *args)

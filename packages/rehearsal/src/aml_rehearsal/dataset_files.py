@@ -46,7 +46,8 @@ def files(workspace: Workspace, dataset: Record) -> list[File]:
     found: list[File] = []
     for store, path in wanted:
         try:
-            place = Place(workspace, datastores.find(workspace, store))
+            with workspace.state.lock:
+                place = Place(workspace, datastores.find(workspace, store))
             for blob in place.matching(path):
                 # Of several places, each keeps its whole path below its datastore's name, as in the client.
                 name = blob[len(root(path)) :] if len(wanted) == 1 else f"{store}/{blob}"

@@ -45,7 +45,8 @@ def answer(workspace: Workspace, request: Request) -> Reply:
         return service_log(workspace, request.path.removeprefix("/services/"))
     if request.path.startswith("/runs/"):
         run_id, _, file = request.path.removeprefix("/runs/").partition("/")
-        run = run_of(workspace, run_id)
+        with workspace.state.lock:
+            run = run_of(workspace, run_id)
         return artifact(workspace, run, file) if file else shown(workspace, run_page(workspace, run))
     raise Refusal(404, f"{request.path}: there are /, /runs/ID, /services/NAME and /state.json")
 
@@ -123,7 +124,8 @@ def overview(workspace: Workspace) -> str:
 def run_page(workspace: Workspace, run: Record) -> str:
     prefix = f"ExperimentRun/{run['dataContainerId']}/"
     with workspace.state.lock:
-        files = [key[len(prefix) :] for key in sorted(workspace.state.tables.artifacts) if key.startswith(prefix)]
+        files = [key.removeprefix(prefix) for key in workspace.state.tables.artifacts.below(prefix)]
+        metrics = numbers(workspace, run)
     place = f"/runs/{quote(run['runId'], safe='')}/"
     listed = "".join(f'<li><a href="{place}{quote(file)}">{html.escape(file)}</a></li>' for file in files)
     logs = [file for file in files if file.startswith("user_logs/")]
@@ -132,7 +134,7 @@ def run_page(workspace: Workspace, run: Record) -> str:
     return (
         f'<p><a href="/">all runs</a></p><h1>{html.escape(run["runId"])}</h1>'
         f"<p>{status(run)} on {html.escape(run['target'])} {html.escape(error)}</p>"
-        f"<h2>Metrics</h2><p>{numbers(workspace, run) or '-'}</p>"
+        f"<h2>Metrics</h2><p>{metrics or '-'}</p>"
         f"<h2>Parameters</h2><p>{pairs(run['parameters']) or '-'}</p>"
         f"<h2>Log</h2><pre>{html.escape(log)}</pre><h2>Files</h2><ul>{listed}</ul>"
     )
@@ -140,7 +142,9 @@ def run_page(workspace: Workspace, run: Record) -> str:
 
 def artifact(workspace: Workspace, run: Record, file: str) -> Reply:
     key = f"ExperimentRun/{run['dataContainerId']}/{file}"
-    if key not in workspace.state.tables.artifacts:
+    with workspace.state.lock:
+        known = key in workspace.state.tables.artifacts
+    if not known:
         raise Refusal(404, f"{file}: no such file")
     kinds = {".png": "image/png", ".json": "application/json", ".txt": "text/plain; charset=utf-8"}
     kind = kinds.get(file[file.rfind(".") :], "application/octet-stream")

@@ -61,23 +61,14 @@ class Server(ThreadingHTTPServer):
             "SSL_CERT_FILE": str(bundle),
             "AZUREML_CURRENT_CLOUD": "AzureCloud",  # else the client asks Azure which clouds there are
         }
-        self.changed, self.over = threading.Event(), threading.Event()
-        threading.Thread(target=self.save_now_and_then, daemon=True).start()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
-    def save_now_and_then(self) -> None:
-        while not self.over.wait(0.5):  # a burst of requests is one save
-            if self.changed.is_set():
-                self.changed.clear()
-                self.workspace.state.save()
-
     def close(self) -> None:
         self.shutdown()
         self.server_close()
-        self.over.set()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hangs up is not worth a traceback."""
@@ -151,8 +142,6 @@ class Connection(BaseHTTPRequestHandler):
             return
         reply = self.forward(request) if request.host in self.server.workspace.blobs.hosts else self.serve(request)
         self.server.requests.append(f"{request.method} {request.host}{request.path} {reply.status}")
-        if request.method not in {"GET", "HEAD"}:
-            self.server.changed.set()
         if fault and fault.drop in {"after", "half"}:
             self.hang_up(reply if fault.drop == "half" else None)
             return
@@ -237,9 +226,7 @@ class Connection(BaseHTTPRequestHandler):
         """Answer on the port itself: the page, the state, the nodes."""
         try:
             if request.path.startswith("/nodes/"):
-                reply = node_reports.answer(self.server.workspace, request)
-                self.server.changed.set()
-                return reply
+                return node_reports.answer(self.server.workspace, request)
             return page.answer(self.server.workspace, request)
         except Refusal as refusal:
             return refusal.reply

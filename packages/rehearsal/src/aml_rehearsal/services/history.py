@@ -187,9 +187,9 @@ def details(workspace: Workspace, request: Request) -> Any:
     record = run_of(workspace, request.names["run"])
     prefix = f"ExperimentRun/dcid.{record['runId']}/"
     logs = {
-        key[len(prefix) :]: workspace.blob_uri("azureml", key, "r")
-        for key in sorted(workspace.state.tables.artifacts)
-        if key.startswith(prefix) and key[len(prefix) :].startswith(LOGS)
+        key.removeprefix(prefix): workspace.blob_uri("azureml", key, "r")
+        for key in workspace.state.tables.artifacts.below(prefix)
+        if key.removeprefix(prefix).startswith(LOGS)
     }
     same = "runId target status startTimeUtc endTimeUtc error properties inputDatasets outputDatasets runDefinition"
     return {key: record[key] for key in same.split()} | {
