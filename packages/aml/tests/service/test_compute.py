@@ -174,7 +174,8 @@ KINDS = {
 def test_a_name_of_another_kind_is_refused(owner: Clusters) -> None:
     for kind, words in KINDS.items():
         computes.planted(owner.rehearsal.workspace, NAME, kind if kind in computes.KINDS else "AKS")
-        owner.computes[NAME]["properties"]["computeType"] = kind
+        with owner.tables() as tables:
+            tables.computes[NAME]["properties"]["computeType"] = kind
         error = owner.error("compute", "--max-nodes=9", code=1)
         assert error == f"ERROR: {NAME} is there, and it is {words}: give the cluster another --name"
     assert owner.sent() == []
@@ -215,7 +216,8 @@ def test_without_rights_nothing_is_made(owner: Clusters) -> None:
 def test_a_cluster_that_azure_could_not_make_says_why(owner: Clusters, state: str) -> None:
     assert owner.call("compute")[0] == 0
     errors = [{"error": {"code": "ClusterCoreQuotaReached", "message": "The quota of 0 cores is reached."}}]
-    owner.computes[NAME]["properties"] |= {"provisioningState": state, "provisioningErrors": errors}
+    with owner.tables() as tables:
+        tables.computes[NAME]["properties"] |= {"provisioningState": state, "provisioningErrors": errors}
     error = owner.error("compute", code=3)
     assert f"{NAME}: {state.lower()}: The quota of 0 cores is reached (delete it in the Studio" in error
 
@@ -248,7 +250,8 @@ def test_what_is_being_made_is_waited_for(owner: Clusters, end: str | None, code
 def test_what_keeps_the_nodes_away_is_noted(owner: Clusters) -> None:
     assert owner.call("compute")[0] == 0
     errors = [{"error": {"code": "OutOfCapacity", "message": "No such machine is free in the region."}}]
-    owner.computes[NAME]["properties"]["properties"]["errors"] = errors
+    with owner.tables() as tables:
+        tables.computes[NAME]["properties"]["properties"]["errors"] = errors
     code, _, err = owner.call("compute")
     assert (code, err) == (0, "NOTE: Azure says of its nodes: No such machine is free in the region\n")
 

@@ -15,6 +15,7 @@ from aml_rehearsal.state import Record
 from aml_rehearsal.workspace import Workspace
 
 LOG_SHOWN = 100_000  # bytes at its end; the whole log is among the files
+RUNS_SHOWN = 200  # the newest
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: #222 }
 h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem }
@@ -72,6 +73,7 @@ def overview(workspace: Workspace) -> str:
     with workspace.state.lock:
         tables = workspace.state.tables
         experiments = {known["experimentId"]: name for name, known in tables.experiments.items()}
+        known = list(tables.runs)
         runs = [
             [
                 link(run["runId"]),
@@ -80,7 +82,7 @@ def overview(workspace: Workspace) -> str:
                 status(run),
                 numbers(workspace, run),
             ]
-            for run in sorted(tables.runs.values(), key=lambda run: -run["runNumber"])
+            for run in tables.runs.copies(known[: -RUNS_SHOWN - 1 : -1])
         ]
         models = [
             [text(key), link(str(model.get("runId") or "")), pairs(model.get("kvTags") or {})]
@@ -110,10 +112,11 @@ def overview(workspace: Workspace) -> str:
             for name, service in sorted(tables.services.items())
         ]
     names = workspace.names
+    newest = f"<p>The newest {RUNS_SHOWN} of {len(known)}</p>" if len(known) > RUNS_SHOWN else ""
     return (
         f"<h1>{text(names.workspace_name)} <small class=none>in {text(names.resource_group)}, a rehearsal: "
         "nothing here leaves this computer</small></h1>"
-        f"<h2>Runs</h2>{table('Run|Experiment|Target|Status|Metrics', runs, 'No run yet: make submit')}"
+        f"<h2>Runs</h2>{newest}{table('Run|Experiment|Target|Status|Metrics', runs, 'No run yet: make submit')}"
         f"<h2>Models</h2>{table('Model|Run|Tags', models, 'No model yet: make register')}"
         f"<h2>Services</h2>{table('Service (its log)|On|Models|State|Address', services, 'No service')}"
         f"<h2>Datasets</h2>{table('Dataset|Versions', datasets, 'No dataset')}"

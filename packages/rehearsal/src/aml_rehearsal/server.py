@@ -31,6 +31,7 @@ AZURE = (
     *("azure.com", "azure.net", "azureml.ms", "azureml.net", "windows.net", "microsoftonline.com", "microsoft.com"),
     *("visualstudio.com", "windowsazure.com", "applicationinsights.io", "azurecr.io", "azurewebsites.net"),
 )
+NOTED = 50_000  # requests that are remembered at least
 HOP = {"transfer-encoding", "connection", "keep-alive", "content-length", "proxy-connection"}
 
 
@@ -65,6 +66,11 @@ class Server(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def note(self, line: str) -> None:
+        self.requests.append(line)
+        if len(self.requests) > 2 * NOTED:
+            del self.requests[:-NOTED]
 
     def close(self) -> None:
         self.shutdown()
@@ -106,7 +112,7 @@ class Connection(BaseHTTPRequestHandler):
         self.close_connection = True
         azure = any(host == domain or host.endswith(f".{domain}") for domain in AZURE)
         if azure or not self.server.internet:
-            self.server.requests.append(f"CONNECT {host} 403")
+            self.server.note(f"CONNECT {host} 403")
             self.send_error(403, "Not part of the rehearsal")
             return
         try:
@@ -141,7 +147,7 @@ class Connection(BaseHTTPRequestHandler):
         if fault and self.strike(fault):
             return
         reply = self.forward(request) if request.host in self.server.workspace.blobs.hosts else self.serve(request)
-        self.server.requests.append(f"{request.method} {request.host}{request.path} {reply.status}")
+        self.server.note(f"{request.method} {request.host}{request.path} {reply.status}")
         if fault and fault.drop in {"after", "half"}:
             self.hang_up(reply if fault.drop == "half" else None)
             return
@@ -170,7 +176,7 @@ class Connection(BaseHTTPRequestHandler):
             return True
         if fault.status:
             body = {"error": {"code": "ServiceError", "message": f"Fault: {fault.status}", "details": []}}
-            self.server.requests.append(f"{self.command} {self.host}{self.path.partition('?')[0]} {fault.status}")
+            self.server.note(f"{self.command} {self.host}{self.path.partition('?')[0]} {fault.status}")
             self.reply(Reply(body, fault.status, dict(fault.headers)))
             return True
         return False

@@ -81,7 +81,7 @@ class Store:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
             for table in self.tables:
-                table.held.clear()
+                table.forget()
             if self.closed:
                 self.close()
 
@@ -120,7 +120,7 @@ def prepare(connection: sqlite3.Connection, tables: list[Table[Any]]) -> None:
         raise sqlite3.DatabaseError("it is another program's")
     (fault,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if fault != "ok":
-        raise sqlite3.DatabaseError(fault)
+        raise sqlite3.DatabaseError(fault.splitlines()[-1])
     connection.execute("BEGIN IMMEDIATE")
     if owner != OURS:
         connection.execute(f"PRAGMA application_id = {OURS}")
@@ -135,6 +135,7 @@ class Table(MutableMapping[str, T]):
     def __init__(self, store: Store, name: str, *columns: str) -> None:
         self.store, self.name, self.columns = store, name, columns
         self.held: dict[str, tuple[str | None, T]] = {}  # of this transaction: as kept, and as it is now
+        self.added: dict[str, None] = {}  # those of them that are not in the file yet, in order
         fields = ", ".join(["key", "text", *columns])
         changes = ", ".join(f"{field} = excluded.{field}" for field in ["text", *columns])
         marks = ", ".join("?" * (2 + len(columns)))
@@ -164,6 +165,12 @@ class Table(MutableMapping[str, T]):
             if now != text:
                 self.store.change(self.upsert, self.row(key, now, record))
                 self.held[key] = (now, record)
+        self.added.clear()
+
+    def forget(self) -> None:
+        """Keep nothing in memory."""
+        self.held.clear()
+        self.added.clear()
 
     def __getitem__(self, key: str) -> T:
         self.store.check()
@@ -176,18 +183,21 @@ class Table(MutableMapping[str, T]):
 
     def __setitem__(self, key: str, record: T) -> None:
         self.store.check()
-        text, _ = self.held.get(key, (None, None))
+        text = self.held[key][0] if key in self.held else self.text(key)
+        if text is None:
+            self.added[key] = None
         self.held[key] = (text, record)
 
     def __delitem__(self, key: str) -> None:
         if key not in self:
             raise KeyError(key)
         self.held.pop(key, None)
+        self.added.pop(key, None)
         self.store.change(f"DELETE FROM {self.name} WHERE key = ?", [key])
 
     def clear(self) -> None:
         self.store.change(f"DELETE FROM {self.name}")
-        self.held.clear()
+        self.forget()
 
     def __contains__(self, key: object) -> bool:
         self.store.check()
@@ -199,11 +209,11 @@ class Table(MutableMapping[str, T]):
         return str(row[0]) if row else None
 
     def __len__(self) -> int:
-        self.flush()
-        return int(self.store.ask(f"SELECT count(*) FROM {self.name}").fetchone()[0])
+        return int(self.store.ask(f"SELECT count(*) FROM {self.name}").fetchone()[0]) + len(self.added)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.keys_where())
+        found = self.store.ask(f"SELECT key FROM {self.name} ORDER BY number")
+        return iter([*(key for (key,) in found), *self.added])
 
     def keys_where(self, order: str = "number", *, descending: bool = False, **wanted: str | None) -> list[str]:
         """The keys of the records whose columns are as wanted, without reading the records."""
@@ -220,9 +230,9 @@ class Table(MutableMapping[str, T]):
 
     def below(self, prefix: str) -> list[str]:
         """The keys that begin so, sorted."""
-        self.flush()
-        asked = f"SELECT key FROM {self.name} WHERE key >= ? AND key < ? ORDER BY key"
-        return [key for (key,) in self.store.ask(asked, [prefix, prefix + chr(0x10FFFF)])]
+        asked = f"SELECT key FROM {self.name} WHERE key >= ? AND key < ?"
+        found = self.store.ask(asked, [prefix, prefix + chr(0x10FFFF)])
+        return sorted([*(key for (key,) in found), *(key for key in self.added if key.startswith(prefix))])
 
     def copies(self, keys: Iterable[str]) -> Iterator[T]:
         """Records to look at, one at a time: for long lists, since each record of a table stays for the transaction."""
