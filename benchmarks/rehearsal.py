@@ -2,9 +2,9 @@
 
     python benchmarks/rehearsal.py
 
-The server is `aml-rehearsal serve`, in a process of its own. A history is asked for by bare requests of 500 runs, as the
-real client asks, and by the real client. For the cost of keeping, the same server answers the same requests by turns
-from the kept store and from plain dictionaries; a ratio is the median of those of the turns.
+The server is `aml-rehearsal serve`, in a process of its own. A history is asked for by bare requests of 500 runs, as
+the real client asks, and by the real client. For the cost of keeping, the same server answers the same requests by
+turns from the kept store and from plain dictionaries.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import multiprocessing
 import os
 import ssl
 import subprocess
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -34,6 +35,7 @@ from aml_rehearsal.addresses import API_HOST, LOGIN_HOST, TENANT
 from aml_rehearsal.services import metrics
 from aml_rehearsal.services.history import new_run
 from aml_rehearsal.state import State
+from aml_rehearsal.store import Table
 from aml_rehearsal.workspace import Workspace
 
 START, LIST, MEMORY, COST, BURST = 3.0, 0.5, 150, 1.5, 1.5  # the goals: s, s, MB, times, times
@@ -155,10 +157,10 @@ def whole(folder: Path, count: int, turns: int) -> bool:
     """The start, the history and the memory of the command."""
     starts: dict[str, list[float]] = {"empty": [], "many": []}
     for turn in range(turns + 1):
-        for name in starts:
+        for name, measured in starts.items():
             with served(folder / "project", folder / name) as (_, _, seconds):
                 if turn:  # the first turn warms the caches
-                    starts[name].append(seconds)
+                    measured.append(seconds)
     with served(folder / "project", folder / "many") as (pid, variables, _):
         at_first = memory(pid)
         talker = Talker(variables)
@@ -189,86 +191,97 @@ def memory(pid: int) -> int:
     return int(status.partition("VmHWM:")[2].split()[0]) // 1024
 
 
-class Plain(dict[str, Any]):
-    """A table that is kept nowhere."""
+class Plain(dict[str, list[Any]]):
+    """Lists that grow and are kept nowhere."""
 
-    def below(self, prefix: str) -> list[str]:
-        return sorted(key for key in self if key.startswith(prefix))
-
-    def keys_where(self, order: str = "", *, descending: bool = False, **wanted: Any) -> list[str]:
-        return [key for key, record in self.items() if all(record.get(name) == text for name, text in wanted.items())]
-
-    def copies(self, keys: Iterable[str]) -> Iterator[Any]:
-        return (self[key] for key in keys)
+    def add(self, key: str, points: list[Any]) -> None:
+        held = self.setdefault(key, [])
+        known = {point.get("metricId") for point in held} - {None}
+        held += [point for point in points if point.get("metricId") not in known]
 
 
 def requests(folder: Path, turns: int) -> list[bool]:
-    """The same requests from the kept store and from dictionaries."""
+    """The same requests from the kept store and from dictionaries, by turns of one request each."""
+    found: dict[str, dict[str, list[float]]] = {}
     with Rehearsal(folder) as rehearsal:
         state = rehearsal.workspace.state
-        kept = state.lock, dict(vars(state.tables))
-        plain = threading.RLock(), {name: Plain(table) for name, table in state.as_dict().items() if name in kept[1]}
-        plain[1]["single"] = Plain({"ids": 0})
+        kept = {name: table for name, table in vars(state.tables).items() if isinstance(table, Table)}
+        plain = {name: dict(table) for name, table in state.as_dict().items() if name in kept}
+        ways: dict[str, tuple[Any, dict[str, Any]]] = {
+            "kept": (state.lock, vars(state.tables).copy()),
+            "dictionaries": (threading.RLock(), {"single": {"ids": 0}, "points": Plain()} | plain),
+        }
+
+        def take(way: str) -> None:
+            state.lock, tables = ways[way]
+            vars(state.tables).update(tables)
+
+        def note(what: str, way: str, seconds: float) -> None:
+            found.setdefault(what, {}).setdefault(way, []).append(seconds)
+
         talker = Talker(rehearsal.variables())
-        ways: dict[str, tuple[Any, dict[str, Any]]] = {"kept": kept, "dictionaries": plain}
-        found: dict[str, dict[str, list[float]]] = {}
-        for turn in range(turns + 1):
+        for turn in range(turns):
+            works = works_of(talker, f"run{turn}")
+            for way in ways:
+                take(way)
+                talker.ask("PATCH", f"{HISTORY.format('e')}/runs/run{turn}", {})
+            for number in range(100):
+                for what, work in works.items():
+                    for way in sorted(ways, reverse=bool(number % 2)):
+                        take(way)
+                        note(what, way, timed(lambda work=work, number=number: work(number)))  # type: ignore[misc]
             for way in sorted(ways, reverse=bool(turn % 2)):
-                lock, tables = ways[way]
-                state.lock = lock
-                vars(state.tables).update(tables)
-                for name, seconds in one_turn(rehearsal, talker, turn).items():
-                    if turn:
-                        found.setdefault(name, {}).setdefault(way, []).append(seconds)
-        state.lock = kept[0]
-        vars(state.tables).update(kept[1])
-    print("| a request, ms | kept | dictionaries | ratio |\n|---|---|---|---|")
-    ratios = {}
-    for name, both in found.items():
-        ratios[name] = median(one / other for one, other in zip(both["kept"], both["dictionaries"], strict=True))
-        figures = [1000 * median(both[way]) for way in ways]
-        print(f"| {name} | {figures[0]:.2f} | {figures[1]:.2f} | {ratios[name]:.2f} |")
-    *single, burst = ratios.values()
-    return [told("One request", max(single), COST), told("A burst", burst, BURST)]
+                take(way)
+                talkers = [Talker(rehearsal.variables()) for _ in range(10)]
+                note("make a run, ten clients at once", way, at_once(talkers, f"{turn}") / 400)
+        take("kept")
+    print("| a request, median ms | kept | dictionaries | ratio |\n|---|---|---|---|")
+    ratios = []
+    for what, both in found.items():
+        one, other = median(both["kept"]), median(both["dictionaries"])
+        ratios.append(one / other)
+        print(f"| {what} | {1000 * one:.2f} | {1000 * other:.2f} | {ratios[-1]:.2f} |")
+    return [told("One request", max(ratios[:-1]), COST), told("A burst", ratios[-1], BURST)]
 
 
-def one_turn(rehearsal: Rehearsal, talker: Talker, turn: int) -> dict[str, float]:
-    run = f"{HISTORY.format('e')}/runs/run{turn}"
-    talker.ask("PATCH", run, {})
+def works_of(talker: Talker, run: str) -> dict[str, Callable[[int], Any]]:
+    """What clients ask most of all, of one run."""
+    path = f"{HISTORY.format('e')}/runs/{run}"
 
-    def point(who: Talker, number: object) -> None:
+    def point(number: int) -> None:
         sent = {"metricId": f"{number}", "data": {"loss": 0.5}, "createdUtc": "2024-01-01T00:00:00Z"}
         values = {"values": [{"name": "loss", "columns": {"loss": "Double"}, "value": [sent]}]}
-        who.ask("POST", f"/metric/v2.0SCOPE/runs/run{turn}/batch", values)
+        talker.ask("POST", f"/metric/v2.0SCOPE/runs/{run}/batch", values)
 
     def announce(number: int) -> None:
         paths = {"paths": [{"path": f"outputs/{number}.txt"}]}
-        talker.ask("POST", f"/artifact/v2.0SCOPE/artifacts/batch/metadata/ExperimentRun/dcid.run{turn}", paths)
+        talker.ask("POST", f"/artifact/v2.0SCOPE/artifacts/batch/metadata/ExperimentRun/dcid.{run}", paths)
 
-    works: dict[str, Callable[[int], Any]] = {
-        "look at a run": lambda _: talker.ask("GET", run),
-        "tag a run": lambda number: talker.ask("PATCH", run, {"tags": {"number": str(number)}}),
-        "log a number": lambda number: point(talker, number),
+    return {
+        "look at a run": lambda _: talker.ask("GET", path),
+        "tag a run": lambda number: talker.ask("PATCH", path, {"tags": {"number": str(number)}}),
+        "log a number": point,
         "announce a file": announce,
     }
-    count = 200
-    found = {name: timed(lambda work=work: [work(number) for number in range(count)]) / count  # type: ignore[misc]
-             for name, work in works.items()}  # fmt: skip
-    talkers = [Talker(rehearsal.variables()) for _ in range(10)]
+
+
+def at_once(talkers: list[Talker], mark: str) -> float:
+    """The seconds in which each makes 40 runs."""
 
     def burst(who: Talker) -> None:
         for number in range(40):
-            who.ask("PATCH", f"{HISTORY.format('e')}/runs/{id(who)}-{turn}-{number}", {})
+            who.ask("PATCH", f"{HISTORY.format('e')}/runs/{mark}-{id(who)}-{number}", {})
 
-    threads = [threading.Thread(target=burst, args=[who]) for who in talkers]
+    # Processes of their own, as clients are.
+    processes = [multiprocessing.get_context("fork").Process(target=burst, args=[who]) for who in talkers]
 
-    def at_once() -> None:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+    def all_of_them() -> None:
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
 
-    return found | {"make a run, ten clients at once": timed(at_once) / 400}
+    return timed(all_of_them)
 
 
 def timed(work: Callable[[], Any]) -> float:

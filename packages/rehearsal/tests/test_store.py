@@ -37,15 +37,15 @@ def test_a_record_that_is_changed_in_place_is_kept(tmp_path: Path) -> None:
     state = State(tmp_path)
     with state.lock:
         state.tables.datasets.setdefault("a", []).append({"n": 1})
-        state.tables.metrics["r"] = {"loss": {"value": []}}
+        state.tables.snapshots["r"] = {"files": {"a": []}}
     with state.lock:
         state.tables.datasets["a"][0]["n"] = 2
         with state.lock:  # the outermost counts
-            state.tables.metrics.get("r", {})["loss"]["value"].append(0.5)
-        assert state.tables.metrics["r"] is state.tables.metrics["r"]
+            state.tables.snapshots.get("r", {})["files"]["a"].append(0.5)
+        assert state.tables.snapshots["r"] is state.tables.snapshots["r"]
     state.close()
     again = State(tmp_path).as_dict()
-    assert (again["datasets"], again["metrics"]) == ({"a": [{"n": 2}]}, {"r": {"loss": {"value": [0.5]}}})
+    assert (again["datasets"], again["snapshots"]) == ({"a": [{"n": 2}]}, {"r": {"files": {"a": [0.5]}}})
 
 
 def test_a_refusal_takes_back_what_it_had_begun(tmp_path: Path) -> None:
@@ -111,6 +111,19 @@ def test_keys_are_found_without_reading_the_records(tmp_path: Path) -> None:
     assert state.as_dict()["runs"]["r1"]["status"] == "Running"
 
 
+def test_a_list_grows_by_what_it_does_not_hold_yet(tmp_path: Path) -> None:
+    state = State(tmp_path)
+    points = state.tables.points
+    with state.lock:
+        points.add("r/loss", [{"metricId": "a", "n": 1}, {"n": 2}, {"metricId": "a", "n": 3}, {"n": 2}])
+        points.add("r/other", [{"metricId": "a", "n": 4}])
+    with state.lock:
+        assert [point["n"] for point in points.of("r/loss")] == [1, 2, 2]
+        assert points.last("r/other") == {"metricId": "a", "n": 4} and points.last("r/none") is None
+        points.remove("r/loss")
+        assert points.of("r/loss") == [] and len(points.of("r/other")) == 1
+
+
 @pytest.mark.parametrize(
     "use",
     [
@@ -159,12 +172,9 @@ def test_a_closed_state_can_be_read(tmp_path: Path) -> None:
 
 
 def test_the_file_of_an_earlier_rehearsal_is_taken_over_once(tmp_path: Path) -> None:
-    earlier = {
-        "runs": {"r": {"status": "Failed"}},
-        "datasets": {"d": [{"n": 1}]},
-        "default_datastore": "mine",
-        "ids": 7,
-    }
+    metrics = {"r": {"loss": {"name": "loss", "value": [{"metricId": "a"}, {"n": 1}, {"n": 1}]}}}
+    earlier = {"runs": {"r": {"status": "Failed"}}, "datasets": {"d": [{"n": 1}]}, "metrics": metrics, "ids": 7}
+    earlier["default_datastore"] = "mine"
     file = tmp_path / "state.json"
     file.write_text(json.dumps(earlier))
     state = State(tmp_path)
@@ -492,6 +502,7 @@ answer["first"] = next(experiment.get_runs()).id
         ("(Status eq Failed)", True),
         ("(Status ne Failed) or (RunId eq r or RunId eq s)", True),
         ("(Tags/a eq x and y)", False),
+        ('((Tags/a eq "x") and (Tags/of two eq "1) or (2"))', True),
         ("((Tags/a eq x) and (ParentRunId eq null))", True),
         ("(Tags/b ne null or Tags/b eq null)", False),
         ("(Tags/a ne null or Tags/a eq null)", True),
@@ -503,7 +514,7 @@ answer["first"] = next(experiment.get_runs()).id
     ],
 )
 def test_a_filter_means_what_it_says(text: str, expected: bool) -> None:
-    run = {"runId": "r", "status": "Failed", "tags": {"a": "x"}, "parentRunId": None}
+    run = {"runId": "r", "status": "Failed", "tags": {"a": "x", "of two": "1) or (2"}, "parentRunId": None}
     run |= {"properties": {"azureml.runsource": "t"}, "createdUtc": "2024-02-01T00:00:00Z", "runType": None}
     assert run_filter.fits(run, text) is expected
 

@@ -173,7 +173,7 @@ KINDS = {
 
 def test_a_name_of_another_kind_is_refused(owner: Clusters) -> None:
     for kind, words in KINDS.items():
-        computes.planted(owner.rehearsal.workspace, NAME, kind if kind in computes.KINDS else "AKS")
+        owner.rehearsal.plant_compute(NAME, kind if kind in computes.KINDS else "AKS")
         with owner.tables() as tables:
             tables.computes[NAME]["properties"]["computeType"] = kind
         error = owner.error("compute", "--max-nodes=9", code=1)

@@ -88,6 +88,7 @@ class Connection(BaseHTTPRequestHandler):
     server: Server
     host = ""  # of the service, once TLS is up
     timeout = 600
+    disable_nagle_algorithm = True  # else the body of an answer waits for the client to acknowledge its headers: 40 ms
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 # the base class names it
         """The server keeps its own list."""

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
 
-from aml_rehearsal.store import Store, Table
+from aml_rehearsal.store import Series, Store, Table
 
 if sys.platform == "win32":
     import msvcrt
@@ -42,6 +42,7 @@ class Tables:
             store, "runs", "experimentId", "parentRunId", "status", "createdUtc", "startTimeUtc"
         )
         self.metrics: Table[dict[str, Record]] = Table(store, "metrics")  # run, then metric
+        self.points = Series(store, "points", "metricId")  # what metrics hold, by run/metric
         self.artifacts: Table[Record] = Table(store, "artifacts")  # by origin/container/path
         self.snapshots: Table[Record] = Table(store, "snapshots")
         self.computes: Table[Record] = Table(store, "computes")
@@ -88,6 +89,9 @@ class State:
         for table in self.lock.tables:
             for key, record in kept.get(table.name, {}).items():
                 table[key] = record
+        for run, metrics in self.tables.metrics.items():
+            for name, metric in metrics.items():
+                self.tables.points.add(f"{run}/{name}", metric.pop("value", []))
         for name, value in SINGLE.items():
             self.tables.single[name] = kept.get(name, value)
 
@@ -105,6 +109,9 @@ class State:
             for table in self.lock.tables:
                 keys = list(table)
                 copy[table.name] = dict(zip(keys, table.copies(keys), strict=True))
+            for run, metrics in copy["metrics"].items():
+                for name, metric in metrics.items():
+                    metric["value"] = self.tables.points.of(f"{run}/{name}")
         copy.update(copy.pop("single"))
         return copy
 

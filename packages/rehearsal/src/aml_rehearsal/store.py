@@ -26,6 +26,7 @@ class Store:
     def __init__(self, file: Path) -> None:
         self.file = file
         self.tables: list[Table[Any]] = []
+        self.series: list[Series] = []
         self.mutex = threading.RLock()
         self.holder, self.depth = 0, 0
         self.connection: sqlite3.Connection | None = None
@@ -62,7 +63,7 @@ class Store:
         self.file.touch(mode=0o600)  # it holds the storage's key; SQLite gives what it puts beside it the same mode
         connection = sqlite3.connect(self.file, isolation_level=None, check_same_thread=False, cached_statements=512)
         try:
-            prepare(connection, self.tables)
+            prepare(connection, [*self.tables, *self.series])
         except BaseException:
             connection.close()
             raise
@@ -108,7 +109,7 @@ class Store:
         self.ask(sql, values)
 
 
-def prepare(connection: sqlite3.Connection, tables: list[Table[Any]]) -> None:
+def prepare(connection: sqlite3.Connection, tables: list[Table[Any] | Series]) -> None:
     """See that a file is ours and whole, and that it has the tables."""
     # The folder is this rehearsal's alone, so is the file: without memory shared with others, any file system will do.
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -239,6 +240,36 @@ class Table(MutableMapping[str, T]):
         self.flush()
         for key in keys:
             yield json.loads(self.text(key) or "null")
+
+
+class Series:
+    """Lists that grow, each by a key. What is added is written as it is; what is there already is not read for it."""
+
+    def __init__(self, store: Store, name: str, own: str) -> None:
+        self.store, self.name = store, name
+        self.own = own  # the field by which a record is known: the same one counts once in a list
+        store.series.append(self)
+
+    def prepare(self, connection: sqlite3.Connection) -> None:
+        fields = "number INTEGER PRIMARY KEY, key TEXT NOT NULL, own TEXT, text TEXT NOT NULL, UNIQUE (key, own)"
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {self.name} ({fields})")
+
+    def add(self, key: str, records: Iterable[dict[str, Any]]) -> None:
+        for record in records:
+            own = record.get(self.own)
+            row = [key, None if own is None else str(own), written(record)]
+            self.store.change(f"INSERT OR IGNORE INTO {self.name} (key, own, text) VALUES (?, ?, ?)", row)
+
+    def of(self, key: str) -> list[dict[str, Any]]:
+        found = self.store.ask(f"SELECT text FROM {self.name} WHERE key = ? ORDER BY number", [key])
+        return [json.loads(text) for (text,) in found]
+
+    def last(self, key: str) -> dict[str, Any] | None:
+        found = self.store.ask(f"SELECT text FROM {self.name} WHERE key = ? ORDER BY number DESC LIMIT 1", [key])
+        return next((json.loads(text) for (text,) in found), None)
+
+    def remove(self, key: str) -> None:
+        self.store.change(f"DELETE FROM {self.name} WHERE key = ?", [key])
 
 
 def written(record: Any) -> str:

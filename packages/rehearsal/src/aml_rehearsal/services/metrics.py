@@ -18,19 +18,19 @@ def log(
     workspace: Workspace, run_id: str, name: str, *, columns: Record, points: list[Record], properties: Any
 ) -> None:
     table = workspace.state.tables.metrics.setdefault(run_id, {})
-    metric = table.setdefault(
-        name,
-        {
-            "dataContainerId": f"dcid.{run_id}",
-            "name": name,
-            "columns": columns,
-            "properties": properties,
-            "value": [],
-        },
-    )
-    known = {point.get("metricId") for point in metric["value"]} - {None}
+    known = {"dataContainerId": f"dcid.{run_id}", "name": name, "columns": columns, "properties": properties}
+    table.setdefault(name, known)
     # A request that is sent again, because its answer got lost, counts once.
-    metric["value"] += [point for point in points if point.get("metricId") not in known]
+    workspace.state.tables.points.add(f"{run_id}/{name}", points)
+
+
+def of_run(workspace: Workspace, run_id: str) -> dict[str, Record]:
+    """A run's metrics by name, to look at, each with all its values."""
+    tables = workspace.state.tables
+    return {
+        name: metric | {"value": tables.points.of(f"{run_id}/{name}")}
+        for name, metric in tables.metrics.get(run_id, {}).items()
+    }
 
 
 def log_number(workspace: Workspace, run_id: str, name: str, value: float, step: int) -> None:
@@ -43,8 +43,9 @@ def log_number(workspace: Workspace, run_id: str, name: str, value: float, step:
 def last_numbers(workspace: Workspace, run_id: str) -> dict[str, float]:
     """The latest value of each metric that is a number."""
     numbers = {}
-    for name, metric in workspace.state.tables.metrics.get(run_id, {}).items():
-        value = metric["value"][-1]["data"].get(name) if metric["value"] else None
+    for name in workspace.state.tables.metrics.get(run_id, {}):
+        last = workspace.state.tables.points.last(f"{run_id}/{name}")
+        value = last["data"].get(name) if last else None
         if isinstance(value, (int, float)):
             numbers[name] = float(value)
     return numbers
@@ -74,7 +75,7 @@ def listing(workspace: Workspace, request: Request) -> Any:
 @api.route("POST", BASE + "/full")
 def full(workspace: Workspace, request: Request) -> Any:
     name = request.json["metricName"]
-    metric = workspace.state.tables.metrics.get(request.names["run"], {}).get(name)
+    metric = of_run(workspace, request.names["run"]).get(name)
     if metric is None:
         raise Refusal(404, f"Metric {name} was not found")
     return metric

@@ -132,7 +132,7 @@ def set_tag(workspace: Workspace, request: Request) -> Any:
 @api.route("GET", BASE + "/metrics/get-history")
 def metric_history(workspace: Workspace, request: Request) -> Any:
     run, key = asked_run(workspace, request), request.query.get("metric_key", "")
-    metric = workspace.state.tables.metrics.get(run["runId"], {}).get(key, {"value": []})
+    metric = metrics.of_run(workspace, run["runId"]).get(key, {"value": []})
     points = [
         {
             "key": key,

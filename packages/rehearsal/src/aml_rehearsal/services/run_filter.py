@@ -11,10 +11,9 @@ from typing import Any
 from aml_rehearsal.messages import Refusal
 from aml_rehearsal.state import Record
 
-CONDITION = re.compile(r"(?P<field>\w+)(?:/(?P<name>\S+))? (?P<how>eq|ne|ge|gt|le|lt) (?P<text>.*)", re.DOTALL)
-BEGINS = re.compile(
-    r"\(|\w+(?:/\S+)? (?:eq|ne|ge|gt|le|lt) "
-)  # else the word before belongs to a value: they have no quotes
+FIELD = r"(?P<field>\w+)(?:/(?P<name>[^()\"]+?))? (?P<how>eq|ne|ge|gt|le|lt) "
+CONDITION = re.compile(FIELD + "(?P<text>.*)", re.DOTALL)
+BEGINS = re.compile(rf"\(|{FIELD}")  # else the word before belongs to a value: the client gives quotes to some only
 ORDER = re.compile(r"(?P<field>\w+)(?: (?P<way>asc|desc))?", re.IGNORECASE)
 # By lower-case name: what the runs' table sorts by. A run that has not started yet stands where it was made.
 ORDERS = {
@@ -66,16 +65,18 @@ def fits(run: Record, text: str) -> bool:
 def split(text: str, word: str) -> Iterator[str]:
     """The parts of a text between a word, where no bracket is open and a condition follows."""
     depth = start = 0
+    quoted = False
     for at, letter in enumerate(text):
-        depth += {"(": 1, ")": -1}.get(letter, 0)
-        if depth == 0 and text.startswith(word, at) and BEGINS.match(text, at + len(word)):
+        quoted ^= letter == '"'
+        depth += 0 if quoted else {"(": 1, ")": -1}.get(letter, 0)
+        if depth == 0 and not quoted and text.startswith(word, at) and BEGINS.match(text, at + len(word)):
             yield text[start:at]
             start = at + len(word)
     yield text[start:]
 
 
 def compared(held: Any, how: str, text: str) -> bool:
-    wanted = None if text == "null" else text.removeprefix("'").removesuffix("'")
+    wanted = None if text == "null" else text[1:-1] if text[:1] in {"'", '"'} else text
     if how in {"eq", "ne"}:
         return HOW[how](None if held is None else str(held), wanted)
     if held is None or wanted is None:
