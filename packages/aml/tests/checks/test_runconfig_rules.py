@@ -7,15 +7,24 @@ from typing import Any
 
 import pytest
 
-from tests.runconfigs import CLOUD, LOCAL, REFUSED, SILENT, both, edited, loads, put, runconfig, said
+from tests.runconfigs import (
+    CLOUD, LOCAL, MPI, REFUSED, SILENT, TENSORFLOW, TORCH, both, drop, edited, loads, put, runconfig, said,
+)  # fmt: skip
 
 
-def test_a_distributed_run_of_pytorch_is_fine(small: Path) -> None:
-    torch = {"communicationBackend": "Nccl", "processCount": 8, "nodeCount": 4}
-    edited(
-        small,
-        lambda c: c.update(framework="PyTorch", communicator="nccl", nodeCount=4, pytorch=torch, mpi={"nodeCount": 1}),
-    )
+@pytest.mark.parametrize(
+    "edit",
+    [
+        drop("nodeCount"),
+        lambda c: c.update(MPI),
+        lambda c: c.update(TORCH, pytorch={"communicationBackend": "Nccl", "processCount": 8, "nodeCount": 4}),
+        lambda c: c.update(TORCH, communicator="nccl", pytorch={"nodeCount": 4}, mpi={"nodeCount": 1}),
+        lambda c: c.update(TENSORFLOW, tensorflow={"workerCount": 4}),
+        both(put("python x.py", "command"), drop("script"), drop("arguments")),
+    ],
+)
+def test_this_is_fine(small: Path, edit: Callable[..., Any]) -> None:
+    edited(small, edit)
     assert said(small) == []
 
 
