@@ -69,8 +69,10 @@ GUID = "12345678-1234-1234-1234-123456789abc"
         (
             {"location": "West Europe", "key_vault": "my--vault"},
             {"location": "--region"},
-            "--region: an Azure region, as in westeurope, not 'West Europe'\n"
-            "ERROR: --key-vault: 3 to 24 letters, digits and single '-', starting with a letter, not 'my--vault'",
+            (
+                "--region: an Azure region, as in westeurope, not 'West Europe'\n"
+                "ERROR: --key-vault: 3 to 24 letters, digits and single '-', starting with a letter, not 'my--vault'"
+            ),
         ),
     ],
 )

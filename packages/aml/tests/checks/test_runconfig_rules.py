@@ -8,8 +8,21 @@ from typing import Any
 import pytest
 
 from tests.runconfigs import (
-    CLOUD, LOCAL, MPI, REFUSED, SILENT, TENSORFLOW, TORCH, both, drop, edited, loads, put, runconfig, said,
-)  # fmt: skip
+    CLOUD,
+    LOCAL,
+    MPI,
+    REFUSED,
+    SILENT,
+    TENSORFLOW,
+    TORCH,
+    both,
+    drop,
+    edited,
+    loads,
+    put,
+    runconfig,
+    said,
+)
 
 
 @pytest.mark.parametrize(
