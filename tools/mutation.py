@@ -89,7 +89,7 @@ def places(tree: ast.AST) -> Iterator[ast.AST]:
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             continue
-        if isinstance(node, ast.Assign) and isinstance(tree, ast.Module) and isinstance(node.value, ast.Constant):
+        if isinstance(node, ast.Assign) and isinstance(tree, ast.Module) and fixed(node.value):
             continue  # a limit or a pause: what it decides is decided where it is compared
         if isinstance(node, (ast.arg, ast.AnnAssign)):
             if isinstance(node, ast.AnnAssign) and node.value is not None:
@@ -98,6 +98,11 @@ def places(tree: ast.AST) -> Iterator[ast.AST]:
         if changeable(node):
             yield node
         yield from places(node)
+
+
+def fixed(value: ast.expr) -> bool:
+    """Whether a value is written as 2000, or as 64 << 20."""
+    return all(isinstance(part, (ast.Constant, ast.BinOp, ast.operator)) for part in ast.walk(value))
 
 
 def changeable(node: ast.AST) -> bool:

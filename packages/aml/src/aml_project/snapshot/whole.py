@@ -149,8 +149,6 @@ class _Walk:
                         self.snapshot.complete = False
                         return None
                     self.entry(f"{inside}/{entry.name}" if inside else entry.name, entry, (*parents, here))
-                    if not self.snapshot.complete:
-                        break
         except OSError as error:
             self.wrong(
                 inside, f"{error.strerror or error}; the client stops here: make it readable, or name it in .amlignore"
@@ -230,25 +228,28 @@ def _leftovers(snapshot: Snapshot) -> Iterator[str]:
                 sizes[place] += size
                 what[place] = LEFTOVERS[part]
                 break
-    for place in sorted(sizes)[:LINES]:
-        yield f"{place}: {what[place]} ({readable_size(sizes[place])}) would go to the run: name it in .amlignore"
+    found = [
+        f"{place}: {what[place]} ({readable_size(sizes[place])}) would go to the run: name it in .amlignore"
+        for place in sorted(sizes)
+    ]
+    yield from _first(found, "folders and files of earlier work")
 
 
 def _data(snapshot: Snapshot) -> Iterator[str]:
     """Files that should be a dataset: large ones anywhere, and any in a folder data/."""
-    found = [
+    names = [
         name
         for name, size in snapshot.files.items()
         if PurePosixPath(name).suffix.lower() in DATA
         and (size > LARGE_DATA or name.startswith("data/"))
         and not any(part in LEFTOVERS for part in PurePosixPath(name).parts)
     ]
-    found.sort(key=lambda name: (-snapshot.files[name], name))
-    for name in found[:LINES]:
-        size = readable_size(snapshot.files[name])
-        yield f"{name}: data ({size}) would go to every run: register it as a dataset, and name it in .amlignore"
-    if len(found) > LINES:
-        yield f".: and {len(found) - LINES} more data files: name them in .amlignore"
+    found = [
+        f"{name}: data ({readable_size(snapshot.files[name])}) would go to every run: register it as a dataset,"
+        " and name it in .amlignore"
+        for name in sorted(names, key=lambda name: (-snapshot.files[name], name))
+    ]
+    yield from _first(found, "data files")
 
 
 def _secrets(folder: Path, snapshot: Snapshot) -> Iterator[str]:
@@ -265,9 +266,14 @@ def _secrets(folder: Path, snapshot: Snapshot) -> Iterator[str]:
             what = _secret(base, head)
         if what:
             found.append(f"{name}: {what} would go to the run: remove it, or name it in .amlignore")
+    yield from _first(found, "files that tell secrets")
+
+
+def _first(found: list[str], what: str) -> Iterator[str]:
+    """So many of the lines of one kind, and how many more there are."""
     yield from found[:LINES]
     if len(found) > LINES:
-        yield f".: and {len(found) - LINES} more files that tell secrets: name them in .amlignore"
+        yield f".: and {len(found) - LINES} more {what}: name them in .amlignore"
 
 
 def _head(file: Path) -> bytes:
