@@ -1,5 +1,6 @@
 """The files that a run would get: those that the client uploads, and a line about each that should stay at home."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -250,9 +251,10 @@ def test_as_many_bytes_as_a_run_may_have_are_fine_and_one_more_is_a_line(model: 
     with (model / "weights.bin").open("wb") as file:
         file.truncate(snapshot.MAX_TOTAL)
     assert snapshot.take(model).findings == []
-    (model / "b").write_text("x")
+    (model / "a").write_text("x")
+    (model / "b").write_text("xx")
     [line] = snapshot.take(model).lines("models/one")
-    largest = "weights.bin (300.0 MB), b (1 bytes), .amlignore (0 bytes)"
+    largest = "weights.bin (300.0 MB), b (2 bytes), a (1 bytes)"
     assert line.startswith(f"models/one: 300.0 MB, and a run may have 300 MB; the largest: {largest}: register data ")
 
 
@@ -294,6 +296,31 @@ def test_five_lines_of_a_kind_are_shown_and_the_others_counted(model: Path, name
     assert [len(lines) for lines in shown] == [1, 2, 3, 4, 5, 6, 6]
     assert all(line in said for said in shown[4])
     assert shown[6] == [*shown[4], f"models/one: and 2 more {more}: name them in .amlignore"]
+
+
+@pytest.mark.parametrize("place", [".venv", "my_outputs/outputs"])
+def test_a_folder_of_earlier_work_is_one_line_whatever_is_in_it(model: Path, place: str) -> None:
+    for inside in ("x", "lib/node_modules/y", "outputs/z"):
+        (model / place / inside).parent.mkdir(parents=True, exist_ok=True)
+        (model / place / inside).write_text("x")
+    [line] = snapshot.take(model).findings
+    assert line.startswith(f"{place}: ") and "(3 bytes) would go to the run" in line
+
+
+def test_what_vanishes_while_it_is_looked_at_is_a_line(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (model / "gone").touch()
+    scan = os.scandir
+
+    def scan_and_remove(folder: Path) -> Any:
+        with scan(folder) as entries:
+            found = list(entries)
+        (model / "gone").unlink()
+        return contextlib.nullcontext(found)
+
+    monkeypatch.setattr(os, "scandir", scan_and_remove)
+    assert snapshot.take(model).findings == [
+        "gone: No such file or directory; the client crashes on it: remove it, or name it in .amlignore"
+    ]
 
 
 @pytest.mark.parametrize(

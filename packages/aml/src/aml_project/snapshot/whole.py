@@ -119,7 +119,7 @@ def _ignored(folder: Path, snapshot: Snapshot) -> pathspec.PathSpec:
     except UnicodeDecodeError:
         raise _BadIgnoreFile(f"{file.name}: not UTF-8: save it as UTF-8") from None
     except OSError as error:
-        raise _BadIgnoreFile(f"{file.name}: {error.strerror or error}: make it a readable file") from None
+        raise _BadIgnoreFile(f"{file.name}: {error.strerror}: make it a readable file") from None
     except ValueError as error:
         raise _BadIgnoreFile(f"{file.name}: {' '.join(str(error).split())[:120]}: mend the pattern") from None
 
@@ -150,9 +150,7 @@ class _Walk:
                         return None
                     self.entry(f"{inside}/{entry.name}" if inside else entry.name, entry, (*parents, here))
         except OSError as error:
-            self.wrong(
-                inside, f"{error.strerror or error}; the client stops here: make it readable, or name it in .amlignore"
-            )
+            self.wrong(inside, f"{error.strerror}; the client stops here: make it readable, or name it in .amlignore")
         return None
 
     def entry(self, name: str, entry: os.DirEntry[str], parents: tuple[tuple[int, int], ...]) -> None:
@@ -162,7 +160,7 @@ class _Walk:
         try:
             status = entry.stat()
         except OSError as error:
-            what = "a link to nothing" if link else error.strerror or str(error)
+            what = "a link to nothing" if link else error.strerror
             return self.wrong(name, f"{what}; the client crashes on it: remove it, or name it in .amlignore")
         folder = stat.S_ISDIR(status.st_mode)
         if folder and self.prune and self.spec.match_file(name + "/"):
@@ -222,9 +220,10 @@ def _leftovers(snapshot: Snapshot) -> Iterator[str]:
     sizes: Counter[str] = Counter()
     what: dict[str, str] = {}
     for name, size in snapshot.files.items():
-        for part in PurePosixPath(name).parts:
+        parts = PurePosixPath(name).parts
+        for depth, part in enumerate(parts, 1):
             if part in LEFTOVERS:
-                place = name[: name.index(part) + len(part)]
+                place = "/".join(parts[:depth])
                 sizes[place] += size
                 what[place] = LEFTOVERS[part]
                 break
