@@ -175,8 +175,8 @@ class Copy:
             sys.path[:1] = sources
             os.environ["PYTHONPATH"] = os.pathsep.join(sources)
             # First what failed last: what has noticed one mutant may well notice the next.
-            options = ["-x", "--failed-first", "-o", f"cache_dir={self.folder}.cache", "-m", "not full"]
-            code = pytest.main([*options, *TARGETS[module]])
+            options = ["-x", "--failed-first", "-o", f"cache_dir={self.folder}.cache", f"--basetemp={self.folder}.tmp"]
+            code = pytest.main([*options, "-m", "not full", *TARGETS[module]])
             if imports:
                 imports.write_text("\n".join(installed_modules()))
         finally:
@@ -220,7 +220,7 @@ def ended(child: int, status: int) -> bool:
 def try_all(module: str, chosen: list[Mutant], copies: list[Copy]) -> Iterator[tuple[Mutant, bool]]:
     """Yield each mutant of a module and whether it is noticed: its tests fail, or never end, with it in place."""
     seconds = untouched(copies[0], module)
-    original = (ROOT / module).read_text(encoding="utf-8")
+    original = (copies[0].folder / module).read_text(encoding="utf-8")
     waiting, idle, running = chosen[::-1], list(copies), dict[int, tuple[Copy, Mutant]]()
     try:
         while waiting or running:
@@ -255,7 +255,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         copies = [Copy(Path(folder, str(number))) for number in range(AT_ONCE)]
         for module in (module for module in TARGETS if args.module in module):
-            chosen = list(mutants(module, (ROOT / module).read_text(encoding="utf-8")))
+            chosen = list(mutants(module, (copies[0].folder / module).read_text(encoding="utf-8")))
             if args.sample and len(chosen) > args.sample:
                 chosen = random.Random(f"{args.seed} {module}").sample(chosen, args.sample)
             tried[module] = len(chosen)
