@@ -145,6 +145,7 @@ SILENT: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
     (put({"password": "x"}, "environment", "docker", "baseImageRegistry"), "baseImageRegistry.password: is a text: keep it in the workspace"),
     (drop("data", "training", "dataLocation"), "data.training.dataLocation: missing: say where the data is"),
     (put({}, "data", "training", "dataLocation"), "data.training.dataLocation: names no data"),
+    (put({"path": "https://x/y"}, "data", "training", "dataLocation", "uri"), "data.training.dataLocation: names dataset and uri: leave one"),
     (put({"name": "x"}, "data", "training", "dataLocation", "dataset"), "dataset: is known by its id, or by name and version"),
     (put(1, "data", "training", "dataLocation", "dataset", "version"), "dataset.version: is 1 and no text: put it in quotes"),
     (drop("data", "training", "pathOnCompute"), "data.training.pathOnCompute: missing: write the folder"),

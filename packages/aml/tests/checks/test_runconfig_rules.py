@@ -34,6 +34,20 @@ from tests.runconfigs import (
         lambda c: c.update(TORCH, communicator="nccl", pytorch={"nodeCount": 4}, mpi={"nodeCount": 1}),
         lambda c: c.update(TENSORFLOW, tensorflow={"workerCount": 4}),
         both(put("python x.py", "command"), drop("script"), drop("arguments")),
+        both(drop("docker"), drop("environment", "docker")),  # no image is asked for
+        lambda c: (c.pop("nodeCount"), c.update(framework="PyTorch", communicator="Nccl", pytorch={"processCount": 1})),
+        *(
+            both(
+                put("direct", "data", "training", "mechanism"),
+                put(variable, "data", "training", "environmentVariableName"),
+                put(["--data-path=/data", f"--dataset={variable or 'training'}"], "arguments"),
+            )
+            for variable in ("rows", None)
+        ),
+        *(
+            both(put(None, "environment", "docker", "baseImage"), put(value, "environment", key))
+            for key, value in (("name", "AzureML-sklearn"), ("version", "3"), ("assetId", "azureml://x"))
+        ),
     ],
 )
 def test_this_is_fine(small: Path, edit: Callable[..., Any]) -> None:
