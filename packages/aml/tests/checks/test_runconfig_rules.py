@@ -66,6 +66,11 @@ def test_the_client_accepts_this_and_we_do_not(small: Path, edit: Callable[..., 
         assert loads(small) is None
 
 
+def test_without_a_target_all_else_is_told(small: Path) -> None:
+    edited(small, both(drop("target"), drop("script")))
+    assert [found.partition(": ")[2].partition(":")[0] for found in said(small)] == ["target", "script"]
+
+
 @pytest.mark.parametrize(("edit", "line"), REFUSED, ids=[line[:50] for _, line in REFUSED])
 def test_the_client_refuses_this_and_we_say_why(small: Path, edit: Callable[..., Any], line: str) -> None:
     edited(small, edit)

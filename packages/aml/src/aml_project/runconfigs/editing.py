@@ -64,7 +64,7 @@ def edited(file: Path, changes: Mapping[Key, Value]) -> tuple[bytes, bytes]:
     except Failure as failure:
         raise Failure(f"{shown}: {failure}") from None
     except UnicodeDecodeError as error:
-        line = before.count(b"\n", 0, error.start) + 1
+        line = before[: error.start].count(b"\n") + 1
         raise Failure(f"{shown}: line {line}: not UTF-8") from None
     except OSError as error:
         raise Failure(f"{shown}: {error.strerror}; nothing was written") from None
