@@ -93,6 +93,14 @@ def test_without_an_ignore_file_everything_goes(project: Path) -> None:
     assert said(project) == []
 
 
+def test_where_both_are_there_the_ignore_file_of_azure_ml_counts_alone(model: Path) -> None:
+    (model / ".amlignore").write_text("of-azure-ml\n")
+    (model / ".gitignore").write_text("of-git\n")
+    for name in ("of-azure-ml", "of-git"):
+        (model / name).touch()
+    assert set(snapshot.take(model).files) == clients_files(model) == {".amlignore", ".gitignore", "of-git"}
+
+
 @pytest.mark.parametrize("name", [".amlignore", ".gitignore"])
 @pytest.mark.parametrize(
     ("content", "line"),
