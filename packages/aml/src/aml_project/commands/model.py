@@ -13,7 +13,7 @@ import os
 import re
 from pathlib import Path
 
-from aml_project import hook, owned, project, template
+from aml_project import hook, project, template
 from aml_project.command_line import DONE, WRONG_USE, Failure, Parser, note, run
 from aml_project.files import write_whole
 from aml_project.git import git, holds, not_held
@@ -117,6 +117,8 @@ def rename(root: Path, args: argparse.Namespace) -> int:
     """Rename a model; its folder goes last, so that the same command goes on where it was killed."""
     import shutil
 
+    from aml_project import owned
+
     old = project.pick_model(root, args.name)
     if len(args.more) != 1:
         raise Failure(f"say its new name: aml model rename {old} NEW", WRONG_USE)
@@ -209,6 +211,8 @@ def move(root: Path, old: str, new: str) -> None:
 def remove(root: Path, args: argparse.Namespace) -> int:
     """Remove a model; its folder goes first out of sight, so that it is there or not."""
     import shutil
+
+    from aml_project import owned
 
     name = project.pick_model(root, args.name)
     if project.models(root) == [name]:
