@@ -18,7 +18,7 @@ from aml_project.cli import VERBS
 HEAVY = {
     "ast", "asyncio", "azureml", "concurrent", "dataclasses", "email", "http", "importlib.metadata", "importlib.util",
     "inspect", "logging", "multiprocessing", "packaging", "pathspec", "socket", "sqlite3", "ssl", "subprocess",
-    "tempfile", "tomli", "tomllib", "typing", "urllib.request", "uuid", "xml", "yaml", "zipfile",
+    "tempfile", "threading", "tomli", "tomllib", "typing", "urllib.request", "uuid", "xml", "yaml", "zipfile",
 }  # fmt: skip
 OTHERS = ("train", "test", "batch", "image")  # an option that they don't know is another program's
 # Those of deploy, init, notebook and requirements do all of their work but writing: they show what comes of it.

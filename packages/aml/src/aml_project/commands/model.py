@@ -117,8 +117,6 @@ def rename(root: Path, args: argparse.Namespace) -> int:
     """Rename a model; its folder goes last, so that the same command goes on where it was killed."""
     import shutil
 
-    from aml_project import owned
-
     old = project.pick_model(root, args.name)
     if len(args.more) != 1:
         raise Failure(f"say its new name: aml model rename {old} NEW", WRONG_USE)
@@ -137,6 +135,9 @@ def rename(root: Path, args: argparse.Namespace) -> int:
         print(f"Would rename {' and '.join(folders)} to {new}, and the name in:", flush=True)
         print(*sorted(f"  {project.shown(file)}" for file in texts), sep="\n")
         return DONE
+
+    from aml_project import owned
+
     for file, text in texts.items():
         write_whole(file, text)
     owned.rename(root, f"models/{old}", f"models/{new}")
@@ -178,6 +179,8 @@ def is_text(file: Path) -> bool:
 
 def renamed(text: str, old: str, new: str) -> str:
     """A text with a model's new name where the template says the name; "" if it says none. Prose is left alone."""
+    if old not in text:
+        return ""
     said = rf"\b{old}\b"
     places = (
         rf"((?:\bmodels|\bdata|\.venv)/){said}(?!-)",
