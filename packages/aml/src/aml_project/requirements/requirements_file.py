@@ -251,4 +251,5 @@ def named_by_file(address: str) -> tuple[str, str]:
 
 
 def unquoted(text: str) -> str:
-    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
+    match = re.fullmatch(r"(['\"])(.*)\1", text)
+    return match[2] if match else text
