@@ -16,6 +16,7 @@ from typing import Any
 
 from aml_rehearsal import seed, server
 from aml_rehearsal.addresses import TENANT, Names
+from aml_rehearsal.azurite import Azurite
 from aml_rehearsal.faults import Fault, Faults
 from aml_rehearsal.services import computes
 from aml_rehearsal.state import claim, forget
@@ -40,6 +41,7 @@ class Rehearsal:
         deterministic: bool = False,
         fresh: bool = False,
         accounts: Iterable[str] = (),
+        blobs: Azurite | None = None,
     ) -> None:
         self.folder = folder.resolve()
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -49,7 +51,7 @@ class Rehearsal:
             if fresh:
                 forget(self.folder)
             self.workspace = Workspace(
-                self.folder, names or wishes.names, deterministic=deterministic, accounts=accounts
+                self.folder, names or wishes.names, deterministic=deterministic, accounts=accounts, blobs=blobs
             )
             stack.callback(self.workspace.close)
             seed.furnish(self.workspace)

@@ -29,14 +29,23 @@ class Workspace:
     """One workspace and the blob storage behind it."""
 
     def __init__(
-        self, folder: Path, names: Names, *, deterministic: bool = False, accounts: Iterable[str] = ()
+        self,
+        folder: Path,
+        names: Names,
+        *,
+        deterministic: bool = False,
+        accounts: Iterable[str] = (),
+        blobs: Azurite | None = None,
     ) -> None:
         self.folder = folder
         self.names = names
         self.state = State(folder / "state.json", deterministic=deterministic)
         self.tokens = Tokens()
         self.faults = Faults()
-        self.blobs = Azurite(folder / "blobs", [*accounts, *self.state.tables.storage_accounts])
+        self.blobs_are_lent = blobs is not None
+        if blobs:
+            blobs.empty()
+        self.blobs = blobs or Azurite(folder / "blobs", [*accounts, *self.state.tables.storage_accounts])
         self.entrance = Entrance()
         self.nodes: list[threading.Thread] = []
         self.quota = 1000  # cores that a cluster may have at most
@@ -64,4 +73,5 @@ class Workspace:
     def close(self) -> None:
         """Keep what is to be kept."""
         self.state.save()
-        self.blobs.stop()
+        if not self.blobs_are_lent:
+            self.blobs.stop()
