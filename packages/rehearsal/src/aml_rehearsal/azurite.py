@@ -8,7 +8,6 @@ import os
 import re
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -223,9 +222,3 @@ def kept_key(file: Path) -> str:
 
 def soon() -> datetime:
     return datetime.now(timezone.utc) + timedelta(hours=HOURS)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

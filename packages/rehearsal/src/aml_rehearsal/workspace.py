@@ -5,24 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from aml_rehearsal.addresses import Entrance, Names
 from aml_rehearsal.azurite import Azurite
-from aml_rehearsal.faults import Faults
+from aml_rehearsal.faults import Faults, Provisioning
 from aml_rehearsal.hosting import Hosting
 from aml_rehearsal.state import State, set_status
 from aml_rehearsal.tokens import Tokens
-
-
-@dataclass
-class Provisioning:
-    """How the making of a cluster goes: how often somebody looks before it is done, and why it fails if it does."""
-
-    polls: int = 0
-    error: str = ""
 
 
 class Workspace:
