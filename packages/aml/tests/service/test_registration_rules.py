@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from aml_project.command_line import WRONG_USE, Failure
 from aml_project.service import datasets, registration
+from aml_project.service.errors import explain
 from aml_project.service.registration import Better, Refused
 
 WORKSPACE = SimpleNamespace(name="mine", service_context=None)
@@ -250,6 +251,11 @@ def test_a_run_that_is_not_there_is_refused_and_trouble_is_not(monkeypatch: pyte
         registration.find_run(WORKSPACE, "exp", "r1")
     with pytest.raises(Answer):
         registration.find_run(WORKSPACE, "exp", "r1")
+
+
+def test_what_is_refused_is_said_in_full() -> None:
+    names = ", ".join(f"metric_number_{number}" for number in range(40))
+    assert explain(Refused(names)) == names
 
 
 def test_what_is_refused_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
