@@ -48,7 +48,7 @@ TARGETS = {
             "runconfigs/environment_version": "runconfigs/test_environment_version.py",
             "snapshot/whole": "snapshot/test_whole.py",
             "service/registration": "service/test_registration_rules.py service/test_registration.py",
-            "service/submission": "service/test_submission.py commands/test_submit.py",
+            "service/submission": "service/test_submission_rules.py service/test_submission.py commands/test_submit.py",
             "requirements/merging": "requirements/test_merging.py",
             "requirements/requirements_file": "requirements/test_requirements_file.py",
             "notebooks/tracing": "notebooks/test_tracing.py notebooks/test_file_paths.py",
