@@ -31,6 +31,9 @@ ROOT = Path(__file__).resolve().parents[1]
 GOAL = 0.9
 AT_ONCE = 2
 ENGINE, TESTS = "packages/aml/src/aml_project", "packages/aml/tests"
+# What a model serves with needs its packages: make mutation installs them.
+MODEL, MODEL_TESTS = "{{cookiecutter.project_slug}}/models/{{cookiecutter.model_name}}", "templates/runtime/tests"
+MODEL_PYTHON = ROOT / ".venv/model/bin/python"
 # module: the tests that are to notice.
 TARGETS = {
     "hooks/pre_gen_project.py": ["tests/sources/test_questions.py"],
@@ -45,13 +48,16 @@ TARGETS = {
             "runconfigs/environment_version": "runconfigs/test_environment_version.py",
             "snapshot/whole": "snapshot/test_whole.py",
             "service/registration": "service/test_registration_rules.py service/test_registration.py",
-            "service/submission": "service/test_submission.py commands/test_submit.py",
+            "service/submission": "service/test_submission_rules.py service/test_submission.py commands/test_submit.py",
             "requirements/merging": "requirements/test_merging.py",
             "requirements/requirements_file": "requirements/test_requirements_file.py",
             "notebooks/tracing": "notebooks/test_tracing.py notebooks/test_file_paths.py",
             "storage/transfer": "storage/test_transfer.py",
         }.items()
     },
+    f"{MODEL}/runtime/input_schema.py": [f"{MODEL_TESTS}/test_input_schema.py"],
+    f"{MODEL}/runtime/batch/files.py": [f"{MODEL_TESTS}/test_reading.py"],
+    f"{MODEL}/runtime/batch/output.py": [f"{MODEL_TESTS}/test_output.py"],
 }
 OPPOSITE: dict[type[ast.AST], Any] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
@@ -89,7 +95,7 @@ def places(tree: ast.AST) -> Iterator[ast.AST]:
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             continue
-        if isinstance(node, ast.Assign) and isinstance(tree, ast.Module) and fixed(node.value):
+        if isinstance(node, ast.Assign) and isinstance(tree, ast.Module) and is_constant(node.value):
             continue  # a limit or a pause: what it decides is decided where it is compared
         if isinstance(node, (ast.arg, ast.AnnAssign)):
             if isinstance(node, ast.AnnAssign) and node.value is not None:
@@ -100,9 +106,10 @@ def places(tree: ast.AST) -> Iterator[ast.AST]:
         yield from places(node)
 
 
-def fixed(value: ast.expr) -> bool:
-    """Whether a value is written as 2000, or as 64 << 20."""
-    return all(isinstance(part, (ast.Constant, ast.BinOp, ast.operator)) for part in ast.walk(value))
+def is_constant(value: ast.expr) -> bool:
+    """Whether a value is numbers and texts alone, as `10_000, 64` and `1 << 20` are."""
+    parts = (ast.Constant, ast.Tuple, ast.BinOp, ast.operator, ast.expr_context)
+    return all(isinstance(part, parts) for part in ast.walk(value))
 
 
 def changeable(node: ast.AST) -> bool:
@@ -171,12 +178,17 @@ class Copy:
             os.chdir(self.folder)
             for stream in range(3):
                 os.dup2(os.open(os.devnull, os.O_RDWR), stream)
+            # First what failed last: what has noticed one mutant may well notice the next.
+            options = ["-x", "--failed-first", "-o", f"cache_dir={self.folder}.cache", f"--basetemp={self.folder}.tmp"]
+            options += ["-m", "not full"]
+            if module.startswith(MODEL):
+                os.chdir(MODEL)
+                tests = [str(self.folder / test) for test in TARGETS[module]]
+                os.execv(MODEL_PYTHON, [str(MODEL_PYTHON), "-m", "pytest", *options, *tests])
             sources = [str(self.folder / "packages/aml/src"), str(self.folder)]
             sys.path[:1] = sources
             os.environ["PYTHONPATH"] = os.pathsep.join(sources)
-            # First what failed last: what has noticed one mutant may well notice the next.
-            options = ["-x", "--failed-first", "-o", f"cache_dir={self.folder}.cache", f"--basetemp={self.folder}.tmp"]
-            code = pytest.main([*options, "-m", "not full", *TARGETS[module]])
+            code = pytest.main([*options, *TARGETS[module]])
             if imports:
                 imports.write_text("\n".join(installed_modules()))
         finally:
@@ -204,7 +216,7 @@ def untouched(place: Copy, module: str) -> int:
     if ended(child, os.waitpid(child, 0)[1]):
         raise SystemExit(f"ERROR: {' '.join(TARGETS[module])}: fails as it is, so it can't tell a mutant")
     seconds = 20 + 5 * int(time.monotonic() - began)
-    for name in imports.read_text().split():
+    for name in imports.read_text().split() if imports.exists() else []:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     return seconds
