@@ -71,7 +71,7 @@ def test_ordinary_code_tells_no_secret(project: Path) -> None:
     (model / "config.json").write_text('{"learning_rate": 0.1}')
     (model / "data").mkdir()
     (model / "data" / "__init__.py").touch()
-    (model / "labels.csv").write_text("a,b\n")
+    (model / "labels.csv").write_text("x" * snapshot.LARGE_DATA)
     assert said(project) == []
 
 
