@@ -31,6 +31,9 @@ ROOT = Path(__file__).resolve().parents[1]
 GOAL = 0.9
 AT_ONCE = 2
 ENGINE, TESTS = "packages/aml/src/aml_project", "packages/aml/tests"
+# What a model serves with needs its packages: make mutation installs them.
+MODEL, MODEL_TESTS = "{{cookiecutter.project_slug}}/models/{{cookiecutter.model_name}}", "templates/runtime/tests"
+MODEL_PYTHON = ROOT / ".venv/model/bin/python"
 # module: the tests that are to notice.
 TARGETS = {
     "hooks/pre_gen_project.py": ["tests/sources/test_questions.py"],
@@ -52,6 +55,9 @@ TARGETS = {
             "storage/transfer": "storage/test_transfer_rules.py storage/test_transfer.py",
         }.items()
     },
+    f"{MODEL}/runtime/input_schema.py": [f"{MODEL_TESTS}/test_input_schema.py"],
+    f"{MODEL}/runtime/batch/files.py": [f"{MODEL_TESTS}/test_reading.py"],
+    f"{MODEL}/runtime/batch/output.py": [f"{MODEL_TESTS}/test_output.py"],
 }
 OPPOSITE: dict[type[ast.AST], Any] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
@@ -89,7 +95,7 @@ def places(tree: ast.AST) -> Iterator[ast.AST]:
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             continue
-        if isinstance(node, ast.Assign) and isinstance(tree, ast.Module) and is_limit(node.value):
+        if isinstance(node, ast.Assign) and isinstance(tree, ast.Module) and is_constant(node.value):
             continue  # a limit or a pause: what it decides is decided where it is compared
         if isinstance(node, (ast.arg, ast.AnnAssign)):
             if isinstance(node, ast.AnnAssign) and node.value is not None:
@@ -100,12 +106,10 @@ def places(tree: ast.AST) -> Iterator[ast.AST]:
         yield from places(node)
 
 
-def is_limit(value: ast.expr) -> bool:
-    """Whether a value is numbers or texts, as in 600, in 8 << 20 and in 1, 2, 4."""
-    return all(
-        isinstance(part, (ast.Constant, ast.Tuple, ast.BinOp, ast.operator, ast.expr_context))
-        for part in ast.walk(value)
-    )
+def is_constant(value: ast.expr) -> bool:
+    """Whether a value is numbers and texts alone, as `10_000, 64` and `1 << 20` are."""
+    parts = (ast.Constant, ast.Tuple, ast.BinOp, ast.operator, ast.expr_context)
+    return all(isinstance(part, parts) for part in ast.walk(value))
 
 
 def changeable(node: ast.AST) -> bool:
@@ -174,11 +178,16 @@ class Copy:
             os.chdir(self.folder)
             for stream in range(3):
                 os.dup2(os.open(os.devnull, os.O_RDWR), stream)
+            # First what failed last: what has noticed one mutant may well notice the next.
+            options = ["-x", "--failed-first", "-o", f"cache_dir={self.folder}.cache", f"--basetemp={self.folder}.tmp"]
+            options += ["-m", "not full"]
+            if module.startswith(MODEL):
+                os.chdir(MODEL)
+                tests = [str(self.folder / test) for test in TARGETS[module]]
+                os.execv(MODEL_PYTHON, [str(MODEL_PYTHON), "-m", "pytest", *options, *tests])
             sources = [str(self.folder / "packages/aml/src"), str(self.folder)]
             sys.path[:1] = sources
             os.environ["PYTHONPATH"] = os.pathsep.join(sources)
-            # First what failed last: what has noticed one mutant may well notice the next.
-            options = ["-x", "--failed-first", "-o", f"cache_dir={self.folder}.cache", "-m", "not full"]
             code = pytest.main([*options, *TARGETS[module]])
             if imports:
                 imports.write_text("\n".join(installed_modules()))
@@ -207,7 +216,7 @@ def untouched(place: Copy, module: str) -> int:
     if ended(child, os.waitpid(child, 0)[1]):
         raise SystemExit(f"ERROR: {' '.join(TARGETS[module])}: fails as it is, so it can't tell a mutant")
     seconds = 20 + 5 * int(time.monotonic() - began)
-    for name in imports.read_text().split():
+    for name in imports.read_text().split() if imports.exists() else []:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     return seconds
@@ -223,7 +232,7 @@ def ended(child: int, status: int) -> bool:
 def try_all(module: str, chosen: list[Mutant], copies: list[Copy]) -> Iterator[tuple[Mutant, bool]]:
     """Yield each mutant of a module and whether it is noticed: its tests fail, or never end, with it in place."""
     seconds = untouched(copies[0], module)
-    original = (ROOT / module).read_text(encoding="utf-8")
+    original = (copies[0].folder / module).read_text(encoding="utf-8")
     waiting, idle, running = chosen[::-1], list(copies), dict[int, tuple[Copy, Mutant]]()
     try:
         while waiting or running:
@@ -258,7 +267,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         copies = [Copy(Path(folder, str(number))) for number in range(AT_ONCE)]
         for module in (module for module in TARGETS if args.module in module):
-            chosen = list(mutants(module, (ROOT / module).read_text(encoding="utf-8")))
+            chosen = list(mutants(module, (copies[0].folder / module).read_text(encoding="utf-8")))
             if args.sample and len(chosen) > args.sample:
                 chosen = random.Random(f"{args.seed} {module}").sample(chosen, args.sample)
             tried[module] = len(chosen)

@@ -5,7 +5,6 @@ Two models may need two versions of a package, and none of them has what this pa
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 from aml_project.command_line import REFUSED, Failure
@@ -13,6 +12,7 @@ from aml_project.project import data_path
 
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Mapping, Sequence
     from pathlib import Path
     from typing import Any
@@ -89,6 +89,7 @@ def run_in_model(root: Path, model: str, command: Sequence[str | Path], **variab
 def hand_over(command: Sequence[str | Path], cwd: Path, **variables: str) -> int:
     """Run a program to its end and return its exit code; Ctrl-C is the program's own business, and `kill` ends both."""
     import signal
+    import subprocess
 
     process = subprocess.Popen([str(part) for part in command], cwd=cwd, env=variables_of_a_program() | variables)
     earlier = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
@@ -100,6 +101,8 @@ def hand_over(command: Sequence[str | Path], cwd: Path, **variables: str) -> int
 
 def run_and_print(root: Path, model: str, command: Sequence[str | Path]) -> int:
     """The same, with this process printing what the program says: a notebook shows nothing else."""
+    import subprocess
+
     process = subprocess.Popen(
         [str(part) for part in command],
         cwd=root / "models" / model,
@@ -127,6 +130,8 @@ def code_of(process: subprocess.Popen[Any]) -> int:
 
 def commit_of(root: Path) -> str:
     """The commit that an answer of the model names; nothing outside of git."""
+    import subprocess
+
     try:
         said = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--exclude", "*"],
