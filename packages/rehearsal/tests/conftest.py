@@ -20,7 +20,12 @@ from aml_rehearsal.azurite import SECOND
 logging.getLogger("azure").setLevel(logging.WARNING)
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else the client is compiled at each start
 
-CLIENT = ["azureml-core==1.61.0.post4", "azureml-mlflow", "azureml-dataset-runtime"]
+CLIENT = [
+    "azureml-core==1.61.0.post4",
+    "azureml-mlflow==1.62.0.post6",
+    "mlflow-skinny==3.15.0",
+    "azureml-dataset-runtime",
+]
 RUNCONFIG = """
 script: train.py
 target: cpu-cluster
@@ -69,11 +74,15 @@ def caller(rehearsal: Rehearsal) -> Caller:
 @pytest.fixture(scope="session")
 def client_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Python that has the real client, built once a session."""
-    folder = tmp_path_factory.mktemp("client")
+    return python_with(tmp_path_factory.mktemp("client"), CLIENT)
+
+
+def python_with(folder: Path, packages: list[str]) -> Path:
+    """A Python of its own, with packages."""
     uv = [sys.executable, "-m", "uv"]
     subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
     python = folder / "bin" / "python"
-    subprocess.run([*uv, "pip", "install", "--quiet", "--python", str(python), *CLIENT], check=True)
+    subprocess.run([*uv, "pip", "install", "--quiet", "--python", str(python), *packages], check=True)
     return python
 
 
@@ -94,13 +103,13 @@ answer = {}
 def client(rehearsal: Rehearsal, client_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Client:
     """Run code in the real client; it puts what it finds into answer."""
 
-    def run(code: str, role: str = "contributor") -> Any:
+    def run(code: str, role: str = "contributor", python: Path = client_python) -> Any:
         folder = tmp_path_factory.mktemp("code")
         names = rehearsal.workspace.names
         (folder / "code.py").write_text(f"{PROLOGUE}{code}\nPath('answer.json').write_text(json.dumps(answer))\n")
         listed = json.dumps([names.subscription_id, names.resource_group, names.workspace_name])
         done = subprocess.run(
-            [client_python, "code.py"],
+            [python, "code.py"],
             cwd=folder,
             env=rehearsal.environment(role) | {"NAMES": listed, "STORAGE_KEY": rehearsal.workspace.blobs.keys[SECOND]},
             stdout=subprocess.PIPE,

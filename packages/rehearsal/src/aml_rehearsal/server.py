@@ -168,8 +168,8 @@ class Connection(BaseHTTPRequestHandler):
             return None
         target = urlsplit(self.path)
         headers = {name.lower(): text for name, text in self.headers.items()}
-        query = dict(parse_qsl(target.query, keep_blank_values=True))
-        return Request(self.command, self.host, unquote(target.path), query, headers, body)
+        pairs = parse_qsl(target.query, keep_blank_values=True)
+        return Request(self.command, self.host, unquote(target.path), dict(pairs), headers, body, pairs=pairs)
 
     def strike(self, fault: Fault) -> bool:
         """Do what the fault says; tell whether the request is done with."""
