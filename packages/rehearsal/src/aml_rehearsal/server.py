@@ -20,7 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from aml_rehearsal import certificates, node_reports, page, request_body, storage_door
+from aml_rehearsal import certificates, mlflow_page, node_reports, page, request_body, storage_door
 from aml_rehearsal.faults import Fault
 from aml_rehearsal.messages import Refusal, Reply, Request
 from aml_rehearsal.services import ROUTERS
@@ -239,6 +239,11 @@ class Connection(BaseHTTPRequestHandler):
             if request.path.startswith("/nodes/"):
                 reply = node_reports.answer(self.server.workspace, request)
                 self.server.changed.set()
+                return reply
+            if request.path.startswith(mlflow_page.PLACE):
+                reply = mlflow_page.answer(self.server.workspace, request)
+                if request.method not in {"GET", "HEAD"}:
+                    self.server.changed.set()
                 return reply
             return page.answer(self.server.workspace, request)
         except Refusal as refusal:

@@ -47,19 +47,24 @@ def version_of(workspace: Workspace, name: Any, version: Any) -> Record:
     return model
 
 
-def source_of(workspace: Workspace, model: Record) -> str:
-    """Where MLflow finds a version's files."""
+def files_of(workspace: Workspace, model: Record) -> str:
+    """The artifacts that are a version's files, by the beginning of their names."""
     asset = workspace.state.tables.assets.get(str(model.get("url") or "").removeprefix("aml://asset/")) or {}
     for artifact in asset.get("artifacts") or []:
-        key = str(artifact.get("prefix") or artifact.get("id") or "").removeprefix("aml://artifact/").rstrip("/")
-        origin, _, rest = key.partition("/")
-        place, _, path = rest.partition("/")
-        run = workspace.state.tables.runs.get(place.removeprefix("dcid."))
-        if origin == "ExperimentRun" and run:
-            host = f"azureml://{API_HOST}{VERSION}".replace("{scope}", workspace.names.scope)
-            return f"{host}/experiments/{run['experimentId']}/runs/{run['runId']}/artifacts/{path}"
-        return UPLOADED + key
-    return str(model.get("url") or "")
+        return str(artifact.get("prefix") or artifact.get("id")).removeprefix("aml://artifact/").rstrip("/")
+    return ""
+
+
+def source_of(workspace: Workspace, model: Record) -> str:
+    """Where MLflow finds a version's files."""
+    files = files_of(workspace, model)
+    origin, _, rest = files.partition("/")
+    place, _, path = rest.partition("/")
+    run = workspace.state.tables.runs.get(place.removeprefix("dcid."))
+    if origin == "ExperimentRun" and run:
+        host = f"azureml://{API_HOST}{VERSION}".replace("{scope}", workspace.names.scope)
+        return f"{host}/experiments/{run['experimentId']}/runs/{run['runId']}/artifacts/{path}"
+    return UPLOADED + files if files else str(model.get("url") or "")
 
 
 def version_json(workspace: Workspace, model: Record) -> Record:
