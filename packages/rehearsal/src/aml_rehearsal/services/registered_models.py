@@ -258,9 +258,10 @@ def kept(workspace: Workspace, name: str, source: str, run_id: str | None) -> tu
     elif source.startswith(UPLOADED):
         prefix = source.removeprefix(UPLOADED).rstrip("/")
     else:
-        raise wrong(f"Invalid model version source: '{source}'. It is a folder of a run's artifacts, or uploaded.")
+        prefix = source
     if f"{prefix}/MLmodel" not in workspace.state.tables.artifacts:
-        raise wrong(f"There is no MLflow model at {source}: the file MLmodel is missing.")
+        said = "is no folder of artifacts with an MLmodel. Registering other than MLflow's models"
+        raise wrong(f"Invalid model version source: '{source}' {said} is not supported by Azure Machine Learning.")
     asset = models.new_asset(workspace, {"name": name, "artifacts": [{"prefix": prefix}], "runid": run_id})
     return f"aml://asset/{asset['id']}", run_id
 
