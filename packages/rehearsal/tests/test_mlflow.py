@@ -224,9 +224,8 @@ answer["gone"] = refused(made.get_registered_model, name)[0]
     assert "404 != 200. Response body: ''" in answer.get("of a run", "404 != 200. Response body: ''")
     assert answer["second"] == 2
     assert answer["of v1"][:2] == [2, {"n": "1"}] and answer["of v1"][2]
-    assert (
-        answer["down 1"] == answer["down 2"] == answer["files"] == answer["model of a run"] == ["MLmodel", "data.bin"]
-    )
+    assert answer["down 1"] == answer["down 2"] == ["MLmodel", "data.bin"]
+    assert answer["files"] == answer["model of a run"] == ["MLmodel", "data.bin", "registered_model_meta"]
     assert answer["third"] == [{"by": "v1"}, "third", "None", "READY"] and answer["source"]
     assert answer["stages"] == {"1": "Archived", "2": "Production", "3": "None"}
     assert answer["latest"] and answer["no stage"] == "INVALID_PARAMETER_VALUE"
