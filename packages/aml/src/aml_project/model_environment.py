@@ -13,7 +13,7 @@ from aml_project.project import data_path
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
@@ -70,14 +70,15 @@ def training(root: Path, model: str, arguments: Sequence[str]) -> list[str | Pat
     return [program(root, model, "python"), "train.py", *data, *arguments]
 
 
-def variables_of_a_program() -> dict[str, str]:
-    """The environment variables for a program of the model's own Python.
+def variables_of_a_program(own: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment variables for a program of the model's own Python, of this process or of those given.
 
     Jupyter tells its children to draw by a package of its own, which the model's environment does not have.
     """
     import os
 
-    return {name: text for name, text in os.environ.items() if not (name == "MPLBACKEND" and "inline" in text)}
+    variables = os.environ if own is None else own
+    return {name: text for name, text in variables.items() if not (name == "MPLBACKEND" and "inline" in text)}
 
 
 def run_in_model(root: Path, model: str, command: Sequence[str | Path], **variables: str) -> int:
