@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 from callers import Caller
 
-from aml_rehearsal import Rehearsal, mlflow_page
+from aml_rehearsal import Rehearsal
 from aml_rehearsal.azurite import ARTIFACTS
 
 API = "/mlflow/ajax-api/2.0/mlflow"
@@ -64,7 +64,7 @@ def test_the_page_that_can_not_be_fetched_says_so(
 ) -> None:
     monkeypatch.setenv("AML_REHEARSAL_CACHE", str(tmp_path))
     refused = subprocess.CompletedProcess([], 1, "", "error: no such\n package")
-    monkeypatch.setattr(mlflow_page.subprocess, "run", lambda *_, **__: refused)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: refused)
     status, _, said = ask(rehearsal, "GET", "/mlflow/")
     assert status == 503 and list(tmp_path.iterdir()) == []
     told = "MLflow's page is not here, and could not be fetched from the package index: error: no such package"

@@ -69,7 +69,7 @@ def new_version(workspace: Workspace, wish: Record) -> Record:
     if key in table:
         raise Refusal(409, f"Model {key} exists", "ModelExists")
     times = {"createdTime": now(), "modifiedTime": now(), "createdBy": creator("rehearsal")}
-    table[key] = wish | {"id": key, "version": version, **times}
+    table[key] = {"datasets": []} | wish | {"id": key, "version": version, **times}
     return table[key]
 
 

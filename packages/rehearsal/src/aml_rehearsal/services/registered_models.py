@@ -241,7 +241,6 @@ def create_version(workspace: Workspace, request: Request) -> Any:
             "kvTags": {tag["key"]: tag["value"] for tag in wish.get("tags", [])},
             "properties": {},
             "runId": run_id,
-            "datasets": [],
             "unpack": False,
         },
     )
