@@ -20,7 +20,10 @@ from aml_rehearsal.azurite import SECOND
 logging.getLogger("azure").setLevel(logging.WARNING)
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else the client is compiled at each start
 
-CLIENT = ["azureml-core==1.61.0.post4", "azureml-mlflow", "azureml-dataset-runtime"]
+CLIENT = [
+    *("azureml-core==1.61.0.post4", "azureml-mlflow", "azureml-dataset-runtime"),
+    *("azureml-train-core==1.61.0", "azureml-pipeline-core==1.61.0", "azureml-pipeline-steps==1.61.0"),
+]
 RUNCONFIG = """
 script: train.py
 target: cpu-cluster

@@ -48,3 +48,8 @@ class Refusal(Exception):
         # The client stumbles over an error that has no list of details.
         error = {"code": code, "message": message, "details": []}
         self.reply = Reply({"error": error}, status, headers or {})
+
+    def as_body(self, body: Any) -> Refusal:
+        """The same refusal, as a service says it whose errors look otherwise."""
+        self.reply.body = body
+        return self
