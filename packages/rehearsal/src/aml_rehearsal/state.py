@@ -48,6 +48,7 @@ class Tables:
     assets: dict[str, Record] = field(default_factory=dict)
     models: dict[str, Record] = field(default_factory=dict)  # by name:version
     services: dict[str, Record] = field(default_factory=dict)  # by name
+    pipelines: dict[str, dict[str, Record]] = field(default_factory=dict)  # what they are made of: by kind, then id
     operations: dict[str, Record] = field(default_factory=dict)  # what was done to services, by id
     ids: int = 0
 
