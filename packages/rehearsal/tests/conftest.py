@@ -25,6 +25,7 @@ CLIENT = [
     "azureml-mlflow==1.62.0.post6",
     "mlflow-skinny==3.15.0",
     "azureml-dataset-runtime",
+    *("azureml-train-core==1.61.0", "azureml-pipeline-core==1.61.0", "azureml-pipeline-steps==1.61.0"),
 ]
 RUNCONFIG = """
 script: train.py

@@ -66,3 +66,8 @@ class Refusal(Exception):
         error = {"code": code, "message": message, "details": []}
         own = code if code.isupper() else MLFLOW.get(status, "INTERNAL_ERROR")
         self.reply = Reply({"error": error, "error_code": own, "message": message}, status, headers or {})
+
+    def as_body(self, body: Any) -> Refusal:
+        """The same refusal, as a service says it whose errors look otherwise."""
+        self.reply.body = body
+        return self

@@ -62,6 +62,7 @@ def job(
         | (configuration.get("environmentVariables") or {}),
         "processes": processes,
         "data": data,
+        "folders": [],  # of datastores, which the run reads or writes
         "outputs": bool(history["outputCollection"]),
         "watched": history["directoriesToWatch"] or [],
         "seconds": configuration.get("maxRunDurationSeconds") or 30 * 24 * 3600,

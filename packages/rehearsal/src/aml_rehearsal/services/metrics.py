@@ -13,6 +13,7 @@ from aml_rehearsal.workspace import Workspace
 
 BASE = "/metric/v2.0{scope}/runs/{run}"
 NUMBER = "azureml.v1.scalar"
+TABLE = "azureml.v1.table"
 
 
 def log(
@@ -40,6 +41,19 @@ def log_number(workspace: Workspace, run_id: str, name: str, value: float, step:
     point = {"metricId": own, "createdUtc": moment or now(), "step": step, "data": {name: value}}
     properties = {"uxMetricType": NUMBER}
     log(workspace, run_id, name, columns={name: "Double"}, points=[point], properties=properties)
+
+
+def log_row(workspace: Workspace, run_id: str, name: str, columns: Record, row: Record) -> None:
+    """A row of a table, as Run.log_row sends it."""
+    point = {"metricId": workspace.state.new_id(), "createdUtc": now(), "step": None, "data": row}
+    log(workspace, run_id, name, columns=columns, points=[point], properties={"uxMetricType": TABLE})
+
+
+def numbers(workspace: Workspace, run_id: str, name: str) -> list[float]:
+    """All values that a run has logged of a metric, in order."""
+    metric = workspace.state.tables.metrics.get(run_id, {}).get(name, {"value": []})
+    values = [point["data"].get(name) for point in metric["value"]]
+    return [float(value) for value in values if isinstance(value, (int, float))]
 
 
 def last_numbers(workspace: Workspace, run_id: str) -> dict[str, float]:
