@@ -20,7 +20,7 @@ from aml_rehearsal.azurite import SECOND
 logging.getLogger("azure").setLevel(logging.WARNING)
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else the client is compiled at each start
 
-CLIENT = ["azureml-core==1.61.0.post4", "azureml-mlflow", "azureml-dataset-runtime"]
+CLIENT = ["azureml-core==1.61.0.post4", "azureml-mlflow", "azureml-dataset-runtime[pandas]"]
 RUNCONFIG = """
 script: train.py
 target: cpu-cluster
@@ -102,7 +102,8 @@ def client(rehearsal: Rehearsal, client_python: Path, tmp_path_factory: pytest.T
         done = subprocess.run(
             [client_python, "code.py"],
             cwd=folder,
-            env=rehearsal.environment(role) | {"NAMES": listed, "STORAGE_KEY": rehearsal.workspace.blobs.keys[SECOND]},
+            env=rehearsal.environment(role)
+            | {"NAMES": listed, "STORAGE_KEY": rehearsal.workspace.blobs.keys[SECOND], "PYTHON": sys.executable},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -44,6 +44,7 @@ class Tables:
     datastores: dict[str, Record] = field(default_factory=dict)
     default_datastore: str = "workspaceblobstore"
     datasets: dict[str, list[Record]] = field(default_factory=dict)  # by name: every version
+    saved_datasets: dict[str, Record] = field(default_factory=dict)  # used, but under no name; by id
     environments: dict[str, list[Record]] = field(default_factory=dict)  # by name: every version
     assets: dict[str, Record] = field(default_factory=dict)
     models: dict[str, Record] = field(default_factory=dict)  # by name:version
