@@ -76,7 +76,7 @@ except Exception as error:
     assert "Cannot find dataset with id" in answer["missing"]
 
 
-def test_outputs_go_to_datastores(rehearsal: Rehearsal, client: Client) -> None:
+def test_outputs_go_to_datastores_and_commands_to_a_shell(rehearsal: Rehearsal, client: Client) -> None:
     answer = client(f"""{RUN}
 from azureml.data import OutputFileDatasetConfig
 store = ws.get_default_datastore()
@@ -100,6 +100,12 @@ answer["kept"] = [[one["outputDetails"]["outputName"], one["dataset"].name] for 
 sent = Dataset.get_by_name(ws, "sent")
 answer["sent"] = sent.to_path(), sent.description, sent.tags, Path(sent.download("down")[0]).read_text()
 answer["table"] = Dataset.get_by_name(ws, "table-of-a-run").to_pandas_dataframe().to_dict("list")
+files = Dataset.File.from_files((store, f"dataset/{{run.id}}/plain"))
+configuration.environment.environment_variables = {{"LR": "0.3"}}
+command = ["python train.py --lr $LR;", "python", "-c", "'print(1)'", "&&", "find", files.as_named_input("it").as_mount(),
+           "-name 'a.*' | wc -l"]
+answer["command"] = ran("import sys; print(sys.argv)", command=command).id
+answer["fails"] = ran("raise SystemExit(7)", command="echo so far && python train.py").id
 """)
     run = rehearsal.state()["runs"][answer["id"]]
     assert run["status"] == "Completed", run["error"]
@@ -109,6 +115,10 @@ answer["table"] = Dataset.get_by_name(ws, "table-of-a-run").to_pandas_dataframe(
     assert answer["kept"] == [["plain", None], ["sent", "sent"], ["table", "table-of-a-run"]]
     assert answer["sent"] == [["/deep er/a.csv"], "of a run", {"kind": "test"}, "n,t\n1,x\n"]
     assert answer["table"] == {"n": [1], "t": ["x"]}
+    log = rehearsal.artifact(answer["command"], "user_logs/std_log.txt").decode()
+    assert log == "['train.py', '--lr', '0.3']\n1\n1\n"
+    said = rehearsal.state()["runs"][answer["fails"]]["error"]["error"]["message"]
+    assert said == "The command ended with exit code 7: so far"
 
 
 def output(store: str, mechanism: str = "mount", **upload: Any) -> dict[str, Any]:

@@ -46,6 +46,7 @@ class Tables:
     datasets: dict[str, list[Record]] = field(default_factory=dict)  # by name: every version
     saved_datasets: dict[str, Record] = field(default_factory=dict)  # used, but under no name; by id
     environments: dict[str, list[Record]] = field(default_factory=dict)  # by name: every version
+    submitted_environments: dict[str, list[Record]] = field(default_factory=dict)  # brought by runs, by name
     assets: dict[str, Record] = field(default_factory=dict)
     models: dict[str, Record] = field(default_factory=dict)  # by name:version
     services: dict[str, Record] = field(default_factory=dict)  # by name

@@ -9,7 +9,7 @@ from typing import Any
 
 from aml_rehearsal import dataset_outputs, nodes
 from aml_rehearsal.messages import Refusal, Reply, Request
-from aml_rehearsal.services import computes
+from aml_rehearsal.services import computes, environments
 from aml_rehearsal.services.datasets import find, identifier
 from aml_rehearsal.services.history import new_run
 from aml_rehearsal.services.hosts import api
@@ -53,7 +53,9 @@ def accept(workspace: Workspace, request: Request, definition: Record) -> Record
     inputs = [lineage(name, configuration["data"][name], dataset) for name, dataset in datasets.items()]
     dataset_outputs.check(configuration)
     processes = nodes.processes(configuration)
-    run = new_run(workspace, request.names["experiment"], run_id)
+    experiment = request.names["experiment"]
+    configuration["environment"] = environments.submitted(workspace, experiment, configuration["environment"])
+    run = new_run(workspace, experiment, run_id)
     run |= {
         "target": target,
         "status": "Queued" if target != "local" else "Preparing",
@@ -61,7 +63,7 @@ def accept(workspace: Workspace, request: Request, definition: Record) -> Record
         "scriptName": configuration["script"],
         "inputDatasets": inputs,
     }
-    return nodes.job(workspace, run, request.names["experiment"], datasets, processes)
+    return nodes.job(workspace, run, experiment, datasets, processes)
 
 
 def lineage(name: str, wish: Record, dataset: Record) -> Record:
