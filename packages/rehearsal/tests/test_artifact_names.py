@@ -31,7 +31,8 @@ for name in lost:
     except Exception as error:
         answer["lost"].append("was not found" in str(error))
 run.download_files(output_directory="all")
-answer["all"] = {{str(file.relative_to("all")): file.read_text(errors="replace") for file in Path("all").rglob("*") if file.is_file()}}
+found = [file for file in Path("all").rglob("*") if file.is_file()]
+answer["all"] = {{str(file.relative_to("all")): file.read_text(errors="replace") for file in found}}
 Path("folder/deep er").mkdir(parents=True); Path("folder/deep er/50 %.txt").write_text("half")
 run.upload_folder("in a folder", "folder")
 answer["model"] = run.register_model("odd-names", model_path="in a folder").download("model")

@@ -351,7 +351,8 @@ mine = Environment("brought")
 mine.environment_variables = {"MINE": "1"}
 mine.python.user_managed_dependencies, mine.python.interpreter_path = True, os.environ["PYTHON"]
 def ran():
-    run = Experiment(ws, "environments").submit(ScriptRunConfig("source", "train.py", compute_target="cpu-cluster", environment=mine))
+    wish = ScriptRunConfig("source", "train.py", compute_target="cpu-cluster", environment=mine)
+    run = Experiment(ws, "environments").submit(wish)
     run.wait_for_completion(raise_on_error=False)
     return run.get_environment()
 first, again = ran(), ran()
@@ -365,7 +366,8 @@ answer["curated"] = [name for name in Environment.list(ws) if name.startswith("A
 curated = Environment.get(ws, "AzureML-sklearn-1.5")
 answer["holds"] = "scikit-learn~=1.5.0" in list(curated.python.conda_dependencies.pip_packages)
 answer["clone"] = curated.clone("my-sklearn").register(ws).version
-answer["refused"] = [refused(lambda: Environment.get(ws, "AzureML-nobody-knows")), refused(lambda: curated.register(ws))]
+answer["refused"] = [refused(lambda: Environment.get(ws, "AzureML-nobody-knows")),
+                     refused(lambda: curated.register(ws))]
 """)
     assert answer["brought"] == ["brought", {"MINE": "1"}, True]
     assert not answer["listed"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
 from azure.storage.blob import ContainerClient
 from callers import Caller, Client
 from test_datasets import container, key, registered, sas
@@ -44,7 +43,8 @@ run = ran('''
 import json, os, sys
 from azureml.core import Run
 run = Run.get_context()
-seen = [[os.listdir(place) for place in sys.argv[1:3]], run.input_datasets["table"].to_pandas_dataframe().to_dict("list")]
+table = run.input_datasets["table"].to_pandas_dataframe()
+seen = [[os.listdir(place) for place in sys.argv[1:3]], table.to_dict("list")]
 open("outputs/seen.json", "w").write(json.dumps(seen))
 ''', files.as_mount(), files.as_named_input("down").as_download("/tmp/down"), table.as_named_input("table"),
           python=sys.executable)
@@ -52,7 +52,8 @@ answer["id"] = run.id
 mounted, down, read = [entry["dataset"] for entry in run.get_details()["inputDatasets"]]
 answer["found"] = Dataset.get_by_id(ws, down.id).to_path(), read.take(1).to_pandas_dataframe().n.tolist()
 answer["same"] = mounted.id == down.id != read.id
-answer["registered"] = read.register(ws, "table").name, Dataset.get_by_name(ws, "table").to_pandas_dataframe().t.tolist()
+read.register(ws, "table")
+answer["registered"] = Dataset.get_by_name(ws, "table").to_pandas_dataframe().t.tolist()
 try:
     read.register(ws, "table-again")
 except Exception as error:
@@ -70,7 +71,7 @@ except Exception as error:
     assert seen == [[["a.csv"], ["a.csv"]], {"n": [1, 2], "t": ["x", "y"]}]
     assert answer["found"] == [["/a.csv"], [1]]
     assert answer["same"]
-    assert answer["registered"] == ["table", ["x", "y"]]
+    assert answer["registered"] == ["x", "y"]
     assert "has been registered as table:1" in answer["again"]
     assert answer["parts"] == [["t"], [1, 2]]
     assert "Cannot find dataset with id" in answer["missing"]
@@ -83,7 +84,8 @@ store = ws.get_default_datastore()
 outputs = [
     OutputFileDatasetConfig("plain"),
     OutputFileDatasetConfig("sent", destination=(store, "sent/{{run-id}}/{{output-name}}"), source="rel/sent")
-        .as_upload(overwrite=True, source_globs="**/*.csv").register_on_complete("sent", "of a run", {{"kind": "test"}}),
+        .as_upload(overwrite=True, source_globs="**/*.csv")
+        .register_on_complete("sent", "of a run", {{"kind": "test"}}),
     OutputFileDatasetConfig("table", source="/tmp/table").register_on_complete("table-of-a-run").read_delimited_files(),
 ]
 run = ran('''
@@ -96,14 +98,15 @@ for place in sys.argv[1:]:
 Path(sys.argv[2], "left.txt").touch()
 ''', *outputs)
 answer["id"] = run.id
-answer["kept"] = [[one["outputDetails"]["outputName"], one["dataset"].name] for one in run.get_details()["outputDatasets"]]
+made = run.get_details()["outputDatasets"]
+answer["kept"] = [[one["outputDetails"]["outputName"], one["dataset"].name] for one in made]
 sent = Dataset.get_by_name(ws, "sent")
 answer["sent"] = sent.to_path(), sent.description, sent.tags, Path(sent.download("down")[0]).read_text()
 answer["table"] = Dataset.get_by_name(ws, "table-of-a-run").to_pandas_dataframe().to_dict("list")
 files = Dataset.File.from_files((store, f"dataset/{{run.id}}/plain"))
 configuration.environment.environment_variables = {{"LR": "0.3"}}
-command = ["python train.py --lr $LR;", "python", "-c", "'print(1)'", "&&", "find", files.as_named_input("it").as_mount(),
-           "-name 'a.*' | wc -l"]
+command = ["python train.py --lr $LR;", "python", "-c", "'print(1)'", "&&",
+           "find", files.as_named_input("it").as_mount(), "-name 'a.*' | wc -l"]
 answer["command"] = ran("import sys; print(sys.argv)", command=command).id
 answer["fails"] = ran("raise SystemExit(7)", command="echo so far && python train.py").id
 """)
@@ -140,7 +143,9 @@ def test_what_is_mounted_is_written_back_while_the_run_goes_on(
     """What it removes goes too; what is left is there after the run was canceled, and no dataset."""
     store = registered(caller, container, "AccountKey", key(rehearsal))
     script = f"{WRITES}import os, time\nlater = Path(sys.argv[1], 'later')\nlater.touch()\nwait = Path(sys.argv[2])\n"
-    script += "while not wait.exists(): time.sleep(0.1)\nlater.unlink(); Path(sys.argv[1], 'last').touch(); time.sleep(300)"
+    script += (
+        "while not wait.exists(): time.sleep(0.1)\nlater.unlink(); Path(sys.argv[1], 'last').touch(); time.sleep(300)"
+    )
     go_on = rehearsal.workspace.folder / "go-on"
     wish = output(store)
     wish["arguments"].append(str(go_on))

@@ -259,7 +259,7 @@ def test_packages_that_can_not_be_installed_are_named(caller: Caller) -> None:
 
 
 def test_what_is_not_as_the_conda_file_asks_is_told(rehearsal: Rehearsal, caller: Caller) -> None:
-    """Packages of conda come from the index, the Python is of the same minor version, places nobody reaches are left."""
+    """Packages of conda come from the index, the Python has the same minor version, places nobody reaches are left."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     wish = conda("--find-links http://127.0.0.1:9/page", "--extra-index-url http://me:secret@127.0.0.1:9/simple")
     pip = wish["environment"]["python"]["condaDependencies"]["dependencies"][-1]

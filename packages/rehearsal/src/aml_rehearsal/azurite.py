@@ -169,7 +169,7 @@ class Azurite:
         return list(self.client.get_container_client(container).list_blob_names(name_starts_with=prefix))
 
     def signature(
-        self, container: str, name: str, permission: str, account: str = ACCOUNT, key: str = "", expiry: str = ""
+        self, container: str, name: str, permission: str, account: str = ACCOUNT, key: str = "", *, expiry: str = ""
     ) -> str:
         """A SAS for one blob."""
         signed: Any = generate_blob_sas(

@@ -66,7 +66,7 @@ def read(dependencies: list[Any]) -> CondaFile:
 
 
 def pinned(wanted: str) -> str | None:
-    """A version as pip writes it: conda's =1.2 means every 1.2, and a build is of no use here; None if there is no way."""
+    """A version as pip writes it: conda's =1.2 means every 1.2, a build is of no use here; None if there is no way."""
     wanted = wanted.strip()
     if match := re.fullmatch(r"(={0,2})\s*([\w.!+]+?)(\.?\*)?(?:[= ]+[\w.*]+)?", wanted):
         exact = match[1] == "==" and not match[3]

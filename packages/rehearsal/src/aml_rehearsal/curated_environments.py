@@ -33,8 +33,10 @@ KNOWN: dict[str, tuple[str, list[str], list[str]]] = {
     "AzureML-sklearn-1.5": (
         "18",
         ["python=3.10", "pandas~=1.5.3", "scipy~=1.10.0", "numpy~=1.22.0"],
-        [*LOGGING, "azureml-inference-server-http", "scikit-learn-intelex", "scikit-learn~=1.5.0", "joblib~=1.2.0"]
-        + TOOLS,
+        [
+            *(*LOGGING, "azureml-inference-server-http", "scikit-learn-intelex"),
+            *("scikit-learn~=1.5.0", "joblib~=1.2.0", *TOOLS),
+        ],
     ),
     "AzureML-lightgbm-3.3": (
         "64",

@@ -43,7 +43,7 @@ def check(configuration: Record) -> None:
         steps(name, (options.get("datasetRegistrationOptions") or {}).get("additionalTransformation"))
 
 
-def of_run(workspace: Workspace, run: Record) -> dict[str, Output]:
+def of_run(run: Record) -> dict[str, Output]:
     """The outputs of a run, by their names."""
     found = {}
     for name, wish in (run["runDefinition"].get("outputData") or {}).items():
@@ -94,7 +94,7 @@ def remove(workspace: Workspace, output: Output, name: str) -> None:
 
 def keep(workspace: Workspace, run: Record) -> None:
     """Let what a run has written be datasets: under an id, and under a name where that was asked for."""
-    for output in of_run(workspace, run).values():
+    for output in of_run(run).values():
         options = output.registration.get("datasetRegistrationOptions") or {}
         more = steps(output.name, options.get("additionalTransformation"))
         dataflow = datasets.dataflow(workspace, output.store, output.path, more)
@@ -108,9 +108,7 @@ def keep(workspace: Workspace, run: Record) -> None:
             dataset = datasets.save(workspace, kind, dataflow)
         details = {"outputName": output.name, "mechanism": output.mechanism.capitalize()}
         identifier = datasets.identifier(dataset)
-        run["outputDatasets"].append(
-            {"identifier": identifier, "outputType": "RunOutput", "outputDetails": details}
-        )
+        run["outputDatasets"].append({"identifier": identifier, "outputType": "RunOutput", "outputDetails": details})
 
 
 def steps(name: str, transformation: str | None) -> list[Any]:

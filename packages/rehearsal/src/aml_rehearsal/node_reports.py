@@ -47,7 +47,7 @@ def answer(workspace: Workspace, request: Request) -> Reply:
 
 def output(workspace: Workspace, run: Record, request: Request) -> None:
     """Open the place that an output goes to, or put or remove a file there."""
-    wanted = dataset_outputs.of_run(workspace, run)[request.query["name"]]
+    wanted = dataset_outputs.of_run(run)[request.query["name"]]
     if request.method == "GET":
         dataset_outputs.opened(workspace, wanted)
     elif request.method == "DELETE":

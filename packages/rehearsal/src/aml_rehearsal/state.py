@@ -49,6 +49,7 @@ class Tables:
     submitted_environments: dict[str, list[Record]] = field(default_factory=dict)  # brought by runs, by name
     assets: dict[str, Record] = field(default_factory=dict)
     models: dict[str, Record] = field(default_factory=dict)  # by name:version
+    secrets: dict[str, Record] = field(default_factory=dict)  # of the Key Vault, by name
     services: dict[str, Record] = field(default_factory=dict)  # by name
     operations: dict[str, Record] = field(default_factory=dict)  # what was done to services, by id
     ids: int = 0

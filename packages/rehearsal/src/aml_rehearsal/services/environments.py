@@ -82,7 +82,7 @@ def register(workspace: Workspace, name: str, version: str, wish: Record) -> Rec
 
 
 def submitted(workspace: Workspace, experiment: str, environment: Record) -> Record:
-    """Keep what a run brings, unless it is registered as it is; under the name and version by which it is found again."""
+    """Keep what a run brings, unless it is registered as it is; return it with the version that it is found by."""
     name = environment.get("name") or f"Experiment {experiment} Environment"
     version, known = environment.get("version") or "", None
     if version:
