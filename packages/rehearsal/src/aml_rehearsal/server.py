@@ -48,17 +48,18 @@ class Server(ThreadingHTTPServer):
         self.internet = internet
         self.requests: list[str] = []  # one line each: METHOD host/path status
         self.played = {*ROUTERS, *workspace.blobs.hosts}
-        bundle, certificate, key = certificates.make(workspace.folder, sorted(self.played))
+        made = certificates.make(workspace.folder, sorted(self.played))
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.tls.load_cert_chain(certificate, key)
+        self.tls.load_cert_chain(made.certificate, made.key)
         workspace.entrance.url = self.url
         workspace.entrance.variables = {
             "HTTPS_PROXY": self.url,
             "https_proxy": self.url,
             "NO_PROXY": "127.0.0.1,localhost",
             "no_proxy": "127.0.0.1,localhost",
-            "REQUESTS_CA_BUNDLE": str(bundle),
-            "SSL_CERT_FILE": str(bundle),
+            # requests reads it again for each connection: where there is nobody else to reach, one root is enough.
+            "REQUESTS_CA_BUNDLE": str(made.roots if internet else made.root),
+            "SSL_CERT_FILE": str(made.roots),
             "AZUREML_CURRENT_CLOUD": "AzureCloud",  # else the client asks Azure which clouds there are
         }
         self.changed, self.over = threading.Event(), threading.Event()
