@@ -32,7 +32,6 @@ from aml_rehearsal.azurite import ACCOUNT
 from tests.owner import Hurry, wait_until_quiet
 
 log = logging.getLogger("progress")
-MANY = 5_100  # more than the storage lists at a time
 BLOCK = 64 << 10
 NAME = "images"
 ODD = {
@@ -181,18 +180,21 @@ def test_of_a_changed_folder_only_the_change_is_sent(bench: Bench) -> None:
     bench.check_whole()
 
 
-def test_more_files_than_a_page_lists(bench: Bench) -> None:
-    files = {f"{number % 100}/{number}.csv": f"{number}\n".encode() for number in range(MANY)}
+@pytest.mark.parametrize(("many", "page"), [(230, 100), pytest.param(5_100, storages.PAGE, marks=pytest.mark.full)])
+def test_more_files_than_a_page_lists(bench: Bench, monkeypatch: pytest.MonkeyPatch, many: int, page: int) -> None:
+    monkeypatch.setattr(storages, "PAGE", page)
+    files = {f"{number % 100}/{number}.csv": f"{number}\n".encode() for number in range(many)}
     bench.write(files)
     storage = bench.storage(bench.blobs.url(ACCOUNT))  # straight to Azurite: the proxy would be measured
     began = time.monotonic()
-    assert folders.bring(bench.read(), storage) == Brought(MANY, 0, 0)
+    assert folders.bring(bench.read(), storage) == Brought(many, 0, 0)
     seconds = time.monotonic() - began
     began = time.monotonic()
-    assert folders.bring(bench.read(), storage) == Brought(0, 0, MANY)
-    log.info("  %d files sent in %.1f s, found there in %.1f s", MANY, seconds, time.monotonic() - began)
-    path = bench.read().path
-    held = storage.blobs(path)
+    assert folders.bring(bench.read(), storage) == Brought(0, 0, many)
+    log.info("  %d files sent in %.1f s, found there in %.1f s", many, seconds, time.monotonic() - began)
+    path, before = bench.read().path, len(bench.rehearsal.server.requests)
+    held = bench.storage().blobs(path)
+    assert len(bench.rehearsal.server.requests) - before == -(-many // page)
     assert {name: blob.sha256 for name, blob in held.items()} == {
         name: hashlib.sha256(content).hexdigest() for name, content in files.items()
     }

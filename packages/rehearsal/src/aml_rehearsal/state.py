@@ -22,6 +22,10 @@ Record = dict[str, Any]
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "aml-rehearsal")  # its ids are its own
 FILE = "state.db"
 EARLIER = "state.json"  # of rehearsals of before
+PIPELINES = (
+    *("DataTypes", "Modules", "DataSources", "Graphs", "PipelineRuns", "Reusable", "Pipelines", "PipelineEndpoints"),
+    *("Schedules", "PipelineDrafts", "GraphDrafts"),
+)
 SINGLE: dict[str, Any] = {"default_datastore": "workspaceblobstore", "ids": 0}
 FINAL = ("Completed", "Failed", "Canceled")
 
@@ -48,10 +52,16 @@ class Tables:
         self.computes: Table[Record] = Table(store, "computes")
         self.datastores: Table[Record] = Table(store, "datastores")
         self.datasets: Table[list[Record]] = Table(store, "datasets")  # by name: every version
+        self.saved_datasets: Table[Record] = Table(store, "saved_datasets")  # used, but under no name; by id
         self.environments: Table[list[Record]] = Table(store, "environments")  # by name: every version
+        self.submitted_environments: Table[list[Record]] = Table(store, "submitted_environments")  # brought by runs
         self.assets: Table[Record] = Table(store, "assets")
         self.models: Table[Record] = Table(store, "models")  # by name:version
+        self.registered_models: Table[Record] = Table(store, "registered_models")  # what MLflow knows of all versions
+        self.secrets: Table[Record] = Table(store, "secrets")  # of the Key Vault, by name
         self.services: Table[Record] = Table(store, "services")  # by name
+        # What pipelines are made of, by kind, then id.
+        self.pipelines: dict[str, Table[Record]] = {kind: Table(store, f"pipelines_{kind}") for kind in PIPELINES}
         self.operations: Table[Record] = Table(store, "operations")  # what was done to services, by id
         self.single: Table[Any] = Table(store, "single")  # what there is one of
 
@@ -112,6 +122,7 @@ class State:
             for run, metrics in copy["metrics"].items():
                 for name, metric in metrics.items():
                     metric["value"] = self.tables.points.of(f"{run}/{name}")
+        copy["pipelines"] = {kind: copy.pop(table.name) for kind, table in self.tables.pipelines.items()}
         copy.update(copy.pop("single"))
         return copy
 

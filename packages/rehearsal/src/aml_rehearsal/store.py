@@ -100,6 +100,11 @@ class Store:
             raise RuntimeError("A table is read and changed only by who holds the store: with state.lock.")
         return self.connection
 
+    @property
+    def changes(self) -> int:
+        """How many rows were written so far: who looks again and again looks only where it has grown."""
+        return self.check().total_changes
+
     def ask(self, sql: str, values: Iterable[Any] = ()) -> sqlite3.Cursor:
         return self.check().execute(sql, tuple(values))
 

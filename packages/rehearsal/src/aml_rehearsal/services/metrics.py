@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from aml_rehearsal.messages import Refusal, Request
 from aml_rehearsal.services.history import RUN
 from aml_rehearsal.services.hosts import api
-from aml_rehearsal.state import Record, now
+from aml_rehearsal.state import NAMESPACE, Record, now
 from aml_rehearsal.workspace import Workspace
 
 BASE = "/metric/v2.0{scope}/runs/{run}"
 NUMBER = "azureml.v1.scalar"
+TABLE = "azureml.v1.table"
 
 
 def log(
@@ -24,20 +26,36 @@ def log(
     workspace.state.tables.points.add(f"{run_id}/{name}", points)
 
 
+def named(workspace: Workspace, run_id: str, name: str) -> Record | None:
+    """A metric with all its values, to look at."""
+    metric = workspace.state.tables.metrics.get(run_id, {}).get(name)
+    return metric and metric | {"value": workspace.state.tables.points.of(f"{run_id}/{name}")}
+
+
 def of_run(workspace: Workspace, run_id: str) -> dict[str, Record]:
-    """A run's metrics by name, to look at, each with all its values."""
-    tables = workspace.state.tables
-    return {
-        name: metric | {"value": tables.points.of(f"{run_id}/{name}")}
-        for name, metric in tables.metrics.get(run_id, {}).items()
-    }
+    """All metrics of a run by name."""
+    found = {name: named(workspace, run_id, name) for name in workspace.state.tables.metrics.get(run_id, {})}
+    return {name: metric for name, metric in found.items() if metric}
 
 
-def log_number(workspace: Workspace, run_id: str, name: str, value: float, step: int) -> None:
-    """A number, as MLflow logs it."""
-    point = {"metricId": workspace.state.new_id(), "createdUtc": now(), "step": step, "data": {name: value}}
+def log_number(workspace: Workspace, run_id: str, name: str, value: float, step: int, *, moment: str = "") -> None:
+    """A number, as MLflow logs it; the same number of the same moment counts once, as there."""
+    own = str(uuid.uuid5(NAMESPACE, f"{moment} {step} {value}")) if moment else workspace.state.new_id()
+    point = {"metricId": own, "createdUtc": moment or now(), "step": step, "data": {name: value}}
     properties = {"uxMetricType": NUMBER}
     log(workspace, run_id, name, columns={name: "Double"}, points=[point], properties=properties)
+
+
+def log_row(workspace: Workspace, run_id: str, name: str, columns: Record, row: Record) -> None:
+    """A row of a table, as Run.log_row sends it."""
+    point = {"metricId": workspace.state.new_id(), "createdUtc": now(), "step": None, "data": row}
+    log(workspace, run_id, name, columns=columns, points=[point], properties={"uxMetricType": TABLE})
+
+
+def numbers(workspace: Workspace, run_id: str, name: str) -> list[float]:
+    """All values that a run has logged of a metric, in order."""
+    values = [point["data"].get(name) for point in workspace.state.tables.points.of(f"{run_id}/{name}")]
+    return [float(value) for value in values if isinstance(value, (int, float))]
 
 
 def last_numbers(workspace: Workspace, run_id: str) -> dict[str, float]:
@@ -75,7 +93,7 @@ def listing(workspace: Workspace, request: Request) -> Any:
 @api.route("POST", BASE + "/full")
 def full(workspace: Workspace, request: Request) -> Any:
     name = request.json["metricName"]
-    metric = of_run(workspace, request.names["run"]).get(name)
+    metric = named(workspace, request.names["run"], name)
     if metric is None:
         raise Refusal(404, f"Metric {name} was not found")
     return metric
