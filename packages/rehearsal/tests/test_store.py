@@ -288,7 +288,7 @@ def test_a_column_that_is_new_is_filled(tmp_path: Path) -> None:
         state.tables.runs["r"] = {"status": "Failed"}
     state.close()
     with contextlib.closing(sqlite3.connect(tmp_path / "state.db")) as file:
-        file.execute("DROP INDEX runs_status")
+        file.execute("DROP INDEX runs_parentRunId")
         file.execute("ALTER TABLE runs DROP COLUMN status")
         file.commit()
     again = State(tmp_path)

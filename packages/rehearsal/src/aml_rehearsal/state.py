@@ -43,7 +43,10 @@ class Tables:
         self.deployments: Table[Record] = Table(store, "deployments")
         self.experiments: Table[Record] = Table(store, "experiments")  # by name
         self.runs: Table[Record] = Table(
-            store, "runs", "experimentId", "parentRunId", "status", "createdUtc", "startTimeUtc"
+            store,
+            "runs",
+            *("experimentId", "parentRunId", "status", "createdUtc", "startTimeUtc"),
+            indexed=("experimentId", "parentRunId"),
         )
         self.metrics: Table[dict[str, Record]] = Table(store, "metrics")  # run, then metric
         self.points = Series(store, "points", "metricId")  # what metrics hold, by run/metric

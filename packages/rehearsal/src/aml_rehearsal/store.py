@@ -136,10 +136,10 @@ def prepare(connection: sqlite3.Connection, tables: list[Table[Any] | Series]) -
 
 
 class Table(MutableMapping[str, T]):
-    """Records by key, in the order in which they came; columns are the fields that a record can be searched by."""
+    """Records by key, in the order in which they came; columns are the fields by which they are searched and sorted."""
 
-    def __init__(self, store: Store, name: str, *columns: str) -> None:
-        self.store, self.name, self.columns = store, name, columns
+    def __init__(self, store: Store, name: str, *columns: str, indexed: tuple[str, ...] = ()) -> None:
+        self.store, self.name, self.columns, self.indexed = store, name, columns, indexed
         self.held: dict[str, tuple[str | None, T]] = {}  # of this transaction: as kept, and as it is now
         self.added: dict[str, None] = {}  # those of them that are not in the file yet, in order
         fields = ", ".join(["key", "text", *columns])
@@ -156,9 +156,10 @@ class Table(MutableMapping[str, T]):
         new = [column for column in self.columns if column not in known]
         for column in new:
             connection.execute(f"ALTER TABLE {name} ADD COLUMN {column}")
-            connection.execute(f"CREATE INDEX {name}_{column} ON {name} ({column})")
         for key, text in connection.execute(f"SELECT key, text FROM {name}").fetchall() if new else []:
             connection.execute(self.upsert, self.row(key, text, json.loads(text)))
+        for column in self.indexed:
+            connection.execute(f"CREATE INDEX IF NOT EXISTS {name}_{column} ON {name} ({column})")
 
     def row(self, key: str, text: str, record: Any) -> list[Any]:
         fields = [record.get(column) for column in self.columns]
