@@ -52,7 +52,7 @@ TARGETS = {
             "requirements/merging": "requirements/test_merging.py",
             "requirements/requirements_file": "requirements/test_requirements_file.py",
             "notebooks/tracing": "notebooks/test_tracing.py notebooks/test_file_paths.py",
-            "storage/transfer": "storage/test_transfer.py",
+            "storage/transfer": "storage/test_transfer_rules.py storage/test_transfer.py",
         }.items()
     },
     f"{MODEL}/runtime/input_schema.py": [f"{MODEL_TESTS}/test_input_schema.py"],
