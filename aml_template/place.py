@@ -1,31 +1,18 @@
 """Where this template comes from, which the rendered files and the last hook ask for as template_place().
 
-cookiecutter and cruft both load it from the template's own folder ("_extensions" in cookiecutter.json); neither tells
-a template its repository's address and commit. It reads git's own files: to start git would take longer than the rest.
+Neither cookiecutter nor cruft tells a template its repository's address and commit. It reads git's own files: to start
+git would take longer than the rest.
 """
 
 import re
-import sys
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from jinja2 import Environment, pass_context
-from jinja2.ext import Extension
+from jinja2 import pass_context
 from jinja2.runtime import Context
 
-ROOT = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parents[1]
 PUBLIC = "git+https://github.com/org/aml-template"
-
-
-class Place(Extension):
-    """Gives templates the function template_place()."""
-
-    def __init__(self, environment: Environment) -> None:
-        super().__init__(environment)
-        environment.globals["template_place"] = template_place
-        # The next render of this process may be of another commit, or of a clone in another folder: cruft update does
-        # both. It is to load what lies there.
-        sys.modules.pop(__name__, None)
 
 
 @pass_context
