@@ -1,0 +1,5 @@
+"""The extension's former name, which answers that are replayed may hold."""
+
+from aml_template import Functions as Place
+
+__all__ = ["Place"]
