@@ -1,5 +1,5 @@
 """The extension's former name, which answers that are replayed may hold."""
 
-from aml_template import Functions as Place
+from aml_template import Extension as Place
 
 __all__ = ["Place"]

@@ -5,21 +5,17 @@ git would take longer than the rest.
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote, unquote
-
-from jinja2 import pass_context
-from jinja2.runtime import Context
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLIC = "git+https://github.com/org/aml-template"
 
 
-@pass_context
-def template_place(context: Context) -> dict[str, str]:
+def template_place(answers: Mapping[str, str]) -> dict[str, str]:
     """The template's folder, its address as pip takes it, its commit ("" if it is not known)."""
-    template = str(context.get("cookiecutter", {}).get("_template", ""))
-    return {"root": str(ROOT), "address": address(ROOT, template), "commit": commit(ROOT)}
+    return {"root": str(ROOT), "address": address(ROOT, str(answers.get("_template", ""))), "commit": commit(ROOT)}
 
 
 def address(root: Path, template: str = "") -> str:

@@ -1,10 +1,12 @@
-"""Refuse bad answers before anything is rendered: every problem at once, one line each.
+"""What is wrong with the answers, which hooks/pre_gen_project.py tells before anything is rendered."""
 
-Standard library only, and little of it: it runs in cookiecutter's own interpreter, and every render waits for it.
-"""
+from __future__ import annotations
 
 import keyword
 import sys
+from collections.abc import Callable
+
+from aml_template.answers import Answers, gpu_maker, mechanism
 
 LOWER = "abcdefghijklmnopqrstuvwxyz"
 DIGITS = "0123456789"
@@ -16,9 +18,9 @@ def fits(text: str, shortest: int, longest: int, characters: str, first: str) ->
     return shortest <= len(text) <= longest and text[0] in first and all(c in characters for c in text)
 
 
-# question: (check, what is accepted, a good example). The check is no regular expression because the import of re
-# would be a third of this hook's time. tests/sources/test_questions.py names the source of each Azure rule.
-RULES = {
+# question: (check, what is accepted, a good example). The check is no regular expression: every render would wait for a
+# dozen of them to be compiled. tests/sources/test_questions.py names the source of each Azure rule.
+RULES: dict[str, tuple[Callable[[str], bool], str, str]] = {
     "project_name": (
         lambda text: bool(text.strip()) and len(text) <= 80,
         "1 to 80 characters, not all of them blank",
@@ -87,14 +89,14 @@ FREE_TEXT = ("project_name", "description", "author", "notebook", "environment_f
 STANDARD_LIBRARY: frozenset[str] = getattr(sys, "stdlib_module_names", frozenset())
 
 
-def problems(answers: dict[str, str]) -> list[str]:
+def problems(answers: Answers) -> list[str]:
     """Say what is wrong with the answers, one line for each."""
     found = {}
     for field in FREE_TEXT:
         if any("\ud800" <= c <= "\udfff" for c in answers[field]):
             found[field] = f"text that UTF-8 can write (got {answers[field]!r})"
     for field, (accepts, accepted, example) in RULES.items():
-        if not accepts(answers[field]):  # type: ignore[no-untyped-call]
+        if not accepts(answers[field]):
             found[field] = f"{accepted} (got {answers[field]!r}, e.g. {example!r})"
     if keyword.iskeyword(answers["model_name"]) or answers["model_name"] in STANDARD_LIBRARY:
         found["model_name"] = (
@@ -107,10 +109,10 @@ def problems(answers: dict[str, str]) -> list[str]:
     return [f"{field}: {problem}" for field, problem in found.items()]
 
 
-def contradictions(answers: dict[str, str]) -> list[tuple[str, str]]:
+def contradictions(answers: Answers) -> list[tuple[str, str]]:
     """Name the answers that do not go with others, and say what would."""
     found = []
-    gpu, maker, processes = answers["gpu"], answers["__gpu_maker"], answers["processes_per_node"]
+    gpu, maker, processes = answers["gpu"], gpu_maker(answers), answers["processes_per_node"]
     got = f"(got {gpu!r}, and vm_size {answers['vm_size']!r})"
     if gpu == "yes" and not maker:
         found.append(("gpu", f"this VM size has no GPU: answer no, or take one of NC, ND or NV {got}"))
@@ -128,21 +130,8 @@ def contradictions(answers: dict[str, str]) -> list[tuple[str, str]]:
     if answers["framework"] == "tensorflow" and processes != "1":
         reason = "whose strategy drives all GPUs of a node from one process"
         found.append(("processes_per_node", f"1 for tensorflow, {reason} (got {processes!r})"))
-    if answers["notebook"] and answers["__mechanism"] == "direct":
+    if answers["notebook"] and mechanism(answers) == "direct":
         way, per_node = answers["data_access"], "" if processes == "1" else f", and processes_per_node {processes!r}"
         reason = "for the train.py that a notebook becomes can't bring its data to the node itself"
         found.append(("data_access", f"mount, {reason} (got {way!r}{per_node})"))
     return found
-
-
-def main(answers: dict[str, str]) -> int:
-    """Print the problems; cookiecutter stops and cleans up on any code but 0."""
-    found = problems(answers)
-    for problem in found:
-        print(f"ERROR: {problem}", file=sys.stderr)
-    return 1 if found else 0
-
-
-if __name__ == "__main__":
-    # Rendered, this is a list of pairs as Python itself writes it: every text survives, and nothing is imported for it.
-    sys.exit(main(dict({{cookiecutter.items() | selectattr(1, "string") | list}})))  # type: ignore # noqa: F821

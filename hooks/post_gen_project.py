@@ -13,8 +13,5 @@ def main(answers: dict[str, str], place: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    # Rendered, this is a list of pairs as Python itself writes it: every text survives, and nothing is imported for it.
-    main(
-        dict({{cookiecutter.items() | selectattr(1, "string") | list}}),  # type: ignore # noqa: F821
-        {{template_place()}},  # type: ignore # noqa: F821
-    )
+    # Rendered, these are dictionaries as Python itself writes them: every text survives, nothing is imported for it.
+    main({{texts()}}, {{template_place()}})  # type: ignore # noqa: F821

@@ -29,7 +29,7 @@ AT_ONCE = 2
 ENGINE, TESTS = "packages/aml/src/aml_project", "packages/aml/tests"
 # module: the tests that are to notice.
 TARGETS = {
-    "hooks/pre_gen_project.py": ["tests/sources/test_questions.py"],
+    "aml_template/rules.py": ["tests/sources/test_questions.py"],
     **{
         f"{ENGINE}/{module}.py": [f"{TESTS}/{test}" for test in tests.split()]
         for module, tests in {
