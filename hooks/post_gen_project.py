@@ -5,7 +5,8 @@ import sys
 
 
 def main(answers: dict[str, str], place: dict[str, str]) -> None:
-    sys.path.insert(0, os.path.join(place["root"], "packages", "aml", "src"))
+    # In place of the folder that a hook is run from: it is the one of everybody's temporary files.
+    sys.path[0] = os.path.join(place["root"], "packages", "aml", "src")
     sys.dont_write_bytecode = True  # the template's folder stays as it is
     from aml_project.hook import after_render
 
