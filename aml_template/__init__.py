@@ -7,10 +7,10 @@ have to compute in Jinja is computed here: as Python it is faster, typed and tes
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from jinja2 import Environment, ext, pass_context
+from jinja2 import Environment, ext, lexer, pass_context
 from jinja2.runtime import Context
 
 from aml_template import answers, files, rules
@@ -32,10 +32,19 @@ class Extension(ext.Extension):
         super().__init__(environment)
         environment.globals.update({function.__name__: of_the_answers(function) for function in OF_ANSWERS})
         environment.globals.update({function.__name__: function for function in OF_TEXT})
+        self.plain = ""
         # The next render of this process may be of another commit, or of a clone in another folder: cruft update does
         # both. It is to load what lies there.
         for module in [name for name in sys.modules if name.startswith("aml_template")]:
             del sys.modules[module]
+
+    def preprocess(self, source: str, _name: str | None, _filename: str | None = None) -> str:
+        """Keep a text in which there is nothing for Jinja from its lexer, which looks for it at each character."""
+        self.plain = "" if any(mark in source for mark in ("{{", "{%", "{#")) else source
+        return "" if self.plain else source
+
+    def filter_stream(self, stream: lexer.TokenStream) -> lexer.TokenStream | Iterable[lexer.Token]:
+        return [lexer.Token(1, lexer.TOKEN_DATA, self.plain)] if self.plain else stream
 
 
 def of_the_answers(function: Callable[..., Any]) -> Callable[..., Any]:

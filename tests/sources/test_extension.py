@@ -20,6 +20,17 @@ def rendered(text: str, **given: str) -> str:
     return str(ENVIRONMENT.from_string(text).render(cookiecutter=derived(**given)))
 
 
+@pytest.mark.parametrize("text", ["", "x", "x\n", "\n\nx {} } %} #}\n\n", "漢😀 {\n{ a }}"])
+def test_a_text_without_jinja_is_rendered_as_it_is(text: str) -> None:
+    assert rendered(text) == text
+
+
+@pytest.mark.parametrize("text", ["{{ 'x' }}", "{% if true %}x{% endif %}", "{# y #}x", "x{##}"])
+def test_a_text_with_jinja_is_rendered(text: str) -> None:
+    """Also after one without, which is kept from the lexer."""
+    assert [rendered(each) for each in ("plain", text, "plain")] == ["plain", "x", "plain"]
+
+
 @given(TEXT)
 def test_a_quoted_text_is_read_as_it_was(text: str) -> None:
     assert tomllib.loads(f"x = {files.quoted(text)}") == {"x": text}
