@@ -38,9 +38,10 @@ def upstream(root: Path, hops: int = 3) -> str:
 
 def public(url: str) -> str:
     """An address over http, https or ssh, without a password, token or query; "" for any other."""
-    scp = re.fullmatch(r"((?:[^@/:]+@)?(?:[\w.-]{2,}|\[[0-9a-fA-F:]+\])):(?!//|:)/*(.+)", url)
-    if scp:
-        url = f"ssh://{scp[1]}/{scp[2]}"
+    _, colon, rest = url.partition(":")
+    if colon and not rest.startswith("//"):  # the other addresses do without the expression, which has to be compiled
+        scp = re.fullmatch(r"((?:[^@/:]+@)?(?:[\w.-]{2,}|\[[0-9a-fA-F:]+\])):(?!:)/*(.+)", url)
+        url = f"ssh://{scp[1]}/{scp[2]}" if scp else url
     scheme, _, rest = url.partition("://")
     scheme = scheme.lower()
     login, slash, path = rest.partition("/")
@@ -74,7 +75,7 @@ def commit(root: Path) -> str:
         name, shared = head.removeprefix("ref: "), shared_folder(folder)
         packed = (line.split(" ") for line in read(shared, "packed-refs").splitlines())
         head = read(shared, name).strip() or next((line[0] for line in packed if line[1:] == [name]), "")
-    return head if re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", head) else ""
+    return head if len(head) in (40, 64) and set(head) <= set("0123456789abcdef") else ""
 
 
 def git_folder(root: Path) -> Path:
