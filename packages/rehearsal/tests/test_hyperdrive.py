@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from callers import Caller, Client, configuration
 
-from aml_rehearsal import Rehearsal, searches
+from aml_rehearsal import Rehearsal
 from aml_rehearsal.addresses import API_HOST
 from aml_rehearsal.sampling import Sampler
+from aml_rehearsal.services import searches
 from aml_rehearsal.stopping import Policy
 
 # No azureml in the script: it tells by MLflow's protocol what it has, and starts at once.

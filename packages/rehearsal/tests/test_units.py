@@ -103,11 +103,11 @@ def test_a_wrong_fault_is_refused() -> None:
 
 def test_the_chain_stands_strict_checking(tmp_path: Path) -> None:
     hosts = ["one.example.com", "two.example.com"]
-    bundle, certificate, key = certificates.make(tmp_path, hosts)
-    assert key.stat().st_mode & 0o077 == 0
+    made = certificates.make(tmp_path, hosts)
+    assert made.key.stat().st_mode & 0o077 == 0
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(certificate, key)
-    client = ssl.create_default_context(cafile=str(bundle))
+    server.load_cert_chain(made.certificate, made.key)
+    client = ssl.create_default_context(cafile=str(made.root))
     client.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
 
     def greet(name: str) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from aml_project import command_line
-from aml_rehearsal import Fault
+from aml_rehearsal import Fault, Provisioning
 from aml_rehearsal.messages import Reply, Request
 from aml_rehearsal.services import computes
 from aml_rehearsal.services.hosts import arm
-from aml_rehearsal.workspace import Provisioning, Workspace
+from aml_rehearsal.workspace import Workspace
 from tests.conftest import Rehearse
 from tests.owner import PATIENCE, Owner, wait_for
 

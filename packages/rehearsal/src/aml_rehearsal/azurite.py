@@ -8,7 +8,6 @@ import os
 import re
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -114,7 +113,7 @@ class Azurite:
         try:
             self.port = self.wait()
             self.client = self.service(ACCOUNT, self.key)
-            self.containers = {name: self.container(name) for name in (ARTIFACTS, DATA)}
+            self.containers = self.new_containers()
         except BaseException:
             self.stop()
             raise
@@ -145,6 +144,17 @@ class Azurite:
                 raise Unavailable(f"Azurite did not start: {lines[-1]}")
             time.sleep(0.05)
         raise Unavailable("Azurite did not answer within a minute")
+
+    def new_containers(self) -> dict[str, ContainerClient]:
+        """The two that a workspace starts with."""
+        return {name: self.container(name) for name in (ARTIFACTS, DATA)}
+
+    def empty(self) -> None:
+        """Be as at the first start: nothing of one rehearsal is left for the next."""
+        for service in [self.service(name, key) for name, key in self.keys.items()]:
+            for container in service.list_containers():
+                service.delete_container(container.name)
+        self.containers = self.new_containers()
 
     def container(self, name: str) -> ContainerClient:
         container = self.client.get_container_client(name)
@@ -212,9 +222,3 @@ def kept_key(file: Path) -> str:
 
 def soon() -> datetime:
     return datetime.now(timezone.utc) + timedelta(hours=HOURS)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -14,8 +14,8 @@ from aml_rehearsal.workspace import Workspace
 
 
 def answer(workspace: Workspace, request: Request) -> Reply:
-    """What a node reports or asks for: /nodes/RUN/(status|log|artifact|data)."""
-    match = re.fullmatch(r"/nodes/(?P<run>[^/]+)/(?P<what>status|log|artifact|data)", request.path)
+    """What a node reports or asks for: /nodes/RUN/(status|log|artifact|data|folder)."""
+    match = re.fullmatch(r"/nodes/(?P<run>[^/]+)/(?P<what>status|log|artifact|data|folder)", request.path)
     if match is None:
         raise Refusal(404, request.path)
     identity = workspace.tokens.check(request.headers.get("authorization"))
@@ -26,7 +26,12 @@ def answer(workspace: Workspace, request: Request) -> Reply:
         dataset = find(workspace, saved=request.query["saved"])
         listed = [vars(file) for file in dataset_files.files(workspace, dataset)]
         return Reply({"dataset": dataset_files.title(dataset), "files": listed})
-    if match["what"] == "status":
+    if match["what"] == "folder":
+        store, path = request.query["store"], plain(request.query["path"])
+        if request.method == "GET":
+            return Reply({"files": [vars(file) for file in dataset_files.folder(workspace, store, path)]})
+        dataset_files.write(workspace, store, path, request.body)
+    elif match["what"] == "status":
         with workspace.state.lock:
             set_status(run, request.json["status"], request.json.get("error", ""))
     else:

@@ -16,7 +16,7 @@ import zipfile
 from pathlib import Path
 
 from aml_rehearsal import azurite, interpreters
-from aml_rehearsal.addresses import API, API_HOST, WORKSPACE_ID
+from aml_rehearsal.addresses import API, API_HOST, WORKSPACE_ID, free_port
 from aml_rehearsal.messages import Refusal
 from aml_rehearsal.state import Record, set_status
 from aml_rehearsal.tokens import LIFETIME
@@ -62,6 +62,7 @@ def job(
         | (configuration.get("environmentVariables") or {}),
         "processes": processes,
         "data": data,
+        "folders": [],  # of datastores, which the run reads or writes
         "outputs": bool(history["outputCollection"]),
         "watched": history["directoriesToWatch"] or [],
         "seconds": configuration.get("maxRunDurationSeconds") or 30 * 24 * 3600,
@@ -116,7 +117,7 @@ def processes(configuration: Record) -> list[dict[str, str]]:
     size = node_count * per_node
     if size == 1:
         return [{}]
-    port = str(azurite.free_port())
+    port = str(free_port())
     found = []
     for rank in range(size):
         node, local = divmod(rank, per_node)
@@ -153,9 +154,7 @@ def tensorflow_tasks(section: Record, node_count: int) -> list[dict[str, str]]:
         "worker": int(section.get("workerCount") or node_count),
         "ps": int(section.get("parameterServerCount") or 0),
     }
-    cluster = {
-        kind: [f"127.0.0.1:{azurite.free_port()}" for _ in range(count)] for kind, count in counts.items() if count
-    }
+    cluster = {kind: [f"127.0.0.1:{free_port()}" for _ in range(count)] for kind, count in counts.items() if count}
     tasks = [{"type": kind, "index": index} for kind, addresses in cluster.items() for index in range(len(addresses))]
     if len(tasks) == 1:
         return [{}]

@@ -36,6 +36,8 @@ def answer(workspace: Workspace, request: Request) -> Reply:
         raise Refusal(405, "This page is for reading.")
     if request.path == "/":
         return shown(workspace, overview(workspace))
+    if request.path == "/mlflow":
+        return Reply(status=302, headers={"Location": "/mlflow/"})
     if request.path == "/state.json":
         state = workspace.state.as_dict()
         state["datastores"] = {name: without_key(store) for name, store in state["datastores"].items()}
@@ -47,7 +49,7 @@ def answer(workspace: Workspace, request: Request) -> Reply:
         run_id, _, file = request.path.removeprefix("/runs/").partition("/")
         run = run_of(workspace, run_id)
         return artifact(workspace, run, file) if file else shown(workspace, run_page(workspace, run))
-    raise Refusal(404, f"{request.path}: there are /, /runs/ID, /services/NAME and /state.json")
+    raise Refusal(404, f"{request.path}: there are /, /mlflow/, /runs/ID, /services/NAME and /state.json")
 
 
 def shown(workspace: Workspace, body: str) -> Reply:
@@ -112,6 +114,7 @@ def overview(workspace: Workspace) -> str:
     return (
         f"<h1>{text(names.workspace_name)} <small class=none>in {text(names.resource_group)}, a rehearsal: "
         "nothing here leaves this computer</small></h1>"
+        '<p><a href="/mlflow/">MLflow\'s page</a> compares runs, draws their metrics and shows their files.</p>'
         f"<h2>Runs</h2>{table('Run|Experiment|Target|Status|Metrics', runs, 'No run yet: make submit')}"
         f"<h2>Models</h2>{table('Model|Run|Tags', models, 'No model yet: make register')}"
         f"<h2>Services</h2>{table('Service (its log)|On|Models|State|Address', services, 'No service')}"

@@ -94,10 +94,12 @@ class Node:
             self.channel.status("Preparing")
             python = self.python()
             places = self.fetch_data()
+            self.fetch_folders()
             self.channel.status("Running")
             self.execute(python, places)
             self.channel.status("Finalizing")
             self.upload()
+            self.upload_folders()
         except Canceled:
             status = "Canceled"
         except Failed as failed:
@@ -153,6 +155,32 @@ class Node:
             self.job["environment"][f"AZUREML_DATAREFERENCE_{data['name']}"] = str(folder)
             self.replace(f"DatasetConsumptionConfig:{data['name']}", str(folder))
         return places
+
+    def fetch_folders(self) -> None:
+        """Bring the folders of datastores that the run reads, and make those that it writes."""
+        for one in sorted(self.job["folders"], key=lambda folder: -len(folder["port"])):
+            place = self.place(one["at"] or f"{one['store']}/{one['path']}")
+            if not one["output"]:
+                files = self.channel.send("GET", "folder", store=one["store"], path=one["path"])["files"]
+                if [file["name"] for file in files] == [""]:
+                    place.rmdir()
+                self.download({place / file["name"] if file["name"] else place: file for file in files})
+            one["place"] = str(place)
+            self.job["environment"][f"AZUREML_DATAREFERENCE_{one['name']}"] = str(place)
+            named = "DatasetOutputConfig" if one["output"] else "DatasetConsumptionConfig"
+            for text in (f"$AZUREML_DATAREFERENCE_{one['name']}", f"{named}:{one['port']}"):
+                self.replace(text, str(place))
+
+    def upload_folders(self) -> None:
+        """Keep what the script wrote to folders of datastores."""
+        for one in self.job["folders"]:
+            place = Path(one["place"])
+            if not one["output"]:
+                continue
+            for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
+                if file.is_file():
+                    path = one["path"] if file == place else f"{one['path']}/{file.relative_to(place).as_posix()}"
+                    self.channel.send("POST", "folder", file.read_bytes(), store=one["store"], path=path)
 
     def targets(self, data: dict[str, Any], files: list[dict[str, str]], folder: Path) -> dict[Path, dict[str, str]]:
         """Where each file is to lie: below the folder, and on no other's place."""

@@ -20,7 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from aml_rehearsal import certificates, node_reports, page, request_body, storage_door
+from aml_rehearsal import certificates, mlflow_page, node_reports, page, request_body, storage_door
 from aml_rehearsal.faults import Fault
 from aml_rehearsal.messages import Refusal, Reply, Request
 from aml_rehearsal.services import ROUTERS
@@ -48,17 +48,18 @@ class Server(ThreadingHTTPServer):
         self.internet = internet
         self.requests: list[str] = []  # one line each: METHOD host/path status
         self.played = {*ROUTERS, *workspace.blobs.hosts}
-        bundle, certificate, key = certificates.make(workspace.folder, sorted(self.played))
+        made = certificates.make(workspace.folder, sorted(self.played))
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.tls.load_cert_chain(certificate, key)
+        self.tls.load_cert_chain(made.certificate, made.key)
         workspace.entrance.url = self.url
         workspace.entrance.variables = {
             "HTTPS_PROXY": self.url,
             "https_proxy": self.url,
             "NO_PROXY": "127.0.0.1,localhost",
             "no_proxy": "127.0.0.1,localhost",
-            "REQUESTS_CA_BUNDLE": str(bundle),
-            "SSL_CERT_FILE": str(bundle),
+            # requests reads it again for each connection: where there is nobody else to reach, one root is enough.
+            "REQUESTS_CA_BUNDLE": str(made.roots if internet else made.root),
+            "SSL_CERT_FILE": str(made.roots),
             "AZUREML_CURRENT_CLOUD": "AzureCloud",  # else the client asks Azure which clouds there are
         }
         self.changed, self.over = threading.Event(), threading.Event()
@@ -168,8 +169,8 @@ class Connection(BaseHTTPRequestHandler):
             return None
         target = urlsplit(self.path)
         headers = {name.lower(): text for name, text in self.headers.items()}
-        query = dict(parse_qsl(target.query, keep_blank_values=True))
-        return Request(self.command, self.host, unquote(target.path), query, headers, body)
+        pairs = parse_qsl(target.query, keep_blank_values=True)
+        return Request(self.command, self.host, unquote(target.path), dict(pairs), headers, body, pairs=pairs)
 
     def strike(self, fault: Fault) -> bool:
         """Do what the fault says; tell whether the request is done with."""
@@ -239,6 +240,11 @@ class Connection(BaseHTTPRequestHandler):
             if request.path.startswith("/nodes/"):
                 reply = node_reports.answer(self.server.workspace, request)
                 self.server.changed.set()
+                return reply
+            if request.path.startswith(mlflow_page.PLACE):
+                reply = mlflow_page.answer(self.server.workspace, request)
+                if request.method not in {"GET", "HEAD"}:
+                    self.server.changed.set()
                 return reply
             return page.answer(self.server.workspace, request)
         except Refusal as refusal:

@@ -47,7 +47,9 @@ class Tables:
     environments: dict[str, list[Record]] = field(default_factory=dict)  # by name: every version
     assets: dict[str, Record] = field(default_factory=dict)
     models: dict[str, Record] = field(default_factory=dict)  # by name:version
+    registered_models: dict[str, Record] = field(default_factory=dict)  # by name: what MLflow knows of all versions
     services: dict[str, Record] = field(default_factory=dict)  # by name
+    pipelines: dict[str, dict[str, Record]] = field(default_factory=dict)  # what they are made of: by kind, then id
     operations: dict[str, Record] = field(default_factory=dict)  # what was done to services, by id
     ids: int = 0
 

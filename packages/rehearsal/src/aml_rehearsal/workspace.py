@@ -5,38 +5,38 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from aml_rehearsal.addresses import Entrance, Names
 from aml_rehearsal.azurite import Azurite
-from aml_rehearsal.faults import Faults
+from aml_rehearsal.faults import Faults, Provisioning
 from aml_rehearsal.hosting import Hosting
 from aml_rehearsal.state import State, set_status
 from aml_rehearsal.tokens import Tokens
-
-
-@dataclass
-class Provisioning:
-    """How the making of a cluster goes: how often somebody looks before it is done, and why it fails if it does."""
-
-    polls: int = 0
-    error: str = ""
 
 
 class Workspace:
     """One workspace and the blob storage behind it."""
 
     def __init__(
-        self, folder: Path, names: Names, *, deterministic: bool = False, accounts: Iterable[str] = ()
+        self,
+        folder: Path,
+        names: Names,
+        *,
+        deterministic: bool = False,
+        accounts: Iterable[str] = (),
+        blobs: Azurite | None = None,
     ) -> None:
         self.folder = folder
         self.names = names
         self.state = State(folder / "state.json", deterministic=deterministic)
         self.tokens = Tokens()
         self.faults = Faults()
-        self.blobs = Azurite(folder / "blobs", [*accounts, *self.state.tables.storage_accounts])
+        self.blobs_are_lent = blobs is not None
+        if blobs:
+            blobs.empty()
+        self.blobs = blobs or Azurite(folder / "blobs", [*accounts, *self.state.tables.storage_accounts])
         self.entrance = Entrance()
         self.nodes: list[threading.Thread] = []
         self.quota = 1000  # cores that a cluster may have at most
@@ -64,4 +64,5 @@ class Workspace:
     def close(self) -> None:
         """Keep what is to be kept."""
         self.state.save()
-        self.blobs.stop()
+        if not self.blobs_are_lent:
+            self.blobs.stop()

@@ -7,10 +7,10 @@ from typing import Any
 
 from aml_rehearsal import sampling
 from aml_rehearsal.messages import Refusal, Reply, Request
-from aml_rehearsal.searches import SYSTEM, Search
 from aml_rehearsal.services import execution
 from aml_rehearsal.services.history import new_run, run_of
 from aml_rehearsal.services.hosts import api
+from aml_rehearsal.services.searches import SYSTEM, Search
 from aml_rehearsal.state import Record, now, set_status
 from aml_rehearsal.workspace import Workspace
 

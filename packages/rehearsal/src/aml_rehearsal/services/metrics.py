@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from aml_rehearsal.messages import Refusal, Request
 from aml_rehearsal.services.history import RUN
 from aml_rehearsal.services.hosts import api
-from aml_rehearsal.state import Record, now
+from aml_rehearsal.state import NAMESPACE, Record, now
 from aml_rehearsal.workspace import Workspace
 
 BASE = "/metric/v2.0{scope}/runs/{run}"
@@ -34,9 +35,10 @@ def log(
     metric["value"] += [point for point in points if point.get("metricId") not in known]
 
 
-def log_number(workspace: Workspace, run_id: str, name: str, value: float, step: int) -> None:
-    """A number, as MLflow logs it."""
-    point = {"metricId": workspace.state.new_id(), "createdUtc": now(), "step": step, "data": {name: value}}
+def log_number(workspace: Workspace, run_id: str, name: str, value: float, step: int, *, moment: str = "") -> None:
+    """A number, as MLflow logs it; the same number of the same moment counts once, as there."""
+    own = str(uuid.uuid5(NAMESPACE, f"{moment} {step} {value}")) if moment else workspace.state.new_id()
+    point = {"metricId": own, "createdUtc": moment or now(), "step": step, "data": {name: value}}
     properties = {"uxMetricType": NUMBER}
     log(workspace, run_id, name, columns={name: "Double"}, points=[point], properties=properties)
 
