@@ -129,6 +129,14 @@ class Caller:
         assert status == 200, answer
         return self.wait(answer["runId"])
 
+    def until(self, true: Callable[[], bool]) -> None:
+        """Wait until something is true."""
+        for _ in range(400):
+            if true():
+                return
+            time.sleep(0.1)
+        raise AssertionError("it did not become true")
+
     def wait(self, run_id: str, *statuses: str) -> dict[str, Any]:
         for _ in range(400):
             run: dict[str, Any] = self.rehearsal.state()["runs"][run_id]

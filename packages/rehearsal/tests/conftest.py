@@ -24,10 +24,8 @@ CLIENT = [
     "azureml-core==1.61.0.post4",
     "azureml-mlflow==1.62.0.post6",
     "mlflow-skinny==3.15.0",
-    "azureml-dataset-runtime",
-    "azureml-train-core==1.61.0",
-    "azureml-pipeline-core==1.61.0",
-    "azureml-pipeline-steps==1.61.0",
+    "azureml-dataset-runtime[pandas]",
+    *("azureml-train-core==1.61.0", "azureml-pipeline-core==1.61.0", "azureml-pipeline-steps==1.61.0"),
 ]
 RUNCONFIG = """
 script: train.py
@@ -114,7 +112,8 @@ def client(rehearsal: Rehearsal, client_python: Path, tmp_path_factory: pytest.T
         done = subprocess.run(
             [python, "code.py"],
             cwd=folder,
-            env=rehearsal.environment(role) | {"NAMES": listed, "STORAGE_KEY": rehearsal.workspace.blobs.keys[SECOND]},
+            env=rehearsal.environment(role)
+            | {"NAMES": listed, "STORAGE_KEY": rehearsal.workspace.blobs.keys[SECOND], "PYTHON": sys.executable},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import sys
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aml_rehearsal import certificates, nodes, seed
+from aml_rehearsal import certificates, conda_file, nodes, seed
 from aml_rehearsal.addresses import Names
 from aml_rehearsal.faults import Fault, Faults
-from aml_rehearsal.interpreters import split
 from aml_rehearsal.messages import Refusal
 from aml_rehearsal.routing import Router
 from aml_rehearsal.services.artifacts import plain
@@ -137,10 +137,38 @@ def test_the_chain_stands_strict_checking(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------------ nodes
 
 
-def test_a_conda_file_is_split() -> None:
-    found = split(["python=3.11.*", "pip", "libgomp", {"pip": ["a==1", "b"]}])
-    assert found == ("3.11", ["a==1", "b"], ["libgomp"])
-    assert split(["python==3.10"])[0] == "3.10"
+def test_a_conda_file_in_the_words_of_the_index() -> None:
+    found = conda_file.read(["python=3.11.*", "pip", "libgomp", "anaconda::scikit-learn", {"pip": ["a==1", "b"]}])
+    assert (found.version, found.packages) == ("3.11", ["scikit-learn", "a==1", "b"])
+    assert [note.partition(":")[0] for note in found.notes] == ["libgomp", "anaconda"]
+    assert [conda_file.read([f"python{text}"]).version for text in ("==3.10", "=3.8.13", "=3.9=h1_0", "", ">=3.9")] == [
+        "3.10",
+        "3.8.13",
+        "3.9",
+        f"{sys.version_info.major}.{sys.version_info.minor}",
+        ">=3.9",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "package"),
+    [
+        ("pytorch=1.6", "torch==1.6.*"),
+        ("Pandas==1.3.5", "pandas==1.3.5"),
+        ("numpy 1.21.*", "numpy==1.21.*"),
+        ("numpy=1.21.6=py38h_0", "numpy==1.21.6.*"),
+        ("conda-forge::scipy>=1.5, <2", "scipy>=1.5,<2"),
+        ("opencv", "opencv-python-headless"),
+    ],
+)
+def test_packages_of_conda_on_the_index(asked: str, package: str) -> None:
+    found = conda_file.read([asked])
+    assert (found.packages, found.unknown) == ([package], [])
+    assert package in found.notes[0]
+
+
+def test_what_the_index_can_not_have() -> None:
+    assert conda_file.read(["r-base=4", "a=1|2", "numpy"]).unknown == ["r-base=4", "a=1|2"]
 
 
 def layout(**wish: Any) -> list[dict[str, str]]:

@@ -178,7 +178,9 @@ class Azurite:
     def names(self, container: str, prefix: str) -> list[str]:
         return list(self.client.get_container_client(container).list_blob_names(name_starts_with=prefix))
 
-    def signature(self, container: str, name: str, permission: str, account: str = ACCOUNT, key: str = "") -> str:
+    def signature(
+        self, container: str, name: str, permission: str, account: str = ACCOUNT, key: str = "", *, expiry: str = ""
+    ) -> str:
         """A SAS for one blob."""
         signed: Any = generate_blob_sas(
             account,
@@ -186,7 +188,7 @@ class Azurite:
             name,
             account_key=key or self.keys[account],
             permission=BlobSasPermissions.from_string(permission),
-            expiry=soon(),
+            expiry=expiry or soon(),
         )
         return str(signed)
 

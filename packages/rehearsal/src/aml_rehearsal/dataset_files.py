@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, quote, unquote
 
 import yaml
 from azure.core.exceptions import AzureError, HttpResponseError
-from azure.storage.blob import BlobProperties
+from azure.storage.blob import BlobProperties, ContainerClient
 
 from aml_rehearsal.messages import Refusal
 from aml_rehearsal.services import datastores
@@ -37,6 +37,8 @@ class File:
 
 
 def title(dataset: Record) -> str:
+    if dataset["name"] is None:
+        return f"The unregistered dataset {dataset['latest']['savedDatasetId']}"
     return f"Dataset {dataset['name']} version {dataset['latest']['versionId']}"
 
 
@@ -129,15 +131,17 @@ class Place:
             if not blob.name.endswith("/") and (blob.size or blob.name not in folders):
                 yield blob.name
 
+    def client(self) -> ContainerClient:
+        return self.blobs.service(self.account, self.credential).get_container_client(self.container)
+
     def listed(self, prefix: str) -> list[BlobProperties]:
         try:
-            container = self.blobs.service(self.account, self.credential).get_container_client(self.container)
-            return list(container.list_blobs(name_starts_with=prefix or None))
+            return list(self.client().list_blobs(name_starts_with=prefix or None))
         except (AzureError, ValueError) as error:
             raise self.refused(self.why(error)) from None
 
-    def why(self, error: Exception) -> str:
-        """Why the storage does not let its blobs be listed."""
+    def why(self, error: Exception, wanted: str = "read and list") -> str:
+        """Why the storage does not let its blobs be listed, or written."""
         status = error.status_code if isinstance(error, HttpResponseError) else None
         if status == 404:
             return f"there is no container {self.container} in the account {self.account}"
@@ -146,8 +150,8 @@ class Place:
         sas = {name: texts[0] for name, texts in parse_qs(self.credential.lstrip("?")).items()}
         if "se" in sas and moment(sas["se"]) < datetime.now(timezone.utc):
             return f"its SAS expired at {sas['se']}"
-        if "sp" in sas and not {"r", "l"} <= set(sas["sp"]):
-            return f"its SAS may not read and list, only sp={sas['sp']}"
+        if "sp" in sas and not {word[0] for word in wanted.split(" and ")} <= set(sas["sp"]):
+            return f"its SAS may not {wanted}, only sp={sas['sp']}"
         return f"its SAS is refused by {self.account}"
 
     def url(self, blob: str) -> str:

@@ -1,21 +1,21 @@
-"""What nodes report to the service while their runs go on, and the data that they ask it for."""
+"""What nodes report to the service while their runs go on, the data that they ask it for, and what they write."""
 
 from __future__ import annotations
 
 import re
 
-from aml_rehearsal import azurite, dataset_files
+from aml_rehearsal import azurite, dataset_files, dataset_outputs
 from aml_rehearsal.messages import Refusal, Reply, Request
 from aml_rehearsal.services.artifacts import plain
 from aml_rehearsal.services.datasets import find
 from aml_rehearsal.services.history import run_of
-from aml_rehearsal.state import now, set_status
+from aml_rehearsal.state import Record, now, set_status
 from aml_rehearsal.workspace import Workspace
 
 
 def answer(workspace: Workspace, request: Request) -> Reply:
-    """What a node reports or asks for: /nodes/RUN/(status|log|artifact|data|folder)."""
-    match = re.fullmatch(r"/nodes/(?P<run>[^/]+)/(?P<what>status|log|artifact|data|folder)", request.path)
+    """What a node reports or asks for: /nodes/RUN/(status|log|artifact|data|output|outputs|folder)."""
+    match = re.fullmatch(r"/nodes/(?P<run>[^/]+)/(?P<what>status|log|artifact|data|outputs?|folder)", request.path)
     if match is None:
         raise Refusal(404, request.path)
     identity = workspace.tokens.check(request.headers.get("authorization"))
@@ -34,6 +34,11 @@ def answer(workspace: Workspace, request: Request) -> Reply:
     elif match["what"] == "status":
         with workspace.state.lock:
             set_status(run, request.json["status"], request.json.get("error", ""))
+    elif match["what"] == "output":
+        output(workspace, run, request)
+    elif match["what"] == "outputs":
+        with workspace.state.lock:
+            dataset_outputs.keep(workspace, run)
     else:
         key = f"ExperimentRun/{run['dataContainerId']}/{plain(request.query['path'])}"
         if match["what"] == "log":
@@ -43,3 +48,14 @@ def answer(workspace: Workspace, request: Request) -> Reply:
         with workspace.state.lock:
             workspace.state.tables.artifacts.setdefault(key, {"createdTime": now()})
     return Reply({"cancel": run["status"] in {"CancelRequested", "Canceled"}})
+
+
+def output(workspace: Workspace, run: Record, request: Request) -> None:
+    """Open the place that an output goes to, or put or remove a file there."""
+    wanted = dataset_outputs.of_run(run)[request.query["name"]]
+    if request.method == "GET":
+        dataset_outputs.opened(workspace, wanted)
+    elif request.method == "DELETE":
+        dataset_outputs.remove(workspace, wanted, plain(request.query["path"]))
+    else:
+        dataset_outputs.write(workspace, wanted, plain(request.query["path"]), request.body)

@@ -45,6 +45,15 @@ def job(
         }
         for name, wish in (configuration["data"] or {}).items()
     ]
+    writes = [
+        {
+            "name": name,
+            "path": (wish.get("additionalOptions") or {}).get("pathOnCompute"),
+            "mounted": str(wish["mechanism"]).lower() == "mount",
+            "globs": globs((wish.get("additionalOptions") or {}).get("uploadOptions") or {}),
+        }
+        for name, wish in (configuration.get("outputData") or {}).items()
+    ]
     history = configuration["history"]
     ways = [f"{one['variable']}:{'Direct' if one['direct'] else 'Mount'}" for one in data]
     return {
@@ -53,20 +62,28 @@ def job(
         "token": workspace.tokens.issue(run["runId"], "run"),
         "target": configuration["target"],
         "script": configuration["script"],
+        "command": configuration.get("command") or "",
         "arguments": [str(argument) for argument in configuration["arguments"] or []],
         **interpreters.wish(configuration["environment"]),
         "docker": bool((configuration.get("docker") or {}).get("useDocker")),
         "environment": run_variables(workspace, run, experiment)
         | {"AZUREML_DATASET_ENVIRONMENT_VARS": ",".join(ways)}
+        | ({"AZUREML_DATASET_FILE_OUTPUTS": ";".join(one["name"] for one in writes)} if writes else {})
         | (configuration["environment"].get("environmentVariables") or {})
         | (configuration.get("environmentVariables") or {}),
         "processes": processes,
         "data": data,
         "folders": [],  # of datastores, which the run reads or writes
+        "writes": writes,
         "outputs": bool(history["outputCollection"]),
         "watched": history["directoriesToWatch"] or [],
         "seconds": configuration.get("maxRunDurationSeconds") or 30 * 24 * 3600,
     }
+
+
+def globs(upload: Record) -> list[str]:
+    """Which of its folder's files an output has: all, if none are named."""
+    return list((upload.get("sourceGlobs") or {}).get("patterns") or [])
 
 
 def run_variables(workspace: Workspace, run: Record, experiment: str) -> dict[str, str]:

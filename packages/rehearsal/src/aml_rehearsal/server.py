@@ -212,7 +212,7 @@ class Connection(BaseHTTPRequestHandler):
         headers = {name: text for name, text in self.headers.items() if name.lower() not in HOP}
         if request.method in {"PUT", "POST"}:
             headers["Content-Length"] = str(len(request.body))
-        address = self.path
+        address = storage_door.meant(self.server.workspace, request, self.path)
         try:
             signature = storage_door.enter(self.server.workspace, request)
         except storage_door.Shut as shut:

@@ -44,10 +44,13 @@ class Tables:
     datastores: dict[str, Record] = field(default_factory=dict)
     default_datastore: str = "workspaceblobstore"
     datasets: dict[str, list[Record]] = field(default_factory=dict)  # by name: every version
+    saved_datasets: dict[str, Record] = field(default_factory=dict)  # used, but under no name; by id
     environments: dict[str, list[Record]] = field(default_factory=dict)  # by name: every version
+    submitted_environments: dict[str, list[Record]] = field(default_factory=dict)  # brought by runs, by name
     assets: dict[str, Record] = field(default_factory=dict)
     models: dict[str, Record] = field(default_factory=dict)  # by name:version
     registered_models: dict[str, Record] = field(default_factory=dict)  # by name: what MLflow knows of all versions
+    secrets: dict[str, Record] = field(default_factory=dict)  # of the Key Vault, by name
     services: dict[str, Record] = field(default_factory=dict)  # by name
     pipelines: dict[str, dict[str, Record]] = field(default_factory=dict)  # what they are made of: by kind, then id
     operations: dict[str, Record] = field(default_factory=dict)  # what was done to services, by id

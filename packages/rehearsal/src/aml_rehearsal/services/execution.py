@@ -7,10 +7,10 @@ import email.policy
 import json
 from typing import Any
 
-from aml_rehearsal import nodes
+from aml_rehearsal import dataset_outputs, nodes
 from aml_rehearsal.messages import Refusal, Reply, Request
-from aml_rehearsal.services import computes
-from aml_rehearsal.services.datasets import find
+from aml_rehearsal.services import computes, environments
+from aml_rehearsal.services.datasets import find, identifier
 from aml_rehearsal.services.history import new_run
 from aml_rehearsal.services.hosts import api
 from aml_rehearsal.state import FINAL, Record
@@ -50,7 +50,9 @@ def accept(workspace: Workspace, experiment: str, run_id: str, configuration: Re
         check_compute(workspace, target, int(configuration["nodeCount"]))
     datasets = {name: wanted_dataset(workspace, name, wish) for name, wish in (configuration["data"] or {}).items()}
     inputs = [lineage(name, configuration["data"][name], dataset) for name, dataset in datasets.items()]
+    dataset_outputs.check(configuration)
     processes = nodes.processes(configuration)
+    configuration["environment"] = environments.submitted(workspace, experiment, configuration["environment"])
     run = new_run(workspace, experiment, run_id)
     run |= {
         "target": target,
@@ -65,9 +67,7 @@ def accept(workspace: Workspace, experiment: str, run_id: str, configuration: Re
 def lineage(name: str, wish: Record, dataset: Record) -> Record:
     """How a run remembers a dataset that it reads."""
     details = {"inputName": name, "mechanism": wish["mechanism"].capitalize(), "pathOnCompute": wish["pathOnCompute"]}
-    identifier = {"savedId": dataset["latest"]["savedDatasetId"], "registeredId": dataset["datasetId"]}
-    identifier["registeredVersion"] = dataset["latest"]["versionId"]
-    return {"identifier": identifier, "consumptionType": "RunInput", "inputDetails": details}
+    return {"identifier": identifier(dataset), "consumptionType": "RunInput", "inputDetails": details}
 
 
 def check_compute(workspace: Workspace, target: str, nodes_wanted: int) -> None:

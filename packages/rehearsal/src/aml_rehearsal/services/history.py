@@ -113,7 +113,13 @@ def shown(workspace: Workspace, run: Record) -> Record:
 
 @api.route("GET", BASE + "/experiments")
 def experiments(workspace: Workspace, request: Request) -> Any:
-    return {"value": list(workspace.state.tables.experiments.values()), "continuationToken": None, "nextLink": None}
+    wanted = str((request.json if request.method == "POST" else request.query).get("viewType") or "ActiveOnly")
+    found = [
+        experiment
+        for experiment in workspace.state.tables.experiments.values()
+        if wanted == "All" or (wanted == "ArchivedOnly") == bool(experiment["archivedTime"])
+    ]
+    return {"value": found, "continuationToken": None, "nextLink": None}
 
 
 @api.route("POST", BASE + "/experiments:query")
@@ -129,9 +135,16 @@ def experiment(workspace: Workspace, request: Request) -> Any:
     return experiment_of(workspace, name)
 
 
-@api.route("GET", BASE + "/experimentids/{experiment_id}")
+@api.route("GET PATCH", BASE + "/experimentids/{experiment_id}")
 def experiment_by_id(workspace: Workspace, request: Request) -> Any:
-    return workspace.state.tables.experiments[experiment_name(workspace, request)]
+    record = workspace.state.tables.experiments[experiment_name(workspace, request)]
+    if request.method == "PATCH":
+        changes = request.json
+        if changes.get("archive") is not None:
+            record["archivedTime"] = now() if changes["archive"] else None
+        record["tags"] |= changes.get("tags") or {}
+        record |= {key: changes[key] for key in ("name", "description") if changes.get(key) is not None}
+    return record
 
 
 @api.route("POST", BASE + "/experiments/{experiment}/runs:query", BASE + "/experimentids/{experiment_id}/runs:query")
@@ -168,8 +181,26 @@ def run(workspace: Workspace, request: Request) -> Any:
     run_id = request.names["run"]
     if request.method == "GET":
         return shown(workspace, run_of(workspace, run_id))
-    changes = request.json
     record = new_run(workspace, experiment_name(workspace, request), run_id)
+    merge(record, request.json)
+    return shown(workspace, record)
+
+
+@api.route("PATCH", BASE + "/experiments/{experiment}/batch/runs", BASE + "/experimentids/{experiment_id}/batch/runs")
+def many_runs(workspace: Workspace, request: Request) -> Any:
+    """Make or change several runs, as the children of one."""
+    experiment, told = experiment_name(workspace, request), {}
+    for wish in request.json["runs"]:
+        record = new_run(workspace, experiment, wish["runId"])
+        merge(record, wish)
+        if record["parentRunId"]:
+            record["rootRunId"] = run_of(workspace, record["parentRunId"])["rootRunId"]
+        told[wish["runId"]] = shown(workspace, record)
+    return {"runs": told, "errors": {}}
+
+
+def merge(record: Record, changes: Record) -> None:
+    """Change a run as the client says, as far as that is the client's to say."""
     for key, change in changes.items():
         if change is None or key in READ_ONLY:
             continue
@@ -179,7 +210,6 @@ def run(workspace: Workspace, request: Request) -> Any:
             continue  # only events end a run: the client's own first status may come late
         else:
             record[key] = change
-    return shown(workspace, record)
 
 
 @api.route("GET", *(path + "/details" for path in RUN))
@@ -204,12 +234,25 @@ def events(workspace: Workspace, request: Request) -> Any:
     record = run_of(workspace, request.names["run"])
     sent = request.json
     for event in sent if isinstance(sent, list) else sent.get("events", [sent]):
-        status = EVENTS.get(str(event.get("name", "")).rpartition(".")[2])
-        if status:
-            set_status(record, status)
-        if status == "Failed":
-            record["error"] = (event.get("data") or {}).get("errorResponse") or event.get("data")
+        happened(record, event)
     return {}
+
+
+@api.route(
+    "POST", BASE + "/experiments/{experiment}/batch/events", BASE + "/experimentids/{experiment_id}/batch/events"
+)
+def events_of_many(workspace: Workspace, request: Request) -> Any:
+    for event in request.json["events"]:
+        happened(run_of(workspace, event["data"]["RunId"]), event)
+    return {"errors": []}
+
+
+def happened(record: Record, event: Record) -> None:
+    status = EVENTS.get(str(event.get("name", "")).rpartition(".")[2])
+    if status:
+        set_status(record, status)
+    if status == "Failed":
+        record["error"] = (event.get("data") or {}).get("errorResponse") or event.get("data")
 
 
 @api.route(
