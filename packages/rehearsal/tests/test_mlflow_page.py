@@ -43,7 +43,8 @@ def run_id(rehearsal: Rehearsal, caller: Caller) -> str:
     for name, content in {"a b/50%.txt": b"<script>", "dot.png": b"png"}.items():
         key = f"ExperimentRun/dcid.{run_id}/{name}"
         rehearsal.workspace.blobs.write(ARTIFACTS, key, content)
-        rehearsal.workspace.state.tables.artifacts[key] = {}
+        with rehearsal.workspace.state.lock:
+            rehearsal.workspace.state.tables.artifacts[key] = {}
     return run_id
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
-from callers import Caller
+from callers import Caller, written
 
 from aml_rehearsal import Fault, Rehearsal, certificates
 from aml_rehearsal.addresses import API_HOST
@@ -210,13 +210,12 @@ def test_keys_and_tokens_appear_nowhere(rehearsal: Rehearsal, caller: Caller) ->
     answer = caller.ask("POST", "/datastore/v1.0SCOPE/datastores", store)[1]
     assert answer["azureStorageSection"]["accountKey"] == secret
     run = caller.run("import os\nprint(os.environ['AZUREML_RUN_ID'])")
-    rehearsal.workspace.state.save()
     secrets = [secret, rehearsal.workspace.blobs.key, caller.token, "eyJ"]
     secrets += [principal.secret for principal in rehearsal.workspace.tokens.principals.values()]
     for text in (page(rehearsal), page(rehearsal, f"/runs/{run['runId']}"), page(rehearsal, "/state.json"),
                  "\n".join(rehearsal.server.requests)):  # fmt: skip
         assert not [hidden for hidden in secrets if hidden in text]
-    kept = (rehearsal.folder / "state.json").read_text()
+    kept = written(rehearsal)
     assert not [hidden for hidden in secrets[2:] if hidden in kept]
     logs = [key for key in rehearsal.state()["artifacts"] if key.startswith(f"ExperimentRun/dcid.{run['runId']}/")]
     for key in logs:

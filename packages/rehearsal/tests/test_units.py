@@ -272,27 +272,31 @@ def test_a_broken_runconfig_does_not_hide_the_others(tmp_path: Path, run: str) -
 
 
 def test_what_is_saved_comes_back(tmp_path: Path) -> None:
-    file = tmp_path / "state.json"
-    state = State(file)
-    state.tables.runs["ü"] = {"status": "Failed"}
-    state.save()
-    assert State(file).as_dict() == state.as_dict()
-    assert file.stat().st_mode & 0o077 == 0
-    assert [left.name for left in tmp_path.iterdir()] == ["state.json"]
+    state = State(tmp_path)
+    with state.lock:
+        state.tables.runs["ü"] = {"status": "Failed"}
+    assert {left.stat().st_mode & 0o777 for left in tmp_path.iterdir()} == {0o600}
+    held = state.as_dict()
+    state.close()
+    assert [left.name for left in tmp_path.iterdir()] == ["state.db"]
+    assert State(tmp_path).as_dict() == held
 
 
 @pytest.mark.parametrize("text", ["", "[]", "[1]", "{", '{"runs": []}', '{"ids": null}'])
 def test_a_damaged_state_is_named(tmp_path: Path, text: str) -> None:
     file = tmp_path / "state.json"
     file.write_text(text)
-    with pytest.raises(Unavailable, match="is damaged"):
-        State(file)
+    with pytest.raises(Unavailable, match=r"state.json is damaged"):
+        State(tmp_path)
 
 
 def test_ids_are_random_or_the_same_each_time(tmp_path: Path) -> None:
     def three(*, deterministic: bool) -> list[str]:
-        state = State(tmp_path / "none.json", deterministic=deterministic)
-        return [state.new_id() for _ in range(3)]
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        state = State(folder, deterministic=deterministic)
+        with state.lock:
+            return [state.new_id() for _ in range(3)]
 
     assert three(deterministic=True) == three(deterministic=True)
     assert len({*three(deterministic=False), *three(deterministic=False), *three(deterministic=True)}) == 9
@@ -305,7 +309,7 @@ def test_a_folder_belongs_to_one_rehearsal(tmp_path: Path) -> None:
 
 
 def test_what_is_forgotten_is_ours_only(tmp_path: Path) -> None:
-    for name in ("state.json", "mine.txt"):
+    for name in ("state.db", "state.db-wal", "state.json", "state.json.old", "mine.txt"):
         (tmp_path / name).touch()
     (tmp_path / "blobs").mkdir()
     forget(tmp_path)

@@ -92,7 +92,8 @@ class Rehearsal:
     def snapshot(self, run_id: str) -> dict[str, bytes]:
         """The files that a run was submitted with."""
         tables = self.workspace.state.tables
-        files = tables.snapshots[tables.runs[run_id]["properties"]["ContentSnapshotId"]]["files"]
+        with self.workspace.state.lock:
+            files = tables.snapshots[tables.runs[run_id]["properties"]["ContentSnapshotId"]]["files"]
         return {name: self.workspace.blobs.read("azureml", file["blob"]) for name, file in files.items()}
 
     def environment(self, role: str = "contributor") -> dict[str, str]:

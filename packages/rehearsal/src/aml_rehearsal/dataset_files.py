@@ -48,7 +48,8 @@ def files(workspace: Workspace, dataset: Record) -> list[File]:
     found: list[File] = []
     for store, path in wanted:
         try:
-            place = Place(workspace, datastores.find(workspace, store))
+            with workspace.state.lock:
+                place = Place(workspace, datastores.find(workspace, store))
             for blob in place.matching(path):
                 # Of several places, each keeps its whole path below its datastore's name, as in the client.
                 name = blob[len(root(path)) :] if len(wanted) == 1 else f"{store}/{blob}"
@@ -62,13 +63,15 @@ def files(workspace: Workspace, dataset: Record) -> list[File]:
 
 def folder(workspace: Workspace, store: str, path: str) -> list[File]:
     """All files at a path of a datastore, by their names below it; the name of a single file is empty."""
-    place = Place(workspace, datastores.find(workspace, store))
+    with workspace.state.lock:
+        place = Place(workspace, datastores.find(workspace, store))
     return [File(blob[len(path) :].strip("/"), place.url(blob), store) for blob in place.matching(path)]
 
 
 def write(workspace: Workspace, store: str, path: str, content: bytes) -> None:
     """Put a file into a datastore."""
-    place = Place(workspace, datastores.find(workspace, store))
+    with workspace.state.lock:
+        place = Place(workspace, datastores.find(workspace, store))
     try:
         service = place.blobs.service(place.account, place.credential)
         service.get_container_client(place.container).upload_blob(path, content, overwrite=True)

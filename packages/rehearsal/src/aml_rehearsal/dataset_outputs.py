@@ -64,7 +64,8 @@ def of_run(run: Record) -> dict[str, Output]:
 def opened(workspace: Workspace, output: Output) -> Place:
     """The datastore of an output; refused where it is not there."""
     try:
-        return Place(workspace, datastores.find(workspace, output.store))
+        with workspace.state.lock:
+            return Place(workspace, datastores.find(workspace, output.store))
     except Refusal as refusal:
         raise output.refused(refusal) from None
 

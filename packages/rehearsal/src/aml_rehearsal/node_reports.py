@@ -21,9 +21,9 @@ def answer(workspace: Workspace, request: Request) -> Reply:
     identity = workspace.tokens.check(request.headers.get("authorization"))
     if identity.name != match["run"]:
         raise Refusal(403, "This token is another run's.")
-    run = run_of(workspace, match["run"])
     if match["what"] == "data":
-        dataset = find(workspace, saved=request.query["saved"])
+        with workspace.state.lock:
+            dataset = find(workspace, saved=request.query["saved"])
         listed = [vars(file) for file in dataset_files.files(workspace, dataset)]
         return Reply({"dataset": dataset_files.title(dataset), "files": listed})
     if match["what"] == "folder":
@@ -33,13 +33,17 @@ def answer(workspace: Workspace, request: Request) -> Reply:
         dataset_files.write(workspace, store, path, request.body)
     elif match["what"] == "status":
         with workspace.state.lock:
-            set_status(run, request.json["status"], request.json.get("error", ""))
+            set_status(run_of(workspace, match["run"]), request.json["status"], request.json.get("error", ""))
     elif match["what"] == "output":
+        with workspace.state.lock:
+            run = run_of(workspace, match["run"])
         output(workspace, run, request)
     elif match["what"] == "outputs":
         with workspace.state.lock:
-            dataset_outputs.keep(workspace, run)
+            dataset_outputs.keep(workspace, run_of(workspace, match["run"]))
     else:
+        with workspace.state.lock:
+            run = run_of(workspace, match["run"])
         key = f"ExperimentRun/{run['dataContainerId']}/{plain(request.query['path'])}"
         if match["what"] == "log":
             workspace.blobs.append(azurite.ARTIFACTS, key, request.body)
@@ -47,6 +51,8 @@ def answer(workspace: Workspace, request: Request) -> Reply:
             workspace.blobs.write(azurite.ARTIFACTS, key, request.body)
         with workspace.state.lock:
             workspace.state.tables.artifacts.setdefault(key, {"createdTime": now()})
+    with workspace.state.lock:
+        run = run_of(workspace, match["run"])
     return Reply({"cancel": run["status"] in {"CancelRequested", "Canceled"}})
 
 

@@ -195,7 +195,7 @@ def local_archive(job: Record) -> bytes:
 def start(workspace: Workspace, job: Record, snapshot: Record) -> None:
     """Give the run a node of its own: a folder with the snapshot's files, and a process."""
     thread = threading.Thread(target=watch, args=(workspace, job, snapshot), daemon=True)
-    workspace.nodes.append(thread)
+    workspace.nodes = [node for node in workspace.nodes if node.is_alive()] + [thread]
     thread.start()
 
 

@@ -44,8 +44,8 @@ class Router:
             handler, request.names = self.find(request.method, request.path)
             if handler not in self.open:
                 request.identity = workspace.tokens.check(request.headers.get("authorization"))
-            admit(workspace, request)
             with workspace.state.lock:
+                admit(workspace, request)
                 result = handler(workspace, request)
         except Refusal as refusal:
             return refusal.reply

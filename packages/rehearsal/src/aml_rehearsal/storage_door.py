@@ -33,7 +33,9 @@ class Shut(Exception):
 def enter(workspace: Workspace, request: Request) -> str:
     """The SAS that stands for a token; none where the request brings its own key or SAS, which Azurite checks."""
     account = workspace.blobs.hosts[request.host]
-    if account not in workspace.state.tables.storage_accounts:
+    with workspace.state.lock:
+        known = account in workspace.state.tables.storage_accounts
+    if not known:
         raise Shut(404, "ResourceNotFound", f"There is no storage account {account} yet.")
     authorization = request.headers.get("authorization")
     if authorization is None or not authorization.lower().startswith("bearer "):

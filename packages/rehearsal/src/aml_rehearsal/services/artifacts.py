@@ -62,8 +62,7 @@ def existing(workspace: Workspace, request: Request) -> str:
 
 
 def below(workspace: Workspace, request: Request) -> list[str]:
-    prefix = key_of(request)
-    return [key for key in sorted(workspace.state.tables.artifacts) if key.startswith(prefix)]
+    return workspace.state.tables.artifacts.below(key_of(request))
 
 
 @api.route(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from aml_rehearsal.messages import Refusal, Request
+from aml_rehearsal.services import run_filter
 from aml_rehearsal.services.hosts import api
 from aml_rehearsal.state import Record, creator, now, set_status
 from aml_rehearsal.tokens import LIFETIME
@@ -150,9 +152,16 @@ def experiment_by_id(workspace: Workspace, request: Request) -> Any:
 @api.route("POST", BASE + "/experiments/{experiment}/runs:query", BASE + "/experimentids/{experiment_id}/runs:query")
 def query_runs(workspace: Workspace, request: Request) -> Any:
     owner = workspace.state.tables.experiments[experiment_name(workspace, request)]["experimentId"]
-    runs = [run for run in workspace.state.tables.runs.values() if run["experimentId"] == owner]
-    newest = sorted(runs, key=lambda run: str(run["createdUtc"]), reverse=True)
-    return {"value": [shown(workspace, run) for run in newest], "continuationToken": None, "nextLink": None}
+    wish = request.json if request.method == "POST" else {key.strip("$"): text for key, text in request.query.items()}
+    runs, wanted, most = workspace.state.tables.runs, str(wish.get("filter") or ""), int(wish.get("top") or 0)
+    sort, descending = run_filter.order(wish.get("orderby"))
+    keys = runs.keys_where(sort, descending=descending, experimentId=owner)
+    last = wish.get("continuationToken")  # the run that the page before ended with
+    left = keys[keys.index(last) + 1 :] if last in keys else keys
+    found = (shown(workspace, run) for run in runs.copies(left) if not wanted or run_filter.fits(run, wanted))
+    page = list(itertools.islice(found, most or None))
+    more = page[-1]["runId"] if most and len(page) == most and page[-1]["runId"] != left[-1] else None
+    return {"value": page, "continuationToken": more, "nextLink": None}
 
 
 @api.route("GET", BASE + "/experiments/{experiment}/runs", BASE + "/experimentids/{experiment_id}/runs")
@@ -217,9 +226,9 @@ def details(workspace: Workspace, request: Request) -> Any:
     record = run_of(workspace, request.names["run"])
     prefix = f"ExperimentRun/dcid.{record['runId']}/"
     logs = {
-        key[len(prefix) :]: workspace.blob_uri("azureml", key, "r")
-        for key in sorted(workspace.state.tables.artifacts)
-        if key.startswith(prefix) and key[len(prefix) :].startswith(LOGS)
+        key.removeprefix(prefix): workspace.blob_uri("azureml", key, "r")
+        for key in workspace.state.tables.artifacts.below(prefix)
+        if key.removeprefix(prefix).startswith(LOGS)
     }
     same = "runId target status startTimeUtc endTimeUtc error properties inputDatasets outputDatasets runDefinition"
     return {key: record[key] for key in same.split()} | {
@@ -267,5 +276,6 @@ def cancel(workspace: Workspace, request: Request) -> Any:
 @api.route("GET", *(path + "/children" for path in RUN))
 def children(workspace: Workspace, request: Request) -> Any:
     parent = run_of(workspace, request.names["run"])["runId"]
-    own = [run for run in workspace.state.tables.runs.values() if run["parentRunId"] == parent]
+    runs = workspace.state.tables.runs
+    own = runs.copies(runs.keys_where(parentRunId=parent))
     return {"value": [shown(workspace, run) for run in own], "continuationToken": None}

@@ -82,18 +82,23 @@ def written(found: list[Record]) -> list[Record]:
     return [point | {"value": number(point["value"])} for point in found]
 
 
-def run_facts(workspace: Workspace, run: Record, experiment: str) -> dict[str, Any]:
-    """What MLflow knows of a run, by the kinds of names in its searches."""
+def latest(workspace: Workspace, run_id: str) -> Record:
+    """The values that MLflow shows of a run's metrics."""
+    found = {}
+    for key, metric in metrics.of_run(workspace, run_id).items():
+        if values := points(metric):
+            found[key] = max(values, key=lambda point: (point["step"], point["timestamp"]))
+    return found
+
+
+def run_facts(workspace: Workspace, run: Record, experiment: str, *, metrics: bool = True) -> dict[str, Any]:
+    """What MLflow knows of a run, by the kinds of names in its searches; on request without its metrics."""
     place = f"azureml://{API_HOST}{VERSION}/experiments/{experiment}/runs/{run['runId']}/artifacts"
     tags = {"mlflow.rootRunId": run["rootRunId"], "mlflow.runName": run["displayName"], "mlflow.user": run["userId"]}
     if run["parentRunId"]:
         tags["mlflow.parentRunId"] = run["parentRunId"]
-    numbers = {}
-    for key, metric in workspace.state.tables.metrics.get(run["runId"], {}).items():
-        if values := points(metric):
-            numbers[key] = max(values, key=lambda point: (point["step"], point["timestamp"]))
     return {
-        "metric": numbers,
+        "metric": latest(workspace, run["runId"]) if metrics else {},
         "param": {key: str(text) for key, text in run["parameters"].items()},
         "tag": tags | {key: str(text) for key, text in run["tags"].items()},
         "attribute": {
@@ -232,17 +237,24 @@ def search_runs(workspace: Workspace, request: Request) -> Any:
         for name, known in workspace.state.tables.experiments.items()
         if known["experimentId"] in (wish.get("experiment_ids") or [])
     }
+    runs = workspace.state.tables.runs
+    # Of many runs no more is read and kept than is asked for: the metrics are most of it.
+    judged = any(name.kind == "metric" for name in [*(clause.name for clause in wanted), *(name for name, _ in order)])
     found = [
-        (run, run_facts(workspace, run, experiments[run["experimentId"]]))
-        for run in workspace.state.tables.runs.values()
-        if run["experimentId"] in experiments and ("deleted" if run["hidden"] else "active") in states
+        ({"runId": run["runId"], "runNumber": run["runNumber"]}, run_facts(workspace, run, name, metrics=judged))
+        for experiment_id, name in experiments.items()
+        for run in runs.copies(runs.keys_where(experimentId=experiment_id))
+        if ("deleted" if run["hidden"] else "active") in states
     ]
     found = [each for each in found if all(clause.holds(fact(each, clause.name)) for clause in wanted)]
     found.sort(key=lambda each: (-(each[1]["attribute"]["start_time"] or 0), -each[0]["runNumber"]))
     found, following = mlflow_search.page(
         mlflow_search.ordered(found, order, fact), wish.get("max_results"), wish.get("page_token")
     )
-    return {"runs": [run_json(workspace, run, facts) for run, facts in found], "next_page_token": following}
+    for run, facts in found if not judged else []:
+        facts["metric"] = latest(workspace, run["runId"])
+    shown = [run_json(workspace, runs[run["runId"]], facts) for run, facts in found]
+    return {"runs": shown, "next_page_token": following}
 
 
 def fact(found: tuple[Record, dict[str, Any]], name: Name) -> Any:
@@ -310,7 +322,7 @@ def delete_tag(workspace: Workspace, request: Request) -> Any:
 
 
 def history_of(workspace: Workspace, run_id: str, key: str) -> list[Record]:
-    metric = workspace.state.tables.metrics.get(run_id, {}).get(key)
+    metric = metrics.named(workspace, run_id, key)
     return sorted(points(metric), key=lambda point: (point["step"], point["timestamp"])) if metric else []
 
 
@@ -346,11 +358,10 @@ def list_artifacts(workspace: Workspace, request: Request) -> Any:
         for blob in workspace.blobs.containers[ARTIFACTS].list_blobs(name_starts_with=root + folder)
     }
     files: dict[str, Record] = {}
-    for key in sorted(workspace.state.tables.artifacts):
-        if key.startswith(root + folder):
-            name, below, _ = key[len(root + folder) :].partition("/")
-            size = {} if below else {"file_size": sizes.get(key, 0)}
-            files[name] = {"path": folder + name, "is_dir": bool(below), **size}
+    for key in workspace.state.tables.artifacts.below(root + folder):
+        name, below, _ = key[len(root + folder) :].partition("/")
+        size = {} if below else {"file_size": sizes.get(key, 0)}
+        files[name] = {"path": folder + name, "is_dir": bool(below), **size}
     return {"root_uri": run_json(workspace, run)["info"]["artifact_uri"], "files": list(files.values())}
 
 
@@ -366,7 +377,7 @@ def experiment_by_id(workspace: Workspace, experiment_id: str) -> Record:
 def default_experiment(workspace: Workspace) -> Record:
     """The experiment of runs that name none; who first asks for it finds it."""
     experiment = experiment_of(workspace, DEFAULT)
-    if not any(run["experimentId"] == experiment["experimentId"] for run in workspace.state.tables.runs.values()):
+    if not workspace.state.tables.runs.keys_where(experimentId=experiment["experimentId"]):
         experiment["experimentId"] = DEFAULT_ID
     return experiment
 

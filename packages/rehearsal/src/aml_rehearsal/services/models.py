@@ -33,7 +33,7 @@ def new_asset(workspace: Workspace, wish: Record) -> Record:
     asset = wish | {"id": workspace.state.new_id().replace("-", ""), "createdTime": now()}
     for artifact in asset.get("artifacts") or []:
         known = str(artifact.get("id") or artifact.get("prefix") or "").removeprefix("aml://artifact/")
-        if known and not any(key.startswith(known) for key in workspace.state.tables.artifacts):
+        if known and not workspace.state.tables.artifacts.below(known):
             raise Refusal(404, f"Artifact {known} was not found", "ArtifactNotFound")
     workspace.state.tables.assets[asset["id"]] = asset
     return asset

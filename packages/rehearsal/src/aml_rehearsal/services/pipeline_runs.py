@@ -13,6 +13,7 @@ from aml_rehearsal.messages import Refusal
 from aml_rehearsal.services import datasets, datastores, execution
 from aml_rehearsal.services.history import new_run
 from aml_rehearsal.state import FINAL, Record, now, set_status
+from aml_rehearsal.store import Table
 from aml_rehearsal.workspace import Workspace
 
 BEAT = 0.1  # seconds between two looks at the steps
@@ -21,8 +22,11 @@ MODES = {"1": "mount", "2": "download", "3": "upload", "4": "direct", "5": "hdfs
 PLAYED = ("PythonScriptStep",)
 
 
-def kept(workspace: Workspace, kind: str) -> dict[str, Record]:
-    return workspace.state.tables.pipelines.setdefault(kind, {})
+def kept(workspace: Workspace, kind: str) -> Table[Record]:
+    table = workspace.state.tables.pipelines.get(kind)
+    if table is None:
+        raise Refusal(404, f"There are no {kind}.")
+    return table
 
 
 def find(workspace: Workspace, kind: str, name: str) -> Record:
@@ -51,14 +55,13 @@ class PipelineRun:
     """One run of a pipeline, from its first step to its last."""
 
     def __init__(self, workspace: Workspace, record: Record) -> None:
-        self.workspace, self.record = workspace, record
+        self.workspace = workspace
         self.run_id, self.experiment = record["Id"], record["RunHistoryExperimentName"]
         self.graph = find(workspace, "Graphs", record["GraphId"])["Graph"]
         self.nodes = {node["Id"]: node for node in self.graph.get("ModuleNodes") or []}
         self.sources = {node["Id"]: node for node in self.graph.get("DatasetNodes") or []}
         self.modules = {name: find(workspace, "Modules", node["ModuleId"]) for name, node in self.nodes.items()}
-        self.steps: dict[str, str] = record.setdefault("steps", {})  # the run of each node that was started
-        self.outputs: dict[str, Any] = record.setdefault("outputs", {})  # by node and port: where it lies
+        self.seen = -1  # of the changes to the workspace
 
     def start(self, parent_id: str) -> None:
         """Check all steps, then let them run."""
@@ -98,6 +101,22 @@ class PipelineRun:
     # -------------------------------------------------------------------------------------------------- progress
 
     @property
+    def record(self) -> Record:
+        return find(self.workspace, "PipelineRuns", self.run_id)
+
+    @property
+    def steps(self) -> dict[str, str]:
+        """The run of each node that was started."""
+        found: dict[str, str] = self.record.setdefault("steps", {})
+        return found
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """By node and port: where it lies."""
+        found: dict[str, Any] = self.record.setdefault("outputs", {})
+        return found
+
+    @property
     def parent(self) -> Record:
         return self.workspace.state.tables.runs[self.run_id]
 
@@ -115,6 +134,9 @@ class PipelineRun:
     def step(self) -> bool:
         """Look at the steps once; tell whether there is more to do."""
         with self.workspace.state.lock:
+            if self.seen == self.workspace.state.lock.changes:
+                return True
+            self.seen = self.workspace.state.lock.changes
             runs = {node: self.workspace.state.tables.runs[run] for node, run in self.steps.items()}
             self.keep_outputs(runs)
             running = [run for run in runs.values() if run["status"] not in FINAL]

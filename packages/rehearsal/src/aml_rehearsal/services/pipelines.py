@@ -93,7 +93,7 @@ def update_data_type(workspace: Workspace, request: Request) -> Any:
 def by_hash(workspace: Workspace, request: Request) -> Any:
     """The newest with the same content, so that the client need not send it again."""
     kind = request.names["kind"]
-    for record in reversed(kept(workspace, kind).values()):
+    for record in reversed(list(kept(workspace, kind).values())):
         if record.get("IdentifierHash") == request.names["hash"]:
             return with_interface(record) if kind == "Modules" else record
     return Reply(b"null", headers={"Content-Type": "application/json"})

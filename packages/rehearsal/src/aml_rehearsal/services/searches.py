@@ -39,6 +39,7 @@ class Search:
         self.sampler = Sampler(generator["name"], generator["parameter_space"], run_id, maximize=self.maximize)
         self.policy = Policy(wish["policy_config"], maximize=self.maximize)
         self.points: dict[str, Point] = {}  # by the run that tries it
+        self.seen = -1  # of the changes to the workspace
         self.best: tuple[str, float] | None = None
         self.complete = False  # every run that there is to be was started
         self.ending: tuple[str, str] | None = None  # the status and the reason of a search that ends before
@@ -72,6 +73,9 @@ class Search:
     def step(self) -> bool:
         """Look at the runs once; tell whether there is more to do."""
         with self.workspace.state.lock:
+            if self.seen == self.workspace.state.lock.changes and time.monotonic() < self.over:
+                return True
+            self.seen = self.workspace.state.lock.changes
             runs = self.children()
             running = [run for run in runs if run["status"] not in FINAL]
             self.ending = self.ending or self.why_to_end(runs, running)
