@@ -99,6 +99,10 @@ login = ServicePrincipalAuthentication(own["tenant_id"], own["id"], own["passwor
 ws = Workspace(*json.loads(os.environ["NAMES"]), auth=login, _disable_service_check=True)
 answer = {}
 """
+EPILOGUE = """
+Path("answer.part").write_text(json.dumps(answer))
+Path("answer.part").rename("answer.json")
+"""
 
 
 @pytest.fixture(scope="session")
@@ -108,9 +112,7 @@ def client(rehearsal: Rehearsal, client_python: Path, tmp_path_factory: pytest.T
     def run(code: str, role: str = "contributor", python: Path = client_python) -> Any:
         folder = tmp_path_factory.mktemp("code")
         names = rehearsal.workspace.names
-        (folder / "code.py").write_text(
-            f"{PROLOGUE}{code}\nPath('answer.part').write_text(json.dumps(answer)); Path('answer.part').rename('answer.json')\n"
-        )
+        (folder / "code.py").write_text(f"{PROLOGUE}{code}\n{EPILOGUE}")
         listed = json.dumps([names.subscription_id, names.resource_group, names.workspace_name])
         done = subprocess.run(
             [python, "code.py"],
