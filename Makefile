@@ -32,7 +32,7 @@ test-fast: lint ## Run the tests of a minute and a half: sources, renders, the e
 lint: .venv/dev ## Check the sources: ruff, mypy
 	$(BIN)/ruff check --config pyproject.toml .
 	$(BIN)/ruff format --config pyproject.toml --check .
-	MYPYPATH=benchmarks $(BIN)/mypy aml_template_place.py hooks tools tests benchmarks
+	MYPYPATH=benchmarks $(BIN)/mypy aml_template aml_template_place.py hooks tools tests benchmarks
 	$(BIN)/mypy packages/aml/src packages/az/azext_aml_project
 	MYPYPATH=packages/aml/tests $(BIN)/mypy packages/aml/tests
 	MYPYPATH=packages/rehearsal/src:packages/rehearsal/tests $(BIN)/mypy $(addprefix packages/rehearsal/,src tests)

@@ -1,9 +1,11 @@
 """Measure what this template's render costs beside the cheapest render that could write the same files.
 
     python benchmarks/render.py --runs 15
+    python benchmarks/render.py --before COMMIT
 
 The floor is a throw-away template of the rendered project itself: as many files of the same sizes, but no hooks and
-no Jinja in any file. What is above the floor is this template's own; the rest is cookiecutter's.
+no Jinja in any file. What is above the floor is this template's own; the rest is cookiecutter's. With --before an
+earlier commit of the template takes its turn as well, and the table says which share of its time is saved since then.
 """
 
 import argparse
@@ -22,21 +24,22 @@ from statistics import median
 
 TEMPLATE = Path(__file__).resolve().parents[1]
 COOKIECUTTER = Path(sys.executable).with_name("cookiecutter")
-GOAL = 1.25
+GOAL = 1.2
 
 Run = tuple[float, float]  # seconds of wall time, seconds of CPU time
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Time the render of the default project, against its floor.")
-    parser.add_argument("--runs", type=int, default=15, help="renders of each of the two (default: %(default)s)")
-    runs = parser.parse_args().runs
+    parser.add_argument("--runs", type=int, default=15, help="renders of each (default: %(default)s)")
+    parser.add_argument("--before", metavar="COMMIT", help="an earlier commit of the template, to compare with as well")
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        measure(Path(name), runs)
+        measure(Path(name), args.runs, args.before)
 
 
-def measure(work: Path, runs: int) -> None:
-    """Render both by turns, so that what else the machine does slows both alike; print the table."""
+def measure(work: Path, runs: int, before: str | None) -> None:
+    """Render all by turns, so that what else the machine does slows all alike; print the table."""
     config = work / "config.yml"
     config.write_text(json.dumps({"cookiecutters_dir": str(work / "templates"), "replay_dir": str(work / "replay")}))
     env = os.environ | {"COOKIECUTTER_CONFIG": str(config)}
@@ -50,23 +53,39 @@ def measure(work: Path, runs: int) -> None:
     render(floor, work / "out", env)
     if contents(work / "out") != files:
         sys.exit("ERROR: the floor does not render the same files, so there is nothing to compare with")
-    print(
-        f"{len(files)} files, {sum(map(len, files.values())) / 1000:.0f} kB; {runs} runs of each, by turns", flush=True
-    )
+    templates = {"ours": TEMPLATE, "floor": floor}
+    if before:
+        templates["before"] = earlier(before, work / "before")
+        render(templates["before"], work / "out", env)
+    size = sum(map(len, files.values())) / 1000
+    print(f"{len(files)} files, {size:.0f} kB; {runs} runs of each, by turns", flush=True)
 
-    ours_runs, floor_runs = [], []
+    done: dict[str, list[Run]] = {name: [] for name in templates}
     for number in range(1, runs + 1):
-        ours_runs.append(render(TEMPLATE, work / "out", env))
-        floor_runs.append(render(floor, work / "out", env))
+        for name, template in templates.items():
+            done[name].append(render(template, work / "out", env))
         if number % 5 == 0:
             print(f"  {number} of {runs}", flush=True)
 
-    print(f"\n{'':16}{'ours':>10}{'floor':>10}{'ratio':>8}{'goal':>8}")
+    headings = ["ours", "floor", "ratio", "goal", *(["before", "saved"] if before else [])]
+    print("\n" + " " * 16 + "".join(f"{heading:>10}" for heading in headings))
     statistics: list[tuple[str, Callable[[list[float]], float]]] = [("minimum", min), ("median", median)]
     for index, kind in enumerate(("wall", "cpu")):
         for statistic, of in statistics:
-            ours, least = (of([run[index] for run in done]) for done in (ours_runs, floor_runs))
-            print(f"{kind + ', ' + statistic:16}{ours:9.3f}s{least:9.3f}s{ours / least:8.2f}{GOAL:8.2f}")
+            took = {name: of([run[index] for run in turns]) for name, turns in done.items()}
+            line = f"{kind + ', ' + statistic:16}{took['ours']:9.3f}s{took['floor']:9.3f}s"
+            line += f"{took['ours'] / took['floor']:10.2f}{GOAL:10.2f}"
+            if before:
+                line += f"{took['before']:9.3f}s{1 - took['ours'] / took['before']:10.0%}"
+            print(line)
+
+
+def earlier(commit: str, folder: Path) -> Path:
+    """Unpack the template as it was at a commit."""
+    archive = folder.with_suffix(".zip")
+    subprocess.run(["git", "archive", f"--output={archive}", commit], cwd=TEMPLATE, check=True)
+    shutil.unpack_archive(archive, folder)
+    return folder
 
 
 def render(template: Path, out: Path, env: dict[str, str]) -> Run:

@@ -5,7 +5,8 @@ import sys
 
 
 def main(answers: dict[str, str], place: dict[str, str]) -> None:
-    sys.path.insert(0, os.path.join(place["root"], "packages", "aml", "src"))
+    # In place of the folder that a hook is run from: it is the one of everybody's temporary files.
+    sys.path[0] = os.path.join(place["root"], "packages", "aml", "src")
     sys.dont_write_bytecode = True  # the template's folder stays as it is
     from aml_project.hook import after_render
 
@@ -13,8 +14,5 @@ def main(answers: dict[str, str], place: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    # Rendered, this is a list of pairs as Python itself writes it: every text survives, and nothing is imported for it.
-    main(
-        dict({{cookiecutter.items() | selectattr(1, "string") | list}}),  # type: ignore # noqa: F821
-        {{template_place()}},  # type: ignore # noqa: F821
-    )
+    # Rendered, these are dictionaries as Python itself writes them: every text survives, nothing is imported for it.
+    main({{texts()}}, {{template_place()}})  # type: ignore # noqa: F821

@@ -36,7 +36,7 @@ MODEL, MODEL_TESTS = "{{cookiecutter.project_slug}}/models/{{cookiecutter.model_
 MODEL_PYTHON = ROOT / ".venv/model/bin/python"
 # module: the tests that are to notice.
 TARGETS = {
-    "hooks/pre_gen_project.py": ["tests/sources/test_questions.py"],
+    "aml_template/rules.py": ["tests/sources/test_questions.py"],
     **{
         f"{ENGINE}/{module}.py": [f"{TESTS}/{test}" for test in tests.split()]
         for module, tests in {
@@ -52,7 +52,7 @@ TARGETS = {
             "requirements/merging": "requirements/test_merging.py",
             "requirements/requirements_file": "requirements/test_requirements_file.py",
             "notebooks/tracing": "notebooks/test_tracing.py notebooks/test_file_paths.py",
-            "storage/transfer": "storage/test_transfer.py",
+            "storage/transfer": "storage/test_transfer_rules.py storage/test_transfer.py",
         }.items()
     },
     f"{MODEL}/runtime/input_schema.py": [f"{MODEL_TESTS}/test_input_schema.py"],

@@ -1,4 +1,4 @@
-ARG BASE_IMAGE={{ cookiecutter.__base_image }}
+ARG BASE_IMAGE={{ base_image() }}
 FROM ${BASE_IMAGE} AS environment
 
 # Your own system packages go here:

@@ -8,7 +8,7 @@ import pytest
 
 from aml_project.checks.client_loader import Client
 from aml_project.checks.model_check import check_model
-from hooks.pre_gen_project import problems
+from aml_template.rules import problems
 from tests.conftest import Bake
 from tests.runconfigs import CLOUD, runconfig, said
 from tests.support import FRAMEWORKS, MODEL, PYTHONS, QUESTIONS, copy_of, derived, rendered_file

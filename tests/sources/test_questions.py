@@ -11,7 +11,9 @@ from azureml._model_management._util import model_name_validation
 from azureml.core.compute import synapse
 from azureml.exceptions import WebserviceException
 
-from hooks.pre_gen_project import RULES, main, problems
+from aml_template.answers import SIZES_BY_GPUS, gpu_maker
+from aml_template.rules import RULES, problems
+from hooks.pre_gen_project import main
 from tests.support import FRAMEWORK_FOLDERS, FRAMEWORKS, QUESTIONS, derived
 
 GOOD = {
@@ -24,12 +26,10 @@ GOOD = {
     "compute_name": "cpu-cluster",
     "vm_size": "Standard_DS3_v2",
     "node_count": "1",
-    "__gpu_maker": "",
     "gpu": "no",
     "processes_per_node": "1",
     "launcher": "mpi",
     "data_access": "mount",
-    "__mechanism": "mount",
     "dataset_name": "model1-data",
 }
 
@@ -75,12 +75,12 @@ def test_the_frameworks_are_the_folders() -> None:
 
 
 def test_the_defaults_and_the_examples_are_accepted(capsys: pytest.CaptureFixture[str]) -> None:
-    assert (main(GOOD), capsys.readouterr().err) == (0, "")
+    assert (main(problems(GOOD)), capsys.readouterr().err) == (0, "")
     assert problems(GOOD | {question: example for question, (_, _, example) in RULES.items()}) == []
 
 
 def test_all_problems_are_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(GOOD | {"compute_name": "x y", "node_count": "0", "model_name": "class"}) == 1
+    assert main(problems(GOOD | {"compute_name": "x y", "node_count": "0", "model_name": "class"})) == 1
     said = capsys.readouterr().err.splitlines()
     assert [line.split(": ")[:2] for line in said] == [
         ["ERROR", "compute_name"],
@@ -111,7 +111,7 @@ def test_all_problems_are_told_at_once(capsys: pytest.CaptureFixture[str]) -> No
         ("author", ["", 'Seán "Doc" O\'Brien'], ["\udfff"]),
         (
             "subscription_id",
-            ["", "12345678-1234-1234-1234-123456789abc", "ABCDEFab-cdef-0123-4567-890000000000"],
+            ["", "12345678-1234-1234-1234-123456789abc", "12345678-1234-1234-1234-123456789ABC"],
             ["x", "12345678", "12345678-1234-1234-1234-123456789abg"],
         ),
         (
@@ -153,7 +153,7 @@ def test_rules_of_our_own(question: str, good: list[str], bad: list[str]) -> Non
 )
 def test_what_follows_from_the_vm_size(vm_size: str, maker: str, gpus: str) -> None:
     answers = derived(vm_size=vm_size, framework="pytorch")
-    assert (answers["__gpu_maker"], answers["gpu"]) == (maker, "yes" if maker == "NVIDIA" else "no")
+    assert (gpu_maker(answers), answers["gpu"]) == (maker, "yes" if maker == "NVIDIA" else "no")
     assert answers["processes_per_node"] == gpus
     assert problems(answers) == []
     for framework in set(FRAMEWORKS) - {"pytorch"}:
@@ -163,7 +163,7 @@ def test_what_follows_from_the_vm_size(vm_size: str, maker: str, gpus: str) -> N
 
 
 def test_the_table_of_gpus_names_each_size_once() -> None:
-    sizes = [size for known in QUESTIONS["_sizes_by_gpus"].values() for size in known]
+    sizes = [size for known in SIZES_BY_GPUS.values() for size in known]
     assert len(sizes) == len({size.lower() for size in sizes})
     for size in sizes:
         assert problems(derived(vm_size=size)) == []
@@ -272,5 +272,5 @@ def test_resource_group_as_the_client_checks_it(name: str) -> None:
 
 def test_a_problem_prints_whatever_the_answer_holds(capsys: pytest.CaptureFixture[str]) -> None:
     hostile: dict[str, Any] = {"project_slug": "漢😀\n\x07", "author": "\udc80"}
-    main(GOOD | hostile)
+    main(problems(GOOD | hostile))
     assert len(capsys.readouterr().err.splitlines()) == 2

@@ -1,12 +1,12 @@
 """Where the template comes from, read from git's own files: git makes them here."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 from cookiecutter.utils import create_env_with_context
-from jinja2 import FileSystemLoader
 
-from aml_template_place import ROOT, address, commit, public
+from aml_template.place import ROOT, address, commit, public
 from tests.support import QUESTIONS, TEMPLATE, run
 
 PUBLIC = "git+https://github.com/org/aml-template"
@@ -207,7 +207,7 @@ def test_the_repository_is_asked_before_the_name_of_a_zip(clone: Path) -> None:
 def test_each_render_of_a_process_is_of_its_own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     here = create_env_with_context({"cookiecutter": QUESTIONS}).from_string("{{ template_place().root }}")
     assert here.render(cookiecutter={}) == str(ROOT) == str(TEMPLATE)
-    (tmp_path / "aml_template_place.py").write_bytes((TEMPLATE / "aml_template_place.py").read_bytes())
+    shutil.copytree(TEMPLATE / "aml_template", tmp_path / "aml_template")
     monkeypatch.syspath_prepend(str(tmp_path))
     other = create_env_with_context({"cookiecutter": QUESTIONS}).from_string("{{ template_place() }}")
     told = {"root": str(tmp_path), "address": "https://git.corp/v1.zip", "commit": ""}
@@ -215,15 +215,11 @@ def test_each_render_of_a_process_is_of_its_own_folder(monkeypatch: pytest.Monke
 
 
 def test_the_line_is_of_what_lies_there_when_it_is_rendered(monkeypatch: pytest.MonkeyPatch, clone: Path) -> None:
-    for file in ("aml_template_place.py", "templates/address.jinja"):
-        (clone / file).parent.mkdir(exist_ok=True)
-        (clone / file).write_bytes((TEMPLATE / file).read_bytes())
+    shutil.copytree(TEMPLATE / "aml_template", clone / "aml_template")
     monkeypatch.syspath_prepend(str(clone))
     monkeypatch.chdir(clone)
     environment = create_env_with_context({"cookiecutter": QUESTIONS})
-    environment.loader = FileSystemLoader("templates")
-    macro = '{% import "address.jinja" as address with context %}{{ address.requirement("aml-project", "aml") }}'
-    line = environment.from_string(macro)
+    line = environment.from_string('{{ requirement("aml-project", "aml") }}')
     for reference in ("HEAD", "HEAD~1"):  # cruft update resets its clone between its two renders
         git(clone, "reset", "--quiet", "--soft", reference)
         assert line.render(cookiecutter={}) == f"aml-project @ git+{ORIGIN}@{head(clone)}#subdirectory=packages/aml"

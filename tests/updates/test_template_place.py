@@ -181,7 +181,7 @@ def test_cookiecutter_with_the_address_of_a_zip_file(line: Line, served_files: s
     assert local_make(project) is None
 
 
-@pytest.mark.parametrize("kept", [["aml_template_place.Place"], None])
+@pytest.mark.parametrize("kept", [["aml_template.Extension"], ["aml_template_place.Place"], None])
 def test_replayed_answers_bring_no_old_commit(
     line: Line, checkout: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: list[str] | None
 ) -> None:
@@ -193,7 +193,7 @@ def test_replayed_answers_bring_no_old_commit(
     cookiecutter(tmp_path, copy)
     (replay,) = (tmp_path / "replay").iterdir()
     context = json.loads(replay.read_text())
-    assert context["cookiecutter"].pop("_extensions") == ["aml_template_place.Place"]
+    assert context["cookiecutter"].pop("_extensions") == ["aml_template.Extension"]
     if kept:
         context["cookiecutter"]["_extensions"] = kept
     assert checkout.two not in json.dumps(context)

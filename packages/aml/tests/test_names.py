@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from aml_project import names
 from aml_project.command_line import WRONG_USE, Failure
-from hooks import pre_gen_project as hook
+from aml_template import rules
 
 ANYTHING = st.text(alphabet=st.sampled_from("aZ09-_.()é٣ß \n/x"), max_size=40)
-# The rules stand twice because a hook imports nothing; these are the names that are asked for and given as options.
-COMMON = sorted(names.RULES.keys() & hook.RULES.keys())
+# The rules stand twice because a render imports nothing of the package; these are the names that are asked for and
+# given as options.
+COMMON = sorted(names.RULES.keys() & rules.RULES.keys())
 
 
 def nearly(pattern: str) -> st.SearchStrategy[str]:
@@ -34,7 +35,7 @@ def test_the_names_that_are_asked_for_have_a_rule_here_too() -> None:
 
 @pytest.mark.parametrize("field", COMMON)
 @given(data=st.data())
-def test_the_names_have_the_rules_of_the_hook(field: str, data: st.DataObject) -> None:
+def test_the_names_have_the_rules_of_the_questions(field: str, data: st.DataObject) -> None:
     """What may be answered may be given to a command, and the other way round; only an empty answer means later."""
     pattern = names.RULES[field][0]
     text = data.draw(nearly(pattern))
@@ -43,17 +44,17 @@ def test_the_names_have_the_rules_of_the_hook(field: str, data: st.DataObject) -
 
 @pytest.mark.parametrize("text", ["a" * length for length in (1, 2, 3, 16, 17, 33, 34, 90, 91, 255, 256)])
 @pytest.mark.parametrize("field", COMMON)
-def test_the_lengths_of_names_are_those_of_the_hook(field: str, text: str) -> None:
+def test_the_lengths_of_names_are_those_of_the_questions(field: str, text: str) -> None:
     agree(field, text)
     agree(field, f"Standard_{text}")
 
 
 def agree(field: str, text: str) -> None:
     given_to_a_command = bool(re.fullmatch(names.RULES[field][0], text))
-    answered = bool(text and hook.RULES[field][0](text))  # type: ignore[no-untyped-call]
+    answered = bool(text and rules.RULES[field][0](text))
     if field == "vm_size":  # Azure takes standard_ as well, and so do the commands
         text = "Standard" + text[len("Standard") :] if text.lower().startswith("standard") else text
-        answered = bool(text and hook.RULES[field][0](text))  # type: ignore[no-untyped-call]
+        answered = bool(text and rules.RULES[field][0](text))
     assert given_to_a_command == answered, (field, text)
 
 

@@ -61,7 +61,7 @@ except Exception as error:
 parts = table.partition_by(["t"], target=(store, "parts"), name="parts", show_progress=False)
 answer["parts"] = parts.partition_keys, Dataset.get_by_name(ws, "parts").to_pandas_dataframe().n.tolist()
 try:
-    Dataset.get_by_id(ws, "00000000-0000-0000-0000-00000000000f")
+    Dataset.get_by_id(ws, "12345678-1234-1234-1234-123456789abc")
 except Exception as error:
     answer["missing"] = str(error)
 """)

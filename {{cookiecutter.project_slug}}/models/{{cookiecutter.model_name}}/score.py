@@ -1,1 +1,1 @@
-{% include "frameworks/" ~ cookiecutter.framework ~ "/score.py" %}
+{{ of_framework("score.py") }}

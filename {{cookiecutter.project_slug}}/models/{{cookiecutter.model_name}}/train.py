@@ -1,1 +1,1 @@
-{% include "frameworks/" ~ cookiecutter.framework ~ "/train.py" %}
+{{ of_framework("train.py") }}

@@ -8,8 +8,6 @@ What is named here is the public API, and all of it. Each name is imported when 
 needs none of them answers at once.
 """
 
-import importlib
-
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
     from aml_project.api import (
@@ -44,4 +42,6 @@ ELSEWHERE = {"Failure": "command_line", "command": "command_line", "Service": "s
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
     return getattr(importlib.import_module(f"{__name__}.{ELSEWHERE.get(name, 'api')}"), name)

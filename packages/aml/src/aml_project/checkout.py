@@ -3,18 +3,12 @@
 The file is this computer's own: git ignores it, and an update does not bring it.
 """
 
-from __future__ import annotations
-
 import os
-
-TYPE_CHECKING = False  # typing's own costs its import
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 FILE = "local.mk"
 
 
-def note(answers: Mapping[str, str], root: str, project: str = "") -> None:
+def note(answers: dict[str, str], root: str, project: str = "") -> None:
     """Write the checkout's place into the project. A file that is there is kept: its owner may have edited it."""
     path, folder = os.path.join(project, FILE), checkout(answers, root)
     if not folder or os.path.exists(path) or compares(answers, project):
@@ -30,7 +24,7 @@ def text(folder: str) -> str:
     return f"{comment}\nAML_TEMPLATE := {quoted(folder)}\n"
 
 
-def checkout(answers: Mapping[str, str], root: str) -> str:
+def checkout(answers: dict[str, str], root: str) -> str:
     """The folder that the template was named by; "" for a clone or an unpacked zip, which are whoever renders' own."""
     template = answers.get("_template", "")
     if "_commit" in answers:  # cruft renders from a clone, and keeps a path as an absolute one
@@ -41,7 +35,7 @@ def checkout(answers: Mapping[str, str], root: str) -> str:
     return root if answers.get("_repo_dir") == template else ""
 
 
-def compares(answers: Mapping[str, str], project: str = "") -> bool:
+def compares(answers: dict[str, str], project: str = "") -> bool:
     """Whether cruft renders to compare, for update and diff: it does so in a temporary folder of Python's."""
     if "_commit" not in answers:
         return False
@@ -53,7 +47,7 @@ def compares(answers: Mapping[str, str], project: str = "") -> bool:
     return temporary and re.fullmatch(r"tmp\w{8}", name) is not None
 
 
-def noted(project: str | os.PathLike[str]) -> str:
+def noted(project: "str | os.PathLike[str]") -> str:
     """The checkout that make takes the packages from: by the environment, or else by local.mk; "" if there is none."""
     import re
 

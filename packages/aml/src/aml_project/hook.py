@@ -5,21 +5,15 @@ other than 0 would make cookiecutter delete them. What can't be done now is prin
 waits for it, so it imports what a step needs where the step begins.
 """
 
-from __future__ import annotations
-
 import os
 import sys
-
-TYPE_CHECKING = False  # typing's own costs its import
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 WORKSPACE = ("subscription_id", "resource_group", "workspace_name")
 FILES_ALONE = "AML_FILES_ALONE"  # set where this package renders for itself: an update, a second model
 JUST_NOW = 60  # seconds that a file of this render is old at the most
 
 
-def after_render(answers: Mapping[str, str], place: Mapping[str, str]) -> None:
+def after_render(answers: dict[str, str], place: dict[str, str]) -> None:
     """Do the steps in the project that has just been rendered, which is the working folder.
 
     Where an update renders to compare, twice and in folders that it throws away, there is nothing to do: a train.py
@@ -46,7 +40,7 @@ def shell() -> str:
     return os.environ.get("PWD", os.pardir)
 
 
-def attach(answers: Mapping[str, str]) -> str:
+def attach(answers: dict[str, str]) -> str:
     """Attach the workspace if it is known and no other one is attached; say what is left to do."""
     if os.path.exists(".azureml/config.json"):
         return ""
@@ -63,7 +57,7 @@ def attach(answers: Mapping[str, str]) -> str:
     return ""
 
 
-def take_over(answers: Mapping[str, str]) -> list[str]:
+def take_over(answers: dict[str, str]) -> list[str]:
     """Have a notebook converted and packages merged; return the commands for what could not be done now."""
     import shlex
     import time
@@ -99,7 +93,7 @@ def aml(verb: str, *args: str) -> bool:
     return subprocess.run([sys.executable, "-m", "aml_project", verb, *args], env=env).returncode == 0
 
 
-def say_next(answers: Mapping[str, str], attach_later: str) -> None:
+def say_next(answers: dict[str, str], attach_later: str) -> None:
     print(f"\nCreated {answers['project_slug']}. Next:\n  cd {answers['project_slug']}")
     converted = os.path.exists(f"models/{answers['model_name']}/tests/test_notebook.py")
     trains = "as the notebook does" if converted else "on the sample data"

@@ -16,7 +16,7 @@ from aml_project import names
 from aml_project.command_line import Failure
 from aml_project.runconfigs import clusters
 from aml_project.service import compute
-from hooks import pre_gen_project as hook
+from aml_template import rules
 from tests.aml import aml
 from tests.owner import Hurry
 
@@ -174,12 +174,12 @@ def test_of_a_pair_of_keys_only_the_public_one_is_taken(project: Path, tmp_path:
 @given(st.text(alphabet=st.sampled_from("aZ09-_.é \n/"), max_size=20))
 @example("a" * 16)
 @example("a" * 17)
-def test_the_names_have_the_rules_of_the_hook(text: str) -> None:
+def test_the_names_have_the_rules_of_the_questions(text: str) -> None:
     candidates = {"compute_name": text, "vm_size": f"Standard_{text}", "dataset_name": text}
     for field, candidate in candidates.items():
-        accepts = hook.RULES[field][0]
+        accepts = rules.RULES[field][0]
         ours = bool(re.fullmatch(names.RULES[field][0], candidate))
-        assert ours == bool(candidate and accepts(candidate))  # type: ignore[no-untyped-call]
+        assert ours == bool(candidate and accepts(candidate))
     assert re.fullmatch(names.RULES["vm_size"][0], "STANDARD_DS3_V2"), "as the service writes it"
     assert not re.fullmatch(names.RULES["vm_size"][0], text)
 

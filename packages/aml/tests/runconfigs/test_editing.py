@@ -222,6 +222,7 @@ def test_a_file_is_written_whole_and_stays_what_it_is(tmp_path: Path) -> None:
         ("a: [1]\n", "line 1: a is no section; write a.b by hand"),
         ("x: &x {b: 1}\na: *x\n", "line 1: a.b can't be set without changing something else; write it by hand"),
         ("x: &x 1\na:\n  b: *x\n", "line 3: a.b can't be set without changing something else; write it by hand"),
+        ("x: &x 1\na: {c: *x}\n", "line 2: a.b can't be set without changing something else; write it by hand"),
         ("x: &x\n  y: 1\na:\n  b: &y 2\nz: *y\nd: 1\n", "line 4: a.b can't be set"),
         ("", "it is empty"),
         ("- a\n", "not a mapping"),

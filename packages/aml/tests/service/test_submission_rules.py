@@ -370,11 +370,13 @@ def test_the_last_words_of_a_process_are_waited_for(
 ) -> None:
     """One that this call has started, one that an earlier call has noted."""
     submission.note.parent.mkdir(parents=True)
-    for process, noted in ((SimpleNamespace(poll=lambda: 0), ""), (None, str(ended))):
+    codes = iter([None, *[0] * LOOKS])
+    for process, noted, lived in ((SimpleNamespace(poll=lambda: next(codes)), "", 1), (None, str(ended), 0)):
         submission.process = process
         submission.process_note.write_text(noted)
         is_alive = alive(submission, monkeypatch)
-        assert [is_alive() for _ in range(LOOKS)] == [True] * (LOOKS - 1) + [False]
+        looks = lived + LOOKS
+        assert [is_alive() for _ in range(looks)] == [True] * (looks - 1) + [False]
 
 
 def test_a_process_that_lives_or_lies_elsewhere_is_waited_for(

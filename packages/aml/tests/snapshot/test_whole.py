@@ -71,7 +71,7 @@ def test_ordinary_code_tells_no_secret(project: Path) -> None:
     (model / "config.json").write_text('{"learning_rate": 0.1}')
     (model / "data").mkdir()
     (model / "data" / "__init__.py").touch()
-    (model / "labels.csv").write_text("a,b\n")
+    (model / "labels.csv").write_text("x" * snapshot.LARGE_DATA)
     assert said(project) == []
 
 
@@ -91,6 +91,14 @@ def test_without_an_ignore_file_everything_goes(project: Path) -> None:
     ]
     (model / ".gitignore").write_text("tests/\n")
     assert said(project) == []
+
+
+def test_where_both_are_there_the_ignore_file_of_azure_ml_counts_alone(model: Path) -> None:
+    (model / ".amlignore").write_text("of-azure-ml\n")
+    (model / ".gitignore").write_text("of-git\n")
+    for name in ("of-azure-ml", "of-git"):
+        (model / name).touch()
+    assert set(snapshot.take(model).files) == clients_files(model) == {".amlignore", ".gitignore", "of-git"}
 
 
 @pytest.mark.parametrize("name", [".amlignore", ".gitignore"])

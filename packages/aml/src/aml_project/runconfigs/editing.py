@@ -168,7 +168,7 @@ def written(text: str, place: Place, head: str, body: list[str]) -> str:
         for part in reversed(place.missing[:-1]):
             inner = f"{key_text(part)}: {braces(inner)}"
         if mapping and mapping.value:
-            at = last_index(text, mapping.value[-1][1], mapping.value[-1][0])
+            at = last_index(text, mapping.value[-1][1])
             return f"{text[:at]}, {inner}{text[at:]}"
         if mapping:
             at = mapping.end_mark.index - 1
