@@ -43,7 +43,7 @@ format: .venv/dev ## Format the sources
 	$(BIN)/ruff check --config pyproject.toml --fix .
 	$(BIN)/ruff format --config pyproject.toml .
 
-mutation: .venv/dev ## Change what decides in the engine, and see whether its tests notice (nightly; ARGS="--sample 10")
+mutation: .venv/dev .venv/model ## Change what decides in the engine, and see whether its tests notice (nightly; ARGS="--sample 10")
 	$(BIN)/python tools/mutation.py $(ARGS)
 
 bench: .venv/dev ## Measure each part beside its floor, as ratios within one run (benchmarks/)
@@ -62,4 +62,10 @@ bench: .venv/dev ## Measure each part beside its floor, as ratios within one run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV)
 .venv/demo .venv/dev: .venv/%: pyproject.toml .venv/bin/uv
 	$(BIN)/uv pip install --python $(BIN)/python --group $*
+	@touch $@
+# What a model trains with, for the tests of its runtime/.
+PACKAGES := templates/environments/train.txt templates/frameworks/sklearn/train-requirements.txt $(PROJECT)/requirements-dev.txt
+.venv/model: $(PACKAGES) .venv/bin/uv
+	$(BIN)/uv venv --quiet --clear --python ">=3.11,<3.14" $@
+	$(BIN)/uv pip install --python $@/bin/python $(foreach list,$(PACKAGES),--requirements "$(list)")
 	@touch $@

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import settings
 
 from aml_rehearsal import Names, Rehearsal, seed
+from aml_rehearsal.azurite import Azurite
 from tests.environments import Environments, shared_folder
 from tests.repositories import commit, git
 from tests.support import PYTHONS, TEMPLATE, files_of, rendered
@@ -102,13 +103,25 @@ def names_of(project: Path) -> Names:
     return seed.read(project).names
 
 
+@pytest.fixture(scope="session")
+def idle_storages() -> Iterator[list[Azurite]]:
+    """Blob storages that run and belong to no rehearsal: to start one takes longer than most that is done in it."""
+    idle: list[Azurite] = []
+    yield idle
+    for storage in idle:
+        storage.stop()
+
+
 @pytest.fixture
-def rehearse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearse]:
+def rehearse(tmp_path_factory: pytest.TempPathFactory, idle_storages: list[Azurite]) -> Iterator[Rehearse]:
     """Start a workspace on loopback for a project; it ends with the test. An empty one has no cluster and no data."""
     with ExitStack() as stack:
 
         def start(project: Path, *, empty: bool = False, **options: Any) -> Rehearsal:
             folder = tmp_path_factory.mktemp("rehearsal")
+            if "accounts" not in options:  # those are made as the storage starts
+                options["blobs"] = idle_storages.pop() if idle_storages else Azurite(folder / "blobs")
+                stack.callback(idle_storages.append, options["blobs"])
             if empty:
                 return stack.enter_context(Rehearsal(folder, names=names_of(project), **options))
             return stack.enter_context(Rehearsal(folder, project=project, **options))

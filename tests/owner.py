@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,11 @@ class Owner:
     def __init__(self, folder: Path, rehearsal: Rehearsal, role: str = "contributor") -> None:
         self.project, self.rehearsal, self.role = folder, rehearsal, role
 
-    @property
-    def tables(self) -> Any:
+    @contextlib.contextmanager
+    def tables(self) -> Iterator[Any]:
         """What the workspace holds, to be changed by a test."""
-        return self.rehearsal.workspace.state.tables
+        with self.rehearsal.workspace.state.lock:
+            yield self.rehearsal.workspace.state.tables
 
     def requests(self, pattern: str) -> list[str]:
         """The requests that have reached the workspace so far: METHOD host/path status."""

@@ -118,6 +118,7 @@ def both(*edits: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], 
 
 
 TENSORFLOW = {"framework": "TensorFlow", "communicator": "ParameterServer", "nodeCount": 4}
+MPI = {"framework": "Python", "communicator": "OpenMpi", "nodeCount": 2, "mpi": {"nodeCount": 2}}
 TORCH = {"framework": "PyTorch", "communicator": "Nccl", "nodeCount": 4}
 # What the real client loads without a word.
 SILENT: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
@@ -144,6 +145,7 @@ SILENT: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
     (put({"password": "x"}, "environment", "docker", "baseImageRegistry"), "baseImageRegistry.password: is a text: keep it in the workspace"),
     (drop("data", "training", "dataLocation"), "data.training.dataLocation: missing: say where the data is"),
     (put({}, "data", "training", "dataLocation"), "data.training.dataLocation: names no data"),
+    (put({"path": "https://x/y"}, "data", "training", "dataLocation", "uri"), "data.training.dataLocation: names dataset and uri: leave one"),
     (put({"name": "x"}, "data", "training", "dataLocation", "dataset"), "dataset: is known by its id, or by name and version"),
     (put(1, "data", "training", "dataLocation", "dataset", "version"), "dataset.version: is 1 and no text: put it in quotes"),
     (drop("data", "training", "pathOnCompute"), "data.training.pathOnCompute: missing: write the folder"),
@@ -151,9 +153,11 @@ SILENT: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
     (put("/other", "data", "training", "pathOnCompute"), "arguments: --data-path is '/data', but the data lies at pathOnCompute '/other'"),
     (put("my-data", "data", "training", "environmentVariableName"), "environmentVariableName: is 'my-data': write the name of an environment variable"),
     (lambda c: c["data"].update(my_data=c["data"].pop("training")), "data.my_data: is 'my_data': begin with a small letter and leave out '_'"),
-    (put({"processCountPerNode": 1, "nodeCount": 4}, "mpi"), "mpi.nodeCount: is 4, but nodeCount is 1"),
+    (put({"processCountPerNode": 1, "nodeCount": 2}, "mpi"), "mpi.nodeCount: is 2, but nodeCount is 1"),
     (lambda c: c.update(nodeCount=4, communicator="IntelMpi"), "mpi.nodeCount: is 1, but nodeCount is 4"),
-    (put(4, "nodeCount"), "communicator: is None, and nodeCount is 4: name one (IntelMpi, Nccl)"),
+    (put(2, "nodeCount"), "communicator: is None, and nodeCount is 2: name one (IntelMpi, Nccl)"),
+    (lambda c: c.update(MPI, target="local"), "nodeCount: is 2, and target is local: write nodeCount: 1"),
+    (lambda c: c.update(MPI, framework="PyTorch"), "framework: is PyTorch, where communicator OpenMpi has no effect: write framework: Python"),
     (lambda c: c.update(TORCH, pytorch={"processCount": 8, "nodeCount": 2}), "pytorch.nodeCount: is 2, but nodeCount is 4"),
     (lambda c: c.update(TORCH, pytorch={"processCount": 6, "nodeCount": 4}), "pytorch.processCount: is 6, and nodeCount is 4: write a multiple of 4"),
     (lambda c: c.update(TORCH, pytorch={"communicationBackend": "Gloo", "nodeCount": 4}), "pytorch.communicationBackend: is Gloo"),
@@ -165,6 +169,8 @@ SILENT: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
     (both(put("direct", "data", "training", "mechanism"), put(["--data-path=/data", "--dataset=trainin"], "arguments")), "--dataset is 'trainin', and data has no such block: write training"),
     (drop("script"), "script: missing: write the name of the Python file"),
     (put("python x.py", "command"), "command: does not go with script and arguments"),
+    (both(put("python x.py", "command"), drop("arguments")), "command: does not go with script and arguments"),
+    (both(put("python x.py", "command"), drop("script")), "command: does not go with script and arguments"),
     (put("trian.py", "script"), "script: trian.py: no such file in the model's folder: write train.py"),
     (put("../../scripts/submit.py", "script"), "script: ../../scripts/submit.py: no such file in the model's folder"),
     (put("tests/test_train.py", "script"), "script: tests/test_train.py: the ignore file keeps it from the run"),

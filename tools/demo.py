@@ -13,6 +13,7 @@ import shlex
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -119,8 +120,9 @@ def rehearse(project: Path) -> None:
 
 def registered(project: Path) -> str:
     """Describe the model that the workspace holds now."""
-    state = json.loads((project / ".rehearsal" / "state.json").read_text(encoding="utf-8"))
-    (model,) = state["models"].values()
+    with contextlib.closing(sqlite3.connect(project / ".rehearsal" / "state.db")) as kept:
+        ((text,),) = kept.execute("SELECT text FROM models")
+    model = json.loads(text)
     metrics = "\n".join(f"  {name:<16} {float(value):.3f}" for name, value in sorted(model["kvTags"].items()))
     return f"Registered: {model['name']}, version {model['version']}, of the run {model['runId']}\n{metrics}"
 

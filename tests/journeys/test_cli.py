@@ -120,13 +120,15 @@ def test_az(az: Command, azure_cli: dict[str, str], project: Path, rehearsal: Re
     assert "and open to you" in run("make", "attach", "ARGS=--check", cwd=project, expect=0, **env)
 
 
-def test_azml(azml: Command, project: Path, rehearsal: Rehearsal) -> None:
+@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.full)], ids=["short", "whole"])
+def test_azml(azml: Command, project: Path, rehearsal: Rehearsal, whole: bool) -> None:
+    """The README's lines, the cluster's among them, are walked with azml in test_journey.py."""
     attach: tuple[str, ...] = ("folder", "attach", "-g", WORKSPACE["resource_group"], "-w", WORKSPACE["workspace_name"])
     attach = (*attach, "--subscription-id", WORKSPACE["subscription_id"])
     nobody = without_login(rehearsal)
     said = run(project / AZML, *attach, cwd=project, expect=1, **nobody)
     assert "not logged in: `az login`" in error_of(said)
-    walk(azml, attach, project, rehearsal)
+    walk(azml, attach, project, rehearsal, whole=whole)
 
 
 class Walk(NamedTuple):
@@ -163,12 +165,12 @@ class Walk(NamedTuple):
         return self.ml(*submit, *args, cwd=self.model, expect=expect)
 
 
-def walk(ml: Command, attach: tuple[str, ...], project: Path, rehearsal: Rehearsal) -> None:
-    """Attach, submit, register, and what is refused on the way; on the other Pythons without that and the cluster."""
+def walk(ml: Command, attach: tuple[str, ...], project: Path, rehearsal: Rehearsal, *, whole: bool = True) -> None:
+    """Attach, submit, register; the whole way, on one Python, has the cluster and what is refused as well."""
     here = Walk(ml, project, rehearsal)
     attach_the_root(here, attach)
     submit_here(here)
-    if not (project / ".venv/model1/bin" / f"python{PYTHON}").exists():
+    if not whole or not (project / ".venv/model1/bin" / f"python{PYTHON}").exists():
         register_shortly(here)
         return
     submit_to_the_cluster(here)
@@ -337,7 +339,7 @@ def test_wheel_from_git(tmp_path: Path) -> None:
     assert needed <= set(held)
 
 
-@pytest.mark.parametrize("version", ["3.10", "3.12", "3.13"])
+@pytest.mark.parametrize("version", [*PYTHONS[1:], "3.13"])
 def test_azml_starts_on_each_python(bake: Bake, environments: Environments, tmp_path: Path, version: str) -> None:
     """The whole way on 3.10 and 3.12 is in the full run."""
     project = copy_of(bake(), tmp_path)

@@ -232,6 +232,7 @@ def test_a_second_model(hostile: Walked) -> None:
         assert [run_id.partition("_")[0] for run_id in rehearsal.state()["runs"]] == ["yes"] * 4 + ["churn"] * 2
 
 
+@pytest.mark.full
 def test_after_an_update(template: Path, tmp_path: Path, rehearse: Rehearse) -> None:
     """A project from before there was anything to submit, attached and installed then, with a change of its owner's."""
     script = f"{PROJECT.name}/scripts/submit_run.py"

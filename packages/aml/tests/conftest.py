@@ -9,12 +9,12 @@ import pytest
 from aml_project import command_line, patience
 from aml_project.checks import project_check
 from aml_rehearsal import azurite, interpreters
-from tests.conftest import Bake, bake, cookiecutter_home, environments, rehearse
+from tests.conftest import Bake, bake, cookiecutter_home, environments, idle_storages, rehearse
 from tests.owner import Hurry, PythonWith, attached
 from tests.runconfigs import Unasked, small_project
 from tests.support import PYTHON, WORKSPACE
 
-__all__ = ["bake", "cookiecutter_home", "environments", "rehearse"]
+__all__ = ["bake", "cookiecutter_home", "environments", "idle_storages", "rehearse"]
 # A command has the rehearsal's home for its own, also in this process: what rehearsals share is not looked for there.
 os.environ["AML_REHEARSAL_CACHE"] = str(azurite.cache_folder())
 

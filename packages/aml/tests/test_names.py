@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aml_project import names
+from aml_project.command_line import WRONG_USE, Failure
 from aml_template import rules
 
 ANYTHING = st.text(alphabet=st.sampled_from("aZ09-_.()é٣ß \n/x"), max_size=40)
@@ -55,3 +56,43 @@ def agree(field: str, text: str) -> None:
         text = "Standard" + text[len("Standard") :] if text.lower().startswith("standard") else text
         answered = bool(text and rules.RULES[field][0](text))
     assert given_to_a_command == answered, (field, text)
+
+
+GUID = "12345678-1234-1234-1234-123456789abc"
+
+
+@pytest.mark.parametrize(
+    ("given_names", "options", "said"),
+    [
+        ({"subscription_id": GUID, "workspace_name": "ml"}, None, "--workspace-name: 3 to 33 letters"),
+        ({"subscription_id": "", "storage_account": "", "location": "!"}, None, "give --subscription-id and --storage"),
+        ({"container": ""}, {"container": "--to"}, "give --to"),
+        (
+            {"location": "West Europe", "key_vault": "my--vault"},
+            {"location": "--region"},
+            (
+                "--region: an Azure region, as in westeurope, not 'West Europe'\n"
+                "ERROR: --key-vault: 3 to 24 letters, digits and single '-', starting with a letter, not 'my--vault'"
+            ),
+        ),
+    ],
+)
+def test_names_that_azure_would_not_take_are_told_all_at_once(
+    given_names: dict[str, str], options: dict[str, str] | None, said: str
+) -> None:
+    with pytest.raises(Failure) as refused:
+        names.check(given_names, options)
+    assert str(refused.value).startswith(said)
+    assert refused.value.code == WRONG_USE
+
+
+def test_good_names_are_taken() -> None:
+    names.check({"subscription_id": GUID, "location": "westeurope"}, {"location": "--region"})
+    names.check_model("churn_model")
+
+
+@pytest.mark.parametrize("name", ["class", "json", "Churn", ""])
+def test_a_model_is_called_as_its_folder_can_be_in_python(name: str) -> None:
+    with pytest.raises(Failure, match="the model's name") as refused:
+        names.check_model(name)
+    assert refused.value.code == WRONG_USE

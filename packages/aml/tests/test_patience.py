@@ -135,6 +135,18 @@ def test_a_request_waits_as_long_as_the_answer_asks_for_but_not_for_ever(hurry: 
     assert about(PAUSES[0])(hurry.pauses[3:])
 
 
+def test_what_an_answer_asks_for_is_heard_through_the_error_that_tells_of_it(hurry: Hurry) -> None:
+    lost = ConnectionError("lost")
+    lost.__cause__ = Answer(503, **{"Retry-After": "7"})
+    assert patient(Act(lost, "done"), passes=lambda _: True) == "done"
+    assert about(7)(hurry.pauses)
+
+
+def test_many_who_have_failed_at_once_do_not_come_back_at_once() -> None:
+    pauses = [patience.spread(10) for _ in range(100)]
+    assert 10 * (1 - patience.SPREAD) <= min(pauses) < 10 < max(pauses) <= 10 * (1 + patience.SPREAD)
+
+
 @pytest.mark.parametrize("error", [Answer(400), Answer(403), Answer(404), Answer(409), ValueError("no answer at all")])
 def test_a_request_that_is_refused_is_not_sent_again(hurry: Hurry, error: Exception) -> None:
     act = Act(error, "never")

@@ -21,6 +21,12 @@ Answer = tuple[int, Any]
 Client = Callable[..., Any]  # the fixture that runs code in the real client
 
 
+def written(rehearsal: Rehearsal) -> str:
+    """What lies in the files that keep the state."""
+    files = rehearsal.folder.glob("state.*")
+    return "".join(file.read_bytes().decode(errors="replace") for file in files)
+
+
 class Caller:
     """Somebody who knows HTTP and has a token."""
 
@@ -28,8 +34,8 @@ class Caller:
         self.rehearsal = rehearsal
         self.scope = rehearsal.workspace.names.scope
         self.tls = ssl.create_default_context(cafile=rehearsal.variables()["REQUESTS_CA_BUNDLE"])
-        principal = rehearsal.workspace.tokens.principals[role]
-        _, answer = self.log_in(principal.client_id, principal.secret)
+        own = rehearsal.variables(role)
+        _, answer = self.log_in(own["AZUREML_SERVICE_PRINCIPAL_ID"], own["AZUREML_SERVICE_PRINCIPAL_PASSWORD"])
         self.token: str = answer["access_token"]
 
     def log_in(self, client_id: str, secret: str) -> Answer:
@@ -128,6 +134,14 @@ class Caller:
         status, answer = self.submit({"train.py": script.encode()} | (files or {}), **changes)
         assert status == 200, answer
         return self.wait(answer["runId"])
+
+    def until(self, true: Callable[[], bool]) -> None:
+        """Wait until something is true."""
+        for _ in range(400):
+            if true():
+                return
+            time.sleep(0.1)
+        raise AssertionError("it did not become true")
 
     def wait(self, run_id: str, *statuses: str) -> dict[str, Any]:
         for _ in range(400):

@@ -20,7 +20,13 @@ from aml_rehearsal.azurite import SECOND
 logging.getLogger("azure").setLevel(logging.WARNING)
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else the client is compiled at each start
 
-CLIENT = ["azureml-core==1.61.0.post4", "azureml-mlflow", "azureml-dataset-runtime"]
+CLIENT = [
+    "azureml-core==1.61.0.post4",
+    "azureml-mlflow==1.62.0.post6",
+    "mlflow-skinny==3.15.0",
+    "azureml-dataset-runtime[pandas]",
+    *("azureml-train-core==1.61.0", "azureml-pipeline-core==1.61.0", "azureml-pipeline-steps==1.61.0"),
+]
 RUNCONFIG = """
 script: train.py
 target: cpu-cluster
@@ -69,11 +75,15 @@ def caller(rehearsal: Rehearsal) -> Caller:
 @pytest.fixture(scope="session")
 def client_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Python that has the real client, built once a session."""
-    folder = tmp_path_factory.mktemp("client")
+    return python_with(tmp_path_factory.mktemp("client"), CLIENT)
+
+
+def python_with(folder: Path, packages: list[str]) -> Path:
+    """A Python of its own, with packages."""
     uv = [sys.executable, "-m", "uv"]
     subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
     python = folder / "bin" / "python"
-    subprocess.run([*uv, "pip", "install", "--quiet", "--python", str(python), *CLIENT], check=True)
+    subprocess.run([*uv, "pip", "install", "--quiet", "--python", str(python), *packages], check=True)
     return python
 
 
@@ -94,15 +104,16 @@ answer = {}
 def client(rehearsal: Rehearsal, client_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Client:
     """Run code in the real client; it puts what it finds into answer."""
 
-    def run(code: str, role: str = "contributor") -> Any:
+    def run(code: str, role: str = "contributor", python: Path = client_python) -> Any:
         folder = tmp_path_factory.mktemp("code")
         names = rehearsal.workspace.names
         (folder / "code.py").write_text(f"{PROLOGUE}{code}\nPath('answer.json').write_text(json.dumps(answer))\n")
         listed = json.dumps([names.subscription_id, names.resource_group, names.workspace_name])
         done = subprocess.run(
-            [client_python, "code.py"],
+            [python, "code.py"],
             cwd=folder,
-            env=rehearsal.environment(role) | {"NAMES": listed, "STORAGE_KEY": rehearsal.workspace.blobs.keys[SECOND]},
+            env=rehearsal.environment(role)
+            | {"NAMES": listed, "STORAGE_KEY": rehearsal.workspace.blobs.keys[SECOND], "PYTHON": sys.executable},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -112,3 +123,96 @@ def client(rehearsal: Rehearsal, client_python: Path, tmp_path_factory: pytest.T
         return json.loads((folder / "answer.json").read_text())
 
     return run
+
+
+# --- MLflow
+
+GENERATIONS = ("2.22.5", "3.15.0")
+DRAWS = ["pandas==2.3.3", "pillow==12.0.0", "matplotlib==3.10.7"]  # what some of its methods take
+# One process for all tests of a generation: it takes seconds to import the client.
+PROCESS = """
+import logging, warnings, mlflow, traceback
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag, ViewType
+from mlflow.exceptions import MlflowException
+logging.disable(logging.WARNING); warnings.simplefilter("ignore")
+mlflow.set_tracking_uri(ws.get_mlflow_tracking_uri())
+made = MlflowClient()
+own = "of-" + mlflow.__version__.replace(".", "-")  # both generations talk to one workspace
+
+def refused(call, *arguments, **named):
+    try:
+        call(*arguments, **named)
+    except MlflowException as error:
+        return [error.error_code, str(error)]
+    raise AssertionError("it was done")
+
+known = dict(globals())
+for line in sys.stdin:
+    folder, names = json.loads(line), dict(known, answer={})
+    os.chdir(folder)
+    try:
+        exec(compile(Path("code.py").read_text(), "code.py", "exec"), names)
+        told = names["answer"]
+    except BaseException:
+        told = {"error": traceback.format_exc()}
+    Path("answer.json").write_text(json.dumps(told))
+    print("answered", file=sys.__stderr__, flush=True)
+"""
+
+
+@pytest.fixture(scope="session")
+def pythons(client_python: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The Pythons with each generation of MLflow."""
+    older = [*CLIENT[:2], f"mlflow-skinny=={GENERATIONS[0]}"]
+    return {GENERATIONS[0]: python_with(tmp_path_factory.mktemp("mlflow2"), older), GENERATIONS[1]: client_python}
+
+
+@pytest.fixture(scope="session")
+def draws(pythons: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what both generations draw with."""
+    folder = tmp_path_factory.mktemp("draws")
+    command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", str(pythons[GENERATIONS[0]])]
+    subprocess.run([*command, "--target", str(folder), *DRAWS], check=True)
+    return folder
+
+
+@pytest.fixture(scope="session", params=GENERATIONS)
+def outside(
+    request: pytest.FixtureRequest,
+    rehearsal: Rehearsal,
+    pythons: dict[str, Path],
+    draws: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Client]:
+    """Run code from outside of a run, with MLflow led to the workspace."""
+    names = rehearsal.workspace.names
+    listed = json.dumps([names.subscription_id, names.resource_group, names.workspace_name])
+    with subprocess.Popen(
+        [pythons[request.param], "-c", PROLOGUE + PROCESS],
+        env=rehearsal.environment() | {"NAMES": listed, "PYTHONPATH": str(draws)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin and process.stderr
+        sent, told = process.stdin, process.stderr
+
+        def run(code: str) -> Any:
+            folder = tmp_path_factory.mktemp("code")
+            (folder / "code.py").write_text(code)
+            print(json.dumps(str(folder)), file=sent, flush=True)
+            said = ""
+            for line in told:
+                if line == "answered\n":
+                    break
+                said += line
+            else:
+                raise AssertionError(said[-3000:])
+            answer = json.loads((folder / "answer.json").read_text())
+            assert "error" not in answer, answer["error"][-3000:]
+            return answer
+
+        yield run
+        sent.close()

@@ -336,3 +336,43 @@ except Exception as error:
             role,
         )
         assert "does not have authorization" in answer["error"] or "Forbidden" in answer["error"]
+
+
+def test_environments_of_runs_and_of_azure(rehearsal: Rehearsal, client: Client) -> None:
+    """What a run has brought is found again; Azure's own are there, and nobody else can make one of such a name."""
+    answer = client("""
+def refused(step):
+    try:
+        step()
+    except Exception as error:
+        return str(error)
+Path("source").mkdir(); Path("source/train.py").write_text("import os; print(os.environ['MINE'])")
+mine = Environment("brought")
+mine.environment_variables = {"MINE": "1"}
+mine.python.user_managed_dependencies, mine.python.interpreter_path = True, os.environ["PYTHON"]
+def ran():
+    wish = ScriptRunConfig("source", "train.py", compute_target="cpu-cluster", environment=mine)
+    run = Experiment(ws, "environments").submit(wish)
+    run.wait_for_completion(raise_on_error=False)
+    return run.get_environment()
+first, again = ran(), ran()
+answer["brought"] = [first.name, first.environment_variables, first.version == again.version]
+answer["listed"] = "brought" in Environment.list(ws)
+mine.environment_variables["MINE"] = "2"
+answer["changed"] = [ran().environment_variables, Environment.get(ws, "brought", first.version).environment_variables]
+mine = mine.register(ws)
+answer["registered"] = [mine.version, ran().version]
+answer["curated"] = [name for name in Environment.list(ws) if name.startswith("AzureML-")]
+curated = Environment.get(ws, "AzureML-sklearn-1.5")
+answer["holds"] = "scikit-learn~=1.5.0" in list(curated.python.conda_dependencies.pip_packages)
+answer["clone"] = curated.clone("my-sklearn").register(ws).version
+answer["refused"] = [refused(lambda: Environment.get(ws, "AzureML-nobody-knows")),
+                     refused(lambda: curated.register(ws))]
+""")
+    assert answer["brought"] == ["brought", {"MINE": "1"}, True]
+    assert not answer["listed"]
+    assert answer["changed"] == [{"MINE": "2"}, {"MINE": "1"}]
+    assert answer["registered"] == ["1", "1"]
+    assert {"AzureML-Minimal", "AzureML-sklearn-1.5"} < set(answer["curated"])
+    assert answer["holds"] and answer["clone"] == "1"
+    assert "Code: 404" in answer["refused"][0] and "Code: 400" in answer["refused"][1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -18,6 +17,7 @@ from callers import Caller
 
 from aml_rehearsal import Fault, Names, Rehearsal
 from aml_rehearsal.services import computes
+from aml_rehearsal.state import State
 
 COMMAND = [sys.executable, "-m", "aml_rehearsal.command"]
 Started = subprocess.Popen[str]
@@ -60,7 +60,7 @@ def test_a_command_finds_the_workspace(project: Path, tmp_path: Path) -> None:
     lines = done.stdout.splitlines()
     assert lines[0].startswith("The workspace rehearsal in rehearsal is a rehearsal. Its page: http://127.0.0.1:")
     assert "http://127.0.0.1:" in lines[1] and lines[1].split()[1]
-    state = json.loads((folder / "state.json").read_text())
+    state = State(folder).as_dict()
     assert not state["computes"] and not state["datasets"]  # the project makes them, as in Azure
     assert gone(str(folder), 5)
 
@@ -137,9 +137,9 @@ def test_what_can_not_start_says_why(project: Path, tmp_path: Path) -> None:
     assert f"port {port}: Address already in use" in said
     assert gone(str(tmp_path / "one"), 5)
     (tmp_path / "two").mkdir()
-    (tmp_path / "two" / "state.json").write_text('{"runs": [')
+    (tmp_path / "two" / "state.db").write_text('{"runs": [' * 99)
     said = one_line(rehearse(project, tmp_path / "two", "shell", "--", "true"))
-    assert "state.json is damaged" in said and "--fresh" in said
+    assert "state.db is damaged" in said and "--fresh" in said
     assert rehearse(project, tmp_path / "two", "shell", "--fresh", "--", "true").returncode == 0
     (tmp_path / "file").touch()
     assert str(tmp_path / "file") in one_line(rehearse(project, tmp_path / "file", "shell", "--", "true"))
@@ -164,7 +164,6 @@ def test_a_second_rehearsal_in_the_folder_is_refused(project: Path, tmp_path: Pa
 
 def test_a_kill_leaves_nothing_running_and_nothing_half(project: Path, tmp_path: Path) -> None:
     started = serve(project, tmp_path)
-    kept = tmp_path / "state.json"
     started.kill()
     started.wait()
     assert gone(str(tmp_path), 5)
@@ -173,7 +172,7 @@ def test_a_kill_leaves_nothing_running_and_nothing_half(project: Path, tmp_path:
             "numbers/1/a.csv",
             "numbers/1/deep/b.csv",
         ]
-    assert kept.exists()
+        assert again.state()["storage_accounts"]
 
 
 KILLED = """
@@ -187,7 +186,6 @@ with Rehearsal(Path(sys.argv[1]), project=Path(sys.argv[3])) as rehearsal:
     caller = Caller(rehearsal)
     run_id = caller.submit({"train.py": b"import time; time.sleep(300)"}, arguments=[sys.argv[1]])[1]["runId"]
     caller.wait(run_id, "Running")
-    rehearsal.workspace.state.save()
     print(run_id, flush=True)
     time.sleep(300)
 """

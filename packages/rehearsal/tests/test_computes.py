@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from callers import Caller, Client
+from callers import Caller, Client, written
 
 from aml_rehearsal import Provisioning, Rehearsal, vm_sizes
 from aml_rehearsal.services.computes import KINDS
@@ -98,10 +98,10 @@ answer["sizes"] = "Standard_DS3_v2" in [size["name"] for size in AmlCompute.supp
     assert answer["nodes"] == 1
     assert answer["key"] == answer["word"] == ["me", "Enabled"]
     assert answer["sizes"]
-    held = rehearsal.workspace.state.tables.computes.pop("of-client")["properties"]["properties"]
+    with rehearsal.workspace.state.lock:
+        held = rehearsal.workspace.state.tables.computes.pop("of-client")["properties"]["properties"]
     assert held["scaleSettings"]["maxNodeCount"] == 4
-    rehearsal.workspace.state.save()
-    kept = (rehearsal.folder / "state.json").read_text()
+    kept = written(rehearsal)
     assert "SECRETKEY" not in kept and "S3CRET!x" not in kept
 
 

@@ -163,9 +163,11 @@ def test_a_place_that_is_not_there_fails_the_run(
     assert "the rehearsal has no storage account elsewhere" in failure(caller.run("", **wanted(dataset)))
     dataset = registered(caller, container, "AccountKey", key(rehearsal))
     stores = rehearsal.workspace.state.tables.datastores
-    stores[dataset]["azureStorageSection"]["containerName"] = "none"
+    with rehearsal.workspace.state.lock:
+        stores[dataset]["azureStorageSection"]["containerName"] = "none"
     assert "there is no container none in the account rehearsaldata" in failure(caller.run("", **wanted(dataset)))
-    del stores[dataset]
+    with rehearsal.workspace.state.lock:
+        del stores[dataset]
     assert f"Datastore {dataset} was not found" in failure(caller.run("", **wanted(dataset)))
     name = f"web{uuid.uuid4().hex[:8]}"
     register(caller, name, "https://example.com/a.csv")

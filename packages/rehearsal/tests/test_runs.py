@@ -258,6 +258,32 @@ def test_packages_that_can_not_be_installed_are_named(caller: Caller) -> None:
     assert set(cache.iterdir()) == before
 
 
+def test_what_is_not_as_the_conda_file_asks_is_told(rehearsal: Rehearsal, caller: Caller) -> None:
+    """Packages of conda come from the index, the Python has the same minor version, places nobody reaches are left."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    wish = conda("--find-links http://127.0.0.1:9/page", "--extra-index-url http://me:secret@127.0.0.1:9/simple")
+    pip = wish["environment"]["python"]["condaDependencies"]["dependencies"][-1]
+    wish["environment"]["python"]["condaDependencies"]["dependencies"] = [
+        f"python={version}.99", "six=1.17", "libgomp", pip]  # fmt: skip
+    for _ in range(2):  # built, and built already
+        run = caller.run("import six\nprint(six.__version__)", **wish)
+        assert run["status"] == "Completed", run["error"]
+        log = rehearsal.artifact(run["runId"], "azureml-logs/20_image_build_log.txt").decode()
+        assert "Warning: six=1.17: of conda, installed from the Python package index as six==1.17.*" in log
+        assert "Warning: libgomp: a library of conda's, left out" in log
+        assert f"Warning: Python {version}.99: not at hand, so it is {version}." in log
+        assert "Warning: --find-links http://127.0.0.1:9/page: can't be reached" in log
+        assert "--extra-index-url http://127.0.0.1:9/simple" in log and "secret" not in log
+
+
+def test_packages_of_conda_that_nobody_has_are_named(caller: Caller) -> None:
+    for name in ("r-base=4.1", "no-such-package-of-conda"):
+        wish = conda()
+        wish["environment"]["python"]["condaDependencies"]["dependencies"].append(name)
+        said = failure(caller.run("", **wish))
+        assert "can't be built" in said and name in said
+
+
 def test_the_definition_that_a_run_brings_counts(rehearsal: Rehearsal, caller: Caller) -> None:
     """Also where the environment that it names is registered with another content."""
     registered = {"python": {"condaDependencies": {"dependencies": [{"pip": ["six==99.99.99"]}]}}}

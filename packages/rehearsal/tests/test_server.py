@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
-from callers import Caller
+from callers import Caller, written
 
 from aml_rehearsal import Fault, Rehearsal, certificates
 from aml_rehearsal.addresses import API_HOST
@@ -99,9 +99,9 @@ def connect(url: str, target: str) -> tuple[socket.socket, int]:
 @pytest.fixture
 def neighbour(tmp_path: Path) -> Iterator[tuple[int, Path]]:
     """A TLS server named localhost, that is none of ours."""
-    bundle, certificate, key = certificates.make(tmp_path, ["localhost"])
+    made = certificates.make(tmp_path, ["localhost"])
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate, key)
+    tls.load_cert_chain(made.certificate, made.key)
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def answer() -> None:
@@ -112,20 +112,20 @@ def neighbour(tmp_path: Path) -> Iterator[tuple[int, Path]]:
                 pass
 
         threading.Thread(target=answer, daemon=True).start()
-        yield listening.getsockname()[1], bundle
+        yield listening.getsockname()[1], made.root
 
 
 def test_other_hosts_pass_only_with_the_internet(
     rehearsal: Rehearsal, neighbour: tuple[int, Path], tmp_path: Path
 ) -> None:
-    port, bundle = neighbour
+    port, root = neighbour
     connection, status = connect(rehearsal.url, f"localhost:{port}")
     connection.close()
     assert status == 403
     with Rehearsal(tmp_path / "open", internet=True) as to_all:
         connection, status = connect(to_all.url, f"localhost:{port}")
         assert status == 200
-        with ssl.create_default_context(cafile=str(bundle)).wrap_socket(connection, server_hostname="localhost") as tls:
+        with ssl.create_default_context(cafile=str(root)).wrap_socket(connection, server_hostname="localhost") as tls:
             tls.sendall(b"hello")
             assert tls.recv(100) == b"HELLO"
         for host in ("real.blob.core.windows.net", "MANAGEMENT.azure.com.evil.AZURE.com", "graph.microsoft.com",
@@ -139,6 +139,18 @@ def test_other_hosts_pass_only_with_the_internet(
         connection, status = connect(to_all.url, "localhost:none")
         connection.close()
         assert status == 502
+
+
+def test_a_client_trusts_whom_it_can_reach(rehearsal: Rehearsal, tmp_path: Path) -> None:
+    """It reads all that it trusts for each connection, which is most of what a request takes."""
+
+    def trusted(by: Rehearsal, variable: str) -> int:
+        return Path(by.variables()[variable]).read_text(encoding="utf-8").count("BEGIN CERTIFICATE")
+
+    assert trusted(rehearsal, "REQUESTS_CA_BUNDLE") == 1
+    assert trusted(rehearsal, "SSL_CERT_FILE") > 1, "uv brings a run's packages past the rehearsal"
+    with Rehearsal(tmp_path / "open", internet=True) as to_all:
+        assert trusted(to_all, "REQUESTS_CA_BUNDLE") > 1
 
 
 # ------------------------------------------------------------------------------------------------ the page
@@ -198,13 +210,12 @@ def test_keys_and_tokens_appear_nowhere(rehearsal: Rehearsal, caller: Caller) ->
     answer = caller.ask("POST", "/datastore/v1.0SCOPE/datastores", store)[1]
     assert answer["azureStorageSection"]["accountKey"] == secret
     run = caller.run("import os\nprint(os.environ['AZUREML_RUN_ID'])")
-    rehearsal.workspace.state.save()
     secrets = [secret, rehearsal.workspace.blobs.key, caller.token, "eyJ"]
     secrets += [principal.secret for principal in rehearsal.workspace.tokens.principals.values()]
     for text in (page(rehearsal), page(rehearsal, f"/runs/{run['runId']}"), page(rehearsal, "/state.json"),
                  "\n".join(rehearsal.server.requests)):  # fmt: skip
         assert not [hidden for hidden in secrets if hidden in text]
-    kept = (rehearsal.folder / "state.json").read_text()
+    kept = written(rehearsal)
     assert not [hidden for hidden in secrets[2:] if hidden in kept]
     logs = [key for key in rehearsal.state()["artifacts"] if key.startswith(f"ExperimentRun/dcid.{run['runId']}/")]
     for key in logs:

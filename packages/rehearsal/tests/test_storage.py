@@ -16,7 +16,7 @@ from callers import Answer, Caller
 
 from aml_rehearsal import Rehearsal
 from aml_rehearsal.addresses import ARM_HOST
-from aml_rehearsal.azurite import ACCOUNT, SECOND, SUFFIX
+from aml_rehearsal.azurite import ACCOUNT, ARTIFACTS, DATA, SECOND, SUFFIX, Azurite
 
 
 class Login:
@@ -118,6 +118,22 @@ def test_a_group_an_account_and_a_container_are_made(tmp_path: Path) -> None:
         assert arm(caller, "HEAD", "SUB/resourceGroups/new")[0] == 204
         keys = arm(caller, "POST", f"SUB/resourceGroups/new{ACCOUNTS}/madenow/listKeys")[1]["keys"]
         assert [found["name"] for found in storage(again, keys[0]["value"], "madenow").list_containers()] == ["data"]
+
+
+def test_storage_that_runs_already_is_emptied_and_goes_on(project: Path, tmp_path: Path) -> None:
+    lent = Azurite(tmp_path / "blobs")
+    try:
+        with Rehearsal(tmp_path / "first", project=project, blobs=lent) as first:
+            storage(first, lent.keys[SECOND]).create_container("of-the-first")
+            lent.write(ARTIFACTS, "ExperimentRun/of-the-first", b"1")
+            assert lent.names(DATA, "")
+        with Rehearsal(tmp_path / "second", blobs=lent) as second:
+            assert [container.name for container in lent.client.list_containers()] == sorted(lent.containers)
+            assert [lent.names(container, "") for container in lent.containers] == [[], []]
+            assert list(storage(second, lent.keys[SECOND]).list_containers()) == []
+        assert lent.process.poll() is None
+    finally:
+        lent.stop()
 
 
 def test_a_login_opens_what_its_role_may(rehearsal: Rehearsal) -> None:

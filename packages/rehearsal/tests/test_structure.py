@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,3 +73,11 @@ def test_each_kind_of_import_closes_a_circle(line: str, tmp_path: Path) -> None:
     found = circle(package)
     assert found[0] == found[-1]
     assert set(found) == {"made.lower", "made.upper"}
+
+
+@pytest.mark.parametrize("program", ["run_process", "container"])
+def test_what_starts_with_each_run_and_service_loads_no_client_of_azure(program: str) -> None:
+    """It would take four times as long to start."""
+    loaded = f"import sys, aml_rehearsal.{program}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-I", "-c", loaded], capture_output=True, text=True, check=True)
+    assert {name.partition(".")[0] for name in done.stdout.split()}.isdisjoint({"azure", "cryptography", "requests"})

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import sys
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aml_rehearsal import certificates, nodes, seed
+from aml_rehearsal import certificates, conda_file, nodes, seed
 from aml_rehearsal.addresses import Names
 from aml_rehearsal.faults import Fault, Faults
-from aml_rehearsal.interpreters import split
 from aml_rehearsal.messages import Refusal
 from aml_rehearsal.routing import Router
 from aml_rehearsal.services.artifacts import plain
@@ -103,11 +103,11 @@ def test_a_wrong_fault_is_refused() -> None:
 
 def test_the_chain_stands_strict_checking(tmp_path: Path) -> None:
     hosts = ["one.example.com", "two.example.com"]
-    bundle, certificate, key = certificates.make(tmp_path, hosts)
-    assert key.stat().st_mode & 0o077 == 0
+    made = certificates.make(tmp_path, hosts)
+    assert made.key.stat().st_mode & 0o077 == 0
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(certificate, key)
-    client = ssl.create_default_context(cafile=str(bundle))
+    server.load_cert_chain(made.certificate, made.key)
+    client = ssl.create_default_context(cafile=str(made.root))
     client.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
 
     def greet(name: str) -> dict[str, Any]:
@@ -137,10 +137,38 @@ def test_the_chain_stands_strict_checking(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------------ nodes
 
 
-def test_a_conda_file_is_split() -> None:
-    found = split(["python=3.11.*", "pip", "libgomp", {"pip": ["a==1", "b"]}])
-    assert found == ("3.11", ["a==1", "b"], ["libgomp"])
-    assert split(["python==3.10"])[0] == "3.10"
+def test_a_conda_file_in_the_words_of_the_index() -> None:
+    found = conda_file.read(["python=3.11.*", "pip", "libgomp", "anaconda::scikit-learn", {"pip": ["a==1", "b"]}])
+    assert (found.version, found.packages) == ("3.11", ["scikit-learn", "a==1", "b"])
+    assert [note.partition(":")[0] for note in found.notes] == ["libgomp", "anaconda"]
+    assert [conda_file.read([f"python{text}"]).version for text in ("==3.10", "=3.8.13", "=3.9=h1_0", "", ">=3.9")] == [
+        "3.10",
+        "3.8.13",
+        "3.9",
+        f"{sys.version_info.major}.{sys.version_info.minor}",
+        ">=3.9",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "package"),
+    [
+        ("pytorch=1.6", "torch==1.6.*"),
+        ("Pandas==1.3.5", "pandas==1.3.5"),
+        ("numpy 1.21.*", "numpy==1.21.*"),
+        ("numpy=1.21.6=py38h_0", "numpy==1.21.6.*"),
+        ("conda-forge::scipy>=1.5, <2", "scipy>=1.5,<2"),
+        ("opencv", "opencv-python-headless"),
+    ],
+)
+def test_packages_of_conda_on_the_index(asked: str, package: str) -> None:
+    found = conda_file.read([asked])
+    assert (found.packages, found.unknown) == ([package], [])
+    assert package in found.notes[0]
+
+
+def test_what_the_index_can_not_have() -> None:
+    assert conda_file.read(["r-base=4", "a=1|2", "numpy"]).unknown == ["r-base=4", "a=1|2"]
 
 
 def layout(**wish: Any) -> list[dict[str, str]]:
@@ -244,27 +272,31 @@ def test_a_broken_runconfig_does_not_hide_the_others(tmp_path: Path, run: str) -
 
 
 def test_what_is_saved_comes_back(tmp_path: Path) -> None:
-    file = tmp_path / "state.json"
-    state = State(file)
-    state.tables.runs["ü"] = {"status": "Failed"}
-    state.save()
-    assert State(file).as_dict() == state.as_dict()
-    assert file.stat().st_mode & 0o077 == 0
-    assert [left.name for left in tmp_path.iterdir()] == ["state.json"]
+    state = State(tmp_path)
+    with state.lock:
+        state.tables.runs["ü"] = {"status": "Failed"}
+    assert {left.stat().st_mode & 0o777 for left in tmp_path.iterdir()} == {0o600}
+    held = state.as_dict()
+    state.close()
+    assert [left.name for left in tmp_path.iterdir()] == ["state.db"]
+    assert State(tmp_path).as_dict() == held
 
 
 @pytest.mark.parametrize("text", ["", "[]", "[1]", "{", '{"runs": []}', '{"ids": null}'])
 def test_a_damaged_state_is_named(tmp_path: Path, text: str) -> None:
     file = tmp_path / "state.json"
     file.write_text(text)
-    with pytest.raises(Unavailable, match="is damaged"):
-        State(file)
+    with pytest.raises(Unavailable, match=r"state.json is damaged"):
+        State(tmp_path)
 
 
 def test_ids_are_random_or_the_same_each_time(tmp_path: Path) -> None:
     def three(*, deterministic: bool) -> list[str]:
-        state = State(tmp_path / "none.json", deterministic=deterministic)
-        return [state.new_id() for _ in range(3)]
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        state = State(folder, deterministic=deterministic)
+        with state.lock:
+            return [state.new_id() for _ in range(3)]
 
     assert three(deterministic=True) == three(deterministic=True)
     assert len({*three(deterministic=False), *three(deterministic=False), *three(deterministic=True)}) == 9
@@ -277,7 +309,7 @@ def test_a_folder_belongs_to_one_rehearsal(tmp_path: Path) -> None:
 
 
 def test_what_is_forgotten_is_ours_only(tmp_path: Path) -> None:
-    for name in ("state.json", "mine.txt"):
+    for name in ("state.db", "state.db-wal", "state.json", "state.json.old", "mine.txt"):
         (tmp_path / name).touch()
     (tmp_path / "blobs").mkdir()
     forget(tmp_path)

@@ -195,7 +195,8 @@ service.delete()
     assert answer["token"] == [200, 401, 401]
     assert answer["two"] == "two"
     assert "on-aks" in answer["listed"][0] and "on-aks" not in answer["listed"][1]
-    rehearsal.workspace.state.tables.computes.pop("aks-cluster")
+    with rehearsal.workspace.state.lock:
+        rehearsal.workspace.state.tables.computes.pop("aks-cluster")
 
 
 # ------------------------------------------------------------------------- what the real client would not send
@@ -281,9 +282,9 @@ def test_a_model_that_is_served_stays(caller: Caller, python: Path) -> None:
     assert caller.ask("POST", "/modelmanagement/v1.0SCOPE/models", wish)[0] == 200
     caller.publish("serving", ECHO, python)
     service = caller.published("serving")
-    caller.rehearsal.workspace.state.tables.services["serving"]["environmentImageRequest"]["modelIds"].append(
-        "served:1"
-    )
+    state = caller.rehearsal.workspace.state
+    with state.lock:
+        state.tables.services["serving"]["environmentImageRequest"]["modelIds"].append("served:1")
     status, answer = caller.ask("DELETE", "/modelmanagement/v1.0SCOPE/models/served:1")
     assert (status, answer["error"]["code"]) == (409, "ModelInUse")
     assert score(service) == (200, b'{"said": "{}"}')
@@ -406,7 +407,8 @@ def test_no_request_is_lost_while_a_kubernetes_cluster_is_updated(
     assert {status for status, _ in said} == {200}
     assert {body for _, body in said} == {b'{"said": "{}"}', b'{"newer": "{}"}'}
     caller.ask("DELETE", f"{SERVICES}/lossless")
-    rehearsal.workspace.state.tables.computes.pop("lossless")
+    with rehearsal.workspace.state.lock:
+        rehearsal.workspace.state.tables.computes.pop("lossless")
 
 
 # ------------------------------------------------------------------------------------------- the end, and after

@@ -1,14 +1,16 @@
-"""runtime/serving.py under load: large bodies, many requests at once, a worker that is killed."""
+"""runtime/serving.py under load: large bodies, many at once, a killed worker; in all scripts of the world."""
 
+import csv
 import json
 import os
 import signal
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
+from pathlib import Path
 from typing import Any
 
-from tests.conftest import Server
+from tests.conftest import Server, Train, served
 
 Rows = list[dict[str, Any]]
 
@@ -46,3 +48,33 @@ def test_a_worker_that_is_killed_loses_at_most_its_request(server: Server, rows:
     with ThreadPoolExecutor(4) as pool:
         lost = Counter(pool.map(status, range(200)))
     assert lost[200] >= 199 and lost[200] + lost[0] == 200
+
+
+def test_names_and_values_beyond_ascii(train: Train, tmp_path: Path) -> None:
+    """As they are: in the request, the answer, the log's line, and what /swagger.json says of them."""
+    labels = {"Zürich": "grüezi", "東京": "こんにちは", "🚀": '👋🏽 "a", b'}
+    with (tmp_path / "data.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["größe", "ort 🏙", "gruß"])
+        table.writerows([number % 7, city, labels[city]] for number in range(30) for city in labels)
+    done = train(tmp_path, "--label", "gruß", data=tmp_path / "data.csv")
+    assert done.returncode == 0, done.stderr
+    rows = [{"größe": 3, "ort 🏙": city} for city in labels]
+    split = {"columns": ["ort 🏙", "größe"], "data": [[city, 3] for city in labels]}
+    bodies = [json.dumps(body, ensure_ascii=False).encode() for body in ({"data": rows}, split)]
+    with served(tmp_path / "outputs", tmp_path / "log.txt") as server:
+        for body in (*bodies, {"data": rows}):  # the last one is escaped
+            status, answer = server.post(body)
+            assert status == 200
+            assert [row["label"] for row in answer["predictions"]] == list(labels.values())
+            assert all(set(row["probabilities"]) == set(labels.values()) for row in answer["predictions"])
+        wrong = "Row 0: column 'größe' must be a number, not \"東京\"."
+        refused = server.post({"data": [{"größe": "東京", "ort 🏙": "東京"}]})
+        described = json.loads(server.get("/swagger.json"))["definitions"]["ServiceInput"]
+        said = (tmp_path / "log.txt").read_text(encoding="utf-8")
+    assert refused == (400, {"message": wrong})
+    lines = [json.loads(line) for line in said.splitlines() if line.startswith('{"time": ')]
+    assert [line["labels"] for line in lines[:3]] == [dict.fromkeys(labels.values(), 1)] * 3
+    assert lines[3]["error"] == wrong
+    assert all(text in said for text in ("grüezi", "こんにちは", "👋🏽", "größe")), "for people to read"
+    assert list(described["properties"]["data"]["items"]["properties"]) == ["größe", "ort 🏙"]

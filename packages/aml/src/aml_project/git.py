@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 
 from aml_project.command_line import REFUSED, Failure
 
@@ -17,6 +16,8 @@ def git(
     folder: Path | None, *args: str | Path, refused: str = "", code: int = REFUSED, env: Mapping[str, str] | None = None
 ) -> str:
     """Run git in a folder; return what it prints, or raise a Failure that says what was refused."""
+    import subprocess
+
     where = ["-C", str(folder)] if folder else []
     try:
         done = subprocess.run(

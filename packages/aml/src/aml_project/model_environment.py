@@ -5,7 +5,6 @@ Two models may need two versions of a package, and none of them has what this pa
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 from aml_project.command_line import REFUSED, Failure
@@ -13,7 +12,8 @@ from aml_project.project import data_path
 
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import subprocess
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
@@ -70,14 +70,15 @@ def training(root: Path, model: str, arguments: Sequence[str]) -> list[str | Pat
     return [program(root, model, "python"), "train.py", *data, *arguments]
 
 
-def variables_of_a_program() -> dict[str, str]:
-    """The environment variables for a program of the model's own Python.
+def variables_of_a_program(own: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment variables for a program of the model's own Python, of this process or of those given.
 
     Jupyter tells its children to draw by a package of its own, which the model's environment does not have.
     """
     import os
 
-    return {name: text for name, text in os.environ.items() if not (name == "MPLBACKEND" and "inline" in text)}
+    variables = os.environ if own is None else own
+    return {name: text for name, text in variables.items() if not (name == "MPLBACKEND" and "inline" in text)}
 
 
 def run_in_model(root: Path, model: str, command: Sequence[str | Path], **variables: str) -> int:
@@ -88,6 +89,7 @@ def run_in_model(root: Path, model: str, command: Sequence[str | Path], **variab
 def hand_over(command: Sequence[str | Path], cwd: Path, **variables: str) -> int:
     """Run a program to its end and return its exit code; Ctrl-C is the program's own business, and `kill` ends both."""
     import signal
+    import subprocess
 
     process = subprocess.Popen([str(part) for part in command], cwd=cwd, env=variables_of_a_program() | variables)
     earlier = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
@@ -99,6 +101,8 @@ def hand_over(command: Sequence[str | Path], cwd: Path, **variables: str) -> int
 
 def run_and_print(root: Path, model: str, command: Sequence[str | Path]) -> int:
     """The same, with this process printing what the program says: a notebook shows nothing else."""
+    import subprocess
+
     process = subprocess.Popen(
         [str(part) for part in command],
         cwd=root / "models" / model,
@@ -126,6 +130,8 @@ def code_of(process: subprocess.Popen[Any]) -> int:
 
 def commit_of(root: Path) -> str:
     """The commit that an answer of the model names; nothing outside of git."""
+    import subprocess
+
     try:
         said = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--exclude", "*"],

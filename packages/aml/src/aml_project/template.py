@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -123,6 +122,7 @@ def render(template: str | Path, answers: Mapping[str, str], folder: Path, *, ho
     if not uv:
         raise Failure("there is no uv here, which brings cookiecutter: pip install uv")
     import shutil
+    import subprocess
 
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

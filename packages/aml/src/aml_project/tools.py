@@ -6,11 +6,8 @@ package, [azure] and [notebooks].
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -41,6 +38,9 @@ def bring(extra: str) -> None:
     if not uv or sys.prefix == sys.base_prefix:
         raise Failure(f"{what} is not in this Python, and can't be brought to it: call this command by make")
     print(f"Installing {what}, once", file=sys.stderr, flush=True)
+    import importlib
+    import subprocess
+
     with Progress("Installing"):
         done = subprocess.run(
             [uv, "pip", "install", "--quiet", "--python", sys.executable, *requirements(extra)],
@@ -100,6 +100,7 @@ def start_again(modules: tuple[str, ...], later: str, extra: str = "") -> int | 
     lacks, uv = lacking(missing), find_uv()
     if mark or not uv:
         raise Failure(f"{lacks}, and there is no uv to bring what is missing: {later}")
+    import subprocess
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
@@ -180,6 +181,8 @@ def path_of(url: str) -> Path:
 
 def commit_of_folder(folder: Path) -> str:
     """The commit that is checked out in a folder."""
+    import subprocess
+
     asked = subprocess.run(["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     return asked.stdout.strip()
 
@@ -189,6 +192,8 @@ def lacking(missing: list[str]) -> str:
 
 
 def is_here(module: str) -> bool:
+    import importlib.util
+
     try:
         return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:  # what it lies in is not there

@@ -7,15 +7,51 @@ from typing import Any
 
 import pytest
 
-from tests.runconfigs import CLOUD, LOCAL, REFUSED, SILENT, both, edited, loads, put, runconfig, said
+from tests.runconfigs import (
+    CLOUD,
+    LOCAL,
+    MPI,
+    REFUSED,
+    SILENT,
+    TENSORFLOW,
+    TORCH,
+    both,
+    drop,
+    edited,
+    loads,
+    put,
+    runconfig,
+    said,
+)
 
 
-def test_a_distributed_run_of_pytorch_is_fine(small: Path) -> None:
-    torch = {"communicationBackend": "Nccl", "processCount": 8, "nodeCount": 4}
-    edited(
-        small,
-        lambda c: c.update(framework="PyTorch", communicator="nccl", nodeCount=4, pytorch=torch, mpi={"nodeCount": 1}),
-    )
+@pytest.mark.parametrize(
+    "edit",
+    [
+        drop("nodeCount"),
+        lambda c: c.update(MPI),
+        lambda c: c.update(TORCH, pytorch={"communicationBackend": "Nccl", "processCount": 8, "nodeCount": 4}),
+        lambda c: c.update(TORCH, communicator="nccl", pytorch={"nodeCount": 4}, mpi={"nodeCount": 1}),
+        lambda c: c.update(TENSORFLOW, tensorflow={"workerCount": 4}),
+        both(put("python x.py", "command"), drop("script"), drop("arguments")),
+        both(drop("docker"), drop("environment", "docker")),  # no image is asked for
+        lambda c: (c.pop("nodeCount"), c.update(framework="PyTorch", communicator="Nccl", pytorch={"processCount": 1})),
+        *(
+            both(
+                put("direct", "data", "training", "mechanism"),
+                put(variable, "data", "training", "environmentVariableName"),
+                put(["--data-path=/data", f"--dataset={variable or 'training'}"], "arguments"),
+            )
+            for variable in ("rows", None)
+        ),
+        *(
+            both(put(None, "environment", "docker", "baseImage"), put(value, "environment", key))
+            for key, value in (("name", "AzureML-sklearn"), ("version", "3"), ("assetId", "azureml://x"))
+        ),
+    ],
+)
+def test_this_is_fine(small: Path, edit: Callable[..., Any]) -> None:
+    edited(small, edit)
     assert said(small) == []
 
 
@@ -28,6 +64,11 @@ def test_the_client_accepts_this_and_we_do_not(small: Path, edit: Callable[..., 
     assert line in found[0]
     if "baseImageRegistry" not in line or "password" in line:
         assert loads(small) is None
+
+
+def test_without_a_target_all_else_is_told(small: Path) -> None:
+    edited(small, both(drop("target"), drop("script")))
+    assert [found.partition(": ")[2].partition(":")[0] for found in said(small)] == ["target", "script"]
 
 
 @pytest.mark.parametrize(("edit", "line"), REFUSED, ids=[line[:50] for _, line in REFUSED])

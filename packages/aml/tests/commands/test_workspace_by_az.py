@@ -141,7 +141,8 @@ def check_a_failure_is_one_line(rehearsal: Rehearsal, yes: Call) -> None:
 
 def check_an_interruption(project: Path, rehearsal: Rehearsal, env: dict[str, str], yes: Call) -> None:
     """kill -9 while a request is under way; the same command again."""
-    rehearsal.workspace.state.tables.deployments.clear()
+    with rehearsal.workspace.state.lock:
+        rehearsal.workspace.state.tables.deployments.clear()
     rehearsal.faults.add(Fault(r"GET .*/workspaces/my-workspace$", status=404, times=2))
     rehearsal.faults.add(Fault(r"PUT .*/deployments/", delay=20))
     process = subprocess.Popen(

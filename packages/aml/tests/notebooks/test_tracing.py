@@ -233,6 +233,14 @@ TRACED: dict[str, list[str]] = {
     "f(p='a')\nopen(n.p)": ["lost n.p"],
     "import types\nn = types.SimpleNamespace(**x)\nopen(n.p)": ["lost n.p"],
     "p = q\nq = p\nopen(p)": ["lost p"],
+    "from pathlib import Path\nopen(Path(*x))": ["lost Path(*x)"],
+    "open(f(*['a']))": ["lost f(*['a'])"],
+    "def f():\n pass\nopen(f)": ["lost f"],
+    "open(x[0])": ["lost x[0]"],
+    "for f in [['a', 'b']]:\n open(f[1])": ["read whole a", "read whole b"],
+    "def f(p, *q):\n open(p)\nf('a', *x)": ["read whole a"],
+    # a way that is longer than anybody writes it
+    "p0 = 'a'\n" + "".join(f"p{n + 1} = p{n}\n" for n in range(2000)) + "open(p2000)": ["lost p2000"],
     # no path, and nothing to say
     "import io\nopen(io.BytesIO())": [],
     "with open('a') as f:\n open(f)": ["read whole a"],
@@ -247,6 +255,22 @@ def test_what_a_path_comes_from(source: str) -> None:
     tracer = Tracer(Names(ast.parse(source)))
     found = {f"{use.role} {origin.how} {beginning(origin.literal)}" for use, origin in tracer.found}
     assert sorted(found) + [f"lost {ast.unparse(use.path)}" for use in tracer.lost] == TRACED[source]
+
+
+DONE_WITH: dict[str, tuple[bool, bool]] = {
+    "open('a')": (False, False),
+    "import os\nos.listdir('a')": (True, False),
+    "from pathlib import Path\nasyncio.to_thread(Path('a').read_text)": (False, False),
+    "from pathlib import Path\nasyncio.to_thread(Path('a').iterdir)": (True, False),
+    "def f(p):\n open(p)\nf('a')": (False, True),
+    "import os\ndef f(p):\n os.listdir(p)\nf('a')": (True, True),
+}
+
+
+@pytest.mark.parametrize("source", DONE_WITH)
+def test_what_names_a_folder_and_what_a_function_of_the_script_takes(source: str) -> None:
+    found = Tracer(Names(ast.parse(source))).found
+    assert [(use.is_folder, use.handed_on) for use, _ in found] == [DONE_WITH[source]]
 
 
 STATIC: dict[str, str | None] = {
@@ -268,13 +292,16 @@ STATIC: dict[str, str | None] = {
     "T.q": None,
     "T.r": None,
     "loop": None,
+    "x + x": "aa",
+    " + ".join(["x"] * 2000): None,
+    "T.loop": None,
 }
 
 
 @pytest.mark.parametrize("expression", STATIC)
 def test_a_text_that_is_known_without_running_anything(expression: str) -> None:
     known = "import os\nfrom pathlib import Path\nx = 'a'\ny = input()\nfor z in ['a']:\n pass\nloop = loop + ''\n"
-    known += "class T:\n p = 'c'\n q = 'd'\nT.q = 'e'\n"
+    known += "class T:\n p = 'c'\n q = 'd'\nT.q = 'e'\nT.loop = T.loop + 'a'\n"
     tree = ast.parse(known + expression)
     (last,) = tree.body[-1:]
     assert isinstance(last, ast.Expr)

@@ -86,3 +86,21 @@ def test_a_conda_environment_that_is_wrong_gets_one_line(project: Path, text: st
     done = take(project, write(project, text, "environment.yml"))
     assert (done.code, done.out) == (1, "")
     told(done, "ERROR: environment.yml")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("- '# a comment'\n      - not a requirement", "environment.yml:5: no requirement: not a requirement"),
+        ("- -r missing.txt", "environment.yml:4: missing.txt: not there; it is looked for beside environment.yml"),
+        ("- -r environment.yml", "environment.yml:4: environment.yml leads back to itself"),
+        ("- -r more.txt", "more.txt:2: no requirement: neither is this"),
+    ],
+)
+@pytest.mark.parametrize("folder", ["", "deep/"])
+def test_a_line_of_pip_that_is_wrong_is_named(project: Path, folder: str, line: str, said: str) -> None:
+    place = project / folder
+    place.mkdir(exist_ok=True)
+    write(place, "six\nneither is this\n", "more.txt")
+    file = write(place, f"dependencies:\n  - python=3.11\n  - pip:\n      {line}\n", "environment.yml")
+    told(take(project, file), f"ERROR: {folder}{said}")

@@ -32,6 +32,44 @@ def test_the_users_pins_win_and_those_of_azure_ml_stay(project: Path) -> None:
     assert "# from requirements.txt\n      - lightgbm\n" in conda_file(project).read_text()
 
 
+def test_what_azure_ml_has_in_the_same_release_is_not_told(project: Path) -> None:
+    before = versions(project)
+    lines = "azureml-core\nazureml-defaults>=1.60\nmlflow-skinny==2.22.5\nmlflow==2.22.5\n"
+    told(take(project, write(project, lines)), "NOTE: for training only, as no server needs it: mlflow")
+    assert versions(project) == before | {"mlflow": "==2.22.5"}
+
+
+def test_a_part_of_azure_ml_that_is_not_there_is_told(project: Path) -> None:
+    before = versions(project)
+    wheel = "azureml-core @ https://example.com/azureml_core-1.61.0.post4-py3-none-any.whl"
+    together = "the releases of Azure ML's packages go together"
+    told(
+        take(project, write(project, f"azureml-train-core==1.61\n{wheel}\nstandard-chunk\nstandard-imghdr\n")),
+        "NOTE: left out, another part of Azure ML's packages: …: azureml-train-core==1.61 (requirements.txt:1)",
+        f"NOTE: {wheel} (requirements.txt:2): azureml-core==1.61.0.post4 stays: {together}",
+    )
+    assert versions(project) == before | {"standard-chunk": ""}
+
+
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        ("pandas==2.2.2", ["pandas==2.2.2"]),
+        ("pandas @ https://example.com/pandas.zip", ["pandas @ https://example.com/pandas.zip"]),
+        ("pandas", ["pandas==2.3.3", 'pandas==2.3.2; python_version < "3.10"']),
+    ],
+)
+def test_a_package_that_its_owner_has_twice(project: Path, line: str, kept: list[str]) -> None:
+    """A version or an address counts instead of both; a name alone leaves both as they are."""
+    for purpose in PURPOSES:
+        file = conda_file(project, purpose)
+        two = '- pandas==2.3.3\n      - pandas==2.3.2; python_version < "3.10"\n'
+        file.write_text(file.read_text().replace("- pandas==2.3.3\n", two))
+    told(take(project, write(project, line)))
+    for purpose in PURPOSES:
+        assert [entry for entry in pip_of(project, purpose) if entry.startswith("pandas")] == kept
+
+
 def test_a_pin_that_contradicts_azure_ml_is_left_out(project: Path) -> None:
     lines = "flask==2.0.1\ncryptography==41.0.7\nnumpy==2.4.0\nurllib3==2.2.1\ntyping_extensions==4.5.0\npytest==7.0\n"
     done = take(project, write(project, lines))
@@ -66,6 +104,11 @@ def test_our_pins_give_way_to_what_the_user_has(project: Path) -> None:
         ("numba==0.59.1", "<2", "numpy==2.2.6 becomes numpy<2: numba==0.59.1 (requirements.txt:1) was built for that"),
         ("numba==0.60\nnumpy", "<2.1", "numpy (requirements.txt:2) becomes numpy<2.1: numba==0.60 ("),
         ("numpy>=1.20\nnumba<0.60", ">=1.20,<2", "numpy>=1.20 (…:1) becomes numpy>=1.20,<2: numba<0.60 ("),
+        (
+            "scikit-learn==1.7.2\nnumba==0.59.1",
+            "<2",
+            "numpy==2.2.6 becomes numpy<2: numba==0.59.1 (requirements.txt:2)",
+        ),
         ("numba==0.60\ntensorflow==2.15", "<2", "numpy==2.2.6 becomes numpy<2: tensorflow==2.15 ("),
         ("scipy<3,<1.13", "<2", "numpy==2.2.6 becomes numpy<2: scipy<1.13,<3 (requirements.txt:1) was built for that"),
         ("scipy~=1.12.0", "<2", "numpy==2.2.6 becomes numpy<2: scipy~=1.12.0 (requirements.txt:1) was built for that"),
@@ -119,13 +162,19 @@ def test_of_lines_for_several_systems_one_stays(project: Path) -> None:
 
 def test_two_lines_of_one_package_are_one(tmp_path: Path) -> None:
     text = "a>=1\nA<3\nb==1\nb==2\nc[x]\nc[y]==1\n"
+    new = "; python_version >= '3.9'"
+    text += f"d>=1{new}\nd<3{new}\ne>=1{new}\ne<3\n"
     read = requirements_file.read(write(tmp_path, text))
     merged = merging.combined(read.wanted, read.notes)
-    assert [str(one) for one in merged.values()] == ["a>=1,<3", "b==2", "c[x,y]==1"]
+    assert [str(one) for one in merged.values()] == [
+        *("a>=1,<3", "b==2", "c[x,y]==1"),
+        *('d>=1,<3; python_version >= "3.9"', "e>=1,<3"),
+    ]
     assert read.notes.lines() == ["b==1 (requirements.txt:3): b==2 (requirements.txt:4) counts instead"]
 
 
 WHEEL = "b @ https://example.com/b-1.5-py3-none-any.whl"
+EARLY = WHEEL.replace("1.5", "1.5rc1")
 
 
 @pytest.mark.parametrize(
@@ -137,6 +186,7 @@ WHEEL = "b @ https://example.com/b-1.5-py3-none-any.whl"
         # The address says which version it is,
         (f"{WHEEL}\nb==1.5", WHEEL, []),
         (f"b>=1\n{WHEEL}", WHEEL, []),
+        (f"b>=1\n{EARLY}", EARLY, []),
         (f"{WHEEL}\nb==1.4", WHEEL, [f"b==1.4 (requirements.txt:2): {WHEEL} (requirements.txt:1) counts instead"]),
         (f"b>=2\n{WHEEL}", WHEEL, [f"b>=2 (requirements.txt:1): {WHEEL} (requirements.txt:2) counts instead"]),
         # or it does not.
@@ -170,6 +220,13 @@ def test_an_address_counts_more_than_a_version(tmp_path: Path, lines: str, merge
         (WHEEL, "b<2", WHEEL, ""),
         (WHEEL, "b<1", WHEEL, f"b<1 (limits.txt:1): {WHEEL} (requirements.txt:1) counts instead"),
         ("lightgbm", "lightgbm<4; sys_platform == 'win32'", "lightgbm", "left out, not for Linux and Python 3.11: "),
+        *(
+            (line, limit, "", f"left out, Azure ML's own packages need other versions of it: {told} ~=3.1.0)")
+            for line, limit, told in (
+                ("flask", "flask<3", "flask<3 (limits.txt:1;"),
+                ("flask==2.0.1", "flask<4", "flask==2.0.1 (requirements.txt:1;"),
+            )
+        ),
         # Of what is there, too; a version of ours that is allowed stays.
         ("six", "pandas<2.3", "pandas<2.3", ""),
         ("six", "pandas==2.2.3", "pandas==2.2.3", ""),

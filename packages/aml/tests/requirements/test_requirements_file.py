@@ -28,6 +28,10 @@ from tests.support import files_of
         ("sklearn==0.0.post1", "scikit-learn"),
         ("tensorflow-macos==2.15.0", "tensorflow==2.15.0"),
         ("a @ https://example.com/a-1.0-py3-none-any.whl", "a @ https://example.com/a-1.0-py3-none-any.whl"),
+        ("b@https://example.com/b.zip", "b @ https://example.com/b.zip"),
+        ("b [x] @ https://example.com/b.zip", "b[x] @ https://example.com/b.zip"),
+        ("https://example.com/a_b-new-py3-none-any.whl", "a-b @ https://example.com/a_b-new-py3-none-any.whl"),
+        ("six===1.16.ours", "six===1.16.ours"),
         ("https://example.com/a_b-1.0-py3-none-any.whl", "a-b @ https://example.com/a_b-1.0-py3-none-any.whl"),
         (
             "git+https://example.com/x/y.git@v1#egg=y&subdirectory=z",
@@ -39,6 +43,23 @@ from tests.support import files_of
 )
 def test_a_line_is_carried_over(tmp_path: Path, line: str, expected: str) -> None:
     assert wanted(requirements_file.read(write(tmp_path, line))) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("line", "note"),
+    [
+        ("six @ file:///opt/conda/feedstock_root/build_artifacts/six-1.16.0-py3-none-any.whl", ""),
+        ("six @ file:///croot/six_1690232220950", "six ({}) was built by conda, which does not say its version: …"),
+        ("six==1.16 --hash=sha256:0123", "the hashes are left out: a conda file has no place for them"),
+        ("six --global-option=a", "left out, a conda file has no place for options of pip: --global-option=a ({})"),
+        ("torch==2.1.0+cu118", "torch==2.1.0+cu118 ({}): +cu118 is a build of its own, not on the index"),
+        ("sklearn", "sklearn ({}) is scikit-learn"),
+    ],
+)
+def test_what_is_changed_of_a_line_is_told(tmp_path: Path, line: str, note: str) -> None:
+    told = requirements_file.read(write(tmp_path, line)).notes.lines()
+    begin, _, _ = note.format("requirements.txt:1").partition("…")
+    assert len(told) == bool(note) and "".join(told).startswith(begin)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +85,8 @@ def test_a_line_is_carried_over(tmp_path: Path, line: str, expected: str) -> Non
         ("--find-links ./wheels", "public index alone"),
         ("--pre", "options of pip"),
         ("--no-binary :all:", "options of pip"),
+        ("-r https://example.com/more.txt", "is not read: fetch it"),
+        ("--constraint ${HOME}/more.txt", "is not read: fetch it"),
         ("${PRIVATE_PACKAGE}", "variable"),
         ("x @ https://${TOKEN}@example.com/x.whl", "variable"),
         ("pip==24.0", "comes with the environment"),
@@ -87,19 +110,34 @@ def test_lists_that_name_lists_and_constraints(tmp_path: Path) -> None:
     assert [str(one) for one in read.constraints] == ["a<2", "z<9"]
 
 
+@pytest.mark.parametrize("line", ["-r more.txt", "-r 'more.txt'", '--requirement="more.txt"', "-r ./more.txt"])
+def test_the_name_of_a_list_may_be_in_quotes(tmp_path: Path, line: str) -> None:
+    write(tmp_path, "six\n", "more.txt")
+    assert wanted(requirements_file.read(write(tmp_path, line))) == ["six"]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("six\n-r missing.txt\n", "requirements.txt:2: missing.txt: not there"),
+        ("-r ''\n", "requirements.txt:1: '': not there; it is looked for beside requirements.txt"),
+        ("-r '\n", "requirements.txt:1: ': not there; it is looked for beside requirements.txt"),
+        ("-r\n", "requirements.txt:1: no name: not there"),
         ("-r requirements.txt\n", "requirements.txt:1: requirements.txt leads back to itself"),
         ("six\n\nnot a requirement\n", "requirements.txt:3: no requirement: not a requirement"),
         ("numpy=1.0\n", "pip writes numpy==1.0"),
         ("--magic yes\n", "no option of a requirements file: --magic"),
+        ("- six\n", "no option of a requirements file: - six"),
+        ("six\n-r in/deeper.txt\n", "in/deeper.txt:2: no requirement: not a requirement"),
+        ("-c in/around.txt\n", "in/around.txt:1: ../requirements.txt leads back to itself"),
         ("six==banana\n", "no requirement: six==banana"),
         ("six\0\n", "not a text file"),
     ],
 )
 def test_a_list_that_is_wrong_gets_one_line(project: Path, text: str, said: str) -> None:
+    (project / "in").mkdir()
+    write(project / "in", "six\nnot a requirement\n", "deeper.txt")
+    write(project / "in", "-r ../requirements.txt\n", "around.txt")
     before = files_of(project / "models")
     done = take(project, write(project, text))
     assert (done.code, done.out) == (1, "")

@@ -84,6 +84,8 @@ def test_a_dockerfile_stands_in_the_file_as_one_reads_it(bake: Bake) -> None:
         ("a: &x !!str 1\n", "a", "2", 'a: "2"\n'),
         ("'a': 1\n\"b\": {'c':1}\n", "b.c", "2", "'a': 1\n\"b\": {'c':\"2\"}\n"),
         ("node_count: 1\n", "nodeCount", 2, "node_count: 2\n"),  # as the client spells it
+        ("node_count: 1\nnodeCount: 1\n", "nodeCount", 2, "node_count: 1\nnodeCount: 2\n"),
+        ("x: &x {b: 1}\na:\n  <<: *x\n", "a.b", 2, "x: &x {b: 1}\na:\n  <<: *x\n  b: 2\n"),
         ("n: {}\n", "n.no", "x", 'n: {"no": "x"}\n'),
         # in braces
         ("a: {b: 1}\n", "a.c", "x", 'a: {b: 1, c: "x"}\n'),
@@ -102,6 +104,7 @@ def test_a_dockerfile_stands_in_the_file_as_one_reads_it(bake: Bake) -> None:
         ("b: 1\na: |\n  one\n  # two\n\n", "c", "x", 'b: 1\na: |\n  one\n  # two\nc: "x"\n\n'),
         ("a: 1\n  # deeper\nb: 1\n", "a", "x\ny\n", 'a: "x\\ny\\n"\n  # deeper\nb: 1\n'),  # it would be part of it
         ("a: 1\r\n", "a", "x\n\ny\n", "a: |\r\n  x\r\n\r\n  y\r\n"),
+        ("a:\n x\n", "a", "y\nz", "a:\n |-\n  y\n  z\n"),
         ("a: 1\n", "a", " x\ny\n", 'a: " x\\ny\\n"\n'),
         (
             "a: 1\n",
@@ -219,6 +222,7 @@ def test_a_file_is_written_whole_and_stays_what_it_is(tmp_path: Path) -> None:
         ("a: [1]\n", "line 1: a is no section; write a.b by hand"),
         ("x: &x {b: 1}\na: *x\n", "line 1: a.b can't be set without changing something else; write it by hand"),
         ("x: &x 1\na:\n  b: *x\n", "line 3: a.b can't be set without changing something else; write it by hand"),
+        ("x: &x 1\na: {c: *x}\n", "line 2: a.b can't be set without changing something else; write it by hand"),
         ("x: &x\n  y: 1\na:\n  b: &y 2\nz: *y\nd: 1\n", "line 4: a.b can't be set"),
         ("", "it is empty"),
         ("- a\n", "not a mapping"),
@@ -237,6 +241,16 @@ def test_what_cannot_be_set_is_left_alone(tmp_path: Path, text: str | bytes, sai
     assert "\n" not in str(refused.value)
     assert file.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["x.runconfig"]
+
+
+def test_a_file_may_become_as_large_as_one_may_be(tmp_path: Path) -> None:
+    file = tmp_path / "x.runconfig"
+    file.write_text("a: 1\n")
+    most = MAX_BYTES - len('a: ""\n')
+    assert runconfig_edit.edit(file, {("a",): "x" * most})
+    with pytest.raises(Failure, match="larger than"):
+        runconfig_edit.edit(file, {("a",): "x" * (most + 1)})
+    assert file.stat().st_size == MAX_BYTES
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

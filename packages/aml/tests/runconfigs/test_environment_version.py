@@ -65,6 +65,7 @@ SAME_RUN = {
     "the platform that is meant": ("  docker:\n", "  docker:\n    platform: {os: Linux, architecture: amd64}\n"),
     "a version that somebody gave": ("  python:\n", "  version: mine\n  python:\n"),
     "the name": ("  name: model1-train\n", "  name: other\n"),
+    "the interpreter, where conda brings its own": ("interpreterPath: python\n", "interpreterPath: /opt/bin/python\n"),
 }  # fmt: skip
 OTHER_RUN = {
     "the image": ("20251130.v1", "20251130.v2"),
@@ -89,6 +90,14 @@ def test_the_version_follows_what_the_runconfig_builds(project: Path, what: str)
     change(project / RUNCONFIG, *(SAME_RUN | OTHER_RUN)[what])
     assert (version(project) == before) == (what in SAME_RUN)
     assert parts_of_the_client(project / RUNCONFIG) == runconfig_environment.read(project / RUNCONFIG).parts
+
+
+def test_a_python_that_is_there_is_known_by_its_interpreter() -> None:
+    def version_with(interpreter: str | None) -> str:
+        python = {"userManagedDependencies": True, "interpreterPath": interpreter}
+        return environment_version.version_of(environment_version.image_parts({"python": python}, None))
+
+    assert version_with("/opt/bin/python") != version_with("python") == version_with(None) == version_with("")
 
 
 def test_the_version_stays_from_one_release_to_the_next() -> None:

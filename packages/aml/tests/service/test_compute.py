@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from aml_project import command_line
-from aml_rehearsal import Fault
+from aml_rehearsal import Fault, Provisioning
 from aml_rehearsal.messages import Reply, Request
 from aml_rehearsal.services import computes
 from aml_rehearsal.services.hosts import arm
-from aml_rehearsal.workspace import Provisioning, Workspace
+from aml_rehearsal.workspace import Workspace
 from tests.conftest import Rehearse
 from tests.owner import PATIENCE, Owner, wait_for
 
@@ -31,7 +31,7 @@ class Clusters(Owner):
 
     @property
     def computes(self) -> dict[str, Any]:
-        return dict(self.tables.computes)
+        return dict(self.rehearsal.state()["computes"])
 
     @property
     def details(self) -> dict[str, Any]:
@@ -173,8 +173,9 @@ KINDS = {
 
 def test_a_name_of_another_kind_is_refused(owner: Clusters) -> None:
     for kind, words in KINDS.items():
-        computes.planted(owner.rehearsal.workspace, NAME, kind if kind in computes.KINDS else "AKS")
-        owner.computes[NAME]["properties"]["computeType"] = kind
+        owner.rehearsal.plant_compute(NAME, kind if kind in computes.KINDS else "AKS")
+        with owner.tables() as tables:
+            tables.computes[NAME]["properties"]["computeType"] = kind
         error = owner.error("compute", "--max-nodes=9", code=1)
         assert error == f"ERROR: {NAME} is there, and it is {words}: give the cluster another --name"
     assert owner.sent() == []
@@ -215,7 +216,8 @@ def test_without_rights_nothing_is_made(owner: Clusters) -> None:
 def test_a_cluster_that_azure_could_not_make_says_why(owner: Clusters, state: str) -> None:
     assert owner.call("compute")[0] == 0
     errors = [{"error": {"code": "ClusterCoreQuotaReached", "message": "The quota of 0 cores is reached."}}]
-    owner.computes[NAME]["properties"] |= {"provisioningState": state, "provisioningErrors": errors}
+    with owner.tables() as tables:
+        tables.computes[NAME]["properties"] |= {"provisioningState": state, "provisioningErrors": errors}
     error = owner.error("compute", code=3)
     assert f"{NAME}: {state.lower()}: The quota of 0 cores is reached (delete it in the Studio" in error
 
@@ -224,7 +226,8 @@ def test_a_cluster_that_azure_could_not_make_says_why(owner: Clusters, state: st
 def test_what_is_being_made_is_waited_for(owner: Clusters, end: str | None, code: int) -> None:
     """By an interrupted call, or by somebody else; or it is being deleted, and is made anew."""
     assert owner.call("compute", "--max-nodes=2")[0] == 0
-    owner.computes[NAME]["properties"]["provisioningState"] = "Creating" if end else "Deleting"
+    with owner.tables() as tables:
+        tables.computes[NAME]["properties"]["provisioningState"] = "Creating" if end else "Deleting"
     owner.rehearsal.workspace.waiting[NAME] = Provisioning(polls=100, error="No quota." if end == "Failed" else "")
     looks = len(owner.requests(f"^GET .*/computes/{NAME}"))
     process = owner.start("compute", "--max-nodes=5")
@@ -233,7 +236,8 @@ def test_what_is_being_made_is_waited_for(owner: Clusters, end: str | None, code
     if end:
         owner.rehearsal.workspace.waiting[NAME].polls = 0
     else:
-        owner.tables.computes.clear()
+        with owner.tables() as tables:
+            tables.computes.clear()
     out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == code, err
     if code:
@@ -246,7 +250,8 @@ def test_what_is_being_made_is_waited_for(owner: Clusters, end: str | None, code
 def test_what_keeps_the_nodes_away_is_noted(owner: Clusters) -> None:
     assert owner.call("compute")[0] == 0
     errors = [{"error": {"code": "OutOfCapacity", "message": "No such machine is free in the region."}}]
-    owner.computes[NAME]["properties"]["properties"]["errors"] = errors
+    with owner.tables() as tables:
+        tables.computes[NAME]["properties"]["properties"]["errors"] = errors
     code, _, err = owner.call("compute")
     assert (code, err) == (0, "NOTE: Azure says of its nodes: No such machine is free in the region\n")
 
@@ -271,11 +276,13 @@ def test_trouble_that_passes_is_waited_out(owner: Clusters, request_: str) -> No
     method, args = REQUESTS[request_]
     assert owner.call("compute", "--idle-seconds=77")[0] == 0
     made = json.dumps(owner.computes[NAME])
-    owner.tables.computes.clear()
+    with owner.tables() as tables:
+        tables.computes.clear()
 
     def one(name: str, trouble: dict[str, Any]) -> None:
         if request_ == "changing":
-            owner.tables.computes[name] = json.loads(made) | {"name": name}
+            with owner.tables() as tables:
+                tables.computes[name] = json.loads(made) | {"name": name}
         owner.rehearsal.faults.add(Fault(f"{method} .*/computes/{name}$", **trouble))
         code, out, err = owner.call("compute", f"--name={name}", *args)
         assert code == 0, err
@@ -329,7 +336,8 @@ def test_it_is_killed_at_any_moment(owner: Clusters) -> None:
     for number in range(KILLS):
         args = [f"--name=kill-{number}"]
         if number % 2:
-            owner.tables.computes[f"kill-{number}"] = json.loads(made) | {"name": f"kill-{number}"}
+            with owner.tables() as tables:
+                tables.computes[f"kill-{number}"] = json.loads(made) | {"name": f"kill-{number}"}
             args.append("--max-nodes=20")
         killed += owner.kill_at_random(draw, requests, "compute", *args)
         check_finished(owner, f"kill-{number}", *args)

@@ -351,7 +351,8 @@ def test_runs_open_ones_own_storage_by_a_sas_that_only_reads(owner: Bringer) -> 
     assert renewed != sas
     owner.check(FILES)
     expired = storages.signed(Place(SECOND, "my-data"), owner.rehearsal.workspace.blobs.keys[SECOND], "rl", -1)
-    owner.rehearsal.workspace.state.tables.datastores["my_data"]["azureStorageSection"]["credential"] = expired
+    with owner.tables() as tables:
+        tables.datastores["my_data"]["azureStorageSection"]["credential"] = expired
     owner.bring(*OWN)
     ends = storages.expiry(opened(owner)[1])
     assert ends and ends.timestamp() > time.time() + 23 * 3600

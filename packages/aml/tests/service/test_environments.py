@@ -38,7 +38,7 @@ class Registrar(Owner):
 
     @property
     def environments(self) -> dict[str, list[dict[str, Any]]]:
-        found: dict[str, list[dict[str, Any]]] = self.tables.environments
+        found: dict[str, list[dict[str, Any]]] = self.rehearsal.state()["environments"]
         return found
 
     def versions(self, name: str = NAME) -> list[str]:
@@ -140,7 +140,8 @@ def test_what_is_registered_is_made_of_nothing_but_what_the_version_was_made_of(
     change(conda, "name: model1-train\n", "")
     shutil.move(conda, conda.with_name("other.yml"))
     change(owner.runconfig, "train-conda.yml", "other.yml")
-    owner.environments.clear()
+    with owner.tables() as tables:
+        tables.environments.clear()
     owner.register()
     assert owner.environments[NAME] == [first]
     assert "of-mine" not in json.dumps(owner.environments)
@@ -241,13 +242,15 @@ def test_the_list_tells_what_became_of_each(owner: Registrar) -> None:
     owner.register()
     assert owner.rows()["train-amlcompute"] == [NAME, version, version, "registered"]
     assert owner.rows("--dry-run")["train-amlcompute"] == [NAME, version, version, "not asked"]
-    owner.environments.clear()
+    with owner.tables() as tables:
+        tables.environments.clear()
     assert owner.rows()["train-amlcompute"] == [NAME, version, version, "not registered: make environment"]
     change(owner.runconfig.with_name("train-conda.yml"), "numpy==2.2.6", "numpy==2.2.5")
     assert owner.rows()["train-amlcompute"][3] == "changed since: make environment"
     change(owner.runconfig, f'version: "{version}"', 'version: "7"')
     assert owner.rows()["train-amlcompute"][3] == "not registered: make environment"
-    owner.environments[NAME] = [{"name": NAME, "version": "7", "python": {}, "docker": {}}]
+    with owner.tables() as tables:
+        tables.environments[NAME] = [{"name": NAME, "version": "7", "python": {}, "docker": {}}]
     assert owner.rows()["train-amlcompute"][3] == "registered"
     assert owner.sent() == owner.sent()[:1], "a list changes nothing"
 
@@ -270,8 +273,9 @@ def test_a_list_without_the_service_still_shows_the_files(owner: Registrar) -> N
 
 def test_the_same_version_of_somebody_else_is_fine(owner: Registrar) -> None:
     owner.register("--no-write")
-    [theirs] = owner.environments[NAME]
-    theirs["python"]["condaDependencies"]["name"] = "of-an-older-release"
+    with owner.tables() as tables:
+        [theirs] = tables.environments[NAME]
+        theirs["python"]["condaDependencies"]["name"] = "of-an-older-release"
     before = json.dumps(theirs)
     assert "is registered already, nothing to build" in owner.register()
     # They were quicker, by a moment: it was not there when it was looked for.

@@ -1,5 +1,6 @@
 """The files that a run would get: those that the client uploads, and a line about each that should stay at home."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -70,7 +71,7 @@ def test_ordinary_code_tells_no_secret(project: Path) -> None:
     (model / "config.json").write_text('{"learning_rate": 0.1}')
     (model / "data").mkdir()
     (model / "data" / "__init__.py").touch()
-    (model / "labels.csv").write_text("a,b\n")
+    (model / "labels.csv").write_text("x" * snapshot.LARGE_DATA)
     assert said(project) == []
 
 
@@ -90,6 +91,14 @@ def test_without_an_ignore_file_everything_goes(project: Path) -> None:
     ]
     (model / ".gitignore").write_text("tests/\n")
     assert said(project) == []
+
+
+def test_where_both_are_there_the_ignore_file_of_azure_ml_counts_alone(model: Path) -> None:
+    (model / ".amlignore").write_text("of-azure-ml\n")
+    (model / ".gitignore").write_text("of-git\n")
+    for name in ("of-azure-ml", "of-git"):
+        (model / name).touch()
+    assert set(snapshot.take(model).files) == clients_files(model) == {".amlignore", ".gitignore", "of-git"}
 
 
 @pytest.mark.parametrize("name", [".amlignore", ".gitignore"])
@@ -250,9 +259,10 @@ def test_as_many_bytes_as_a_run_may_have_are_fine_and_one_more_is_a_line(model: 
     with (model / "weights.bin").open("wb") as file:
         file.truncate(snapshot.MAX_TOTAL)
     assert snapshot.take(model).findings == []
-    (model / "b").write_text("x")
+    (model / "a").write_text("x")
+    (model / "b").write_text("xx")
     [line] = snapshot.take(model).lines("models/one")
-    largest = "weights.bin (300.0 MB), b (1 bytes), .amlignore (0 bytes)"
+    largest = "weights.bin (300.0 MB), b (2 bytes), a (1 bytes)"
     assert line.startswith(f"models/one: 300.0 MB, and a run may have 300 MB; the largest: {largest}: register data ")
 
 
@@ -272,4 +282,74 @@ def test_a_folder_of_very_many_files_is_left_and_said_so(
         taken.lines("models/one")[0],
     )
     (model / ".amlignore").write_text("many/\n")
+    assert snapshot.take(model).findings == []
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "more"),
+    [
+        ("data/{}.csv", "data (1 bytes) would go to every run", "data files"),
+        ("{}.pfx", "a key or a password would go to the run", "files that tell secrets"),
+        ("{}/outputs/x", "outputs of earlier runs (1 bytes) would go to the run", "folders and files of earlier work"),
+    ],
+)
+def test_five_lines_of_a_kind_are_shown_and_the_others_counted(model: Path, name: str, line: str, more: str) -> None:
+    def add(number: int) -> list[str]:
+        file = model / name.format(number)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("x")
+        return snapshot.take(model).lines("models/one")
+
+    shown = [add(number) for number in range(7)]
+    assert [len(lines) for lines in shown] == [1, 2, 3, 4, 5, 6, 6]
+    assert all(line in said for said in shown[4])
+    assert shown[6] == [*shown[4], f"models/one: and 2 more {more}: name them in .amlignore"]
+
+
+@pytest.mark.parametrize("place", [".venv", "my_outputs/outputs"])
+def test_a_folder_of_earlier_work_is_one_line_whatever_is_in_it(model: Path, place: str) -> None:
+    for inside in ("x", "lib/node_modules/y", "outputs/z"):
+        (model / place / inside).parent.mkdir(parents=True, exist_ok=True)
+        (model / place / inside).write_text("x")
+    [line] = snapshot.take(model).findings
+    assert line.startswith(f"{place}: ") and "(3 bytes) would go to the run" in line
+
+
+def test_what_vanishes_while_it_is_looked_at_is_a_line(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (model / "gone").touch()
+    scan = os.scandir
+
+    def scan_and_remove(folder: Path) -> Any:
+        with scan(folder) as entries:
+            found = list(entries)
+        (model / "gone").unlink()
+        return contextlib.nullcontext(found)
+
+    monkeypatch.setattr(os, "scandir", scan_and_remove)
+    assert snapshot.take(model).findings == [
+        "gone: No such file or directory; the client crashes on it: remove it, or name it in .amlignore"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [
+        (0, "0 bytes"), (1023, "1023 bytes"), (1024, "1.0 kB"), (1536, "1.5 kB"),
+        (1 << 20, "1.0 MB"), (1 << 30, "1.0 GB"), (5 << 40, "5120.0 GB"),
+    ],
+)  # fmt: skip
+def test_sizes_as_people_say_them(size: int, shown: str) -> None:
+    assert snapshot.readable_size(size) == shown
+
+
+def test_so_much_is_read_in_search_of_secrets_and_no_more(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also with very large files an answer comes at once."""
+    monkeypatch.setattr(snapshot, "HEAD", len(KEY))
+    (model / "a.txt").write_text("x" * 2 * len(KEY))
+    (model / "b.txt").write_text(KEY)
+    monkeypatch.setattr(snapshot, "MAX_READ", len(KEY) + 1)
+    assert snapshot.take(model).findings == [
+        "b.txt: a private key would go to the run: remove it, or name it in .amlignore"
+    ]
+    monkeypatch.setattr(snapshot, "MAX_READ", len(KEY))
     assert snapshot.take(model).findings == []

@@ -667,10 +667,10 @@ def test_progress_in_a_terminal_is_one_line_that_is_drawn_again(
 
 
 def test_progress_counts_files_where_they_are_all_empty() -> None:
-    bar = progress.Bar("Sending", 4, 0)
-    bar.began, bar.terminal = 0.0, False
-    bar.add(1, 0)
-    assert bar.line().startswith("Sending: 1/4 files, 0 B of 0 B, 0 B/s, ")
+    with progress.Bar("Sending", 4, 0) as bar:
+        bar.add(1, 0)
+        said = bar.line()
+    assert said.startswith("Sending: 1/4 files, 0 B of 0 B, 0 B/s, ")
 
 
 @pytest.mark.parametrize(

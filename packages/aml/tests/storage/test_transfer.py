@@ -26,13 +26,12 @@ from aml_project.storage import folder as folders
 from aml_project.storage import transfer
 from aml_project.storage.container import Container, Place
 from aml_project.storage.folder import Brought
-from aml_project.storage.local_files import LocalFile, list_files, room_below
+from aml_project.storage.local_files import LocalFile, room_below
 from aml_rehearsal import Fault, Rehearsal
 from aml_rehearsal.azurite import ACCOUNT
-from tests.owner import Hurry, wait_until_quiet
+from tests.owner import wait_until_quiet
 
 log = logging.getLogger("progress")
-MANY = 5_100  # more than the storage lists at a time
 BLOCK = 64 << 10
 NAME = "images"
 ODD = {
@@ -181,18 +180,21 @@ def test_of_a_changed_folder_only_the_change_is_sent(bench: Bench) -> None:
     bench.check_whole()
 
 
-def test_more_files_than_a_page_lists(bench: Bench) -> None:
-    files = {f"{number % 100}/{number}.csv": f"{number}\n".encode() for number in range(MANY)}
+@pytest.mark.parametrize(("many", "page"), [(230, 100), pytest.param(5_100, storages.PAGE, marks=pytest.mark.full)])
+def test_more_files_than_a_page_lists(bench: Bench, monkeypatch: pytest.MonkeyPatch, many: int, page: int) -> None:
+    monkeypatch.setattr(storages, "PAGE", page)
+    files = {f"{number % 100}/{number}.csv": f"{number}\n".encode() for number in range(many)}
     bench.write(files)
     storage = bench.storage(bench.blobs.url(ACCOUNT))  # straight to Azurite: the proxy would be measured
     began = time.monotonic()
-    assert folders.bring(bench.read(), storage) == Brought(MANY, 0, 0)
+    assert folders.bring(bench.read(), storage) == Brought(many, 0, 0)
     seconds = time.monotonic() - began
     began = time.monotonic()
-    assert folders.bring(bench.read(), storage) == Brought(0, 0, MANY)
-    log.info("  %d files sent in %.1f s, found there in %.1f s", MANY, seconds, time.monotonic() - began)
-    path = bench.read().path
-    held = storage.blobs(path)
+    assert folders.bring(bench.read(), storage) == Brought(0, 0, many)
+    log.info("  %d files sent in %.1f s, found there in %.1f s", many, seconds, time.monotonic() - began)
+    path, before = bench.read().path, len(bench.rehearsal.server.requests)
+    held = bench.storage().blobs(path)
+    assert len(bench.rehearsal.server.requests) - before == -(-many // page)
     assert {name: blob.sha256 for name, blob in held.items()} == {
         name: hashlib.sha256(content).hexdigest() for name, content in files.items()
     }
@@ -507,56 +509,6 @@ def test_a_copy_that_fails_is_sent_instead(bench: Bench) -> None:
     held = {name: content for name, content in bench.held().items() if name.startswith(path)}
     assert held == {f"{path}/{name}": content for name, content in (files | {"new.csv": b"1"}).items()}
     bench.check_whole()
-
-
-class CopiedBlob:
-    """A blob whose copy goes through these states; what is done with it is noted."""
-
-    def __init__(self, *states: str) -> None:
-        self.states, self.done = list(states), list[str]()
-
-    def state(self) -> str:
-        return self.states.pop(0) if len(self.states) > 1 else self.states[0]
-
-    def start_copy_from_url(self, address: str) -> dict[str, str]:
-        self.done.append(f"copy {address}")
-        return {"copy_status": self.state(), "copy_id": "7"}
-
-    def get_blob_properties(self) -> Any:
-        return SimpleNamespace(copy=SimpleNamespace(status=self.state()))
-
-    def abort_copy(self, copy_id: str) -> None:
-        self.done.append(f"abort {copy_id}")
-
-    def upload_blob(self, content: bytes, **_: Any) -> None:
-        self.done.append(f"send {content.decode()}")
-
-
-@pytest.mark.parametrize(
-    ("states", "pauses", "then"),
-    [
-        (["success"], 0, []),
-        (["pending", "pending", "success"], 2, []),
-        (["pending", "failed"], 1, ["send 1"]),
-        (["aborted"], 0, ["send 1"]),
-        (["pending"], 1200, ["abort 7", "send 1"]),
-    ],
-)
-def test_a_copy_is_waited_for_and_given_up_in_the_end(
-    tmp_path: Path, hurry: Hurry, states: list[str], pauses: int, then: list[str]
-) -> None:
-    (tmp_path / "a.csv").write_bytes(b"1")
-    [file], _ = list_files(tmp_path, 100)
-    blob, done = CopiedBlob(*states), list[tuple[int, int]]()
-    storage: Any = SimpleNamespace(
-        client=SimpleNamespace(get_blob_client=lambda _: blob),
-        source=lambda name: name,
-        patient=lambda act, _: act(),
-    )
-    transfer.Crew(storage, lambda files, size: done.append((files, size))).copy(file, "before/a.csv", "a.csv", "0" * 64)
-    assert blob.done == ["copy before/a.csv", *then]
-    assert hurry.pauses == pytest.approx([0.5] * pauses)
-    assert done == [(1, 1)]
 
 
 def test_what_somebody_else_has_put_into_the_folder_is_named(bench: Bench) -> None:

@@ -12,14 +12,13 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from aml_rehearsal import seed, server
 from aml_rehearsal.addresses import TENANT, Names
-from aml_rehearsal.faults import Fault, Faults
-from aml_rehearsal.services import computes
-from aml_rehearsal.state import claim, forget
-from aml_rehearsal.workspace import Provisioning, Workspace
+from aml_rehearsal.faults import Fault, Faults, Provisioning
+
+if TYPE_CHECKING:
+    from aml_rehearsal.azurite import Azurite
 
 LOGIN = ("AZUREML_", "MSI_", "IDENTITY_")  # how the caller's own login, or a run, would be found
 
@@ -40,7 +39,13 @@ class Rehearsal:
         deterministic: bool = False,
         fresh: bool = False,
         accounts: Iterable[str] = (),
+        blobs: Azurite | None = None,
     ) -> None:
+        # Not at the top: the process of each run imports this package as well, and needs none of them.
+        from aml_rehearsal import seed, server
+        from aml_rehearsal.state import claim, forget
+        from aml_rehearsal.workspace import Workspace
+
         self.folder = folder.resolve()
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         wishes = seed.read(project) if project else seed.Wishes(Names())
@@ -49,7 +54,7 @@ class Rehearsal:
             if fresh:
                 forget(self.folder)
             self.workspace = Workspace(
-                self.folder, names or wishes.names, deterministic=deterministic, accounts=accounts
+                self.folder, names or wishes.names, deterministic=deterministic, accounts=accounts, blobs=blobs
             )
             stack.callback(self.workspace.close)
             seed.furnish(self.workspace)
@@ -75,6 +80,8 @@ class Rehearsal:
 
     def plant_compute(self, name: str, kind: str) -> None:
         """Add a compute target of another kind than a cluster: ComputeInstance, AKS, Kubernetes or VirtualMachine."""
+        from aml_rehearsal.services import computes
+
         with self.workspace.state.lock:
             computes.planted(self.workspace, name, kind)
 
@@ -85,7 +92,8 @@ class Rehearsal:
     def snapshot(self, run_id: str) -> dict[str, bytes]:
         """The files that a run was submitted with."""
         tables = self.workspace.state.tables
-        files = tables.snapshots[tables.runs[run_id]["properties"]["ContentSnapshotId"]]["files"]
+        with self.workspace.state.lock:
+            files = tables.snapshots[tables.runs[run_id]["properties"]["ContentSnapshotId"]]["files"]
         return {name: self.workspace.blobs.read("azureml", file["blob"]) for name, file in files.items()}
 
     def environment(self, role: str = "contributor") -> dict[str, str]:

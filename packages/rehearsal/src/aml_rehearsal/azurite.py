@@ -8,7 +8,6 @@ import os
 import re
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -114,7 +113,7 @@ class Azurite:
         try:
             self.port = self.wait()
             self.client = self.service(ACCOUNT, self.key)
-            self.containers = {name: self.container(name) for name in (ARTIFACTS, DATA)}
+            self.containers = self.new_containers()
         except BaseException:
             self.stop()
             raise
@@ -146,6 +145,17 @@ class Azurite:
             time.sleep(0.05)
         raise Unavailable("Azurite did not answer within a minute")
 
+    def new_containers(self) -> dict[str, ContainerClient]:
+        """The two that a workspace starts with."""
+        return {name: self.container(name) for name in (ARTIFACTS, DATA)}
+
+    def empty(self) -> None:
+        """Be as at the first start: nothing of one rehearsal is left for the next."""
+        for service in [self.service(name, key) for name, key in self.keys.items()]:
+            for container in service.list_containers():
+                service.delete_container(container.name)
+        self.containers = self.new_containers()
+
     def container(self, name: str) -> ContainerClient:
         container = self.client.get_container_client(name)
         with contextlib.suppress(ResourceExistsError):
@@ -168,7 +178,9 @@ class Azurite:
     def names(self, container: str, prefix: str) -> list[str]:
         return list(self.client.get_container_client(container).list_blob_names(name_starts_with=prefix))
 
-    def signature(self, container: str, name: str, permission: str, account: str = ACCOUNT, key: str = "") -> str:
+    def signature(
+        self, container: str, name: str, permission: str, account: str = ACCOUNT, key: str = "", *, expiry: str = ""
+    ) -> str:
         """A SAS for one blob."""
         signed: Any = generate_blob_sas(
             account,
@@ -176,7 +188,7 @@ class Azurite:
             name,
             account_key=key or self.keys[account],
             permission=BlobSasPermissions.from_string(permission),
-            expiry=soon(),
+            expiry=expiry or soon(),
         )
         return str(signed)
 
@@ -212,9 +224,3 @@ def kept_key(file: Path) -> str:
 
 def soon() -> datetime:
     return datetime.now(timezone.utc) + timedelta(hours=HOURS)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

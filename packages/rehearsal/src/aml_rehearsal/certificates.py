@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import NamedTuple
 
 import certifi
 from cryptography import x509
@@ -16,9 +17,18 @@ DAYS = 30
 PEM = serialization.Encoding.PEM
 
 
-def make(folder: Path, hosts: list[str]) -> tuple[Path, Path, Path]:
-    """Write a bundle of roots for the client, and a certificate and its key for the service; return the three."""
-    bundle, certificate, key_file = folder / "roots.pem", folder / "service.pem", folder / "service.key"
+class Made(NamedTuple):
+    """What the client trusts, the root alone or with the usual ones; what the service shows, with its key."""
+
+    root: Path
+    roots: Path
+    certificate: Path
+    key: Path
+
+
+def make(folder: Path, hosts: list[str]) -> Made:
+    """Write them, new ones each time."""
+    made = Made(*(folder / name for name in ("root.pem", "roots.pem", "service.pem", "service.key")))
     root_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     root_name = named("aml-rehearsal throw-away root")
     root = (
@@ -36,13 +46,14 @@ def make(folder: Path, hosts: list[str]) -> tuple[Path, Path, Path]:
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key()), critical=False)
         .sign(root_key, hashes.SHA256())
     )
-    bundle.write_bytes(usual_roots() + b"\n" + root.public_bytes(PEM))
-    certificate.write_bytes(leaf.public_bytes(PEM))
-    key_file.touch(mode=0o600)
-    key_file.write_bytes(
+    made.root.write_bytes(root.public_bytes(PEM))
+    made.roots.write_bytes(usual_roots() + b"\n" + root.public_bytes(PEM))
+    made.certificate.write_bytes(leaf.public_bytes(PEM))
+    made.key.touch(mode=0o600)
+    made.key.write_bytes(
         key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
     )
-    return bundle, certificate, key_file
+    return made
 
 
 def usual_roots() -> bytes:

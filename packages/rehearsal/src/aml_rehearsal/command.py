@@ -107,8 +107,9 @@ def next_steps(rehearsal: Rehearsal, project: Path) -> list[str]:
 
     wishes, tables = seed.read(project), rehearsal.workspace.state.tables
     steps = [] if (project / ".azureml").exists() else [attach(wishes.names)]
-    missing = ["dataset"] if wishes.datasets.keys() - tables.datasets.keys() else []
-    missing += ["compute"] if wishes.clusters.keys() - tables.computes.keys() else []
+    with rehearsal.workspace.state.lock:
+        missing = ["dataset"] if wishes.datasets.keys() - tables.datasets.keys() else []
+        missing += ["compute"] if wishes.clusters.keys() - tables.computes.keys() else []
     steps += [f"make {' '.join(missing)}"] if missing else []
     return [f"{word}: {step}" for word, step in zip(("first", "then"), steps, strict=False)]
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from aml_rehearsal import interpreters
-from aml_rehearsal.azurite import free_port
+from aml_rehearsal.addresses import free_port
 from aml_rehearsal.interpreters import Failed
 
 BEAT = 0.1  # seconds between two looks

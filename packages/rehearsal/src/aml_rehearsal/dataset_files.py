@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, quote, unquote
 
 import yaml
 from azure.core.exceptions import AzureError, HttpResponseError
-from azure.storage.blob import BlobProperties
+from azure.storage.blob import BlobProperties, ContainerClient
 
 from aml_rehearsal.messages import Refusal
 from aml_rehearsal.services import datastores
@@ -37,6 +37,8 @@ class File:
 
 
 def title(dataset: Record) -> str:
+    if dataset["name"] is None:
+        return f"The unregistered dataset {dataset['latest']['savedDatasetId']}"
     return f"Dataset {dataset['name']} version {dataset['latest']['versionId']}"
 
 
@@ -46,7 +48,8 @@ def files(workspace: Workspace, dataset: Record) -> list[File]:
     found: list[File] = []
     for store, path in wanted:
         try:
-            place = Place(workspace, datastores.find(workspace, store))
+            with workspace.state.lock:
+                place = Place(workspace, datastores.find(workspace, store))
             for blob in place.matching(path):
                 # Of several places, each keeps its whole path below its datastore's name, as in the client.
                 name = blob[len(root(path)) :] if len(wanted) == 1 else f"{store}/{blob}"
@@ -56,6 +59,24 @@ def files(workspace: Workspace, dataset: Record) -> list[File]:
     if not found:
         raise Refusal(400, f"{title(dataset)} holds no file: nothing lies at {', '.join(map('/'.join, wanted))}.")
     return found
+
+
+def folder(workspace: Workspace, store: str, path: str) -> list[File]:
+    """All files at a path of a datastore, by their names below it; the name of a single file is empty."""
+    with workspace.state.lock:
+        place = Place(workspace, datastores.find(workspace, store))
+    return [File(blob[len(path) :].strip("/"), place.url(blob), store) for blob in place.matching(path)]
+
+
+def write(workspace: Workspace, store: str, path: str, content: bytes) -> None:
+    """Put a file into a datastore."""
+    with workspace.state.lock:
+        place = Place(workspace, datastores.find(workspace, store))
+    try:
+        service = place.blobs.service(place.account, place.credential)
+        service.get_container_client(place.container).upload_blob(path, content, overwrite=True)
+    except (AzureError, ValueError) as error:
+        raise place.refused(place.why(error)) from None
 
 
 def places(dataset: Record) -> list[tuple[str, str]]:
@@ -113,15 +134,17 @@ class Place:
             if not blob.name.endswith("/") and (blob.size or blob.name not in folders):
                 yield blob.name
 
+    def client(self) -> ContainerClient:
+        return self.blobs.service(self.account, self.credential).get_container_client(self.container)
+
     def listed(self, prefix: str) -> list[BlobProperties]:
         try:
-            container = self.blobs.service(self.account, self.credential).get_container_client(self.container)
-            return list(container.list_blobs(name_starts_with=prefix or None))
+            return list(self.client().list_blobs(name_starts_with=prefix or None))
         except (AzureError, ValueError) as error:
             raise self.refused(self.why(error)) from None
 
-    def why(self, error: Exception) -> str:
-        """Why the storage does not let its blobs be listed."""
+    def why(self, error: Exception, wanted: str = "read and list") -> str:
+        """Why the storage does not let its blobs be listed, or written."""
         status = error.status_code if isinstance(error, HttpResponseError) else None
         if status == 404:
             return f"there is no container {self.container} in the account {self.account}"
@@ -130,8 +153,8 @@ class Place:
         sas = {name: texts[0] for name, texts in parse_qs(self.credential.lstrip("?")).items()}
         if "se" in sas and moment(sas["se"]) < datetime.now(timezone.utc):
             return f"its SAS expired at {sas['se']}"
-        if "sp" in sas and not {"r", "l"} <= set(sas["sp"]):
-            return f"its SAS may not read and list, only sp={sas['sp']}"
+        if "sp" in sas and not {word[0] for word in wanted.split(" and ")} <= set(sas["sp"]):
+            return f"its SAS may not {wanted}, only sp={sas['sp']}"
         return f"its SAS is refused by {self.account}"
 
     def url(self, blob: str) -> str:

@@ -1,4 +1,4 @@
-"""Faults that a test switches on: what goes wrong on the way between the client and the service."""
+"""What a test switches on: faults on the way between the client and the service, clusters that take their time."""
 
 from __future__ import annotations
 
@@ -24,6 +24,14 @@ class Fault:
         if self.drop not in {"", "before", "after", "half"}:
             raise ValueError(f"drop: 'before', 'after' or 'half', not {self.drop!r}")
         re.compile(self.pattern)
+
+
+@dataclass
+class Provisioning:
+    """How the making of a cluster goes: how often somebody looks before it is done, and why it fails if it does."""
+
+    polls: int = 0
+    error: str = ""
 
 
 class Faults:

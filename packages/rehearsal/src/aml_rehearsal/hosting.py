@@ -15,7 +15,7 @@ import sys
 import tarfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -311,7 +311,7 @@ class Container:
             self.process.wait()
 
 
-def bury(services: dict[str, Record], operations: dict[str, Record]) -> None:
+def bury(services: Mapping[str, Record], operations: Mapping[str, Record]) -> None:
     """Note that nothing runs any more of what an earlier rehearsal has deployed."""
     for service in services.values():
         if service["state"] in {"Healthy", "Transitioning"}:

@@ -23,6 +23,7 @@ class Request:
     body: bytes
     names: dict[str, str] = field(default_factory=dict)  # the named parts of the path
     identity: Identity | None = None
+    pairs: list[tuple[str, str]] = field(default_factory=list)  # the query, with the names that come twice
 
     @property
     def json(self) -> Any:
@@ -32,6 +33,10 @@ class Request:
         except ValueError:
             raise Refusal(400, "The body is not JSON.") from None
 
+    def every(self, name: str) -> list[str]:
+        """All values of one name in the query."""
+        return [text for known, text in self.pairs if known == name]
+
 
 @dataclass
 class Reply:
@@ -40,11 +45,29 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+# What MLflow calls the reason of a refusal that has no name of its own there.
+MLFLOW = {
+    400: "BAD_REQUEST",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "RESOURCE_DOES_NOT_EXIST",
+    409: "RESOURCE_ALREADY_EXISTS",
+    501: "NOT_IMPLEMENTED",
+    503: "TEMPORARILY_UNAVAILABLE",
+}
+
+
 class Refusal(Exception):
-    """What the service says instead of an answer."""
+    """What the service says instead of an answer, in Azure's form and, beside that, in MLflow's."""
 
     def __init__(self, status: int, message: str, code: str = "UserError", headers: dict[str, str] | None = None):
         super().__init__(message)
         # The client stumbles over an error that has no list of details.
         error = {"code": code, "message": message, "details": []}
-        self.reply = Reply({"error": error}, status, headers or {})
+        own = code if code.isupper() else MLFLOW.get(status, "INTERNAL_ERROR")
+        self.reply = Reply({"error": error, "error_code": own, "message": message}, status, headers or {})
+
+    def as_body(self, body: Any) -> Refusal:
+        """The same refusal, as a service says it whose errors look otherwise."""
+        self.reply.body = body
+        return self

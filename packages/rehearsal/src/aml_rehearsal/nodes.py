@@ -16,7 +16,7 @@ import zipfile
 from pathlib import Path
 
 from aml_rehearsal import azurite, interpreters
-from aml_rehearsal.addresses import API, API_HOST, WORKSPACE_ID
+from aml_rehearsal.addresses import API, API_HOST, WORKSPACE_ID, free_port
 from aml_rehearsal.messages import Refusal
 from aml_rehearsal.state import Record, set_status
 from aml_rehearsal.tokens import LIFETIME
@@ -45,6 +45,15 @@ def job(
         }
         for name, wish in (configuration["data"] or {}).items()
     ]
+    writes = [
+        {
+            "name": name,
+            "path": (wish.get("additionalOptions") or {}).get("pathOnCompute"),
+            "mounted": str(wish["mechanism"]).lower() == "mount",
+            "globs": globs((wish.get("additionalOptions") or {}).get("uploadOptions") or {}),
+        }
+        for name, wish in (configuration.get("outputData") or {}).items()
+    ]
     history = configuration["history"]
     ways = [f"{one['variable']}:{'Direct' if one['direct'] else 'Mount'}" for one in data]
     return {
@@ -53,19 +62,28 @@ def job(
         "token": workspace.tokens.issue(run["runId"], "run"),
         "target": configuration["target"],
         "script": configuration["script"],
+        "command": configuration.get("command") or "",
         "arguments": [str(argument) for argument in configuration["arguments"] or []],
         **interpreters.wish(configuration["environment"]),
         "docker": bool((configuration.get("docker") or {}).get("useDocker")),
         "environment": run_variables(workspace, run, experiment)
         | {"AZUREML_DATASET_ENVIRONMENT_VARS": ",".join(ways)}
+        | ({"AZUREML_DATASET_FILE_OUTPUTS": ";".join(one["name"] for one in writes)} if writes else {})
         | (configuration["environment"].get("environmentVariables") or {})
         | (configuration.get("environmentVariables") or {}),
         "processes": processes,
         "data": data,
+        "folders": [],  # of datastores, which the run reads or writes
+        "writes": writes,
         "outputs": bool(history["outputCollection"]),
         "watched": history["directoriesToWatch"] or [],
         "seconds": configuration.get("maxRunDurationSeconds") or 30 * 24 * 3600,
     }
+
+
+def globs(upload: Record) -> list[str]:
+    """Which of its folder's files an output has: all, if none are named."""
+    return list((upload.get("sourceGlobs") or {}).get("patterns") or [])
 
 
 def run_variables(workspace: Workspace, run: Record, experiment: str) -> dict[str, str]:
@@ -116,7 +134,7 @@ def processes(configuration: Record) -> list[dict[str, str]]:
     size = node_count * per_node
     if size == 1:
         return [{}]
-    port = str(azurite.free_port())
+    port = str(free_port())
     found = []
     for rank in range(size):
         node, local = divmod(rank, per_node)
@@ -153,9 +171,7 @@ def tensorflow_tasks(section: Record, node_count: int) -> list[dict[str, str]]:
         "worker": int(section.get("workerCount") or node_count),
         "ps": int(section.get("parameterServerCount") or 0),
     }
-    cluster = {
-        kind: [f"127.0.0.1:{azurite.free_port()}" for _ in range(count)] for kind, count in counts.items() if count
-    }
+    cluster = {kind: [f"127.0.0.1:{free_port()}" for _ in range(count)] for kind, count in counts.items() if count}
     tasks = [{"type": kind, "index": index} for kind, addresses in cluster.items() for index in range(len(addresses))]
     if len(tasks) == 1:
         return [{}]
@@ -179,7 +195,7 @@ def local_archive(job: Record) -> bytes:
 def start(workspace: Workspace, job: Record, snapshot: Record) -> None:
     """Give the run a node of its own: a folder with the snapshot's files, and a process."""
     thread = threading.Thread(target=watch, args=(workspace, job, snapshot), daemon=True)
-    workspace.nodes.append(thread)
+    workspace.nodes = [node for node in workspace.nodes if node.is_alive()] + [thread]
     thread.start()
 
 

@@ -15,6 +15,7 @@ from aml_rehearsal.state import Record
 from aml_rehearsal.workspace import Workspace
 
 LOG_SHOWN = 100_000  # bytes at its end; the whole log is among the files
+RUNS_SHOWN = 200  # the newest
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: #222 }
 h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem }
@@ -36,6 +37,8 @@ def answer(workspace: Workspace, request: Request) -> Reply:
         raise Refusal(405, "This page is for reading.")
     if request.path == "/":
         return shown(workspace, overview(workspace))
+    if request.path == "/mlflow":
+        return Reply(status=302, headers={"Location": "/mlflow/"})
     if request.path == "/state.json":
         state = workspace.state.as_dict()
         state["datastores"] = {name: without_key(store) for name, store in state["datastores"].items()}
@@ -45,9 +48,10 @@ def answer(workspace: Workspace, request: Request) -> Reply:
         return service_log(workspace, request.path.removeprefix("/services/"))
     if request.path.startswith("/runs/"):
         run_id, _, file = request.path.removeprefix("/runs/").partition("/")
-        run = run_of(workspace, run_id)
+        with workspace.state.lock:
+            run = run_of(workspace, run_id)
         return artifact(workspace, run, file) if file else shown(workspace, run_page(workspace, run))
-    raise Refusal(404, f"{request.path}: there are /, /runs/ID, /services/NAME and /state.json")
+    raise Refusal(404, f"{request.path}: there are /, /mlflow/, /runs/ID, /services/NAME and /state.json")
 
 
 def shown(workspace: Workspace, body: str) -> Reply:
@@ -71,6 +75,7 @@ def overview(workspace: Workspace) -> str:
     with workspace.state.lock:
         tables = workspace.state.tables
         experiments = {known["experimentId"]: name for name, known in tables.experiments.items()}
+        known = list(tables.runs)
         runs = [
             [
                 link(run["runId"]),
@@ -79,7 +84,7 @@ def overview(workspace: Workspace) -> str:
                 status(run),
                 numbers(workspace, run),
             ]
-            for run in sorted(tables.runs.values(), key=lambda run: -run["runNumber"])
+            for run in tables.runs.copies(known[: -RUNS_SHOWN - 1 : -1])
         ]
         models = [
             [text(key), link(str(model.get("runId") or "")), pairs(model.get("kvTags") or {})]
@@ -109,10 +114,12 @@ def overview(workspace: Workspace) -> str:
             for name, service in sorted(tables.services.items())
         ]
     names = workspace.names
+    newest = f"<p>The newest {RUNS_SHOWN} of {len(known)}</p>" if len(known) > RUNS_SHOWN else ""
     return (
         f"<h1>{text(names.workspace_name)} <small class=none>in {text(names.resource_group)}, a rehearsal: "
         "nothing here leaves this computer</small></h1>"
-        f"<h2>Runs</h2>{table('Run|Experiment|Target|Status|Metrics', runs, 'No run yet: make submit')}"
+        '<p><a href="/mlflow/">MLflow\'s page</a> compares runs, draws their metrics and shows their files.</p>'
+        f"<h2>Runs</h2>{newest}{table('Run|Experiment|Target|Status|Metrics', runs, 'No run yet: make submit')}"
         f"<h2>Models</h2>{table('Model|Run|Tags', models, 'No model yet: make register')}"
         f"<h2>Services</h2>{table('Service (its log)|On|Models|State|Address', services, 'No service')}"
         f"<h2>Datasets</h2>{table('Dataset|Versions', datasets, 'No dataset')}"
@@ -123,7 +130,8 @@ def overview(workspace: Workspace) -> str:
 def run_page(workspace: Workspace, run: Record) -> str:
     prefix = f"ExperimentRun/{run['dataContainerId']}/"
     with workspace.state.lock:
-        files = [key[len(prefix) :] for key in sorted(workspace.state.tables.artifacts) if key.startswith(prefix)]
+        files = [key.removeprefix(prefix) for key in workspace.state.tables.artifacts.below(prefix)]
+        metrics = numbers(workspace, run)
     place = f"/runs/{quote(run['runId'], safe='')}/"
     listed = "".join(f'<li><a href="{place}{quote(file)}">{html.escape(file)}</a></li>' for file in files)
     logs = [file for file in files if file.startswith("user_logs/")]
@@ -132,7 +140,7 @@ def run_page(workspace: Workspace, run: Record) -> str:
     return (
         f'<p><a href="/">all runs</a></p><h1>{html.escape(run["runId"])}</h1>'
         f"<p>{status(run)} on {html.escape(run['target'])} {html.escape(error)}</p>"
-        f"<h2>Metrics</h2><p>{numbers(workspace, run) or '-'}</p>"
+        f"<h2>Metrics</h2><p>{metrics or '-'}</p>"
         f"<h2>Parameters</h2><p>{pairs(run['parameters']) or '-'}</p>"
         f"<h2>Log</h2><pre>{html.escape(log)}</pre><h2>Files</h2><ul>{listed}</ul>"
     )
@@ -140,7 +148,9 @@ def run_page(workspace: Workspace, run: Record) -> str:
 
 def artifact(workspace: Workspace, run: Record, file: str) -> Reply:
     key = f"ExperimentRun/{run['dataContainerId']}/{file}"
-    if key not in workspace.state.tables.artifacts:
+    with workspace.state.lock:
+        known = key in workspace.state.tables.artifacts
+    if not known:
         raise Refusal(404, f"{file}: no such file")
     kinds = {".png": "image/png", ".json": "application/json", ".txt": "text/plain; charset=utf-8"}
     kind = kinds.get(file[file.rfind(".") :], "application/octet-stream")

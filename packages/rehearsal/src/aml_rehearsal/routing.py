@@ -44,8 +44,8 @@ class Router:
             handler, request.names = self.find(request.method, request.path)
             if handler not in self.open:
                 request.identity = workspace.tokens.check(request.headers.get("authorization"))
-            admit(workspace, request)
             with workspace.state.lock:
+                admit(workspace, request)
                 result = handler(workspace, request)
         except Refusal as refusal:
             return refusal.reply
@@ -61,6 +61,8 @@ def compile_path(path: str) -> re.Pattern[str]:
     for part in re.split(r"(\{[^}]+\})", path):
         if part == "{scope}":
             pattern += SCOPE
+        elif match := re.fullmatch(r"\{(\w+):(\(.*\))\}", part):
+            pattern += f"(?P<{match[1]}>{match[2][1:-1]})"
         elif part.endswith(":rest}"):
             pattern += f"(?P<{part[1:-6]}>.*)"
         elif part.startswith("{"):

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import functools
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
@@ -27,10 +30,12 @@ from urllib.parse import urlencode, urlsplit
 
 from aml_rehearsal import interpreters
 from aml_rehearsal.interpreters import Failed
+from aml_rehearsal.output_folders import OutputFolder
 
 LOG = "user_logs/std_log.txt"
 BUILD_LOG = "azureml-logs/20_image_build_log.txt"
 BEAT = 0.25  # seconds between two reports
+LOOK = 1  # seconds between two looks at what is mounted
 PATIENCE = 10  # seconds that a process gets to end by itself
 DOWNLOADS = 8  # files at once
 CHUNK = 1 << 20
@@ -49,6 +54,7 @@ class Channel:
         self.base = f"/nodes/{job['run']}"
         self.headers = {"Authorization": f"Bearer {job['token']}"}
         self.attempts = ATTEMPTS
+        self.heeds = True  # that the run is to stop
         self.killfile = Path("azureml-setup/killfile")  # how the client cancels a run on its own computer
 
     def send(self, method: str, what: str, body: bytes = b"", **query: str) -> dict[str, Any]:
@@ -69,7 +75,7 @@ class Channel:
                 time.sleep(BEAT)
             finally:
                 connection.close()
-        if answer.get("cancel") or self.killfile.exists():
+        if self.heeds and (answer.get("cancel") or self.killfile.exists()):
             raise Canceled
         return dict(answer)
 
@@ -87,6 +93,8 @@ class Node:
         self.root = Path(job["root"]) if "root" in job else None  # of a cluster's node; absent on one's own computer
         self.channel = Channel(job)
         self.processes: list[subprocess.Popen[bytes]] = []
+        self.folders: list[OutputFolder] = []
+        self.looked = 0.0  # when the folders that are mounted were looked at
 
     def run(self) -> int:
         status, error = "Completed", ""
@@ -94,10 +102,14 @@ class Node:
             self.channel.status("Preparing")
             python = self.python()
             places = self.fetch_data()
+            self.fetch_folders()
+            self.make_folders(places)
             self.channel.status("Running")
             self.execute(python, places)
             self.channel.status("Finalizing")
             self.upload()
+            self.upload_folders()
+            self.hand_in()
         except Canceled:
             status = "Canceled"
         except Failed as failed:
@@ -108,6 +120,10 @@ class Node:
             self.stop()
         if status == "Failed":
             self.quietly(self.upload)
+        self.channel.heeds = False
+        for folder in self.folders:
+            if folder.mounted and status != "Completed":
+                self.quietly(functools.partial(folder.write_back, over=True))
         self.quietly(lambda: self.channel.status(status, error))
         return status != "Completed"
 
@@ -154,6 +170,32 @@ class Node:
             self.replace(f"DatasetConsumptionConfig:{data['name']}", str(folder))
         return places
 
+    def fetch_folders(self) -> None:
+        """Bring the folders of datastores that the run reads, and make those that it writes."""
+        for one in sorted(self.job["folders"], key=lambda folder: -len(folder["port"])):
+            place = self.place(one["at"] or f"{one['store']}/{one['path']}")
+            if not one["output"]:
+                files = self.channel.send("GET", "folder", store=one["store"], path=one["path"])["files"]
+                if [file["name"] for file in files] == [""]:
+                    place.rmdir()
+                self.download({place / file["name"] if file["name"] else place: file for file in files})
+            one["place"] = str(place)
+            self.job["environment"][f"AZUREML_DATAREFERENCE_{one['name']}"] = str(place)
+            named = "DatasetOutputConfig" if one["output"] else "DatasetConsumptionConfig"
+            for text in (f"$AZUREML_DATAREFERENCE_{one['name']}", f"{named}:{one['port']}"):
+                self.replace(text, str(place))
+
+    def upload_folders(self) -> None:
+        """Keep what the script wrote to folders of datastores."""
+        for one in self.job["folders"]:
+            place = Path(one["place"])
+            if not one["output"]:
+                continue
+            for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
+                if file.is_file():
+                    path = one["path"] if file == place else f"{one['path']}/{file.relative_to(place).as_posix()}"
+                    self.channel.send("POST", "folder", file.read_bytes(), store=one["store"], path=path)
+
     def targets(self, data: dict[str, Any], files: list[dict[str, str]], folder: Path) -> dict[Path, dict[str, str]]:
         """Where each file is to lie: below the folder, and on no other's place."""
         found: dict[Path, dict[str, str]] = {}
@@ -195,21 +237,65 @@ class Node:
 
     def replace(self, text: str, by: str) -> None:
         self.job["arguments"] = [argument.replace(text, by) for argument in self.job["arguments"]]
+        self.job["command"] = self.job["command"].replace(text, by)
 
-    def arguments(self, places: dict[str, str], number: int) -> list[str]:
-        """The arguments of a process, with its node's own root in front of the paths that its data has there.
+    def make_folders(self, places: dict[str, str]) -> None:
+        """Make the folders that go to datastores, and see that those are there."""
+        for output in self.job["writes"]:
+            self.channel.send("GET", "output", name=output["name"])
+            path = output["path"]
+            if not path:
+                folder = Path(tempfile.mkdtemp(prefix="output-", dir=self.root))
+            elif Path(path).is_absolute():
+                folder = self.place(path)
+                places[path] = str(folder)
+            else:
+                folder = self.work / path
+                folder.mkdir(parents=True, exist_ok=True)
+            self.job["environment"][output["name"]] = str(folder)
+            self.replace(f"DatasetOutputConfig:{output['name']}", str(folder))
+            self.folders.append(
+                OutputFolder(
+                    output["name"],
+                    folder.resolve(),
+                    mounted=output["mounted"],
+                    globs=output["globs"],
+                    send=self.channel.send,
+                )
+            )
 
-        A script that brings its data itself has it on the disk of the node, which no other node sees.
-        """
+    def hand_in(self) -> None:
+        """Send what the script has written to datastores; the run ends with the datasets of it."""
+        for folder in self.folders:
+            folder.write_back(over=True)
+        if self.folders:
+            self.channel.send("POST", "outputs")
+
+    def seen_by(self, places: dict[str, str], number: int) -> dict[str, str]:
+        """Where paths lead on a node: a script that brings its data itself has it on a disk that no other node sees."""
         if self.root and any(data["direct"] for data in self.job["data"]):
             disk = self.root / f"node{number}" / "tmp"
             disk.mkdir(parents=True, exist_ok=True)
             places = places | {"/tmp": str(disk)}  # noqa: S108 (a path of the script's, made safe by this)
+        return places
+
+    def command(self, python: str, places: dict[str, str], number: int) -> list[str]:
+        """What a process runs: the script with its arguments, or the command line by a shell."""
+        line: str = self.job["command"]
+        if not line:
+            return [python, self.job["script"], *self.arguments(places, number)]
+        for path, folder in self.seen_by(places, number).items() if self.root else ():
+            line = re.sub(rf"(?<![^\s='\"]){re.escape(path)}(?=[/\s'\";]|$)", folder.replace("\\", r"\\"), line)
+        return [shutil.which("bash") or "sh", "-c", line] if os.name != "nt" else ["cmd", "/c", line]
+
+    def arguments(self, places: dict[str, str], number: int) -> list[str]:
+        """The arguments of a process, with its node's own root in front of the paths that its data has there."""
+        places = self.seen_by(places, number)
         found = []
         for argument in self.job["arguments"]:
             option, equals, text = argument.rpartition("=")
             for path, folder in places.items():
-                if self.root and (text == path or text.startswith(path.rstrip("/") + "/")):
+                if self.root and not inside(text, str(self.root)) and inside(text, path):
                     text = folder + text[len(path) :]
                     break
             found.append(option + equals + text)
@@ -226,7 +312,7 @@ class Node:
         pumps = []
         for rank, (own, log) in enumerate(zip(self.job["processes"], logs, strict=True)):
             per_node = int(own.get("OMPI_COMM_WORLD_LOCAL_SIZE") or own.get("LOCAL_WORLD_SIZE") or 1)
-            command = [python, self.job["script"], *self.arguments(places, rank // per_node)]
+            command = self.command(python, places, rank // per_node)
             variables = dict(self.job.get("own", os.environ))  # a cluster does not know its caller's variables
             variables |= {name: str(text) for name, text in (self.job["environment"] | own).items()}
             variables["PATH"] = os.pathsep.join((str(Path(python).parent), variables.get("PATH", os.defpath)))
@@ -260,13 +346,18 @@ class Node:
             code, last = codes[failed[0]], pumps[failed[0]].last
             which = "" if alone else f" (process {failed[0]} of {len(codes)})"
             ended = f"was ended by signal {-code}" if code and code < 0 else f"ended with exit code {code}"
-            raise Failed(f"{self.job['script']} {ended}{which}: {last}")
+            raise Failed(f"{self.job['script'] or 'The command'} {ended}{which}: {last}")
 
     def report(self, pumps: list[Pump]) -> None:
         for pump in pumps:
             if text := pump.taken():
                 self.channel.log(pump.log, text)
         self.channel.status("Running")
+        if time.monotonic() > self.looked + LOOK:
+            for folder in self.folders:
+                if folder.mounted:
+                    folder.write_back()
+            self.looked = time.monotonic()
 
     def stop(self) -> None:
         """End every process that is left, with all that it started."""
@@ -317,6 +408,10 @@ class Pump:
         """The last line that says something."""
         lines = self.tail.decode(errors="replace").split("\n")
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def inside(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
 def download(file: dict[str, str], target: Path, over: threading.Event) -> None:

@@ -20,7 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from aml_rehearsal import certificates, node_reports, page, request_body, storage_door
+from aml_rehearsal import certificates, mlflow_page, node_reports, page, request_body, storage_door
 from aml_rehearsal.faults import Fault
 from aml_rehearsal.messages import Refusal, Reply, Request
 from aml_rehearsal.services import ROUTERS
@@ -31,6 +31,7 @@ AZURE = (
     *("azure.com", "azure.net", "azureml.ms", "azureml.net", "windows.net", "microsoftonline.com", "microsoft.com"),
     *("visualstudio.com", "windowsazure.com", "applicationinsights.io", "azurecr.io", "azurewebsites.net"),
 )
+NOTED = 50_000  # requests that are remembered at least
 HOP = {"transfer-encoding", "connection", "keep-alive", "content-length", "proxy-connection"}
 
 
@@ -48,36 +49,33 @@ class Server(ThreadingHTTPServer):
         self.internet = internet
         self.requests: list[str] = []  # one line each: METHOD host/path status
         self.played = {*ROUTERS, *workspace.blobs.hosts}
-        bundle, certificate, key = certificates.make(workspace.folder, sorted(self.played))
+        made = certificates.make(workspace.folder, sorted(self.played))
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.tls.load_cert_chain(certificate, key)
+        self.tls.load_cert_chain(made.certificate, made.key)
         workspace.entrance.url = self.url
         workspace.entrance.variables = {
             "HTTPS_PROXY": self.url,
             "https_proxy": self.url,
             "NO_PROXY": "127.0.0.1,localhost",
             "no_proxy": "127.0.0.1,localhost",
-            "REQUESTS_CA_BUNDLE": str(bundle),
-            "SSL_CERT_FILE": str(bundle),
+            # requests reads it again for each connection: where there is nobody else to reach, one root is enough.
+            "REQUESTS_CA_BUNDLE": str(made.roots if internet else made.root),
+            "SSL_CERT_FILE": str(made.roots),
             "AZUREML_CURRENT_CLOUD": "AzureCloud",  # else the client asks Azure which clouds there are
         }
-        self.changed, self.over = threading.Event(), threading.Event()
-        threading.Thread(target=self.save_now_and_then, daemon=True).start()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
-    def save_now_and_then(self) -> None:
-        while not self.over.wait(0.5):  # a burst of requests is one save
-            if self.changed.is_set():
-                self.changed.clear()
-                self.workspace.state.save()
+    def note(self, line: str) -> None:
+        self.requests.append(line)
+        if len(self.requests) > 2 * NOTED:
+            del self.requests[:-NOTED]
 
     def close(self) -> None:
         self.shutdown()
         self.server_close()
-        self.over.set()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hangs up is not worth a traceback."""
@@ -91,6 +89,7 @@ class Connection(BaseHTTPRequestHandler):
     server: Server
     host = ""  # of the service, once TLS is up
     timeout = 600
+    disable_nagle_algorithm = True  # else the body of an answer waits for the client to acknowledge its headers: 40 ms
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 # the base class names it
         """The server keeps its own list."""
@@ -115,7 +114,7 @@ class Connection(BaseHTTPRequestHandler):
         self.close_connection = True
         azure = any(host == domain or host.endswith(f".{domain}") for domain in AZURE)
         if azure or not self.server.internet:
-            self.server.requests.append(f"CONNECT {host} 403")
+            self.server.note(f"CONNECT {host} 403")
             self.send_error(403, "Not part of the rehearsal")
             return
         try:
@@ -150,9 +149,7 @@ class Connection(BaseHTTPRequestHandler):
         if fault and self.strike(fault):
             return
         reply = self.forward(request) if request.host in self.server.workspace.blobs.hosts else self.serve(request)
-        self.server.requests.append(f"{request.method} {request.host}{request.path} {reply.status}")
-        if request.method not in {"GET", "HEAD"}:
-            self.server.changed.set()
+        self.server.note(f"{request.method} {request.host}{request.path} {reply.status}")
         if fault and fault.drop in {"after", "half"}:
             self.hang_up(reply if fault.drop == "half" else None)
             return
@@ -168,8 +165,8 @@ class Connection(BaseHTTPRequestHandler):
             return None
         target = urlsplit(self.path)
         headers = {name.lower(): text for name, text in self.headers.items()}
-        query = dict(parse_qsl(target.query, keep_blank_values=True))
-        return Request(self.command, self.host, unquote(target.path), query, headers, body)
+        pairs = parse_qsl(target.query, keep_blank_values=True)
+        return Request(self.command, self.host, unquote(target.path), dict(pairs), headers, body, pairs=pairs)
 
     def strike(self, fault: Fault) -> bool:
         """Do what the fault says; tell whether the request is done with."""
@@ -181,7 +178,7 @@ class Connection(BaseHTTPRequestHandler):
             return True
         if fault.status:
             body = {"error": {"code": "ServiceError", "message": f"Fault: {fault.status}", "details": []}}
-            self.server.requests.append(f"{self.command} {self.host}{self.path.partition('?')[0]} {fault.status}")
+            self.server.note(f"{self.command} {self.host}{self.path.partition('?')[0]} {fault.status}")
             self.reply(Reply(body, fault.status, dict(fault.headers)))
             return True
         return False
@@ -211,7 +208,7 @@ class Connection(BaseHTTPRequestHandler):
         headers = {name: text for name, text in self.headers.items() if name.lower() not in HOP}
         if request.method in {"PUT", "POST"}:
             headers["Content-Length"] = str(len(request.body))
-        address = self.path
+        address = storage_door.meant(self.server.workspace, request, self.path)
         try:
             signature = storage_door.enter(self.server.workspace, request)
         except storage_door.Shut as shut:
@@ -237,9 +234,9 @@ class Connection(BaseHTTPRequestHandler):
         """Answer on the port itself: the page, the state, the nodes."""
         try:
             if request.path.startswith("/nodes/"):
-                reply = node_reports.answer(self.server.workspace, request)
-                self.server.changed.set()
-                return reply
+                return node_reports.answer(self.server.workspace, request)
+            if request.path.startswith(mlflow_page.PLACE):
+                return mlflow_page.answer(self.server.workspace, request)
             return page.answer(self.server.workspace, request)
         except Refusal as refusal:
             return refusal.reply

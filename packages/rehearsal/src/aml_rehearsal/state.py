@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import sys
-import threading
 import uuid
-from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
+
+from aml_rehearsal.store import Series, Store, Table
 
 if sys.platform == "win32":
     import msvcrt
@@ -19,8 +20,13 @@ else:
 
 Record = dict[str, Any]
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "aml-rehearsal")  # its ids are its own
-
-
+FILE = "state.db"
+EARLIER = "state.json"  # of rehearsals of before
+PIPELINES = (
+    *("DataTypes", "Modules", "DataSources", "Graphs", "PipelineRuns", "Reusable", "Pipelines", "PipelineEndpoints"),
+    *("Schedules", "PipelineDrafts", "GraphDrafts"),
+)
+SINGLE: dict[str, Any] = {"default_datastore": "workspaceblobstore", "ids": 0}
 FINAL = ("Completed", "Failed", "Canceled")
 
 
@@ -28,73 +34,114 @@ class Unavailable(Exception):
     """The rehearsal can't start, and why."""
 
 
-@dataclass
 class Tables:
     """One table for each kind of thing, by its name or id."""
 
-    resource_groups: dict[str, Record] = field(default_factory=dict)  # by name, in lower case
-    storage_accounts: dict[str, Record] = field(default_factory=dict)
-    deployments: dict[str, Record] = field(default_factory=dict)
-    experiments: dict[str, Record] = field(default_factory=dict)  # by name
-    runs: dict[str, Record] = field(default_factory=dict)
-    metrics: dict[str, dict[str, Record]] = field(default_factory=dict)  # run, then metric
-    artifacts: dict[str, Record] = field(default_factory=dict)  # by origin/container/path
-    snapshots: dict[str, Record] = field(default_factory=dict)
-    computes: dict[str, Record] = field(default_factory=dict)
-    datastores: dict[str, Record] = field(default_factory=dict)
-    default_datastore: str = "workspaceblobstore"
-    datasets: dict[str, list[Record]] = field(default_factory=dict)  # by name: every version
-    environments: dict[str, list[Record]] = field(default_factory=dict)  # by name: every version
-    assets: dict[str, Record] = field(default_factory=dict)
-    models: dict[str, Record] = field(default_factory=dict)  # by name:version
-    services: dict[str, Record] = field(default_factory=dict)  # by name
-    operations: dict[str, Record] = field(default_factory=dict)  # what was done to services, by id
-    ids: int = 0
+    def __init__(self, store: Store) -> None:
+        self.resource_groups: Table[Record] = Table(store, "resource_groups")  # by name, in lower case
+        self.storage_accounts: Table[Record] = Table(store, "storage_accounts")
+        self.deployments: Table[Record] = Table(store, "deployments")
+        self.experiments: Table[Record] = Table(store, "experiments")  # by name
+        self.runs: Table[Record] = Table(
+            store, "runs", "experimentId", "parentRunId", "status", "createdUtc", "startTimeUtc"
+        )
+        self.metrics: Table[dict[str, Record]] = Table(store, "metrics")  # run, then metric
+        self.points = Series(store, "points", "metricId")  # what metrics hold, by run/metric
+        self.artifacts: Table[Record] = Table(store, "artifacts")  # by origin/container/path
+        self.snapshots: Table[Record] = Table(store, "snapshots")
+        self.computes: Table[Record] = Table(store, "computes")
+        self.datastores: Table[Record] = Table(store, "datastores")
+        self.datasets: Table[list[Record]] = Table(store, "datasets")  # by name: every version
+        self.saved_datasets: Table[Record] = Table(store, "saved_datasets")  # used, but under no name; by id
+        self.environments: Table[list[Record]] = Table(store, "environments")  # by name: every version
+        self.submitted_environments: Table[list[Record]] = Table(store, "submitted_environments")  # brought by runs
+        self.assets: Table[Record] = Table(store, "assets")
+        self.models: Table[Record] = Table(store, "models")  # by name:version
+        self.registered_models: Table[Record] = Table(store, "registered_models")  # what MLflow knows of all versions
+        self.secrets: Table[Record] = Table(store, "secrets")  # of the Key Vault, by name
+        self.services: Table[Record] = Table(store, "services")  # by name
+        # What pipelines are made of, by kind, then id.
+        self.pipelines: dict[str, Table[Record]] = {kind: Table(store, f"pipelines_{kind}") for kind in PIPELINES}
+        self.operations: Table[Record] = Table(store, "operations")  # what was done to services, by id
+        self.single: Table[Any] = Table(store, "single")  # what there is one of
+
+    @property
+    def default_datastore(self) -> str:
+        return str(self.single.get("default_datastore", SINGLE["default_datastore"]))
+
+    @default_datastore.setter
+    def default_datastore(self, name: str) -> None:
+        self.single["default_datastore"] = name
 
 
 class State:
     """The tables, one lock for all of them, and the file that keeps them."""
 
-    def __init__(self, file: Path, *, deterministic: bool = False) -> None:
-        self.file = file
+    def __init__(self, folder: Path, *, deterministic: bool = False) -> None:
         self.deterministic = deterministic
-        self.lock = threading.RLock()
-        self.tables = load(file) if file.exists() else Tables()
+        self.lock = Store(folder / FILE)
+        self.tables = Tables(self.lock)
+        self.earlier = folder / EARLIER
+        try:
+            with self.lock:
+                if "ids" not in self.tables.single:
+                    self.begin()
+        except sqlite3.OperationalError as error:
+            raise Unavailable(f"{self.lock.file}: {error}") from None
+        except sqlite3.DatabaseError as error:
+            raise Unavailable(f"{self.lock.file} is damaged ({error}); --fresh begins anew") from None
+        if self.earlier.exists():
+            self.earlier.replace(self.earlier.with_name(f"{EARLIER}.old"))
+
+    def begin(self) -> None:
+        """Begin with nothing, or with what a rehearsal of before has kept in its one file of JSON."""
+        kept = read(self.earlier) if self.earlier.exists() else {}
+        for table in self.lock.tables:
+            for key, record in kept.get(table.name, {}).items():
+                table[key] = record
+        for run, metrics in self.tables.metrics.items():
+            for name, metric in metrics.items():
+                self.tables.points.add(f"{run}/{name}", metric.pop("value", []))
+        for name, value in SINGLE.items():
+            self.tables.single[name] = kept.get(name, value)
 
     def new_id(self) -> str:
         """A new id: random, or on request the same ones in every session."""
-        self.tables.ids += 1
-        return str(uuid.uuid5(NAMESPACE, str(self.tables.ids)) if self.deterministic else uuid.uuid4())
+        if not self.deterministic:
+            return str(uuid.uuid4())
+        self.tables.single["ids"] += 1
+        return str(uuid.uuid5(NAMESPACE, str(self.tables.single["ids"])))
 
     def as_dict(self) -> Record:
+        """A copy of everything, as plain data."""
         with self.lock:
-            copy: Record = json.loads(json.dumps(asdict(self.tables)))
+            copy: Record = {}
+            for table in self.lock.tables:
+                keys = list(table)
+                copy[table.name] = dict(zip(keys, table.copies(keys), strict=True))
+            for run, metrics in copy["metrics"].items():
+                for name, metric in metrics.items():
+                    metric["value"] = self.tables.points.of(f"{run}/{name}")
+        copy["pipelines"] = {kind: copy.pop(table.name) for kind, table in self.tables.pipelines.items()}
+        copy.update(copy.pop("single"))
         return copy
 
-    def save(self) -> None:
-        """Write the file, whole or not at all."""
-        with self.lock:
-            partial = self.file.with_suffix(".partial")
-            partial.touch(mode=0o600)  # it holds the storage's key
-            partial.write_text(json.dumps(asdict(self.tables), indent=1), encoding="utf-8")
-            partial.replace(self.file)
+    def close(self) -> None:
+        self.lock.close()
 
 
-def load(file: Path) -> Tables:
-    """Read what an earlier rehearsal has kept."""
-    tables = Tables()
+def read(file: Path) -> Record:
+    """What an earlier rehearsal has kept as JSON."""
     try:
         kept = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(kept, dict):
             raise ValueError("no tables")
+        for name, held in kept.items():
+            if not isinstance(held, type(SINGLE.get(name, {}))):
+                raise ValueError(name)
     except ValueError as error:
         raise Unavailable(f"{file} is damaged ({error}); --fresh begins anew") from None
-    for entry in fields(Tables):
-        held = kept.get(entry.name, getattr(tables, entry.name))
-        if not isinstance(held, type(getattr(tables, entry.name))):
-            raise Unavailable(f"{file} is damaged ({entry.name}); --fresh begins anew")
-        setattr(tables, entry.name, held)
-    return tables
+    return kept
 
 
 def claim(folder: Path) -> IO[bytes]:
@@ -115,7 +162,8 @@ def forget(folder: Path) -> None:
     """Remove what earlier rehearsals have left."""
     for name in ("blobs", "home", "services"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    (folder / "state.json").unlink(missing_ok=True)
+    for name in (FILE, f"{FILE}-wal", f"{FILE}-shm", EARLIER, f"{EARLIER}.old"):
+        (folder / name).unlink(missing_ok=True)
 
 
 def set_status(run: Record, status: str, error: str = "") -> None:

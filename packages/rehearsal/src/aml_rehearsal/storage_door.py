@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qs, quote, unquote
 from xml.sax.saxutils import escape
 
 from aml_rehearsal.addresses import LOGIN_HOST, TENANT
+from aml_rehearsal.azurite import ACCOUNT
 from aml_rehearsal.messages import Refusal, Reply, Request
 from aml_rehearsal.workspace import Workspace
 
@@ -31,7 +33,9 @@ class Shut(Exception):
 def enter(workspace: Workspace, request: Request) -> str:
     """The SAS that stands for a token; none where the request brings its own key or SAS, which Azurite checks."""
     account = workspace.blobs.hosts[request.host]
-    if account not in workspace.state.tables.storage_accounts:
+    with workspace.state.lock:
+        known = account in workspace.state.tables.storage_accounts
+    if not known:
         raise Shut(404, "ResourceNotFound", f"There is no storage account {account} yet.")
     authorization = request.headers.get("authorization")
     if authorization is None or not authorization.lower().startswith("bearer "):
@@ -49,3 +53,22 @@ def enter(workspace: Workspace, request: Request) -> str:
         return workspace.blobs.account_signature(account, READ)
     message = "This request is not authorized to perform this operation using this permission."
     raise Shut(403, "AuthorizationPermissionMismatch", message)
+
+
+def meant(workspace: Workspace, request: Request, address: str) -> str:
+    """The address of a blob as its SAS signs it.
+
+    azureml-core takes the path of the address that it gets for the blob's name, and quotes it once more.
+    """
+    path, _, query = address.partition("?")
+    if "%25" not in path or workspace.blobs.hosts[request.host] != ACCOUNT:
+        return address
+    container, _, name = unquote(unquote(path)).lstrip("/").partition("/")
+    sas = {key: request.query.get(key, "") for key in ("sp", "se", "sig")}
+    if not all(sas.values()):
+        return address
+    try:
+        signed = workspace.blobs.signature(container, name, sas["sp"], expiry=sas["se"])
+    except ValueError:  # no permissions
+        return address
+    return f"/{quote(f'{container}/{name}')}?{query}" if parse_qs(signed)["sig"] == [sas["sig"]] else address

@@ -5,47 +5,48 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from aml_rehearsal.addresses import Entrance, Names
 from aml_rehearsal.azurite import Azurite
-from aml_rehearsal.faults import Faults
+from aml_rehearsal.faults import Faults, Provisioning
 from aml_rehearsal.hosting import Hosting
-from aml_rehearsal.state import State, set_status
+from aml_rehearsal.state import FINAL, Record, State, set_status
 from aml_rehearsal.tokens import Tokens
-
-
-@dataclass
-class Provisioning:
-    """How the making of a cluster goes: how often somebody looks before it is done, and why it fails if it does."""
-
-    polls: int = 0
-    error: str = ""
 
 
 class Workspace:
     """One workspace and the blob storage behind it."""
 
     def __init__(
-        self, folder: Path, names: Names, *, deterministic: bool = False, accounts: Iterable[str] = ()
+        self,
+        folder: Path,
+        names: Names,
+        *,
+        deterministic: bool = False,
+        accounts: Iterable[str] = (),
+        blobs: Azurite | None = None,
     ) -> None:
         self.folder = folder
         self.names = names
-        self.state = State(folder / "state.json", deterministic=deterministic)
+        self.state = State(folder, deterministic=deterministic)
         self.tokens = Tokens()
         self.faults = Faults()
-        self.blobs = Azurite(folder / "blobs", [*accounts, *self.state.tables.storage_accounts])
+        with self.state.lock:
+            known = list(self.state.tables.storage_accounts)
+            for run in unfinished(self.state):
+                set_status(run, "Failed", "The rehearsal ended before the run did.")
+        self.blobs_are_lent = blobs is not None
+        if blobs:
+            blobs.empty()
+        self.blobs = blobs or Azurite(folder / "blobs", [*accounts, *known])
         self.entrance = Entrance()
         self.nodes: list[threading.Thread] = []
         self.quota = 1000  # cores that a cluster may have at most
         self.provisioning = Provisioning()  # of the clusters that are made from now on
         self.waiting: dict[str, Provisioning] = {}  # by the name of what is being made
         self.hosting = Hosting(folder / "services", names, self.state, self.blobs, self.entrance)
-        with self.state.lock:
-            for run in self.state.tables.runs.values():
-                set_status(run, "Failed", "The rehearsal ended before the run did.")
 
     def blob_uri(self, container: str, name: str, permission: str) -> str:
         """The address that the client is given for a blob."""
@@ -55,13 +56,22 @@ class Workspace:
     def cancel_runs(self) -> None:
         """Ask what still runs to stop, and wait for it."""
         with self.state.lock:
-            for run in self.state.tables.runs.values():
+            for run in unfinished(self.state):
                 set_status(run, "CancelRequested")
         over = time.monotonic() + 15
         for node in self.nodes:
             node.join(max(0, over - time.monotonic()))
 
     def close(self) -> None:
-        """Keep what is to be kept."""
-        self.state.save()
-        self.blobs.stop()
+        """Leave what is kept, and nothing that runs."""
+        if not self.blobs_are_lent:
+            self.blobs.stop()
+        self.state.close()
+
+
+def unfinished(state: State) -> list[Record]:
+    """The runs that have not ended."""
+    runs = state.tables.runs
+    return [
+        runs[key] for status in runs.known("status") if status not in FINAL for key in runs.keys_where(status=status)
+    ]

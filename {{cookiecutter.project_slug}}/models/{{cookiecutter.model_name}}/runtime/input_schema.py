@@ -140,7 +140,8 @@ def _values(column: Column, rows: list[Any], read_image: ReadImage | None) -> np
             raise BadRequest(f"Row {number} must be an object with a value for each column.") from None
         if value is not None and not isinstance(value, accepted):
             wanted = "a number" if is_number else "a string"
-            raise BadRequest(f"Row {number}: column {name!r} must be {wanted}, not {json.dumps(value)[:80]}.")
+            shown = json.dumps(value, ensure_ascii=False)[:80].encode(errors="backslashreplace").decode()
+            raise BadRequest(f"Row {number}: column {name!r} must be {wanted}, not {shown}.")
         if isinstance(value, str) and not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
             raise BadRequest(f"Row {number}: column {name!r} holds half a character (a lone surrogate).")
         values.append(value)

@@ -107,7 +107,11 @@ def register_model(
     check("--name", registration.parse_name, name)
     check("--asset-path", registration.parse_asset_path, asset_path)
     check("--require", registration.parse_requirement, *requirements or ())
-    check("--better-than-current", registration.parse_better, *[better_than_current] if better_than_current else [])
+    check(
+        "--better-than-current",
+        registration.parse_better,
+        *[] if better_than_current is None else [better_than_current],
+    )
     experiment, run = run_of(run_metadata_file, experiment_name, run_id)
     return shown(
         registration.register(

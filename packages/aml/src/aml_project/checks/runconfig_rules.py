@@ -48,7 +48,7 @@ def what_runs(config: Config) -> Iterator[str]:
 
 
 def target(config: Config) -> Iterator[str]:
-    name = config["target"]
+    name = config.get("target", "")
     if name.lower() == "local" and name != "local":
         yield f"target: is {name!r}, which is taken for a cluster's name: write local"
     if name == "amlcompute" and not section(config, "amlcompute").get("vmSize"):
@@ -224,7 +224,7 @@ RULES: list[tuple[Rule, tuple[str, ...]]] = [
 def disagreements(config: Config, doubtful: set[str], vm_size: str | None) -> Iterator[str]:
     """What the rules find."""
     for rule, reads in RULES:
-        if doubtful.isdisjoint(reads) and ("target" in config or rule is not target):
+        if doubtful.isdisjoint(reads):
             yield from rule(config)
     if vm_size and doubtful.isdisjoint(("environment", "docker", "amlcompute")):
         yield from gpu(config, vm_size)

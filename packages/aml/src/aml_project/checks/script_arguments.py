@@ -13,7 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-ACTIONS = ("store", "store_true", "store_false", "append", "count", "store_const", "append_const", "extend", "version")
 TYPES: dict[str, Any] = {"int": int, "float": float, "str": str}
 PLAIN = ("dest", "nargs", "const", "default", "required", "choices", "action", "version")
 
@@ -159,9 +158,6 @@ def _add(parser: argparse.ArgumentParser, call: ast.Call, *, lenient: bool) -> N
             words[word.arg] = _literal(word.value)
     if words.pop("unknown type", False) or lenient:
         words.pop("choices", None)  # they are compared after the conversion
-    action = words.get("action", "store")
-    if action not in ACTIONS or not all(isinstance(flag, str) for flag in flags):
-        raise Undecidable
     if isinstance(words.get("default"), str):
         words["default"] = None  # argparse would convert it, which is the script's affair
     parser.add_argument(*flags, **words)

@@ -6,7 +6,6 @@ aml client
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from pathlib import Path
 
@@ -29,6 +28,7 @@ def install(_: argparse.Namespace) -> int:
     tools.bring("sdk")
     print(f"azml: {Path(sys.executable).with_name('azml.exe' if WINDOWS else 'azml')}", flush=True)
     import shutil
+    import subprocess
     import tempfile
 
     az = shutil.which("az")
@@ -55,5 +55,7 @@ def build(folder: Path) -> Path:
 
 
 def call(*command: str) -> None:
+    import subprocess
+
     if subprocess.run(command).returncode:
         raise Failure("the step above failed; once its cause is mended, run this again")

@@ -24,10 +24,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def build(args: argparse.Namespace) -> int:
-    from aml_project.serving.local_service import DOCKERFILE, HEALTH, engine_that_answers
-
     here, model = root(), pick_model(root(), args.model)
     model_environment.trained(here, model)
+
+    from aml_project.serving.local_service import DOCKERFILE, HEALTH, engine_that_answers
+
     engine = engine_that_answers()
     if not engine:
         raise Failure("no Docker daemon answers, and no Podman: one of them builds the image")

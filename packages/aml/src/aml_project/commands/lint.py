@@ -6,7 +6,6 @@ aml lint
 from __future__ import annotations
 
 import argparse
-import subprocess
 
 from aml_project import model_environment
 from aml_project.command_line import Parser, run
@@ -25,5 +24,7 @@ def lint(args: argparse.Namespace) -> int:
     here, model = root(), pick_model(root(), args.model)
     model_environment.installed(here, model)
     ruff = str(model_environment.program(here, model, "ruff"))
+    import subprocess
+
     steps = (["check", "--fix", "."], ["format", "."])
     return next((code for step in steps if (code := subprocess.run([ruff, *step], cwd=here).returncode)), 0)

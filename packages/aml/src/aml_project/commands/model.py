@@ -13,7 +13,7 @@ import os
 import re
 from pathlib import Path
 
-from aml_project import hook, owned, project, template
+from aml_project import hook, project, template
 from aml_project.command_line import DONE, WRONG_USE, Failure, Parser, note, run
 from aml_project.files import write_whole
 from aml_project.git import git, holds, not_held
@@ -135,6 +135,9 @@ def rename(root: Path, args: argparse.Namespace) -> int:
         print(f"Would rename {' and '.join(folders)} to {new}, and the name in:", flush=True)
         print(*sorted(f"  {project.shown(file)}" for file in texts), sep="\n")
         return DONE
+
+    from aml_project import owned
+
     for file, text in texts.items():
         write_whole(file, text)
     owned.rename(root, f"models/{old}", f"models/{new}")
@@ -176,6 +179,8 @@ def is_text(file: Path) -> bool:
 
 def renamed(text: str, old: str, new: str) -> str:
     """A text with a model's new name where the template says the name; "" if it says none. Prose is left alone."""
+    if old not in text:
+        return ""
     said = rf"\b{old}\b"
     places = (
         rf"((?:\bmodels|\bdata|\.venv)/){said}(?!-)",
@@ -209,6 +214,8 @@ def move(root: Path, old: str, new: str) -> None:
 def remove(root: Path, args: argparse.Namespace) -> int:
     """Remove a model; its folder goes first out of sight, so that it is there or not."""
     import shutil
+
+    from aml_project import owned
 
     name = project.pick_model(root, args.name)
     if project.models(root) == [name]:

@@ -6,7 +6,6 @@ aml rehearse -- make submit
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from pathlib import Path
 
@@ -44,6 +43,8 @@ def install(place: Path) -> None:
     if not uv:
         raise Failure("there is no uv to install the rehearsal with: make setup")
     print(f"Installing the rehearsal into {PLACE}", flush=True)
+    import subprocess
+
     editable = ["--editable"] if Path(wanted).is_dir() else []
     for step in (
         ["venv", "--quiet", "--allow-existing", "--python", sys.executable, str(place)],

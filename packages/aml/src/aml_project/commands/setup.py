@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import subprocess
 from pathlib import Path
 
 from aml_project.command_line import DONE, Failure, Parser, run
@@ -31,10 +30,7 @@ def main(argv: list[str] | None = None) -> int:
 def install(args: argparse.Namespace) -> int:
     model = pick_model(root(), args.model)
     config = root() / "models" / model / "aml_config"
-    try:
-        return install_packages(model, [config / "train-conda.yml", config / "inference-conda.yml"], args.dry_run)
-    except subprocess.CalledProcessError:
-        raise Failure("the step above failed; once its cause is mended, run this again") from None
+    return install_packages(model, [config / "train-conda.yml", config / "inference-conda.yml"], args.dry_run)
 
 
 def install_packages(model: str, conda_files: list[Path], dry_run: bool) -> int:
@@ -62,30 +58,25 @@ def install_packages(model: str, conda_files: list[Path], dry_run: bool) -> int:
     if not uv:
         raise Failure("there is no uv here, which installs: pip install uv")
     print(f"1/2  Python {version} in {target.relative_to(root())}", flush=True)
-    try:
-        call(uv, "venv", "--quiet", "--allow-existing", "--python", str(version), target)
-    except subprocess.CalledProcessError:
+    if call(uv, "venv", "--quiet", "--allow-existing", "--python", str(version), target):
         raise Failure(
             f"Python {version} is not here and can't be fetched: install it, or name another in both conda files"
-        ) from None
+        )
     print(f"2/2  The packages of {' and '.join(file.name for file in conda_files)}", flush=True)
-    call(uv, "pip", "install", "--python", bin_folder(target) / "python", "-r", requirements, *unique)
+    if call(uv, "pip", "install", "--python", bin_folder(target) / "python", "-r", requirements, *unique):
+        raise Failure("the step above failed; once its cause is mended, run this again")
     print(f"Installed. Next: make train MODEL={model}")
     return DONE
 
 
 def read_conda_file(file: Path) -> tuple[str | None, list[str], list[str]]:
     """Return the Python version, the pip packages and the other conda packages."""
-    import yaml
+    from aml_project.runconfigs.reading import read_conda
 
     version: str | None = None
     pip: list[str] = []
     conda: list[str] = []
-    try:
-        items = yaml.safe_load(file.read_text(encoding="utf-8"))["dependencies"]
-    except (yaml.YAMLError, KeyError, TypeError, OSError) as error:
-        raise Failure(f"{file.name}: {' '.join(str(error).split())}") from None
-    for item in items:
+    for item in read_conda(file, file.name).get("dependencies") or []:
         if isinstance(item, dict):
             pip += item.get("pip") or []
         elif match := re.fullmatch(r"python\s*==?\s*([\d.]+)(\.\*)?", item):
@@ -95,5 +86,7 @@ def read_conda_file(file: Path) -> tuple[str | None, list[str], list[str]]:
     return version, pip, conda
 
 
-def call(*command: object) -> None:
-    subprocess.run([str(part) for part in command], check=True)
+def call(*command: object) -> int:
+    import subprocess
+
+    return subprocess.run([str(part) for part in command]).returncode

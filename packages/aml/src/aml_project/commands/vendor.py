@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -89,6 +88,8 @@ def source(part: str, place: str | None, named: str) -> str:
 
 def build(sources: list[str], folder: Path, place: str | None) -> str:
     """Build the wheels into a folder; return the commit that they are of."""
+    import subprocess
+
     with Progress("Building the wheels"):
         done = subprocess.run(
             [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps",

@@ -202,29 +202,30 @@ class Tracer:
 
     # --- the text of a path ---
 
-    def static(self, node: ast.AST | None, depth: int = 0) -> str | None:
-        """The whole text of an expression, if it can be told without running anything."""
+    def static(self, node: ast.AST | None, above: tuple[ast.AST, ...] = ()) -> str | None:
+        """The whole text of an expression, if it can be told without running anything; `above` are those it is of."""
         if isinstance(node, ast.Constant):
             return node.value if isinstance(node.value, str) else None
-        if node is None or depth > DEPTH:
+        if node is None or node in above or len(above) > DEPTH:
             return None
+        above = (*above, node)
         if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Div)):
-            return self._joined([node.left, node.right], "/" if isinstance(node.op, ast.Div) else "", depth)
+            return self._joined([node.left, node.right], "/" if isinstance(node.op, ast.Div) else "", above)
         if isinstance(node, ast.Call) and self.names.dotted(node.func) in JOINS | SAME:
-            return self._joined(node.args, "/", depth)
+            return self._joined(node.args, "/", above)
         if isinstance(node, ast.JoinedStr):
             values = [value.value if isinstance(value, ast.FormattedValue) else value for value in node.values]
-            return self._joined(values, "", depth)
+            return self._joined(values, "", above)
         if isinstance(node, ast.Name):
             binding = self.names.only(node)
-            return self.static(binding.node, depth + 1) if binding and binding.kind == "value" else None
+            return self.static(binding.node, above) if binding and binding.kind == "value" else None
         if isinstance(node, ast.Attribute):
             values = self.attributes.values(node)
-            return self.static(values[0], depth + 1) if len(values) == 1 else None
+            return self.static(values[0], above) if len(values) == 1 else None
         return None
 
-    def _joined(self, nodes: list[ast.expr], between: str, depth: int) -> str | None:
-        parts = [self.static(node, depth + 1) for node in nodes]
+    def _joined(self, nodes: list[ast.expr], between: str, above: tuple[ast.AST, ...]) -> str | None:
+        parts = [self.static(node, above) for node in nodes]
         told = [part for part in parts if part is not None]
         return between.join(told) if len(told) == len(parts) else None
 

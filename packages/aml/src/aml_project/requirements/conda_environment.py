@@ -19,7 +19,7 @@ from aml_project.requirements.package_names import (
     is_no_python_package,
 )
 from aml_project.requirements.packaging_library import InvalidSpecifier, InvalidVersion, SpecifierSet, Version
-from aml_project.requirements.requirements_file import LISTS, option_of, take, take_list
+from aml_project.requirements.requirements_file import take_line
 from aml_project.requirements.text_files import read_text, show
 
 ITEM = re.compile(
@@ -47,16 +47,17 @@ def read(file: Path) -> Found:
     take_sections(sections, found)
     for item in items.value:
         line = item.start_mark.line + 1
-        where = f"{file.name}:{line}"
+        pip: list[yaml.Node] = []
         try:
             if isinstance(item, yaml.ScalarNode):
-                take_item(item.value.strip(), where, found)
+                take_item(item.value.strip(), f"{file.name}:{line}", found)
             else:
-                take_pip(item, file, found)
+                pip = pip_lines(item)
         except Failure as failure:
-            raise Failure(
-                f"{failure}" if f"{failure}".startswith(file.name) else f"{shown}:{line}: {failure}"
-            ) from None
+            raise Failure(f"{shown}:{line}: {failure}") from None
+        for one in pip:
+            if text := re.split(r"(?:^|\s)#", one.value.strip())[0].strip():
+                take_line(text, file, one.start_mark.line + 1, found, above=(file.resolve(),))
     return found
 
 
@@ -74,8 +75,9 @@ def take_sections(sections: dict[str, yaml.Node], found: Found) -> None:
         found.notes.leave_out(str(name.value), f"{found.label}:{name.start_mark.line + 1}", why)
 
 
-def take_pip(item: yaml.Node, file: Path, found: Found) -> None:
-    """Add what the pip section of a conda file asks for."""
+def pip_lines(item: yaml.Node) -> list[yaml.Node]:
+    """The lines of the pip section of a conda file."""
+    found: list[yaml.Node] = []
     pairs = item.value if isinstance(item, yaml.MappingNode) else [(item, item)]
     for key, lines in pairs:
         if key.value != "pip":
@@ -84,19 +86,8 @@ def take_pip(item: yaml.Node, file: Path, found: Found) -> None:
             continue
         if not isinstance(lines, yaml.SequenceNode) or any(not isinstance(one, yaml.ScalarNode) for one in lines.value):
             raise Failure("pip: no list of lines")
-        for line in lines.value:
-            text, where = (
-                re.split(r"(?:^|\s)#", line.value.strip())[0].strip(),
-                f"{file.name}:{line.start_mark.line + 1}",
-            )
-            option = LISTS.get(option_of(text)[0])
-            try:
-                if option:
-                    take_list(option_of(text)[1], file, where, found, kind=option, above=(file.resolve(),))
-                elif text:
-                    take(text, where, found)
-            except Failure as failure:
-                raise Failure(f"{failure}" if f"{failure}".startswith(file.name) else f"{where}: {failure}") from None
+        found += lines.value
+    return found
 
 
 def take_item(text: str, where: str, found: Found) -> None:

@@ -131,7 +131,7 @@ def is_accepted(one: Wanted, work: Merge) -> bool:
             notes.leave_out(
                 str(one), one.where, "another part of Azure ML's packages: add the release that goes with azureml-core"
             )
-        elif not ours or not any(meets(entry, one) for entry in ours):
+        elif not any(meets(entry, one) for entry in ours):
             kept = f"{ours[0].text.split(';')[0]} stays" if ours else "no server needs it"
             notes.say(f"{one} ({one.where}): {kept}: the releases of Azure ML's packages go together")
         return False
@@ -172,12 +172,12 @@ def place(one: Wanted, file: CondaFile, change: Change) -> None:
         change.added.setdefault(one.origin, []).append(str(one))
         return
     first = file.entries[places[0]].wanted
-    if first and not one.specifier and not one.url:  # without a wish, what is there is as good, and tested
+    if one.specifier or one.url:
+        change.removed |= set(places[1:])
+    elif first:  # without a wish, what is there is as good, and tested
         one = replace(first, extras=tuple(sorted({*first.extras, *one.extras})))
     if str(one) != str(first):
         change.replaced[places[0]] = str(one)
-    if one.specifier or one.url:
-        change.removed |= set(places[1:])
 
 
 def relax(accepted: list[Wanted], file: CondaFile, change: Change, notes: Notes) -> None:

@@ -60,32 +60,37 @@ def read(file: Path) -> Found:
 
 def take_file(file: Path, found: Found, kind: str, above: tuple[Path, ...]) -> None:
     """Add what a file asks for; `above` are the files that lead to it."""
-    shown = show(os.path.relpath(file))
     for number, line in logical_lines(read_text(file)):
-        where = f"{file.name}:{number}"
-        try:
-            option = LISTS.get(option_of(line)[0])
-            if option is None:
-                take(line, where, found, kind)
-                continue
-            take_list(option_of(line)[1], file, where, found, kind=option, above=(*above, file.resolve()))
-        except Failure as failure:
-            raise (
-                failure if f"{failure}".startswith(shown) or above else Failure(f"{shown}:{number}: {failure}")
-            ) from None
+        take_line(line, file, number, found, kind=kind, above=(*above, file.resolve()))
 
 
-def take_list(name: str, file: Path, where: str, found: Found, *, kind: str, above: tuple[Path, ...]) -> None:
-    """Add what another file asks for that a line names."""
+def take_line(
+    line: str, file: Path, number: int, found: Found, *, kind: str = "wanted", above: tuple[Path, ...]
+) -> None:
+    """Add what a line of a file asks for, also where it names another list; a Failure says where it stands."""
+    where, (option, value) = f"{file.name}:{number}", option_of(line)
+    try:
+        if option not in LISTS:
+            take(line, where, found, kind)
+            return
+        target = listed(value, file, where, found, above)
+    except Failure as failure:
+        raise Failure(f"{show(os.path.relpath(file))}:{number}: {failure}") from None
+    if target:
+        take_file(target, found, LISTS[option], above)
+
+
+def listed(name: str, file: Path, where: str, found: Found, above: tuple[Path, ...]) -> Path | None:
+    """The file that a line of a list names; a Failure says why it can't be read."""
     if VARIABLE.search(name) or "://" in name:
         found.notes.leave_out(name, where, "a list that is not a file here is not read: fetch it and name the copy")
-        return
+        return None
     target = file.parent / unquoted(name)
     if target.resolve() in above:
-        raise Failure(f"{where}: {show(name)} leads back to itself")
+        raise Failure(f"{show(name)} leads back to itself")
     if not target.is_file():
-        raise Failure(f"{where}: {show(name) or 'no name'}: not there; it is looked for beside {file.name}")
-    take_file(target, found, kind, above)
+        raise Failure(f"{show(name) or 'no name'}: not there; it is looked for beside {file.name}")
+    return target
 
 
 def logical_lines(text: str) -> list[tuple[int, str]]:
@@ -134,7 +139,7 @@ def take(line: str, where: str, found: Found, kind: str = "wanted") -> None:
 
 def is_address(text: str) -> bool:
     """Whether a line names a place instead of a package."""
-    place = text.split(" ; ", maxsplit=1)[0]
+    place, _, _ = text.partition(" ; ")
     if " @ " in place or re.match(r"[\w.-]+(\[[^\]]*\])?\s*@", place):
         return place.startswith("git@")
     return bool(PATH_LIKE.match(place) or "://" in place or ARCHIVE.search(place.split("#")[0]) or "/" in place)
@@ -232,7 +237,7 @@ def renamed(wanted: Wanted, found: Found) -> Wanted:
 
 def named_by_file(address: str) -> tuple[str, str]:
     """Return the name and the version that the file's name tells at the end of an address."""
-    file = unquote(urlsplit(address).path).rsplit("/", maxsplit=1)[-1]
+    _, _, file = unquote(urlsplit(address).path).rpartition("/")
     wheel = re.fullmatch(r"([\w.]+)-([\w.!+]+)(-\d\w*)?-[\w.]+-[\w.]+-[\w.]+\.whl", file)
     source = re.fullmatch(r"([\w.-]+?)-(\d[\w.!+]*?)(\.tar\.(gz|bz2|xz)|\.zip|\.tgz)", file)
     match = wheel or source
@@ -246,4 +251,5 @@ def named_by_file(address: str) -> tuple[str, str]:
 
 
 def unquoted(text: str) -> str:
-    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
+    match = re.fullmatch(r"(['\"])(.*)\1", text)
+    return match[2] if match else text

@@ -64,7 +64,7 @@ def edited(file: Path, changes: Mapping[Key, Value]) -> tuple[bytes, bytes]:
     except Failure as failure:
         raise Failure(f"{shown}: {failure}") from None
     except UnicodeDecodeError as error:
-        line = before.count(b"\n", 0, error.start) + 1
+        line = before[: error.start].count(b"\n") + 1
         raise Failure(f"{shown}: line {line}: not UTF-8") from None
     except OSError as error:
         raise Failure(f"{shown}: {error.strerror}; nothing was written") from None
@@ -120,8 +120,7 @@ def find_place(root: yaml.MappingNode, key: Key) -> Place:
 
 def find_pair(mapping: yaml.MappingNode, name: str) -> tuple[yaml.ScalarNode, yaml.Node] | None:
     """Return the key of this name, or else one that the client takes for it, with its value."""
-    pairs = [pair for pair in mapping.value if not pair[0].tag.endswith(":merge")]
-    alike = [pair for pair in pairs if camel_case(pair[0].value) == camel_case(name)]
+    alike = [pair for pair in mapping.value if camel_case(pair[0].value) == camel_case(name)]
     return next((pair for pair in alike if pair[0].value == name), alike[0] if alike else None)
 
 
@@ -169,7 +168,7 @@ def written(text: str, place: Place, head: str, body: list[str]) -> str:
         for part in reversed(place.missing[:-1]):
             inner = f"{key_text(part)}: {braces(inner)}"
         if mapping and mapping.value:
-            at = last_index(text, mapping.value[-1][1], mapping.value[-1][0])
+            at = last_index(text, mapping.value[-1][1])
             return f"{text[:at]}, {inner}{text[at:]}"
         if mapping:
             at = mapping.end_mark.index - 1
@@ -203,7 +202,7 @@ def replaced(text: str, place: Place, head: str, lines: str) -> str:
         head = f": {head}"
     elif head and start == end:
         head = f" {head}"
-    return with_lines(before + head + after, start + len(head), lines)
+    return with_lines(before + head + after, start, lines)
 
 
 def with_lines(text: str, index: int, lines: str) -> str:

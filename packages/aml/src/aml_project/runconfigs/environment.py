@@ -8,7 +8,6 @@ from collections import namedtuple
 
 from aml_project.command_line import WRONG_USE, Failure
 from aml_project.runconfigs import environment_version, reading
-from aml_project.snapshot import preview
 
 TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
 if TYPE_CHECKING:
@@ -172,16 +171,7 @@ def read_conda(model: Path, python: dict[str, Any]) -> dict[str, Any]:
     name = python.get("condaDependenciesFile")
     if not name:
         raise Failure("environment.python.condaDependenciesFile: missing: name a conda file of the model")
-    conda = preview.read_conda(model / name)
-    if conda is not None:
-        return conda
-
-    from aml_project.runconfigs.file import Unreadable, read_mapping
-
-    try:
-        return read_mapping(model / name)
-    except Unreadable as error:
-        raise Failure(f"{name}: {error}") from None
+    return reading.read_conda(model / name, name)
 
 
 def camel(value: Any) -> Any:

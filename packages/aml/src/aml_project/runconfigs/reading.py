@@ -1,4 +1,7 @@
-"""The runconfigs of this repo, read without delay where they look as they were rendered, else by the real reader."""
+"""The runconfigs of this repo and their conda files, read without delay where they look as they were rendered.
+
+Of all others the real reader makes what there is to make.
+"""
 
 from __future__ import annotations
 
@@ -31,15 +34,22 @@ def find(folder: Path, name: str) -> Path:
 def read(file: Path) -> dict[str, Any]:
     """Return what a runconfig says; a Failure names the line that can't be read."""
     config = preview.read_mapping(file)
-    if config is not None:
-        return config
+    return read_slowly(file, os.path.relpath(file)) if config is None else config
 
+
+def read_conda(file: Path, shown: str) -> dict[str, Any]:
+    """The same of a conda file, which a Failure calls as it is shown."""
+    conda = preview.read_conda(file)
+    return read_slowly(file, shown) if conda is None else conda
+
+
+def read_slowly(file: Path, shown: str) -> dict[str, Any]:
     from aml_project.runconfigs.file import Unreadable, read_mapping
 
     try:
         return read_mapping(file)
     except Unreadable as error:
-        raise Failure(f"{os.path.relpath(file)}: {error}") from None
+        raise Failure(f"{shown}: {error}") from None
 
 
 def read_all(root: Path, model: str | None = None) -> Iterator[tuple[Path, dict[str, Any]]]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 from urllib.parse import quote
 
 from aml_project.service.asking import ask
 from aml_project.service.errors import is_no_refusal, status_in
+
+TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
+if TYPE_CHECKING:
+    from typing import Any
 
 CONTENT, PLACE = "content", "place"  # tags: what a version holds, and datastore and folder where that lies
 

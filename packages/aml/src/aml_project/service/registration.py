@@ -93,7 +93,7 @@ def check_arguments(
         ("--name", [name], parse_name),
         ("--asset-path", [asset_path], parse_asset_path),
         ("--require", require, parse_requirement),
-        ("--better-than-current", [better_than_current or "any"], parse_better),
+        ("--better-than-current", [] if better_than_current is None else [better_than_current], parse_better),
     ):
         for value in values:
             try:
@@ -109,31 +109,29 @@ def register(
     asset_path: str,
     experiment: str,
     run_id: str,
-    tags: Mapping[str, str] | None = None,
-    properties: Mapping[str, str] | None = None,
+    tags: Mapping[str, str],
+    properties: Mapping[str, str],
     description: str | None = None,
     framework: str | None = None,
     framework_version: str | None = None,
     requirements: Sequence[str] = (),
     better_than_current: str | None = None,
-    dry_run: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> Any:
     """Register a run's model as the next version of a name; return it (azureml.core.Model).
 
     A version that was registered from the same run and files before is returned as it is, if the run keeps the
-    `requirements`; it is not compared with itself. A dry run asks and checks,
-    registers nothing, and returns None unless there is such a version. Refused says what the rules do not allow;
-    ValueError, that an argument is malformed; any other exception is the client's own. `say` gets a line about what
-    the user may want to know.
+    `requirements`; it is not compared with itself. Refused says what the rules do not allow; ValueError, that an
+    argument is malformed; any other exception is the client's own. `say` gets a line about what the user may want
+    to know.
     """
     bounds = [parse_requirement(text) for text in requirements]
-    better = parse_better(better_than_current) if better_than_current else None
+    better = None if better_than_current is None else parse_better(better_than_current)
     parse_name(name)
     asset_path = parse_asset_path(asset_path)
     given = {
         "name": name,
-        "properties": dict(properties or {}) or None,
+        "properties": dict(properties),
         "description": description,
         "framework": framework,
         "framework_version": framework_version,
@@ -151,10 +149,8 @@ def register(
         check_files(run, prefix, asset_path)
         if better and versions:
             check_better(workspace, metrics, better, versions[-1])
-        if dry_run:
-            return None
         found = {
-            "tags": {key: plain(value) for key, value in metrics.items()} | dict(tags or {}),
+            "tags": {key: plain(value) for key, value in metrics.items()} | dict(tags),
             "experiment_name": run.experiment.name,
             "run_id": run_id,
             "datasets": [{"name": TRAINING, "id": dataset} for dataset in input_datasets(workspace, run)],
@@ -232,7 +228,7 @@ def check_better(workspace: Any, metrics: Mapping[str, float], better: Better, c
     """Refuse a run that is no better than the newest version, by that version's tag or else by its run's metric."""
     if better.metric not in metrics:
         raise Refused(unknown(better.metric, metrics))
-    new, old = metrics[better.metric], number((current.tags or {}).get(better.metric))
+    new, old = metrics[better.metric], number((current.tags or {}).get(better.metric, ""))
     if old is None and current.run_id:
         from azureml.core import Run
 
@@ -286,7 +282,7 @@ def create(workspace: Any, details: dict[str, Any], prefix: str) -> Any:
 
     def find_asset() -> Any:
         found = assets.list_assets_with_query(run_id=run_id, name=name)
-        return next((asset for asset in found if asset.runid in (None, run_id) and holds(asset, prefix)), None)
+        return next((asset for asset in found if holds(asset, prefix)), None)
 
     def make_asset() -> Any:
         return assets_once.create_asset(name, [{"prefix": prefix}], None, run_id=run_id)
@@ -298,7 +294,7 @@ def create(workspace: Any, details: dict[str, Any], prefix: str) -> Any:
         return next((model for model in models.query(name=name, run_id=run_id) if model.url == url), None)
 
     def make_model() -> Any:
-        return models_once.register_model(url=url, unpack=False, **details)
+        return models_once.register_model(url=url, **details)
 
     model = find_model() or patient(make_model, passes=is_no_refusal, find=find_model, makes="model")
     return Model(workspace, _model_dto=model, expand=False)
@@ -328,10 +324,10 @@ def plain(value: float) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def number(text: str | None) -> float | None:
+def number(text: str) -> float | None:
     """Read a tag that holds a metric."""
     try:
-        value = float(text or "")
+        value = float(text)
     except ValueError:
         return None
     return None if math.isnan(value) else value

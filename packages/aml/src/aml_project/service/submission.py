@@ -30,6 +30,7 @@ from aml_project.service.git_address import hide_git_password
 from aml_project.service.run_log import ENDED, Follower
 
 PAUSES = (1, 2)  # seconds between the questions whether the service has a run
+LOOKS = 10  # after the end of a process here, until its run has ended as well: its last words may be on their way
 
 
 class NotKnown(Failure):
@@ -145,11 +146,11 @@ class Submission:
 
         from azureml._execution import _commands
 
-        def start(command: Sequence[str], cwd: str | None = None, env: dict[str, str] | None = None) -> Any:
+        def start(command: Sequence[str], cwd: str, env: dict[str, str]) -> Any:
             nothing = subprocess.DEVNULL
             noting = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(self.process_note)]
             self.process = subprocess.Popen(
-                [*noting, *command], cwd=cwd, env=variables_of_a_program() if env is None else env,
+                [*noting, *command], cwd=cwd, env=variables_of_a_program(env),
                 stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True,
             )  # fmt: skip
             reached("after process")
@@ -187,7 +188,7 @@ class Submission:
             pid = self.noted_process()
             ended = self.process.poll() is not None if self.process else bool(pid) and not is_running(pid)
             strikes = strikes + 1 if ended else 0
-            return strikes < 10  # its last words may be on their way
+            return strikes < LOOKS
 
         try:
             return Follower(run, is_alive).follow()

@@ -119,7 +119,7 @@ def _ignored(folder: Path, snapshot: Snapshot) -> pathspec.PathSpec:
     except UnicodeDecodeError:
         raise _BadIgnoreFile(f"{file.name}: not UTF-8: save it as UTF-8") from None
     except OSError as error:
-        raise _BadIgnoreFile(f"{file.name}: {error.strerror or error}: make it a readable file") from None
+        raise _BadIgnoreFile(f"{file.name}: {error.strerror}: make it a readable file") from None
     except ValueError as error:
         raise _BadIgnoreFile(f"{file.name}: {' '.join(str(error).split())[:120]}: mend the pattern") from None
 
@@ -149,12 +149,8 @@ class _Walk:
                         self.snapshot.complete = False
                         return None
                     self.entry(f"{inside}/{entry.name}" if inside else entry.name, entry, (*parents, here))
-                    if not self.snapshot.complete:
-                        break
         except OSError as error:
-            self.wrong(
-                inside, f"{error.strerror or error}; the client stops here: make it readable, or name it in .amlignore"
-            )
+            self.wrong(inside, f"{error.strerror}; the client stops here: make it readable, or name it in .amlignore")
         return None
 
     def entry(self, name: str, entry: os.DirEntry[str], parents: tuple[tuple[int, int], ...]) -> None:
@@ -164,7 +160,7 @@ class _Walk:
         try:
             status = entry.stat()
         except OSError as error:
-            what = "a link to nothing" if link else error.strerror or str(error)
+            what = "a link to nothing" if link else error.strerror
             return self.wrong(name, f"{what}; the client crashes on it: remove it, or name it in .amlignore")
         folder = stat.S_ISDIR(status.st_mode)
         if folder and self.prune and self.spec.match_file(name + "/"):
@@ -224,31 +220,35 @@ def _leftovers(snapshot: Snapshot) -> Iterator[str]:
     sizes: Counter[str] = Counter()
     what: dict[str, str] = {}
     for name, size in snapshot.files.items():
-        for part in PurePosixPath(name).parts:
+        parts = PurePosixPath(name).parts
+        for depth, part in enumerate(parts, 1):
             if part in LEFTOVERS:
-                place = name[: name.index(part) + len(part)]
+                place = "/".join(parts[:depth])
                 sizes[place] += size
                 what[place] = LEFTOVERS[part]
                 break
-    for place in sorted(sizes)[:LINES]:
-        yield f"{place}: {what[place]} ({readable_size(sizes[place])}) would go to the run: name it in .amlignore"
+    found = [
+        f"{place}: {what[place]} ({readable_size(sizes[place])}) would go to the run: name it in .amlignore"
+        for place in sorted(sizes)
+    ]
+    yield from _first(found, "folders and files of earlier work")
 
 
 def _data(snapshot: Snapshot) -> Iterator[str]:
     """Files that should be a dataset: large ones anywhere, and any in a folder data/."""
-    found = [
+    names = [
         name
         for name, size in snapshot.files.items()
         if PurePosixPath(name).suffix.lower() in DATA
         and (size > LARGE_DATA or name.startswith("data/"))
         and not any(part in LEFTOVERS for part in PurePosixPath(name).parts)
     ]
-    found.sort(key=lambda name: (-snapshot.files[name], name))
-    for name in found[:LINES]:
-        size = readable_size(snapshot.files[name])
-        yield f"{name}: data ({size}) would go to every run: register it as a dataset, and name it in .amlignore"
-    if len(found) > LINES:
-        yield f".: and {len(found) - LINES} more data files: name them in .amlignore"
+    found = [
+        f"{name}: data ({readable_size(snapshot.files[name])}) would go to every run: register it as a dataset,"
+        " and name it in .amlignore"
+        for name in sorted(names, key=lambda name: (-snapshot.files[name], name))
+    ]
+    yield from _first(found, "data files")
 
 
 def _secrets(folder: Path, snapshot: Snapshot) -> Iterator[str]:
@@ -265,9 +265,14 @@ def _secrets(folder: Path, snapshot: Snapshot) -> Iterator[str]:
             what = _secret(base, head)
         if what:
             found.append(f"{name}: {what} would go to the run: remove it, or name it in .amlignore")
+    yield from _first(found, "files that tell secrets")
+
+
+def _first(found: list[str], what: str) -> Iterator[str]:
+    """So many of the lines of one kind, and how many more there are."""
     yield from found[:LINES]
     if len(found) > LINES:
-        yield f".: and {len(found) - LINES} more files that tell secrets: name them in .amlignore"
+        yield f".: and {len(found) - LINES} more {what}: name them in .amlignore"
 
 
 def _head(file: Path) -> bytes:

@@ -19,6 +19,7 @@ T = TypeVar("T")
 CONNECT, READ = 20, 30  # seconds of silence that are taken for a lost connection
 PAUSES = (1, 2, 4, 8, 15)  # seconds before the tries after the first
 TRANSIENT = {408, 429, 500, 502, 503, 504}
+PAGE = 5_000  # blobs that are listed at a time: as many as the storage does
 VERSION = "2021-12-02"  # of the protocol, where it is spoken here
 STORAGE_SCOPE = "https://storage.azure.com/.default"
 OWN_HOURS = 7 * 24  # an upload may take days
@@ -130,6 +131,7 @@ class Container:
         from requests import RequestException
 
         query = {"restype": "container", "comp": "list", "include": "metadata", "prefix": start, "marker": marker}
+        query |= {"maxresults": str(PAGE)}
         headers = {"x-ms-version": VERSION}
         if self.login:
             headers["Authorization"] = f"Bearer {self.login.get_token(STORAGE_SCOPE).token}"

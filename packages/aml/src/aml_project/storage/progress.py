@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
-from types import TracebackType
+
+TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
+if TYPE_CHECKING:
+    from types import TracebackType
 
 TERMINAL_EVERY, LOG_EVERY = 0.1, 10.0  # seconds
 FIRST = 2.0  # seconds that pass in silence where there is no terminal
@@ -17,10 +19,12 @@ class Bar:
     def __init__(self, what: str, files: int, size: int) -> None:
         self.what, self.files, self.size = what, files, size
         self.done_files = self.done_bytes = 0
-        self.lock, self.over = threading.Lock(), threading.Event()
         self.shown = False
 
     def __enter__(self) -> Bar:
+        import threading
+
+        self.lock, self.over = threading.Lock(), threading.Event()
         self.began = time.monotonic()
         self.terminal = sys.stderr.isatty()
         self.thread = threading.Thread(target=self.draw, daemon=True)

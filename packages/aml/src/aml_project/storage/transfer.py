@@ -138,7 +138,8 @@ class Crew:
             self.done(1, file.size)
             return
         for step in self.sending(file, name, sha256):
-            step()
+            if not self.over.is_set():
+                step()
 
     def outcome(self, blob: Any, state: str) -> str:
         """Return what a copy has come to, or that it is pending still when that has taken too long."""
@@ -230,10 +231,10 @@ def read(descriptor: int, offset: int, size: int) -> bytes:
     """Read so many bytes, or all that there are."""
     os.lseek(descriptor, offset, os.SEEK_SET)
     pieces = []
-    while size > 0 and (piece := os.read(descriptor, size)):
+    while piece := os.read(descriptor, size):
         pieces.append(piece)
         size -= len(piece)
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    return b"".join(pieces)
 
 
 def verify(files: Sequence[LocalFile], hashes: Hashes, blobs: dict[str, Blob], where: str) -> None:

@@ -62,11 +62,15 @@ def existing(workspace: Workspace, request: Request) -> str:
 
 
 def below(workspace: Workspace, request: Request) -> list[str]:
-    prefix = key_of(request)
-    return [key for key in sorted(workspace.state.tables.artifacts) if key.startswith(prefix)]
+    return workspace.state.tables.artifacts.below(key_of(request))
 
 
-@api.route("POST", BASE + "/batch/metadata/{origin}/{container}", *(path + "/batch/metadata" for path in OF_RUN))
+@api.route(
+    "POST",
+    BASE + "/batch/metadata/{origin}/{container}",
+    BASE + "/{origin}/{container}/batch/metadata",  # as MLflow asks
+    *(path + "/batch/metadata" for path in OF_RUN),
+)
 def announce(workspace: Workspace, request: Request) -> Any:
     """Make empty artifacts, and say where their content is to be put."""
     known: Record = {"artifacts": {}, "artifactContentInformation": {}, "errors": {}}
@@ -92,6 +96,7 @@ def locate_all(workspace: Workspace, request: Request) -> Any:
     "GET",
     BASE + "/contentinfo/{origin}/{container}/{path:rest}",
     BASE + "/contentinfo/{origin}/{container}",
+    BASE + "/{origin}/{container}/contentinfo",
     *(path + "/contentinfo" for path in OF_RUN),
 )
 def locate(workspace: Workspace, request: Request) -> Any:

@@ -251,6 +251,18 @@ def sizes(workspace: Workspace, request: Request) -> Any:
     return {"amlCompute": [described(name, size) for name, size in vm_sizes.SIZES.items()]}
 
 
+@arm.route("POST", "{scope}/checkComputeNameAvailability")
+def name_availability(workspace: Workspace, request: Request) -> Any:
+    """Whether a compute instance may be called so."""
+    name = str(request.json.get("Name") or request.json.get("name") or "")
+    if not NAME.fullmatch(name):
+        told = "2 to 32 letters, digits and hyphens, the first a letter, the last no hyphen"
+        return {"nameAvailable": False, "reason": "Invalid", "message": f"The name of a compute has {told}."}
+    if name.lower() in map(str.lower, workspace.state.tables.computes):
+        return {"nameAvailable": False, "reason": "AlreadyExists", "message": f"{name} exists already."}
+    return {"nameAvailable": True, "reason": None, "message": None}
+
+
 @arm.route("POST", "{scope}/computes/{name}/listNodes")
 def nodes(workspace: Workspace, request: Request) -> Any:
     return {"nodes": []}  # they are there only while a run is

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import uuid
+import zipfile
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -67,6 +69,21 @@ def create(workspace: Workspace, request: Request) -> Any:
         "createdTime": now(),
     }
     return {"id": request.names["snapshot"]}
+
+
+@api.route("POST", "/content/v2.0{scope}/snapshots/{snapshot}/zip")
+def packed(workspace: Workspace, request: Request) -> Any:
+    """A snapshot's files in one."""
+    name = request.names["snapshot"]
+    if name not in workspace.state.tables.snapshots:
+        raise Refusal(404, f"Snapshot {name} was not found")
+    together = io.BytesIO()
+    with zipfile.ZipFile(together, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, file in workspace.state.tables.snapshots[name]["files"].items():
+            archive.writestr(path, workspace.blobs.read(ARTIFACTS, file["blob"]))
+    key = f"snapshots/{name}.zip"
+    workspace.blobs.write(ARTIFACTS, key, together.getvalue())
+    return {"zipSasUri": workspace.blob_uri(ARTIFACTS, key, "r")}
 
 
 def check_number(files: list[Any]) -> None:

@@ -1,4 +1,4 @@
-"""File datasets and their versions."""
+"""Datasets of files and tables: those that have a name and versions, and those that are only used."""
 
 from __future__ import annotations
 
@@ -18,12 +18,26 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,254}")
 
 def created(workspace: Workspace, name: str, store: str, path: str) -> Record:
     """Register the files below a path of a datastore as the next version, as the client's own register does."""
+    return add_version(workspace, {"name": name, "latest": {"dataflow": dataflow(workspace, store, path)}})
+
+
+def dataflow(workspace: Workspace, store: str, path: str, transformations: list[Any] | None = None) -> str:
+    """What a dataset holds, as the client writes it: the files below a path, and how they are read as a table."""
     names = workspace.names
     scope = f"{names.subscription_id}/resourcegroups/{names.resource_group}/workspaces/{names.workspace_name}"
     address = f"azureml://subscriptions/{scope}/datastores/{store}/paths/{path.strip('/')}/**"
-    steps = f'---\ntype: mltable\npaths:\n  - pattern: "{address}"\nmetadata:\n  infer_column_types: "False"\n'
-    dataflow = json.dumps({"blocks": [], "meta": {"RsDataflow": steps}})
-    return add_version(workspace, {"name": name, "latest": {"dataflow": dataflow}})
+    steps = f'---\ntype: mltable\npaths:\n  - pattern: "{address}"\n'
+    if transformations:
+        steps += "transformations:\n" + "".join(f"  - {json.dumps(step)}\n" for step in transformations)
+    steps += 'metadata:\n  infer_column_types: "False"\n'
+    return json.dumps({"blocks": [], "meta": {"RsDataflow": steps}})
+
+
+def identifier(dataset: Record) -> Record:
+    """How a run remembers a dataset."""
+    latest = dataset["latest"]
+    known = {"savedId": latest["savedDatasetId"], "registeredId": dataset["datasetId"]}
+    return known | {"registeredVersion": latest["versionId"]}
 
 
 def add_version(workspace: Workspace, wish: Record) -> Record:
@@ -73,19 +87,44 @@ def datasets(workspace: Workspace, request: Request) -> Any:
         if request.query.get("ifExistsOk", "").lower() == "true":
             return known[-1]
         raise Refusal(409, f"Dataset {wish['name']} exists", "DatasetExists")
+    saved = (wish.get("latest") or {}).get("savedDatasetId")
+    if same := registered(workspace, saved=saved) if saved else None:
+        place = f"{same['name']}:{same['latest']['versionId']}"
+        raise Refusal(400, f"Dataset {saved} has been registered as {place} (name:version).")
     return add_version(workspace, wish)
 
 
-def find(workspace: Workspace, *, name: str = "", version: str = "", saved: str = "") -> Record:
-    """A version of a dataset, by name or by the id of what it holds."""
+def registered(workspace: Workspace, *, name: str = "", version: str = "", saved: str = "") -> Record | None:
+    """A version of a dataset that has a name: by that, or by the id of what it holds."""
     for versions in workspace.state.tables.datasets.values():
         for dataset in reversed(versions):
             latest = dataset["latest"]
             by_id = saved and saved in {latest["savedDatasetId"], dataset["datasetId"]}
             if by_id or (name and dataset["name"] == name and version in {"", "latest", latest["versionId"]}):
                 return dataset
-    asked = f"{name} version {version}" if name and version else name or saved
-    raise Refusal(404, f"Dataset {asked} was not found", "DatasetNotFound")
+    return None
+
+
+def find(workspace: Workspace, *, name: str = "", version: str = "", saved: str = "") -> Record:
+    """A version of a dataset by name, or any dataset by the id of what it holds."""
+    dataset = registered(workspace, name=name, version=version, saved=saved)
+    dataset = dataset or workspace.state.tables.saved_datasets.get(saved)
+    if dataset is None:
+        asked = f"{name} version {version}" if name and version else name or saved
+        raise Refusal(404, f"Dataset {asked} was not found", "DatasetNotFound")
+    return dataset
+
+
+def save(workspace: Workspace, kind: str, dataflow: str, properties: Record | None = None) -> Record:
+    """Keep a dataset under an id only; what is kept already has one."""
+    kept = workspace.state.tables.saved_datasets
+    for dataset in kept.values():
+        if (dataset["datasetType"], dataset["latest"]["dataflow"]) == (kind, dataflow):
+            return dataset
+    saved = workspace.state.new_id()
+    latest = {"savedDatasetId": saved, "versionId": None, "dataflow": dataflow, "properties": properties or {}}
+    kept[saved] = {"name": None, "datasetId": None, "datasetType": kind, "latest": latest, "createdTime": now()}
+    return kept[saved]
 
 
 @api.route("GET", BASE + "/datasets/query/name={name}")
@@ -95,13 +134,15 @@ def dataset_by_name(workspace: Workspace, request: Request) -> Any:
 
 @api.route("GET", BASE + "/datasets/query/savedDatasetId={saved}")
 def dataset_by_saved_id(workspace: Workspace, request: Request) -> Any:
-    dataset = find(workspace, saved=request.names["saved"])
-    return {"value": [dataset], "continuationToken": None}
+    dataset = registered(workspace, saved=request.names["saved"])
+    return {"value": [dataset] if dataset else [], "continuationToken": None}
 
 
 @api.route("GET PUT", BASE + "/datasets/{saved}")
 def dataset_by_id(workspace: Workspace, request: Request) -> Any:
-    dataset = find(workspace, saved=request.names["saved"])
+    dataset = registered(workspace, saved=request.names["saved"])
+    if dataset is None:
+        raise Refusal(404, f"Dataset {request.names['saved']} was not found", "DatasetNotFound")
     if request.method == "PUT":
         return update(workspace, dataset["name"], request.json)
     return dataset
@@ -124,24 +165,32 @@ def unregister(workspace: Workspace, request: Request) -> Any:
 
 @api.route("GET", BASE + "/saveddatasets/{saved}")
 def saved_dataset(workspace: Workspace, request: Request) -> Any:
-    dataset = find(workspace, saved=request.names["saved"])
-    return dataset["latest"] | {"id": request.names["saved"], "datasetType": dataset["datasetType"]}
+    return saved_form(find(workspace, saved=request.names["saved"]))
 
 
-@api.route("POST", BASE + "/saveddatasets{rest:rest}")
+@api.route("POST", BASE + "/saveddatasets")
 def save_dataset(workspace: Workspace, request: Request) -> Any:
-    return dict(request.json) | {"id": workspace.state.new_id()}
+    wish = request.json
+    return saved_form(save(workspace, wish["datasetType"], wish["dataflowJson"], wish.get("properties")))
+
+
+def saved_form(dataset: Record) -> Record:
+    """What a dataset holds, as those are told who know its id."""
+    latest = dataset["latest"]
+    known = {"id": latest["savedDatasetId"], "datasetType": dataset["datasetType"], "dataChanged": False}
+    return known | {"dataflowJson": latest["dataflow"], "properties": latest.get("properties") or {}}
 
 
 @api.route("GET", "/data/v1.0{scope}/dataversion/unregistered-{saved}/versions/{version}")
 def data_version(workspace: Workspace, request: Request) -> Any:
     dataset = find(workspace, saved=request.names["saved"])
-    dataflow = dataset["latest"]["dataflow"]
+    dataflow, tabular = dataset["latest"]["dataflow"], dataset["datasetType"] == "tabular"
     steps = json.loads(dataflow).get("meta", {}).get("RsDataflow", "")
+    kind = "MLTable" if tabular else "UriFolder"
     return {
-        "dataVersion": {"dataUri": f"azureml://{API_HOST}", "mutable": False, "dataType": "UriFolder"},
+        "dataVersion": {"dataUri": f"azureml://{API_HOST}", "mutable": False, "dataType": kind},
         "legacyDataset": {},
-        "legacyDatasetType": "File",
+        "legacyDatasetType": "Tabular" if tabular else "File",
         "legacyRslexYaml": steps,
         "rslexYaml": steps,
         "legacyDataflow": dataflow,

@@ -1,11 +1,14 @@
-"""Registered environments, each with its versions."""
+"""Environments: those that are registered, each with its versions, Azure's own, and those that runs have brought."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+from datetime import datetime, timezone
 from typing import Any
 
+from aml_rehearsal import curated_environments
 from aml_rehearsal.messages import Refusal, Request
 from aml_rehearsal.services.hosts import api
 from aml_rehearsal.state import Record
@@ -13,15 +16,14 @@ from aml_rehearsal.workspace import Workspace
 
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 RESERVED = ("azureml", "microsoft")
+SAVED = "Autosave_"  # how the version of what a run has brought begins
 BASE = "/environment/v1.0{scope}/environments"
 
 
 @api.route("GET", BASE, BASE + "/")
 def environments(workspace: Workspace, request: Request) -> Any:
-    return {
-        "value": [versions[-1] for versions in workspace.state.tables.environments.values()],
-        "continuationToken": None,
-    }
+    own = [versions[-1] for versions in workspace.state.tables.environments.values()]
+    return {"value": [*own, *curated_environments.everything()], "continuationToken": None}
 
 
 @api.route("GET", BASE + "/{name}/versions")
@@ -50,7 +52,10 @@ def environment(workspace: Workspace, request: Request) -> Any:
 
 def found(workspace: Workspace, name: str, version: str = "") -> list[Record]:
     """The versions of an environment, or the one that is asked for."""
-    known = workspace.state.tables.environments.get(name, [])
+    tables = workspace.state.tables
+    if curated := curated_environments.find(name, version):
+        return [curated]
+    known = (tables.submitted_environments if version.startswith(SAVED) else tables.environments).get(name, [])
     known = [environment for environment in known if version in {"", environment["version"]}]
     if not known:
         raise Refusal(404, f"Environment {name} {version} was not found".replace("  ", " "), "EnvironmentNotFound")
@@ -74,6 +79,34 @@ def register(workspace: Workspace, name: str, version: str, wish: Record) -> Rec
     number = next(str(number) for number in range(len(versions) + 1, 2 * len(versions) + 2) if str(number) not in taken)
     versions.append(wish | {"name": name, "version": version or number})
     return versions[-1]
+
+
+def submitted(workspace: Workspace, experiment: str, environment: Record) -> Record:
+    """Keep what a run brings, unless it is registered as it is; return it with the version that it is found by."""
+    name = environment.get("name") or f"Experiment {experiment} Environment"
+    version, known = environment.get("version") or "", None
+    if version:
+        registered = [one for one in workspace.state.tables.environments.get(name, []) if one["version"] == version]
+        known = curated_environments.find(name, version) or (registered[0] if registered else None)
+    if known and essence(known) == essence(environment):
+        return environment
+    digest = hashlib.sha256(essence(environment).encode()).hexdigest()[:8]
+    kept = workspace.state.tables.submitted_environments.setdefault(name, [])
+    same = [one for one in kept if one["version"].endswith(digest)]
+    if not same:
+        number = f"{SAVED}{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}_{digest}"
+        same.append(environment | {"name": name, "version": number})
+        kept += same
+    return environment | {"name": name, "version": same[0]["version"]}
+
+
+def essence(environment: Record) -> str:
+    """What of an environment makes a difference to a run."""
+    docker = environment.get("docker") or {}
+    image = [docker.get("baseImage"), docker.get("baseDockerfile")]
+    python = environment.get("python") or {}
+    parts = [python.get(key) for key in ("userManagedDependencies", "interpreterPath", "condaDependencies")]
+    return json.dumps([parts, image, environment.get("environmentVariables") or {}], sort_keys=True)
 
 
 def contents(environment: Record) -> str:

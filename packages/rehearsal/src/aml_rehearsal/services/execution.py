@@ -7,10 +7,10 @@ import email.policy
 import json
 from typing import Any
 
-from aml_rehearsal import nodes
+from aml_rehearsal import dataset_outputs, nodes
 from aml_rehearsal.messages import Refusal, Reply, Request
-from aml_rehearsal.services import computes
-from aml_rehearsal.services.datasets import find
+from aml_rehearsal.services import computes, environments
+from aml_rehearsal.services.datasets import find, identifier
 from aml_rehearsal.services.history import new_run
 from aml_rehearsal.services.hosts import api
 from aml_rehearsal.state import FINAL, Record
@@ -23,7 +23,7 @@ EXPERIMENT = "/execution/v1.0{scope}/experiments/{experiment}"
 def local_run(workspace: Workspace, request: Request) -> Any:
     """Answer with what starts the run on the caller's own computer."""
     definition = json.loads(parts(request)["definition.json"])
-    job = accept(workspace, request, definition)
+    job = accept(workspace, request.names["experiment"], request.query["runId"], definition["Configuration"])
     return Reply(nodes.local_archive(job), headers={"Content-Type": "application/zip"})
 
 
@@ -33,14 +33,13 @@ def snapshot_run(workspace: Workspace, request: Request) -> Any:
     snapshot = workspace.state.tables.snapshots.get(definition["SnapshotId"])
     if snapshot is None:
         raise Refusal(400, f"Snapshot {definition['SnapshotId']} was not found")
-    job = accept(workspace, request, definition)
+    job = accept(workspace, request.names["experiment"], request.query["runId"], definition["Configuration"])
     nodes.start(workspace, job, snapshot)
     return {"runId": request.query["runId"]}
 
 
-def accept(workspace: Workspace, request: Request, definition: Record) -> Record:
+def accept(workspace: Workspace, experiment: str, run_id: str, configuration: Record) -> Record:
     """Check what is to run; make the run and the node's job."""
-    configuration, run_id = definition["Configuration"], request.query["runId"]
     known = workspace.state.tables.runs.get(run_id)
     if known and known["runDefinition"]:
         raise Refusal(409, f"Run {run_id} was submitted already", "RunExists")
@@ -51,8 +50,10 @@ def accept(workspace: Workspace, request: Request, definition: Record) -> Record
         check_compute(workspace, target, int(configuration["nodeCount"]))
     datasets = {name: wanted_dataset(workspace, name, wish) for name, wish in (configuration["data"] or {}).items()}
     inputs = [lineage(name, configuration["data"][name], dataset) for name, dataset in datasets.items()]
+    dataset_outputs.check(configuration)
     processes = nodes.processes(configuration)
-    run = new_run(workspace, request.names["experiment"], run_id)
+    configuration["environment"] = environments.submitted(workspace, experiment, configuration["environment"])
+    run = new_run(workspace, experiment, run_id)
     run |= {
         "target": target,
         "status": "Queued" if target != "local" else "Preparing",
@@ -60,15 +61,13 @@ def accept(workspace: Workspace, request: Request, definition: Record) -> Record
         "scriptName": configuration["script"],
         "inputDatasets": inputs,
     }
-    return nodes.job(workspace, run, request.names["experiment"], datasets, processes)
+    return nodes.job(workspace, run, experiment, datasets, processes)
 
 
 def lineage(name: str, wish: Record, dataset: Record) -> Record:
     """How a run remembers a dataset that it reads."""
     details = {"inputName": name, "mechanism": wish["mechanism"].capitalize(), "pathOnCompute": wish["pathOnCompute"]}
-    identifier = {"savedId": dataset["latest"]["savedDatasetId"], "registeredId": dataset["datasetId"]}
-    identifier["registeredVersion"] = dataset["latest"]["versionId"]
-    return {"identifier": identifier, "consumptionType": "RunInput", "inputDetails": details}
+    return {"identifier": identifier(dataset), "consumptionType": "RunInput", "inputDetails": details}
 
 
 def check_compute(workspace: Workspace, target: str, nodes_wanted: int) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from aml_rehearsal.messages import Refusal, Request
+from aml_rehearsal.services import run_filter
 from aml_rehearsal.services.hosts import api
 from aml_rehearsal.state import Record, creator, now, set_status
 from aml_rehearsal.tokens import LIFETIME
@@ -113,7 +115,13 @@ def shown(workspace: Workspace, run: Record) -> Record:
 
 @api.route("GET", BASE + "/experiments")
 def experiments(workspace: Workspace, request: Request) -> Any:
-    return {"value": list(workspace.state.tables.experiments.values()), "continuationToken": None, "nextLink": None}
+    wanted = str((request.json if request.method == "POST" else request.query).get("viewType") or "ActiveOnly")
+    found = [
+        experiment
+        for experiment in workspace.state.tables.experiments.values()
+        if wanted == "All" or (wanted == "ArchivedOnly") == bool(experiment["archivedTime"])
+    ]
+    return {"value": found, "continuationToken": None, "nextLink": None}
 
 
 @api.route("POST", BASE + "/experiments:query")
@@ -129,17 +137,31 @@ def experiment(workspace: Workspace, request: Request) -> Any:
     return experiment_of(workspace, name)
 
 
-@api.route("GET", BASE + "/experimentids/{experiment_id}")
+@api.route("GET PATCH", BASE + "/experimentids/{experiment_id}")
 def experiment_by_id(workspace: Workspace, request: Request) -> Any:
-    return workspace.state.tables.experiments[experiment_name(workspace, request)]
+    record = workspace.state.tables.experiments[experiment_name(workspace, request)]
+    if request.method == "PATCH":
+        changes = request.json
+        if changes.get("archive") is not None:
+            record["archivedTime"] = now() if changes["archive"] else None
+        record["tags"] |= changes.get("tags") or {}
+        record |= {key: changes[key] for key in ("name", "description") if changes.get(key) is not None}
+    return record
 
 
 @api.route("POST", BASE + "/experiments/{experiment}/runs:query", BASE + "/experimentids/{experiment_id}/runs:query")
 def query_runs(workspace: Workspace, request: Request) -> Any:
     owner = workspace.state.tables.experiments[experiment_name(workspace, request)]["experimentId"]
-    runs = [run for run in workspace.state.tables.runs.values() if run["experimentId"] == owner]
-    newest = sorted(runs, key=lambda run: str(run["createdUtc"]), reverse=True)
-    return {"value": [shown(workspace, run) for run in newest], "continuationToken": None, "nextLink": None}
+    wish = request.json if request.method == "POST" else {key.strip("$"): text for key, text in request.query.items()}
+    runs, wanted, most = workspace.state.tables.runs, str(wish.get("filter") or ""), int(wish.get("top") or 0)
+    sort, descending = run_filter.order(wish.get("orderby"))
+    keys = runs.keys_where(sort, descending=descending, experimentId=owner)
+    last = wish.get("continuationToken")  # the run that the page before ended with
+    left = keys[keys.index(last) + 1 :] if last in keys else keys
+    found = (shown(workspace, run) for run in runs.copies(left) if not wanted or run_filter.fits(run, wanted))
+    page = list(itertools.islice(found, most or None))
+    more = page[-1]["runId"] if most and len(page) == most and page[-1]["runId"] != left[-1] else None
+    return {"value": page, "continuationToken": more, "nextLink": None}
 
 
 @api.route("GET", BASE + "/experiments/{experiment}/runs", BASE + "/experimentids/{experiment_id}/runs")
@@ -168,8 +190,26 @@ def run(workspace: Workspace, request: Request) -> Any:
     run_id = request.names["run"]
     if request.method == "GET":
         return shown(workspace, run_of(workspace, run_id))
-    changes = request.json
     record = new_run(workspace, experiment_name(workspace, request), run_id)
+    merge(record, request.json)
+    return shown(workspace, record)
+
+
+@api.route("PATCH", BASE + "/experiments/{experiment}/batch/runs", BASE + "/experimentids/{experiment_id}/batch/runs")
+def many_runs(workspace: Workspace, request: Request) -> Any:
+    """Make or change several runs, as the children of one."""
+    experiment, told = experiment_name(workspace, request), {}
+    for wish in request.json["runs"]:
+        record = new_run(workspace, experiment, wish["runId"])
+        merge(record, wish)
+        if record["parentRunId"]:
+            record["rootRunId"] = run_of(workspace, record["parentRunId"])["rootRunId"]
+        told[wish["runId"]] = shown(workspace, record)
+    return {"runs": told, "errors": {}}
+
+
+def merge(record: Record, changes: Record) -> None:
+    """Change a run as the client says, as far as that is the client's to say."""
     for key, change in changes.items():
         if change is None or key in READ_ONLY:
             continue
@@ -179,7 +219,6 @@ def run(workspace: Workspace, request: Request) -> Any:
             continue  # only events end a run: the client's own first status may come late
         else:
             record[key] = change
-    return shown(workspace, record)
 
 
 @api.route("GET", *(path + "/details" for path in RUN))
@@ -187,9 +226,9 @@ def details(workspace: Workspace, request: Request) -> Any:
     record = run_of(workspace, request.names["run"])
     prefix = f"ExperimentRun/dcid.{record['runId']}/"
     logs = {
-        key[len(prefix) :]: workspace.blob_uri("azureml", key, "r")
-        for key in sorted(workspace.state.tables.artifacts)
-        if key.startswith(prefix) and key[len(prefix) :].startswith(LOGS)
+        key.removeprefix(prefix): workspace.blob_uri("azureml", key, "r")
+        for key in workspace.state.tables.artifacts.below(prefix)
+        if key.removeprefix(prefix).startswith(LOGS)
     }
     same = "runId target status startTimeUtc endTimeUtc error properties inputDatasets outputDatasets runDefinition"
     return {key: record[key] for key in same.split()} | {
@@ -204,12 +243,25 @@ def events(workspace: Workspace, request: Request) -> Any:
     record = run_of(workspace, request.names["run"])
     sent = request.json
     for event in sent if isinstance(sent, list) else sent.get("events", [sent]):
-        status = EVENTS.get(str(event.get("name", "")).rpartition(".")[2])
-        if status:
-            set_status(record, status)
-        if status == "Failed":
-            record["error"] = (event.get("data") or {}).get("errorResponse") or event.get("data")
+        happened(record, event)
     return {}
+
+
+@api.route(
+    "POST", BASE + "/experiments/{experiment}/batch/events", BASE + "/experimentids/{experiment_id}/batch/events"
+)
+def events_of_many(workspace: Workspace, request: Request) -> Any:
+    for event in request.json["events"]:
+        happened(run_of(workspace, event["data"]["RunId"]), event)
+    return {"errors": []}
+
+
+def happened(record: Record, event: Record) -> None:
+    status = EVENTS.get(str(event.get("name", "")).rpartition(".")[2])
+    if status:
+        set_status(record, status)
+    if status == "Failed":
+        record["error"] = (event.get("data") or {}).get("errorResponse") or event.get("data")
 
 
 @api.route(
@@ -224,5 +276,6 @@ def cancel(workspace: Workspace, request: Request) -> Any:
 @api.route("GET", *(path + "/children" for path in RUN))
 def children(workspace: Workspace, request: Request) -> Any:
     parent = run_of(workspace, request.names["run"])["runId"]
-    own = [run for run in workspace.state.tables.runs.values() if run["parentRunId"] == parent]
+    runs = workspace.state.tables.runs
+    own = runs.copies(runs.keys_where(parentRunId=parent))
     return {"value": [shown(workspace, run) for run in own], "continuationToken": None}

@@ -2,49 +2,68 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from aml_rehearsal.messages import Refusal, Request
 from aml_rehearsal.services.history import RUN
 from aml_rehearsal.services.hosts import api
-from aml_rehearsal.state import Record, now
+from aml_rehearsal.state import NAMESPACE, Record, now
 from aml_rehearsal.workspace import Workspace
 
 BASE = "/metric/v2.0{scope}/runs/{run}"
 NUMBER = "azureml.v1.scalar"
+TABLE = "azureml.v1.table"
 
 
 def log(
     workspace: Workspace, run_id: str, name: str, *, columns: Record, points: list[Record], properties: Any
 ) -> None:
     table = workspace.state.tables.metrics.setdefault(run_id, {})
-    metric = table.setdefault(
-        name,
-        {
-            "dataContainerId": f"dcid.{run_id}",
-            "name": name,
-            "columns": columns,
-            "properties": properties,
-            "value": [],
-        },
-    )
-    known = {point.get("metricId") for point in metric["value"]} - {None}
+    known = {"dataContainerId": f"dcid.{run_id}", "name": name, "columns": columns, "properties": properties}
+    table.setdefault(name, known)
     # A request that is sent again, because its answer got lost, counts once.
-    metric["value"] += [point for point in points if point.get("metricId") not in known]
+    workspace.state.tables.points.add(f"{run_id}/{name}", points)
 
 
-def log_number(workspace: Workspace, run_id: str, name: str, value: float, step: int) -> None:
-    """A number, as MLflow logs it."""
-    point = {"metricId": workspace.state.new_id(), "createdUtc": now(), "step": step, "data": {name: value}}
+def named(workspace: Workspace, run_id: str, name: str) -> Record | None:
+    """A metric with all its values, to look at."""
+    metric = workspace.state.tables.metrics.get(run_id, {}).get(name)
+    return metric and metric | {"value": workspace.state.tables.points.of(f"{run_id}/{name}")}
+
+
+def of_run(workspace: Workspace, run_id: str) -> dict[str, Record]:
+    """All metrics of a run by name."""
+    found = {name: named(workspace, run_id, name) for name in workspace.state.tables.metrics.get(run_id, {})}
+    return {name: metric for name, metric in found.items() if metric}
+
+
+def log_number(workspace: Workspace, run_id: str, name: str, value: float, step: int, *, moment: str = "") -> None:
+    """A number, as MLflow logs it; the same number of the same moment counts once, as there."""
+    own = str(uuid.uuid5(NAMESPACE, f"{moment} {step} {value}")) if moment else workspace.state.new_id()
+    point = {"metricId": own, "createdUtc": moment or now(), "step": step, "data": {name: value}}
     properties = {"uxMetricType": NUMBER}
     log(workspace, run_id, name, columns={name: "Double"}, points=[point], properties=properties)
+
+
+def log_row(workspace: Workspace, run_id: str, name: str, columns: Record, row: Record) -> None:
+    """A row of a table, as Run.log_row sends it."""
+    point = {"metricId": workspace.state.new_id(), "createdUtc": now(), "step": None, "data": row}
+    log(workspace, run_id, name, columns=columns, points=[point], properties={"uxMetricType": TABLE})
+
+
+def numbers(workspace: Workspace, run_id: str, name: str) -> list[float]:
+    """All values that a run has logged of a metric, in order."""
+    values = [point["data"].get(name) for point in workspace.state.tables.points.of(f"{run_id}/{name}")]
+    return [float(value) for value in values if isinstance(value, (int, float))]
 
 
 def last_numbers(workspace: Workspace, run_id: str) -> dict[str, float]:
     """The latest value of each metric that is a number."""
     numbers = {}
-    for name, metric in workspace.state.tables.metrics.get(run_id, {}).items():
-        value = metric["value"][-1]["data"].get(name) if metric["value"] else None
+    for name in workspace.state.tables.metrics.get(run_id, {}):
+        last = workspace.state.tables.points.last(f"{run_id}/{name}")
+        value = last["data"].get(name) if last else None
         if isinstance(value, (int, float)):
             numbers[name] = float(value)
     return numbers
@@ -74,7 +93,7 @@ def listing(workspace: Workspace, request: Request) -> Any:
 @api.route("POST", BASE + "/full")
 def full(workspace: Workspace, request: Request) -> Any:
     name = request.json["metricName"]
-    metric = workspace.state.tables.metrics.get(request.names["run"], {}).get(name)
+    metric = named(workspace, request.names["run"], name)
     if metric is None:
         raise Refusal(404, f"Metric {name} was not found")
     return metric

@@ -25,12 +25,17 @@ def assets(workspace: Workspace, request: Request) -> Any:
             if (not run or asset.get("runid") == run or asset.get("runId") == run) and name in {None, asset["name"]}
         ]
         return {"value": found, "nextLink": None, "continuationToken": None}
-    asset: Record = dict(request.json) | {"id": workspace.state.new_id().replace("-", ""), "createdTime": now()}
+    return new_asset(workspace, request.json)
+
+
+def new_asset(workspace: Workspace, wish: Record) -> Record:
+    """Keep artifacts that are there as the files of something."""
+    asset = wish | {"id": workspace.state.new_id().replace("-", ""), "createdTime": now()}
     for artifact in asset.get("artifacts") or []:
         known = str(artifact.get("id") or artifact.get("prefix") or "").removeprefix("aml://artifact/")
-        if known and not any(key.startswith(known) for key in workspace.state.tables.artifacts):
+        if known and not workspace.state.tables.artifacts.below(known):
             raise Refusal(404, f"Artifact {known} was not found", "ArtifactNotFound")
-    table[asset["id"]] = asset
+    workspace.state.tables.assets[asset["id"]] = asset
     return asset
 
 
@@ -46,21 +51,37 @@ def asset(workspace: Workspace, request: Request) -> Any:
 def models(workspace: Workspace, request: Request) -> Any:
     table = workspace.state.tables.models
     if request.method == "POST":
-        wish: Record = dict(request.json)
-        same = [model for model in table.values() if model["name"] == wish["name"]]
-        version = int(wish.get("version") or 1 + max((int(model["version"]) for model in same), default=0))
-        key = f"{wish['name']}:{version}"
-        if key in table:
-            raise Refusal(409, f"Model {key} exists", "ModelExists")
-        times = {"createdTime": now(), "modifiedTime": now(), "createdBy": creator("rehearsal")}
-        table[key] = wish | {"id": key, "version": version, **times}
-        return table[key]
+        return new_version(workspace, request.json)
     found = [model for model in table.values() if matches(model, request.query)]
     newest = sorted(found, key=lambda model: (model["name"], -model["version"]))
     if request.query.get("latestVersionOnly", "").lower() == "true":
         newest = list({model["name"]: model for model in reversed(newest)}.values())
     count = int(request.query.get("count") or len(newest))
     return {"value": newest[:count], "nextLink": None, "continuationToken": None}
+
+
+def new_version(workspace: Workspace, wish: Record) -> Record:
+    """Register a model under the version that is asked for, or the next one."""
+    table = workspace.state.tables.models
+    same = [model for model in table.values() if model["name"] == wish["name"]]
+    version = int(wish.get("version") or 1 + max((int(model["version"]) for model in same), default=0))
+    key = f"{wish['name']}:{version}"
+    if key in table:
+        raise Refusal(409, f"Model {key} exists", "ModelExists")
+    times = {"createdTime": now(), "modifiedTime": now(), "createdBy": creator("rehearsal")}
+    table[key] = {"datasets": []} | wish | {"id": key, "version": version, **times}
+    return table[key]
+
+
+def remove(workspace: Workspace, key: str) -> Record:
+    """Delete a model, unless it is served."""
+    services = workspace.state.tables.services
+    if used := [name for name, one in services.items() if key in one["environmentImageRequest"]["modelIds"]]:
+        raise Refusal(409, f"Model {key} can't be deleted: the service {used[0]} serves it.", "ModelInUse")
+    model = workspace.state.tables.models.pop(key)
+    if not any(other["name"] == model["name"] for other in workspace.state.tables.models.values()):
+        workspace.state.tables.registered_models.pop(model["name"], None)
+    return model
 
 
 def matches(model: Record, query: dict[str, str]) -> bool:
@@ -95,10 +116,7 @@ def model(workspace: Workspace, request: Request) -> Any:
     if key not in table:
         raise Refusal(404, f"Model {key} was not found", "ModelNotFound")
     if request.method == "DELETE":
-        services = workspace.state.tables.services
-        if used := [name for name, one in services.items() if key in one["environmentImageRequest"]["modelIds"]]:
-            raise Refusal(409, f"Model {key} can't be deleted: the service {used[0]} serves it.", "ModelInUse")
-        return table.pop(key)
+        return remove(workspace, key)
     if request.method == "PATCH":
         for change in request.json:
             patch(table[key], change)

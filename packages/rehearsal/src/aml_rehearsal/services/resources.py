@@ -39,6 +39,19 @@ def describe(workspace: Workspace) -> dict[str, Any]:
     }
 
 
+@arm.route(
+    "GET", "/subscriptions/{subscription}/resources", "/subscriptions/{subscription}/resourceGroups/{group}/resources"
+)
+def found_resources(workspace: Workspace, request: Request) -> Any:
+    """The resources of a kind; only workspaces are told, one."""
+    wanted = request.query.get("$filter", "")
+    if "machinelearningservices/workspaces" not in wanted.lower():
+        message = f"The rehearsal lists the resources that are workspaces, not {wanted or 'all'}."
+        raise Refusal(501, message, "NotImplemented")
+    whole = workspace_resource(workspace, request)
+    return {"value": [{key: whole[key] for key in ("id", "name", "type", "location", "tags", "sku", "identity")}]}
+
+
 def add_group(workspace: Workspace, name: str, location: str = REGION, tags: Record | None = None) -> Record:
     group = workspace.state.tables.resource_groups.setdefault(
         name.lower(),

@@ -87,8 +87,8 @@ def read_table(file: Path, columns: list[input_schema.Column], size: int, start:
 def read_parquet(file: Path, columns: list[input_schema.Column], size: int, start: int) -> Iterator[tuple[Any, float]]:
     names = [column["name"] for column in columns]
     texts = [column["name"] for column in columns if column["type"] == "category"]
+    check_names(parquet.read_schema(file).names, columns)  # a dictionary of no column would be a KeyError
     with parquet.ParquetFile(file, read_dictionary=texts) as table:
-        check_names(table.schema_arrow.names, columns)
         done = 0
         for group in range(table.num_row_groups):
             rows = table.metadata.row_group(group).num_rows
@@ -105,7 +105,7 @@ def read_parquet(file: Path, columns: list[input_schema.Column], size: int, star
 def read_csv(file: Path, columns: list[input_schema.Column], size: int, start: int) -> Iterator[tuple[Any, float]]:
     """With pyarrow, which is fast and takes no file that is out of the ordinary; what it refuses, pandas reads on."""
     done = 0
-    whole = max(file.stat().st_size, 1)
+    whole = file.stat().st_size
     try:
         with QuoteCounter(file) as opened:
             for batch, is_last in with_last(open_csv(opened, columns)):
@@ -160,7 +160,7 @@ def read_csv_with_pandas(
     file: Path, columns: list[input_schema.Column], size: int, start: int
 ) -> Iterator[tuple[Any, float]]:
     texts = {column["name"]: str for column in columns if column["type"] == "category"}
-    whole = max(file.stat().st_size, 1)
+    whole = file.stat().st_size
     with file.open("rb") as opened:
         for frame in pd.read_csv(opened, dtype=texts, chunksize=size):
             check_names(list(frame), columns)

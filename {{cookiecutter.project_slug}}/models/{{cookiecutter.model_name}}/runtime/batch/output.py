@@ -46,7 +46,8 @@ class Output:
         self.part, self.journal = path.with_name(path.name + ".part"), path.with_name(path.name + ".journal")
         self.entries: dict[str, Entry] = {}
         self.unsaved: dict[str, Entry] = {}
-        self.size, self.saved = 0, time.monotonic()
+        self.size: int  # of FILE.part
+        self.saved = time.monotonic()
 
     def open(self, resume: bool) -> None:
         """Begin; or go on where an earlier run was stopped, if all that it has scored is as it was."""
@@ -70,21 +71,21 @@ class Output:
     def read_journal(self) -> bool:
         """Take over what an earlier run has scored. Its last line may be a torn one."""
         self.lines.seek(0)
-        good = 0
-        for line in self.lines.read().splitlines(keepends=True):
-            if not line.endswith(b"\n"):
-                break
+        text = self.lines.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        for line in whole.splitlines():
             record = json.loads(line)
             if "model" in record and record["model"] != self.model:
                 raise Refused(f"{self.journal}: was begun with another model; --overwrite begins anew")
             if "model" not in record:
                 self.entries.update((name, Entry(*entry)) for name, entry in record.items())
-            good += len(line)
-        cut(self.lines, good)
+        cut(self.lines, len(whole))
         if self.entries and self.last().is_nothing():
             self.entries.popitem()
-        self.size = max((entry.end for entry in self.entries.values()), default=0)
-        return bool(self.entries)
+        if not self.entries:
+            return False
+        self.size = self.last().end
+        return True
 
     def check(self) -> None:
         """What is scored must still be there, unchanged and in the same order; what follows may be anything."""
@@ -118,9 +119,10 @@ class Output:
         begin = self.size
         self.size += self.rows.write(rows)
         for name in names:
-            before = self.entries.get(name) or Entry(self.stamps[name], 0, begin, begin, False)
+            before = self.entries.get(name)
+            earlier, start = (before.rows, before.begin) if before else (0, begin)
             more = count if len(names) == 1 else int(name not in bad)
-            entry = Entry(before.stamp, before.rows + more, before.begin, self.size, done, bad.get(name, ""))
+            entry = Entry(self.stamps[name], earlier + more, start, self.size, done, bad.get(name, ""))
             self.entries[name] = self.unsaved[name] = entry
         if time.monotonic() - self.saved > EVERY:
             self.save()
