@@ -52,6 +52,7 @@ bench: .venv/dev ## Measure each part beside its floor, as ratios within one run
 	$(BIN)/python benchmarks/load.py
 	$(BIN)/python benchmarks/commands.py
 	$(BIN)/python benchmarks/submit.py
+	$(BIN)/python benchmarks/rehearsal.py
 	$(BIN)/python benchmarks/upload.py
 	$(BIN)/python benchmarks/notebooks.py
 	$(BIN)/python benchmarks/train.py

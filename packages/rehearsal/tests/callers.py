@@ -144,12 +144,14 @@ class Caller:
         raise AssertionError("it did not become true")
 
     def wait(self, run_id: str, *statuses: str) -> dict[str, Any]:
+        """Wait until a run, which may not be there yet, has a status: by default one of those in which it has ended."""
+        run: dict[str, Any] = {}
         for _ in range(400):
-            run: dict[str, Any] = self.rehearsal.state()["runs"][run_id]
-            if run["status"] in (statuses or ("Completed", "Failed", "Canceled")):
+            run = self.rehearsal.state()["runs"].get(run_id, {})
+            if run.get("status") in (statuses or ("Completed", "Failed", "Canceled")):
                 return run
             time.sleep(0.1)
-        raise AssertionError(f"still {run['status']}")
+        raise AssertionError(f"{run_id}: still {run.get('status', 'not there')}")
 
 
 def image(key: str, python: Path) -> dict[str, Any]:

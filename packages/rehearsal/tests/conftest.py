@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -98,6 +99,10 @@ login = ServicePrincipalAuthentication(own["tenant_id"], own["id"], own["passwor
 ws = Workspace(*json.loads(os.environ["NAMES"]), auth=login, _disable_service_check=True)
 answer = {}
 """
+EPILOGUE = """
+Path("answer.part").write_text(json.dumps(answer))
+Path("answer.part").rename("answer.json")
+"""
 
 
 @pytest.fixture(scope="session")
@@ -107,7 +112,7 @@ def client(rehearsal: Rehearsal, client_python: Path, tmp_path_factory: pytest.T
     def run(code: str, role: str = "contributor", python: Path = client_python) -> Any:
         folder = tmp_path_factory.mktemp("code")
         names = rehearsal.workspace.names
-        (folder / "code.py").write_text(f"{PROLOGUE}{code}\nPath('answer.json').write_text(json.dumps(answer))\n")
+        (folder / "code.py").write_text(f"{PROLOGUE}{code}\n{EPILOGUE}")
         listed = json.dumps([names.subscription_id, names.resource_group, names.workspace_name])
         done = subprocess.run(
             [python, "code.py"],
@@ -119,7 +124,11 @@ def client(rehearsal: Rehearsal, client_python: Path, tmp_path_factory: pytest.T
             text=True,
             timeout=100,
         )
-        assert done.returncode == 0, done.stdout[-3000:]
+        # The client's native part may crash as Python ends, seldom and on a busy machine; the answer is whole by then.
+        answered = (folder / "answer.json").exists()
+        assert done.returncode == 0 or (done.returncode == -signal.SIGSEGV and answered), (
+            f"code {done.returncode}, {'answered' if answered else 'no answer'}\n{done.stdout[-3000:]}"
+        )
         return json.loads((folder / "answer.json").read_text())
 
     return run

@@ -36,6 +36,7 @@ answer["all"] = {{str(file.relative_to("all")): file.read_text(errors="replace")
 Path("folder/deep er").mkdir(parents=True); Path("folder/deep er/50 %.txt").write_text("half")
 run.upload_folder("in a folder", "folder")
 answer["model"] = run.register_model("odd-names", model_path="in a folder").download("model")
+run.flush()  # the client sends metrics once a second
 answer["image"] = run.get_metrics()["an image of 100 %"]
 run.complete()
 """)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -112,12 +113,50 @@ def test_serve_ends_in_order(project: Path, tmp_path: Path) -> None:
         assert gone(str(tmp_path), 5)
 
 
+def test_a_folder_of_anybodys(tmp_path: Path) -> None:
+    """Without anything that a template has rendered, nor anything that git would see afterwards."""
+    (tmp_path / "config.json").write_text(json.dumps(vars(Names(workspace_name="theirs"))))
+    done = rehearse(tmp_path, tmp_path / ".rehearsal", "shell", env=os.environ | {"SHELL": "/bin/sh"})
+    assert done.returncode == 0, done.stderr
+    assert 'in Python: Workspace.get("theirs", subscription_id="' in done.stdout
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    seen = subprocess.run(["git", "status", "--porcelain"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert seen.stdout == "?? config.json\n"
+
+
+def test_in_the_background(tmp_path: Path) -> None:
+    """What is printed is for the shell's eval; a second one is refused, and the end leaves nothing."""
+    for folder in ("one", "two"):  # side by side
+        begun = rehearse(tmp_path, tmp_path / folder, "serve", "--detach")
+        assert begun.returncode == 0, begun.stderr
+        ask = ["sh", "-c", 'eval "$SAID"; echo $AZUREML_SERVICE_PRINCIPAL_ID $HTTPS_PROXY']
+        own = os.environ | {"SAID": begun.stdout}
+        assert len(subprocess.run(ask, capture_output=True, text=True, check=True, env=own).stdout.split()) == 2
+        assert rehearse(tmp_path, tmp_path / folder, "status").stdout == begun.stdout
+    assert "running here already" in one_line(rehearse(tmp_path, tmp_path / "one", "serve", "--detach"))
+    for folder in ("one", "two"):
+        done = rehearse(tmp_path, tmp_path / folder, "stop")
+        assert (done.returncode, done.stdout.startswith("The rehearsal has ended.")) == (0, True), done.stderr
+        assert rehearse(tmp_path, tmp_path / folder, "status").returncode == 1
+        assert rehearse(tmp_path, tmp_path / folder, "stop").stdout == f"No rehearsal runs in {tmp_path / folder}.\n"
+    assert gone(str(tmp_path), 5)
+
+
+def test_in_the_background_what_can_not_start_says_why(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        said = one_line(rehearse(tmp_path, tmp_path / "one", "serve", "--detach", "--port", port))
+    assert f"port {port}: Address already in use" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
         (["shell", "--port", "99999"], 2, "a number from 0 to 65535, not 99999"),
         (["serve", "--", "ls"], 2, "a command belongs to shell, not to serve"),
-        (["shell", "--project", "/", "--", "true"], 2, "ERROR: /: no models/*/aml_config here"),
+        (["serve", "--project", "no/such", "--detach"], 2, "ERROR: no/such: no such folder"),
+        (["stop", "--", "ls"], 2, "a command belongs to shell, not to stop"),
+        (["shell", "--detach"], 2, "--detach belongs to serve, not to shell"),
     ],
 )
 def test_wrong_use(project: Path, tmp_path: Path, arguments: list[str], code: int, said: str) -> None:

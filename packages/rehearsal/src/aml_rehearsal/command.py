@@ -1,16 +1,21 @@
-"""The command: aml-rehearsal shell, or aml-rehearsal serve."""
+"""The command: aml-rehearsal shell or serve, in any folder; status and stop for one that serves."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
 import os
 import shlex
 import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aml_rehearsal import Names, Rehearsal
@@ -19,7 +24,12 @@ EXAMPLES = """examples:
   aml-rehearsal shell                          a shell in which the client finds the rehearsal; exit ends it
   aml-rehearsal shell -- make submit register  one command instead of the shell; its exit code is ours
   aml-rehearsal serve --port 8801              no shell: prints the variables for another terminal; Ctrl-C ends it
+  eval "$(aml-rehearsal serve --detach)"       in the background, and this terminal's client finds it
+  eval "$(aml-rehearsal status)"               the same for another terminal; it says whether one runs here
+  aml-rehearsal stop                           ends the one that runs here
 """
+NOTE = "running.json"  # of the folder: who runs there, and how a client gets there
+SECONDS = 60  # that one in the background may take to end
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -29,22 +39,31 @@ def main(argv: list[str] | None = None) -> int:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("what", choices=["shell", "serve"], help="open a shell, or only serve")
-    parser.add_argument("--project", type=Path, default=Path(), help="the project to rehearse (default: this folder)")
+    parser.add_argument(
+        "what",
+        choices=["shell", "serve", "status", "stop"],
+        help="open a shell, or only serve; say whether one runs, or end it",
+    )
+    parser.add_argument("--project", type=Path, default=Path(), help="the folder to rehearse (default: this one)")
     parser.add_argument("--folder", type=Path, help="where it is kept (default: PROJECT/.rehearsal)")
     parser.add_argument("--port", type=port, default=0, help="of the page (default: a free one)")
+    parser.add_argument("--detach", action="store_true", help="serve in the background: stop ends it")
     parser.add_argument("--fresh", action="store_true", help="forget the runs and models of earlier rehearsals")
     own, command = split(sys.argv[1:] if argv is None else argv)
     args = parser.parse_args(own)
-    if command and args.what == "serve":
-        parser.error("a command belongs to shell, not to serve")
-    if not any(args.project.glob("models/*/aml_config")):
-        print(
-            f"ERROR: {args.project.resolve()}: no models/*/aml_config here: --project names the project",
-            file=sys.stderr,
-        )
+    if command and args.what != "shell":
+        parser.error(f"a command belongs to shell, not to {args.what}")
+    if args.detach and args.what != "serve":
+        parser.error(f"--detach belongs to serve, not to {args.what}")
+    if not args.project.is_dir():
+        print(f"ERROR: {args.project}: no such folder", file=sys.stderr)
         return 2
-    return rehearse(args, command)
+    args.folder = args.folder or args.project / ".rehearsal"
+    if args.what == "status":
+        return status(args.folder)
+    if args.what == "stop":
+        return stop(args.folder)
+    return detach(args.folder, own) if args.detach else rehearse(args, command)
 
 
 def port(text: str) -> int:
@@ -65,20 +84,17 @@ def rehearse(args: argparse.Namespace, command: list[str]) -> int:
     from aml_rehearsal import Rehearsal, seed
     from aml_rehearsal.state import Unavailable
 
-    folder = args.folder or args.project / ".rehearsal"
     try:
         names = seed.read(args.project).names
-        rehearsal = Rehearsal(folder, names=names, port=args.port, internet=True, fresh=args.fresh)
+        rehearsal = Rehearsal(args.folder, names=names, port=args.port, internet=True, fresh=args.fresh)
     except (Unavailable, OSError) as error:
         print(f"ERROR: the rehearsal can't start: {error}", file=sys.stderr)
         return 3
     except KeyboardInterrupt:
         print("Interrupted before it had started.", file=sys.stderr)
         return 130
-    with rehearsal:
-        print(
-            f"The workspace {names.workspace_name} in {names.resource_group} is a rehearsal. Its page: {rehearsal.url}"
-        )
+    with rehearsal, noted(rehearsal):
+        print(introduction(names, rehearsal.url))
         if not command:
             for line in next_steps(rehearsal, args.project):
                 print(f"  {line}")
@@ -88,13 +104,108 @@ def rehearse(args: argparse.Namespace, command: list[str]) -> int:
         return shell(rehearsal.environment(), args.project, command)
 
 
+def introduction(names: Names, url: str) -> str:
+    return f"The workspace {names.workspace_name} in {names.resource_group} is a rehearsal. Its page: {url}"
+
+
+@contextmanager
+def noted(rehearsal: Rehearsal) -> Iterator[None]:
+    """Leave a note in the folder while it runs; git is to see nothing of the folder."""
+    ignored = rehearsal.folder / ".gitignore"
+    if not ignored.exists():
+        ignored.write_text("*\n")
+    note = rehearsal.folder / NOTE
+    said = introduction(rehearsal.workspace.names, rehearsal.url)
+    text = json.dumps({"pid": os.getpid(), "said": said, "variables": rehearsal.variables()})
+    partial = note.with_suffix(".partial")
+    partial.touch(mode=0o600)  # it holds the password of the login
+    partial.write_text(text)
+    partial.replace(note)
+    try:
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+
+
+def running(folder: Path) -> dict[str, Any] | None:
+    """The note of what runs in a folder; None where nothing does, whatever was left there."""
+    from aml_rehearsal.state import Unavailable, claim
+
+    if not (folder / NOTE).exists():
+        return None
+    try:
+        claim(folder).close()
+    except Unavailable:
+        try:
+            return dict(json.loads((folder / NOTE).read_text()))
+        except (OSError, ValueError):
+            return None  # it has just ended
+    return None
+
+
+def detach(folder: Path, own: list[str]) -> int:
+    """Start the same in the background, and wait until it is there."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if running(folder):
+        print(f"ERROR: {folder}: a rehearsal is running here already; aml-rehearsal status", file=sys.stderr)
+        return 3
+    log = folder / "serve.log"
+    with log.open("w") as file:
+        started = subprocess.Popen(
+            [sys.executable, "-m", "aml_rehearsal.command", *(word for word in own if word != "--detach")],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    while started.poll() is None:
+        if running(folder):
+            return status(folder)
+        time.sleep(0.1)
+    print(log.read_text(), file=sys.stderr, end="")
+    return started.returncode or 3
+
+
+def status(folder: Path) -> int:
+    """Print what runs in a folder, and the variables that lead a client there: lines for a shell's eval."""
+    note = running(folder)
+    if note is None:
+        print(f"No rehearsal runs in {folder}.", file=sys.stderr)
+        return 1
+    print(f"# {note['said']}")
+    print_variables(note["variables"])
+    return 0
+
+
+def stop(folder: Path) -> int:
+    """End what runs in a folder, and wait for its end."""
+    note = running(folder)
+    if note is None:
+        print(f"No rehearsal runs in {folder}.")
+        return 0
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(note["pid"], signal.SIGTERM)
+    over = time.monotonic() + SECONDS
+    while running(folder):
+        if time.monotonic() > over:
+            print(f"ERROR: process {note['pid']} has not ended in {SECONDS} seconds", file=sys.stderr)
+            return 3
+        time.sleep(0.1)
+    print("The rehearsal has ended. What was made and run is kept for the next one.")
+    return 0
+
+
+def print_variables(variables: dict[str, str]) -> None:
+    for name, text in variables.items():
+        print(f"export {name}={shlex.quote(text)}")
+
+
 def serve(variables: dict[str, str]) -> int:
     over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):  # before it is said that Ctrl-C ends it
         signal.signal(number, lambda *_: over.set())
     print("In the other terminal:")
-    for name, text in variables.items():
-        print(f"export {name}={shlex.quote(text)}")
+    print_variables(variables)
     print("Ctrl-C ends it.", flush=True)
     while not over.wait(1):
         pass
@@ -105,6 +216,8 @@ def next_steps(rehearsal: Rehearsal, project: Path) -> list[str]:
     """What the project is still to do before its runs can start: nothing, or a line for each step."""
     from aml_rehearsal import seed
 
+    if not any(project.glob("models/*/aml_config")):
+        return [f"in Python: {get(rehearsal.workspace.names)}"]
     wishes, tables = seed.read(project), rehearsal.workspace.state.tables
     steps = [] if (project / ".azureml").exists() else [attach(wishes.names)]
     with rehearsal.workspace.state.lock:
@@ -112,6 +225,12 @@ def next_steps(rehearsal: Rehearsal, project: Path) -> list[str]:
         missing += ["compute"] if wishes.clusters.keys() - tables.computes.keys() else []
     steps += [f"make {' '.join(missing)}"] if missing else []
     return [f"{word}: {step}" for word, step in zip(("first", "then"), steps, strict=False)]
+
+
+def get(names: Names) -> str:
+    """How code of one's own gets the workspace."""
+    place = f'subscription_id="{names.subscription_id}", resource_group="{names.resource_group}"'
+    return f'Workspace.get("{names.workspace_name}", {place})'
 
 
 def attach(names: Names) -> str:

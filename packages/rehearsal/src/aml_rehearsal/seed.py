@@ -29,7 +29,9 @@ class Wishes:
 def read(project: Path) -> Wishes:
     """Read a project's answers, its attached workspace and its runconfigs; what can't be read is left out."""
     answers = read_json(project / ".cookiecutter.json")
-    wishes = Wishes(named(read_json(project / ".azureml" / "config.json")) or named(answers) or Names())
+    places = [project / folder / "config.json" for folder in (".azureml", "aml_config", "")]  # where the client looks
+    attached = next(filter(None, (named(read_json(place)) for place in places)), None)
+    wishes = Wishes(attached or named(answers) or Names())
     for file in sorted(project.glob("models/*/aml_config/*.runconfig")):
         try:
             run = yaml.safe_load(file.read_text(encoding="utf-8"))
