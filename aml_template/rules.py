@@ -91,6 +91,10 @@ STANDARD_LIBRARY: frozenset[str] = getattr(sys, "stdlib_module_names", frozenset
 
 def problems(answers: Answers) -> list[str]:
     """Say what is wrong with the answers, one line for each."""
+    asked = dict.fromkeys([*FREE_TEXT, *RULES])
+    no_text = [field for field in asked if not isinstance(answers[field], str)]  # in a replay file, edited by hand
+    if no_text:
+        return [f"{field}: a text (got {answers[field]!r})" for field in no_text]
     found = {}
     for field in FREE_TEXT:
         if any("\ud800" <= c <= "\udfff" for c in answers[field]):

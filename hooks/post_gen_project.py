@@ -16,3 +16,5 @@ def main(answers: dict[str, str], place: dict[str, str]) -> None:
 if __name__ == "__main__":
     # Rendered, these are dictionaries as Python itself writes them: every text survives, nothing is imported for it.
     main({{texts()}}, {{template_place()}})  # type: ignore # noqa: F821
+    sys.stdout.flush()
+    os._exit(0)  # at once: a render waits while Python tidies up

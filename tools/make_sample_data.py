@@ -1,6 +1,6 @@
 """Write the sample table of the rendered project: customers of a telephone company, some of whom left.
 
-    python tools/make_sample_data.py > '{{cookiecutter.project_slug}}/data/{{cookiecutter.model_name}}/customers.csv'
+    python tools/make_sample_data.py > templates/data/customers.csv
 
 The same seed gives the same bytes on every Python, so a test can hold the committed file against this.
 """

@@ -36,6 +36,7 @@ MODEL, MODEL_TESTS = "{{cookiecutter.project_slug}}/models/{{cookiecutter.model_
 MODEL_PYTHON = ROOT / ".venv/model/bin/python"
 # module: the tests that are to notice.
 TARGETS = {
+    "aml_template/answers.py": ["tests/sources/test_questions.py", "tests/sources/test_extension.py"],
     "aml_template/rules.py": ["tests/sources/test_questions.py"],
     **{
         f"{ENGINE}/{module}.py": [f"{TESTS}/{test}" for test in tests.split()]

@@ -40,11 +40,13 @@ def test_nothing_is_started_when_nothing_is_given(tmp_path: Path) -> None:
     site = tmp_path / "site"
     site.mkdir()
     (site / "sitecustomize.py").write_text(
-        "import atexit, os, sys\n"
-        "def told():\n"
+        "import os, sys\n"
+        "leave = os._exit\n"
+        "def told(code):\n"
         "    seen = {'subprocess', 'pathlib', 'json', 'importlib.util'} & set(sys.modules)\n"
         f"    open({str(log)!r}, 'a').write(f'{{os.path.basename(sys.argv[0])}} {{sorted(seen)}}\\n')\n"
-        "atexit.register(told)\n"
+        "    leave(code)\n"
+        "os._exit = told\n"  # which is how a hook ends
     )
     done = subprocess.run(
         [str(BIN / "cookiecutter"), "--no-input", str(TEMPLATE)],
@@ -53,6 +55,6 @@ def test_nothing_is_started_when_nothing_is_given(tmp_path: Path) -> None:
         capture_output=True,
     )
     assert done.returncode == 0
-    started = [line for line in log.read_text().splitlines() if not line.startswith("cookiecutter ")]
+    started = log.read_text().splitlines()
     assert len(started) == 2, started
     assert all("subprocess" not in line and "pathlib" not in line for line in started), started

@@ -270,6 +270,11 @@ def test_resource_group_as_the_client_checks_it(name: str) -> None:
     assert accepts("resource_group", name) == (name == "" or bool(valid))
 
 
+def test_a_number_in_a_replay_file_is_no_answer() -> None:
+    edited: dict[str, Any] = {"node_count": 2, "author": None}
+    assert problems(GOOD | edited) == ["author: a text (got None)", "node_count: a text (got 2)"]
+
+
 def test_a_problem_prints_whatever_the_answer_holds(capsys: pytest.CaptureFixture[str]) -> None:
     hostile: dict[str, Any] = {"project_slug": "漢😀\n\x07", "author": "\udc80"}
     main(problems(GOOD | hostile))

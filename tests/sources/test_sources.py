@@ -74,7 +74,7 @@ def test_the_hooks_start_fast() -> None:
 
 
 def test_the_sample_table_is_what_its_generator_writes() -> None:
-    assert (PROJECT / "data" / MODEL.name / "customers.csv").read_text(encoding="utf-8") == table()
+    assert (TEMPLATE / "templates" / "data" / "customers.csv").read_text(encoding="utf-8") == table()
 
 
 def test_the_sample_table_is_realistic() -> None:

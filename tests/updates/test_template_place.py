@@ -271,9 +271,6 @@ def test_an_update_brings_no_place_of_this_computer_into_a_repo_without(
     copy = copy_of(checkout.folder, tmp_path / "older")
     for name in ("requirements-tools.txt", f"models/{MODEL.name}/.answers.json"):  # what asks for the template's place
         (copy / PROJECT.name / name).unlink()
-    questions = json.loads((copy / "cookiecutter.json").read_text())
-    del questions["_extensions"]
-    (copy / "cookiecutter.json").write_text(json.dumps(questions))
     (copy / "hooks" / "post_gen_project.py").write_text("")
     old = commit(copy)
     git(copy, "revert", "--no-edit", old)

@@ -18,7 +18,7 @@ import pytest
 
 import aml_project
 from tests.aml import Done, told
-from tests.support import BIN, MODEL, PROJECT, files_of
+from tests.support import BIN, TEMPLATE, files_of
 
 SOURCES = Path(aml_project.__file__).parents[1]
 ANSWERS = {
@@ -64,7 +64,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "cookiecutter.json").write_text(json.dumps(ANSWERS))
     (folder / "hooks" / "post_gen_project.py").write_text(HOOK.format(sources=str(SOURCES), root=str(folder)))
     (project / "pyproject.toml").write_text('[project]\nname = "x"\nrequires-python = ">=3.11"\n')
-    shutil.copy(PROJECT / "data" / MODEL.name / "customers.csv", project / "data")
+    shutil.copy(TEMPLATE / "templates" / "data" / "customers.csv", project / "data")
     (model / "train.py").write_text(TRAIN)
     (model / ".amlignore").write_text("outputs/\n")
     (model / "tests" / "test_train.py").write_text("")

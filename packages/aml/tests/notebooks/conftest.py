@@ -7,7 +7,7 @@ import pytest
 
 from notebooks.books import Convert
 from tests.aml import Done, aml
-from tests.support import MODEL, PROJECT
+from tests.support import TEMPLATE
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def project(tmp_path: Path) -> Path:
     (model / "evaluation.py").write_text('"""A helper of the outline."""\n')
     (model / "runtime" / "__init__.py").touch()
     (folder / "pyproject.toml").write_text('[project]\nname = "my-aml-project"\n\n[tool.ruff]\nline-length = 120\n')
-    shutil.copy(PROJECT / "data" / MODEL.name / "customers.csv", folder / "data")
+    shutil.copy(TEMPLATE / "templates" / "data" / "customers.csv", folder / "data")
     return folder
 
 
