@@ -504,6 +504,7 @@ answer["first"] = next(experiment.get_runs()).id
         ("(Tags/a eq x and y)", False),
         ('((Tags/a eq "x") and (Tags/of two eq "1) or (2"))', True),
         ("((Tags/a eq x) and (ParentRunId eq null))", True),
+        ("((ParentRunId eq null) and )", True),
         ("(Tags/b ne null or Tags/b eq null)", False),
         ("(Tags/a ne null or Tags/a eq null)", True),
         ("(CreatedUtc ge 2024-01-01 00:00:00)", True),

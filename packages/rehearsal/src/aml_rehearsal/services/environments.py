@@ -105,8 +105,17 @@ def essence(environment: Record) -> str:
     docker = environment.get("docker") or {}
     image = [docker.get("baseImage"), docker.get("baseDockerfile")]
     python = environment.get("python") or {}
-    parts = [python.get(key) for key in ("userManagedDependencies", "interpreterPath", "condaDependencies")]
-    return json.dumps([parts, image, environment.get("environmentVariables") or {}], sort_keys=True)
+    parts = [python.get(key) for key in ("userManagedDependencies", "interpreterPath")]
+    # An image that brings its own Python gets none.
+    packages = [] if python.get("userManagedDependencies") else packages_of(python.get("condaDependencies"))
+    return json.dumps([parts, packages, image, environment.get("environmentVariables") or {}], sort_keys=True)
+
+
+def packages_of(conda: Any) -> list[list[str]]:
+    """What a conda file asks of conda and of pip: its name, the order and an empty pip section make no difference."""
+    listed = ((conda or {}).get("dependencies") or []) if isinstance(conda, dict) else []
+    pip = [str(entry) for part in listed if isinstance(part, dict) for entry in part.get("pip") or []]
+    return [sorted(part for part in listed if isinstance(part, str)), sorted(pip)]
 
 
 def contents(environment: Record) -> str:

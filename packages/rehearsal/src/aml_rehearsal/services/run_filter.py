@@ -44,7 +44,7 @@ def order(wish: Any) -> tuple[str, bool]:
 
 def fits(run: Record, text: str) -> bool:
     """Whether a run is one that a filter asks for."""
-    text = text.strip()
+    text = text.strip().removesuffix(" and")  # `az ml run list` ends with a condition on no tags, which is empty
     for word, together in ((" or ", any), (" and ", all)):
         parts = list(split(text, word))
         if len(parts) > 1:
