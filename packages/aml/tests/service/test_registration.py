@@ -85,8 +85,9 @@ def test_a_model_is_compared_with_the_newest_version(trainer: Trainer) -> None:
     def trained(accuracy: float, loss: float) -> None:
         trainer.out("submit", "-c", "train-amlcompute", "--skip-check")
         run_id = json.loads(trainer.run_file.read_text())["run_id"]
-        for name, value in {"accuracy": accuracy, "loss": loss}.items():
-            log_number(trainer.rehearsal.workspace, run_id, name, value, 0)
+        with trainer.rehearsal.workspace.state.lock:
+            for name, value in {"accuracy": accuracy, "loss": loss}.items():
+                log_number(trainer.rehearsal.workspace, run_id, name, value, 0)
 
     trained(0.7, 0.3)
     for metric in ("accuracy", "loss:min"):
