@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from callers import Caller, Client
+from callers import GENERATIONS, Caller, Client
 
 from aml_rehearsal import Rehearsal, azurite
 from aml_rehearsal.azurite import SECOND
@@ -136,7 +136,6 @@ def client(rehearsal: Rehearsal, client_python: Path, tmp_path_factory: pytest.T
 
 # --- MLflow
 
-GENERATIONS = ("2.22.5", "3.15.0")
 DRAWS = ["pandas==2.3.3", "pillow==12.0.0", "matplotlib==3.10.7"]  # what some of its methods take
 # One process for all tests of a generation: it takes seconds to import the client.
 PROCESS = """

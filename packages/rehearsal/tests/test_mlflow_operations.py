@@ -10,8 +10,7 @@ import re
 from pathlib import Path
 
 import pytest
-from callers import Client
-from conftest import GENERATIONS
+from callers import GENERATIONS, Client
 
 PAGE = Path(__file__).parents[3] / "docs" / "rehearsal-operations.md"
 HEADING = "## MLflow"
