@@ -161,6 +161,7 @@ def test_what_was_asked_for_changes_and_nothing_else(
     except Failure:
         parents = [value_at(before, key[:depth]) for depth in range(1, len(key))]
         odd = not all(isinstance(parent, dict) or parent is None for parent in parents)
+        odd = odd or "\n..." in text.replace("\r", "\n")  # the document's end is marked: nothing can follow it
         assert odd or isinstance(value_at(before, key), dict | list), "what can be set is set"
         return
     changed = parse(after)
