@@ -8,7 +8,7 @@ from typing import Any
 
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
 
-from aml_rehearsal.dataset_files import Place
+from aml_rehearsal import dataset_files
 from aml_rehearsal.messages import Refusal
 from aml_rehearsal.services import datasets, datastores
 from aml_rehearsal.state import Record
@@ -61,11 +61,11 @@ def of_run(run: Record) -> dict[str, Output]:
     return found
 
 
-def opened(workspace: Workspace, output: Output) -> Place:
+def opened(workspace: Workspace, output: Output) -> dataset_files.Place:
     """The datastore of an output; refused where it is not there."""
     try:
         with workspace.state.lock:
-            return Place(workspace, datastores.find(workspace, output.store))
+            return dataset_files.Place(workspace, datastores.find(workspace, output.store))
     except Refusal as refusal:
         raise output.refused(refusal) from None
 
