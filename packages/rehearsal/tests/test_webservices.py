@@ -62,11 +62,6 @@ def inference(score=SCORE, **variables):
     environment = Environment.from_conda_specification("serving", "conda.yml")
     environment.environment_variables = variables
     return InferenceConfig("score.py", source_directory=str(folder), environment=environment)
-def refused(step):
-    try:
-        step()
-    except Exception as error:
-        return str(error)
 def ask(service, key=None, sent={"x": 1}):
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     answered = requests.post(service.scoring_uri, json=sent, headers=headers, timeout=30)

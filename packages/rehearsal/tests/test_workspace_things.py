@@ -10,11 +10,6 @@ from aml_rehearsal import Rehearsal
 def test_children_archives_snapshots_secrets(rehearsal: Rehearsal, client: Client) -> None:
     answer = client("""
 import zipfile
-def refused(step):
-    try:
-        step()
-    except Exception as error:
-        return str(error)
 Path("source/de ep").mkdir(parents=True); Path("source/de ep/50 %.txt").write_text("half")
 experiment = Experiment(ws, "with-children")
 parent = experiment.start_logging(snapshot_directory="source")
