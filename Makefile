@@ -36,8 +36,9 @@ lint: .venv/dev ## Check the sources: ruff, mypy
 	$(BIN)/mypy packages/aml/src packages/az/azext_aml_project
 	MYPYPATH=packages/aml/tests $(BIN)/mypy packages/aml/tests
 	MYPYPATH=packages/rehearsal/src:packages/rehearsal/tests $(BIN)/mypy $(addprefix packages/rehearsal/,src tests)
-	$(foreach framework,$(FRAMEWORKS),MYPYPATH="templates/frameworks/$(framework):templates/networks:$(MODEL)" $(BIN)/mypy \
-		templates/frameworks/$(framework) $(if $(wildcard templates/frameworks/$(framework)/network.py),templates/networks) templates/runtime "$(MODEL)" &&) true
+	$(foreach framework,$(FRAMEWORKS),MYPYPATH="templates/frameworks/$(framework):templates/classifiers:templates/networks:$(MODEL)" $(BIN)/mypy \
+		templates/frameworks/$(framework) $(if $(wildcard templates/frameworks/$(framework)/network.py),templates/networks) \
+		$(if $(wildcard templates/frameworks/$(framework)/evaluation.py),,templates/classifiers templates/runtime) "$(MODEL)" &&) true
 
 format: .venv/dev ## Format the sources
 	$(BIN)/ruff check --config pyproject.toml --fix .

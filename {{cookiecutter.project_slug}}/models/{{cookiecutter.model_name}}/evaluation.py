@@ -1,0 +1,1 @@
+{{ of_framework("evaluation.py") }}

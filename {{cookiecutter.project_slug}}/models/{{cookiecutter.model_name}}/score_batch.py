@@ -1,0 +1,1 @@
+{{ of_framework("score_batch.py") }}

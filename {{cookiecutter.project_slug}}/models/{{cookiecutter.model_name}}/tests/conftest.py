@@ -1,0 +1,1 @@
+{{ of_framework("tests/conftest.py") }}

@@ -1,0 +1,1 @@
+{{ of_framework("tests/test_train.py") }}
