@@ -205,7 +205,8 @@ def test_the_gpu_fits_the_vm_size() -> None:
         (
             {"framework": "auto3dseg", "node_count": "2", "processes_per_node": "4"},
             (
-                "node_count: 1 for auto3dseg, whose AutoRunner starts a process for each GPU of its node itself (got '2')\n"
+                "node_count: 1 for auto3dseg, whose AutoRunner starts a process for each GPU of its node itself"
+                " (got '2')\n"
                 "processes_per_node: 1 for auto3dseg, whose AutoRunner starts a process for each GPU of its node itself"
                 " (got '4')"
             ),

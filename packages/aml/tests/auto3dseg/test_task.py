@@ -29,7 +29,7 @@ def test_what_the_page_shows_is_fine() -> None:
         "experiment_name": "my new experiment", "wait_for_completion": True, "display_name": "The_name_of_the_new_run",
         "max_run_duration": "3.5h", "tags": {"a": "b"}, "num_nodes": 1,
     }  # fmt: skip
-    assert said(azure=more) == []
+    assert said(azure=more, dataroot="/path/to/local/data") == []
     assert said(cloud=False, dataroot="data", azureml_config=...) == []
 
 
@@ -66,6 +66,8 @@ def test_a_wrong_key_is_a_line(keys: dict[str, Any], line: str) -> None:
 
 
 def test_to_run_here_a_folder_of_data_is_needed() -> None:
+    (line,) = said(cloud=False, dataroot="/path/to/local/data")
+    assert line == "dataroot: is still the placeholder '/path/to/local/data'"
     (line,) = said(cloud=False)
     assert line == "dataroot: missing; to run here, it is the folder where the paths of the datalist begin"
 
