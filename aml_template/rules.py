@@ -133,9 +133,8 @@ def contradictions(answers: Answers) -> list[tuple[str, str]]:
             found.append(("processes_per_node", f"{alone}, or none for code of your own (got {processes!r})"))
     if answers["framework"] == "auto3dseg":
         alone = "1 for auto3dseg, whose AutoRunner starts a process for each GPU of its node itself"
-        for field in ("node_count", "processes_per_node"):
-            if answers[field] != "1":
-                found.append((field, f"{alone} (got {answers[field]!r})"))
+        several = [field for field in ("node_count", "processes_per_node") if answers[field] != "1"]
+        found += [(field, f"{alone} (got {answers[field]!r})") for field in several]
     if answers["framework"] == "auto3dseg" and answers["notebook"]:
         found.append(("notebook", f"none for auto3dseg, whose train.py runs task.yaml (got {answers['notebook']!r})"))
     if answers["framework"] == "tensorflow" and processes != "1":

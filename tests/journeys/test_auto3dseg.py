@@ -64,7 +64,7 @@ def test_the_page_is_walked(owned: Path, tmp_path: Path, rehearse: Rehearse) -> 
     assert re.search(r"Kept tiny_0, tiny_1: Dice 0\.\d+", said), said[-4000:]
 
     ((run_id, record),) = rehearsal.state()["runs"].items()
-    assert (record["status"], record["display_name"]) == ("Completed", "The_name_of_the_new_run")
+    assert (record["status"], record["displayName"]) == ("Completed", "The_name_of_the_new_run")
     metrics = json.loads(rehearsal.artifact(run_id, "outputs/metrics.json"))
     assert {"dice", "dice_ball", "dice_tiny_0", "dice_tiny_1_box", "test_dice"} <= set(metrics)
     for name in (

@@ -125,7 +125,7 @@ def test_the_page_s_directory_is_submitted_and_nothing_else_of_it(owner: Owner, 
 
     ((run_id, run),) = owner.rehearsal.state()["runs"].items()
     assert run["status"] == "Completed"
-    assert run["tags"]["stage"] == "test"
+    assert (run["displayName"], run["tags"]["stage"]) == ("The_name_of_the_new_run", "test")
     assert json.loads((page / "run.json").read_text())["run_id"] == run_id
     sent = set(owner.rehearsal.snapshot(run_id))
     assert sent >= {

@@ -6,19 +6,20 @@ the same task, data and code.
 
 import hashlib
 import json
-import logging
 import os
 import shutil
 import sys
 import tarfile
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
-from monai.apps.auto3dseg import AutoRunner
+from monai.apps.auto3dseg import AutoRunner, bundle_gen
 from monai.apps.auto3dseg.utils import import_bundle_algo_history
+from monai.auto3dseg import utils
 
 PATHS = ("datalist", "dataroot", "templates_path_or_url")  # of task.yaml
 BEGUN = "begun.json"
@@ -29,7 +30,8 @@ FILES = (
     "cache.yaml", "datastats.yaml", "datastats_by_case.yaml", "input.yaml", "metrics.json", BEGUN,
 )  # fmt: skip
 
-logging.getLogger("monai").setLevel(logging.INFO)
+# MONAI keeps to itself what a training prints, and shows it only of one that has failed: hours without a word.
+bundle_gen.run_cmd = utils.run_cmd = partial(utils.run_cmd, capture_output=False)
 
 
 def read_task(file: Path, data: Path | None = None) -> dict[str, Any]:
