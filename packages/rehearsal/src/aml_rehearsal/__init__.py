@@ -94,7 +94,8 @@ class Rehearsal:
         tables = self.workspace.state.tables
         with self.workspace.state.lock:
             files = tables.snapshots[tables.runs[run_id]["properties"]["ContentSnapshotId"]]["files"]
-        return {name: self.workspace.blobs.read("azureml", file["blob"]) for name, file in files.items()}
+        read = self.workspace.blobs.read
+        return {name: read(file.get("container", "azureml"), file["blob"]) for name, file in files.items()}
 
     def environment(self, role: str = "contributor") -> dict[str, str]:
         """The variables of a process whose client is to come here, logged in with a role."""
