@@ -246,9 +246,10 @@ SECOND_GENERATION = ["azure-ai-ml==1.35.2"]
 ML_CLIENT = """
 import contextlib, io, json, logging, os, sys, traceback, warnings
 from pathlib import Path
-from azure.ai.ml import Input, MLClient, MpiDistribution, Output, PyTorchDistribution, command, load_job
+from azure.ai.ml import (
+    Input, MLClient, MpiDistribution, Output, PyTorchDistribution, TensorFlowDistribution, command, load_job)
 from azure.ai.ml.entities import (
-    AccountKeyConfiguration, AmlCompute, AzureBlobDatastore, BuildContext, Data, Environment, Model)
+    AccountKeyConfiguration, AmlCompute, AzureBlobDatastore, BuildContext, CommandJobLimits, Data, Environment, Model)
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.identity import ClientSecretCredential
 logging.disable(logging.WARNING); warnings.simplefilter("ignore")
@@ -261,6 +262,13 @@ def refused(call, *arguments, **named):
         call(*arguments, **named)
     except HttpResponseError as error:
         return [error.status_code, error.error.code if error.error else None, str(error)]
+    raise AssertionError("it was done")
+
+def refused_by_client(call, *arguments, **named):
+    try:
+        call(*arguments, **named)
+    except Exception as error:
+        return error
     raise AssertionError("it was done")
 
 def streamed(name):

@@ -26,7 +26,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
 
 from aml_rehearsal import interpreters
 from aml_rehearsal.interpreters import Failed
@@ -103,6 +103,7 @@ class Node:
             python = self.python()
             places = self.fetch_data()
             self.fetch_folders()
+            self.fetch_inputs()
             self.make_folders(places)
             self.channel.status("Running")
             self.execute(python, places)
@@ -185,6 +186,23 @@ class Node:
             for text in (f"$AZUREML_DATAREFERENCE_{one['name']}", f"{named}:{one['port']}"):
                 self.replace(text, str(place))
 
+    def fetch_inputs(self) -> None:
+        """Bring what a job reads; an input that is one file lies in a folder of its own."""
+        for one in self.job["inputs"]:
+            name, seen = one["name"], one["direct"]
+            if not seen:
+                files = self.channel.send("GET", "input", name=name)["files"]
+                folder = self.place(f"inputs/{name}")
+                alone = [file["name"] for file in files] == [""]
+                if alone:
+                    last = Path(unquote(urlsplit(files[0]["url"]).path)).name
+                    files[0]["name"] = last
+                self.download({folder / file["name"]: file for file in files})
+                seen = str(folder / files[0]["name"] if alone else folder)
+            for variable in (f"AZURE_ML_INPUT_{name}", f"AZUREML_DATAREFERENCE_{name}"):
+                self.job["environment"][variable] = seen
+            self.replace(f"${{{{inputs.{name}}}}}", seen)
+
     def upload_folders(self) -> None:
         """Keep what the script wrote to folders of datastores."""
         for one in self.job["folders"]:
@@ -252,8 +270,9 @@ class Node:
             else:
                 folder = self.work / path
                 folder.mkdir(parents=True, exist_ok=True)
-            self.job["environment"][output["name"]] = str(folder)
-            self.replace(f"DatasetOutputConfig:{output['name']}", str(folder))
+            seen = str(folder / output["file"])
+            self.job["environment"][output["variable"]] = seen
+            self.replace(output["text"], seen)
             self.folders.append(
                 OutputFolder(
                     output["name"],

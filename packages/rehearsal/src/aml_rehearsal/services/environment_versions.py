@@ -9,11 +9,10 @@ import yaml
 from aml_rehearsal import curated_environments
 from aml_rehearsal.messages import Refusal
 from aml_rehearsal.services import environments
+from aml_rehearsal.services.environments import ANONYMOUS
 from aml_rehearsal.services.versioned_assets import Kind, add_routes
 from aml_rehearsal.state import Record
 from aml_rehearsal.workspace import Workspace
-
-ANONYMOUS = "CliV2AnonymousEnvironment"  # as the client calls what a job brings
 
 
 def names(workspace: Workspace) -> Iterable[str]:
