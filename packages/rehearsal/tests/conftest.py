@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from callers import GENERATIONS, Caller, Client
+from callers import GENERATIONS, ML_CLIENT_RELEASE, Caller, Client
 
 from aml_rehearsal import Rehearsal, azurite
 from aml_rehearsal.azurite import SECOND
@@ -242,7 +242,6 @@ def outside(
 
 # --- the second generation's client
 
-SECOND_GENERATION = ["azure-ai-ml==1.35.2"]
 ML_CLIENT = """
 import contextlib, io, json, logging, os, sys, traceback, warnings
 from pathlib import Path
@@ -300,7 +299,7 @@ for line in sys.stdin:
 @pytest.fixture(scope="session")
 def ml_client(rehearsal: Rehearsal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """Run code with an MLClient, from outside of a run."""
-    python = python_with(tmp_path_factory.mktemp("ml-client"), SECOND_GENERATION)
+    python = python_with(tmp_path_factory.mktemp("ml-client"), [f"azure-ai-ml=={ML_CLIENT_RELEASE}"])
     names = rehearsal.workspace.names
     listed = json.dumps([names.subscription_id, names.resource_group, names.workspace_name])
     environment = rehearsal.environment() | {"NAMES": listed, "AZUREML_RUN_POLLING_INTERVAL_MIN": "0"}

@@ -208,6 +208,7 @@ def watch(workspace: Workspace, job: Record, snapshot: Record) -> None:
     message = "The node's process ended before it had reported."
     try:
         work = folder / "work"
+        work.mkdir()
         for name, file in snapshot["files"].items():
             target = work / name
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -274,6 +274,13 @@ def cancel(workspace: Workspace, request: Request) -> Any:
     return {}
 
 
+@api.route("GET", BASE + "/runs/{run}/serviceinstances/{node}")
+def service_instances(workspace: Workspace, request: Request) -> Any:
+    """What a run serves on its nodes: nothing."""
+    run_of(workspace, request.names["run"])
+    return {"instances": {}}
+
+
 @api.route("GET", *(path + "/children" for path in ANY))
 def children(workspace: Workspace, request: Request) -> Any:
     parent = run_of(workspace, request.names["run"])["runId"]

@@ -101,6 +101,7 @@ def workspace_resource(workspace: Workspace, request: Request) -> Any:
         "name": names.workspace_name,
         "type": "Microsoft.MachineLearningServices/workspaces",
         "location": REGION,
+        "kind": "Default",
         "tags": {},
         "sku": {"name": "Basic", "tier": "Basic"},
         "identity": {"principalId": "rehearsal", "tenantId": TENANT, "type": "SystemAssigned"},
