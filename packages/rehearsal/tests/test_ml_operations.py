@@ -177,9 +177,9 @@ def section(told: dict[str, dict[str, str]]) -> str:
     lines = [
         HEADING,
         "",
-        f"Every public operation of azure-ai-ml {ML_CLIENT_RELEASE}'s `MLClient`. Of the groups that are played, {works} of",
-        f"{len(shown)} operations work. Not played, and refused with 501 and its name, is what others ask the service for:",
-        f"{refused}. Not looked at are {others}.",
+        f"Every public operation of the `MLClient` of azure-ai-ml {ML_CLIENT_RELEASE}. Of the groups that are played,",
+        f"{works} of {len(shown)} operations work. Not played, and refused with 501 and its name, is what these ask",
+        f"for: {refused}. Not looked at are {others}.",
         "",
         "| operation | |",
         "|---|---|",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from callers import Client
+from callers import Caller, Client
 
 from aml_rehearsal import Rehearsal
+from aml_rehearsal.faults import Provisioning
+from aml_rehearsal.services.history import new_run
 
 
 def test_workspace_and_datastores(rehearsal: Rehearsal, ml_client: Client) -> None:
@@ -108,3 +110,76 @@ found = Dataset.get_by_name(ws, "second-uri_folder")
 answer["files"] = sorted(found.to_path())
 """)
     assert "/deep/b.csv" in seen["files"]
+
+
+def test_computes(rehearsal: Rehearsal, ml_client: Client) -> None:
+    """The clusters of the first generation; one takes its time, as the client waits for it, another fails."""
+    rehearsal.workspace.provisioning = Provisioning(polls=1)
+    answer = ml_client("""
+wish = AmlCompute(name="second-cluster", size="Standard_DS3_v2", tier="low_priority", min_instances=0, max_instances=3,
+                  idle_time_before_scale_down=120, tags={"a": "1"})
+made = ml.compute.begin_create_or_update(wish).result()
+answer["made"] = made.provisioning_state, made.tier, made.max_instances, made.idle_time_before_scale_down, made.size
+answer["listed"] = sorted(one.name for one in ml.compute.list())
+answer["sizes"] = [vars(one)["vCPUs"] for one in ml.compute.list_sizes() if one.name == "Standard_DS3_v2"]
+answer["usage"] = [one.limit for one in ml.compute.list_usage()]
+answer["nodes"] = list(ml.compute.list_nodes("second-cluster"))
+wish.max_instances = 4
+answer["larger"] = ml.compute.begin_update(wish).result().max_instances
+wish.size = "Standard_DS4_v2"
+answer["other size"] = refused(lambda: ml.compute.begin_create_or_update(wish).result())[:2]
+ml.compute.begin_delete("second-cluster").result()
+answer["gone"] = refused(ml.compute.get, "second-cluster")[:2]
+none = AmlCompute(name="none", size="none")
+answer["no size"] = refused(lambda: ml.compute.begin_create_or_update(none).result())[:2]
+""")
+    rehearsal.workspace.provisioning = Provisioning(error="No quota.")
+    failed = ml_client("""
+wish = AmlCompute(name="second-failed", size="Standard_DS3_v2", max_instances=1)
+answer["said"] = str(refused_by_client(lambda: ml.compute.begin_create_or_update(wish).result()))
+ml.compute.begin_delete("second-failed").result()
+""")
+    rehearsal.workspace.provisioning = Provisioning()
+    assert answer["made"] == ["Succeeded", "low_priority", 3, 120, "Standard_DS3_v2"]
+    assert {"cpu-cluster", "second-cluster"} <= set(answer["listed"])
+    assert answer["sizes"] == [4]
+    assert answer["usage"] == [rehearsal.workspace.quota]
+    assert [answer["nodes"], answer["larger"]] == [[], 4]
+    assert answer["other size"] == [400, "ComputePropertyImmutable"]
+    assert answer["gone"] == [404, "ComputeNotFound"]
+    assert answer["no size"] == [400, "InvalidVmSize"]
+    assert "No quota." in failed["said"]
+
+
+def test_who_may_only_look(rehearsal: Rehearsal) -> None:
+    reader = Caller(rehearsal, "reader")
+    assert reader.arm("GET", "SCOPE/jobs")[0] == 200
+    for method, path in (
+        ("PUT", "SCOPE/jobs/a-reader-s"),
+        ("POST", "SCOPE/datastores/workspaceblobstore/listSecrets"),
+        ("PUT", "SCOPE/environments/a/versions/1"),
+        ("POST", "SCOPE/codes/a/versions/1/startPendingUpload"),
+    ):
+        status, answer = reader.arm(method, path, {"properties": {}})
+        assert (status, answer["error"]["code"]) == (403, "AuthorizationFailed")
+
+
+def test_a_search_and_a_pipeline_are_jobs(rehearsal: Rehearsal, ml_client: Client) -> None:
+    """As the client reads them; of a pipeline's steps it asks the run history."""
+    with rehearsal.workspace.state.lock:
+        for name, kind, parent in (
+            ("a-search", "hyperdrive", None),
+            ("a-trial", "azureml.scriptrun", "a-search"),
+            ("a-pipeline", "azureml.PipelineRun", None),
+            ("a-step", "azureml.StepRun", "a-pipeline"),
+        ):
+            new_run(rehearsal.workspace, "searches", name, runType=kind, parentRunId=parent, status="Completed")
+    answer = ml_client("""
+answer["kinds"] = [ml.jobs.get(name).type for name in ("a-search", "a-trial", "a-pipeline", "a-step")]
+listed = [one.name for one in ml.jobs.list()]
+answer["listed"] = [name in listed for name in ("a-search", "a-trial", "a-pipeline", "a-step")]
+answer["children"] = [[one.name for one in ml.jobs.list(parent_job_name=name)] for name in ("a-search", "a-pipeline")]
+""")
+    assert answer["kinds"] == ["sweep", "command", "pipeline", "base"]
+    assert answer["listed"] == [True, False, True, False]
+    assert answer["children"] == [["a-trial"], ["a-step"]]

@@ -236,7 +236,7 @@ def operation(workspace: Workspace, request: Request) -> Any:
         return {"status": "Succeeded"}
     state = progress(workspace, name)
     if state == "Creating":
-        return {"status": "InProgress"}
+        return Reply({"status": "InProgress"}, headers={"Retry-After": "1"})  # else azure-ai-ml waits half a minute
     errors = computes[name]["properties"]["provisioningErrors"] or []
     return {"status": state} | ({"error": errors[0]["error"]} if errors else {})
 
