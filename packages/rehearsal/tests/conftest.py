@@ -250,11 +250,9 @@ from azure.ai.ml import (
 from azure.ai.ml.entities import (
     AccountKeyConfiguration, AmlCompute, AzureBlobDatastore, BuildContext, CommandJobLimits, Data, Environment, Model)
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
-from azure.identity import ClientSecretCredential
+from azure.identity import DefaultAzureCredential
 logging.disable(logging.WARNING); warnings.simplefilter("ignore")
-own = [os.environ[f"AZUREML_SERVICE_PRINCIPAL_{name}"] for name in ("TENANT_ID", "ID", "PASSWORD")]
-login = ClientSecretCredential(*own, disable_instance_discovery=True)
-ml = MLClient(login, *json.loads(os.environ["NAMES"]), enable_telemetry=False, show_progress=False)
+ml = MLClient(DefaultAzureCredential(), *json.loads(os.environ["NAMES"]), enable_telemetry=False, show_progress=False)
 
 def refused(call, *arguments, **named):
     try:

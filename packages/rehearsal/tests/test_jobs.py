@@ -292,6 +292,30 @@ answer |= {{name: [job.name, wait(job.name).status] for name, job in jobs.items(
     assert [json.loads(log["TF_CONFIG"])["task"]["index"] for log in logs["tensorflow"]] == [0, 1]
 
 
+def test_environments_of_images_only(rehearsal: Rehearsal, ml_client: Client, caller: Caller) -> None:
+    """An image brings its Python, for which the one of this computer stands; of Azure's own some are known."""
+    answer = ml_client("""
+Path("context").mkdir(); Path("context/Dockerfile").write_text("FROM scratch")
+image = Environment(image="mcr.microsoft.com/azureml/base")
+job = ml.jobs.create_or_update(command(command="python -c 'print(6 * 7)'", environment=image, compute="cpu-cluster"))
+answer["log"] = [job.name, wait(job.name).status]
+built = ml.environments.create_or_update(Environment(name="of-a-dockerfile", build=BuildContext(path="context")))
+answer["built"] = built.build.dockerfile_path
+answer["refused"] = refused(ml.jobs.create_or_update,
+                            command(command="true", environment="of-a-dockerfile:1", compute="cpu-cluster"))
+""")
+    name, status = answer["log"]
+    assert status == "Completed", rehearsal.state()["runs"][name]["error"]
+    assert rehearsal.artifact(name, "user_logs/std_log.txt") == b"42\n"
+    assert answer["built"] == "Dockerfile"
+    assert answer["refused"][0] == 501
+    assert "environments of a Dockerfile: of-a-dockerfile" in answer["refused"][2]
+    own = "azureml://registries/azureml/environments/sklearn-1.5/labels/latest"
+    wish = {"jobType": "Command", "command": "true", "computeId": "x/computes/none", "environmentId": own}
+    status, told = caller.arm("PUT", "SCOPE/jobs/of-azure", {"properties": wish})
+    assert "Unknown compute target" in told["error"]["message"]  # the environment was found
+
+
 def test_mlflow_in_a_job_logs_to_its_run(rehearsal: Rehearsal, ml_client: Client) -> None:
     answer = ml_client(f"""{SETUP}
 packages = "[azureml-mlflow==1.62.0.post6, mlflow-skinny==2.22.5]"

@@ -149,6 +149,8 @@ def add_routes(kind: Kind) -> None:
         every = [told(workspace, kind, wanted, one) for one in reversed(kind.versions(workspace, wanted))]
         if not every and "$orderBy" not in request.query:
             raise Refusal(404, f"Not found: {kind.plural}/{wanted}", "UserError")
+        stage = request.query.get("stage")
+        every = [one for one in every if stage is None or one["properties"].get("stage") == stage]
         return first(request, [one for one in every if seen(request, one["properties"]["isArchived"])])
 
     @arm.route("GET PUT", base + "/{name}/versions/{version}")
