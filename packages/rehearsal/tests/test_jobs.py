@@ -141,14 +141,17 @@ Path("src/model").mkdir(); Path("src/model/MLmodel").write_text("flavors: {{}}")
 script = '''
 import shutil, sys
 from pathlib import Path
-data, model, plain = map(Path, sys.argv[1:])
+data, model, plain, file = map(Path, sys.argv[1:])
+file.write_text("of one")
 (data / "a.csv").write_text("1"); shutil.copytree("model", model, dirs_exist_ok=True); (plain / "p").write_text("2")
 shutil.copytree("model", "outputs/model")
 '''
-first = ran(script, "python train.py ${{{{outputs.data}}}} ${{{{outputs.model}}}} ${{{{outputs.plain}}}}", outputs=dict(
+line = "python train.py " + " ".join(f"${{{{{{{{outputs.{{name}}}}}}}}}}" for name in ("data", "model", "plain", "file"))
+first = ran(script, line, outputs=dict(
     data=Output(type="uri_folder", name="written", version="5"),
     model=Output(type="mlflow_model", name="written-model"),
     plain=Output(type="uri_folder", path="azureml://datastores/workspaceblobstore/paths/made/${{{{name}}}}/"),
+    file=Output(type="uri_file"),
 ))
 wait(first.name)
 answer["id"] = first.name
@@ -162,8 +165,12 @@ answer["versions"] = [one.version for one in ml.models.list(name="of-a-job")]
 ml.models.download("of-a-job", "1", download_path="down")
 answer["files"] = [str(file.relative_to("down")) for file in Path("down").rglob("*") if file.is_file()]
 again = Input(type="uri_folder", path=f"azureml://jobs/{{first.name}}/outputs/plain")
-next = ran("import os, sys; assert os.listdir(sys.argv[1]) == ['p'], os.listdir(sys.argv[1])",
-           "python train.py ${{{{inputs.again}}}}", inputs=dict(again=again))
+file = Input(type="uri_file", path=f"azureml://jobs/{{first.name}}/outputs/file")
+next = ran("import os, sys; assert os.listdir(sys.argv[1]) == ['p']; assert open(sys.argv[2]).read() == 'of one'",
+           "python train.py ${{{{inputs.again}}}} ${{{{inputs.file}}}}", inputs=dict(again=again, file=file))
+away = ran("", inputs=dict(file=Input(type="uri_file", path="https://nowhere.invalid/a.csv")))
+wait(away.name)
+answer["away"] = away.name
 answer["next"] = wait(next.name).status
 ml.models.archive("of-a-job", version="1")
 answer["active"] = [one.version for one in ml.models.list(name="of-a-job")]
@@ -178,6 +185,8 @@ answer["nowhere"] = refused(ml.models.create_or_update, Model(name="of-none", pa
     assert [answer["latest"], answer["versions"]] == ["2", ["2", "1"]]
     assert answer["files"] == ["of-a-job/model/MLmodel"]
     assert answer["next"] == "Completed"
+    said = rehearsal.state()["runs"][answer["away"]]["error"]["error"]["message"]
+    assert said.startswith("inputs: file: https://nowhere.invalid/a.csv can't be read")
     assert answer["active"] == ["2"]
     assert [answer["changed"], answer["nowhere"]] == [[400, "UserError"]] * 2
 

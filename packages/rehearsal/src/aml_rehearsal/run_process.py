@@ -197,7 +197,10 @@ class Node:
                 if alone:
                     last = Path(unquote(urlsplit(files[0]["url"]).path)).name
                     files[0]["name"] = last
-                self.download({folder / file["name"]: file for file in files})
+                try:
+                    self.download({folder / file["name"]: file for file in files})
+                except Failed as failed:
+                    raise Failed(f"inputs: {name}: {failed}") from None
                 seen = str(folder / files[0]["name"] if alone else folder)
             for variable in (f"AZURE_ML_INPUT_{name}", f"AZUREML_DATAREFERENCE_{name}"):
                 self.job["environment"][variable] = seen
@@ -451,7 +454,7 @@ def download(file: dict[str, str], target: Path, over: threading.Event) -> None:
 
 def content(file: dict[str, str], over: threading.Event) -> Iterator[bytes]:
     """A blob, piece by piece."""
-    blob = f"datastore {file['store']}: {file['name']}"
+    blob = f"datastore {file['store']}: {file['name']}" if file["store"] else file["url"].partition("?")[0]
     try:
         with urllib.request.urlopen(file["url"], timeout=60) as source:
             left = int(source.headers["Content-Length"])

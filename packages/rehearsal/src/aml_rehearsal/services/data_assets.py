@@ -50,7 +50,9 @@ def in_full(workspace: Workspace, uri: str) -> str:
     made = (workspace.state.tables.jobs.get(job) or {"properties": {}})["properties"].get("outputs") or {}
     if output not in made:
         raise Refusal(400, f"{uri}: the job {job} has no output {output}.", "UserError")
-    return f"{in_full(workspace, made[output]['uri']).rstrip('/')}/{path}".rstrip("/")
+    held = made[output]
+    one = output if held["jobOutputType"] == "uri_file" and held["uri"].endswith("/") else ""  # a file of that name
+    return f"{in_full(workspace, held['uri'] + one).rstrip('/')}/{path}".rstrip("/")
 
 
 def job_of(uri: str) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode
 
 from aml_rehearsal import dataset_files, nodes
 from aml_rehearsal.addresses import ARM_HOST
@@ -281,7 +281,7 @@ def at_address(workspace: Workspace, uri: str) -> list[dataset_files.File]:
     """The files at an address of blob storage that the rehearsal has, or the one file of another host."""
     match = BLOB.fullmatch(uri.partition("?")[0])
     if match is None or match["account"] not in workspace.blobs.keys:
-        return [dataset_files.File("", uri, str(urlsplit(uri).hostname))]
+        return [dataset_files.File("", uri, "")]
     container, _, path = (f"{match['inside']}/" if match["inside"] else "").partition("/")
     if not container:
         container, _, path = unquote(match["path"]).partition("/")
@@ -350,7 +350,7 @@ def keep_outputs(workspace: Workspace, run: Record) -> None:
         held = str(asset or f"azureml_{run['runId']}_output_data_{name}")
         taken = [one["version"] for one in kind.versions(workspace, held)]
         number = str(version or (1 + max((int(text) for text in taken if text.isdigit()), default=0)))
-        uri = one["uri"] + (name if one["jobOutputType"] == "uri_file" and one["uri"].endswith("/") else "")
+        uri = f"azureml://jobs/{run['runId']}/outputs/{name}"
         kind.keep(workspace, held, number, {"dataType": one["jobOutputType"], "dataUri": uri, "isAnonymous": not asset})
         place = f"azureml://locations/westeurope/workspaces/rehearsal/data/{held}/versions/{number}"
         run["outputs"][name] = {"assetId": place, "type": data_assets.TYPES[one["jobOutputType"]]}
