@@ -14,8 +14,9 @@ SETUP = """
 Path("conda.yml").write_text("dependencies: [python=3.11]")
 environment = Environment(image="mcr.microsoft.com/azureml/base", conda_file="conda.yml")
 Path("src").mkdir()
-def ran(script, line="python train.py", **wish):
+def ran(script, *named, **wish):
     Path("src/train.py").write_text(script)
+    line = " ".join(["python train.py", *("${{" + name + "}}" for name in named)])
     job = command(code="src", command=line, environment=environment, compute="cpu-cluster", **wish)
     return ml.jobs.create_or_update(job)
 """
@@ -105,7 +106,6 @@ inputs = dict(
     first=Input(type="mltable", path="numbers@latest", mode="eval_mount"),
     flag=True,
 )
-line = "python train.py " + " ".join(f"${{{{{{{{inputs.{{name}}}}}}}}}}" for name in inputs)
 script = '''
 import json, os, sys
 def seen(path):
@@ -117,7 +117,7 @@ found = [seen(path) for path in sys.argv[1:]]
 found.append(os.environ["AZURE_ML_INPUT_file"] == sys.argv[1])
 json.dump(found, open("outputs/found.json", "w"))
 '''
-job = ran(script, line, inputs=inputs)
+job = ran(script, *(f"inputs.{{name}}" for name in inputs), inputs=inputs)
 answer["id"] = job.name
 wait(job.name)
 again = ml.jobs.get(job.name).inputs
@@ -146,8 +146,7 @@ file.write_text("of one")
 (data / "a.csv").write_text("1"); shutil.copytree("model", model, dirs_exist_ok=True); (plain / "p").write_text("2")
 shutil.copytree("model", "outputs/model")
 '''
-line = "python train.py " + " ".join(f"${{{{{{{{outputs.{{name}}}}}}}}}}" for name in ("data", "model", "plain", "file"))
-first = ran(script, line, outputs=dict(
+first = ran(script, "outputs.data", "outputs.model", "outputs.plain", "outputs.file", outputs=dict(
     data=Output(type="uri_folder", name="written", version="5"),
     model=Output(type="mlflow_model", name="written-model"),
     plain=Output(type="uri_folder", path="azureml://datastores/workspaceblobstore/paths/made/${{{{name}}}}/"),
@@ -167,7 +166,7 @@ answer["files"] = [str(file.relative_to("down")) for file in Path("down").rglob(
 again = Input(type="uri_folder", path=f"azureml://jobs/{{first.name}}/outputs/plain")
 file = Input(type="uri_file", path=f"azureml://jobs/{{first.name}}/outputs/file")
 next = ran("import os, sys; assert os.listdir(sys.argv[1]) == ['p']; assert open(sys.argv[2]).read() == 'of one'",
-           "python train.py ${{{{inputs.again}}}} ${{{{inputs.file}}}}", inputs=dict(again=again, file=file))
+           "inputs.again", "inputs.file", inputs=dict(again=again, file=file))
 away = ran("", inputs=dict(file=Input(type="uri_file", path="https://nowhere.invalid/a.csv")))
 wait(away.name)
 answer["away"] = away.name
@@ -254,7 +253,7 @@ answer["active"] = job.name in [one.name for one in ml.jobs.list()]
 answer["archived"] = job.name in [one.name for one in ml.jobs.list(list_view_type="ArchivedOnly")]
 ml.jobs.restore(job.name)
 answer["restored"] = job.name in [one.name for one in ml.jobs.list()]
-answer["again"] = refused(ran, "print()", "echo other", name=job.name)
+answer["again"] = refused(ran, "print()", name=job.name)
 answer["missing"] = refused(ml.jobs.get, "no-such-job")[:2]
 failed = ran("raise SystemExit(3)")
 answer["failed"] = wait(failed.name).status

@@ -21,7 +21,10 @@ from aml_rehearsal.workspace import Workspace
 JOBS = "{scope}/jobs"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
 NAMED = re.compile(r"\$\{\{\s*(?P<kind>\w+)\.(?P<name>[\w.]+)\s*\}\}")
-WORDS = {"displayName", "description", "tags", "properties", "isArchived"}  # what may change of a job
+FIXED = (  # what can't be changed of a job
+    *("jobType", "command", "codeId", "environmentId", "computeId", "experimentName", "distribution", "limits"),
+    *("inputs", "environmentVariables", "resources"),
+)
 DATA = ("uri_file", "uri_folder", "mltable")
 MODELS = ("custom_model", "mlflow_model", "triton_model")
 READ = ("ReadOnlyMount", "Download", "Direct", "EvalMount", "EvalDownload")
@@ -59,8 +62,7 @@ def change(workspace: Workspace, name: str, wish: Record) -> None:
     """Let words about a job be changed, and nothing else."""
     known = told(workspace, workspace.state.tables.runs[name])["properties"]
     sent = workspace.state.tables.jobs.get(name, {}).get("properties") or {}
-    fixed = ("jobType", "command", "codeId", "environmentId", "computeId", "experimentName", "distribution", "limits")
-    for key in fixed:
+    for key in FIXED:
         if wish.get(key) is not None and wish[key] not in (known.get(key), sent.get(key)):
             message = "A job with this name already exists. If you are trying to create a new job, use a different name"
             raise Refusal(400, f"{message}: {key} of {name} can't be changed.", "UserError")
@@ -179,8 +181,8 @@ def command_of(wish: Record) -> str:
         held = {"inputs": inputs, "outputs": outputs}.get(kind)
         if held is None or name not in held:
             raise Refusal(400, f"command: {match[0]} is no input or output of the job.", "UserError")
-        if kind == "inputs" and held[name]["jobInputType"] == "literal":
-            return str(held[name]["value"])
+        if kind == "inputs" and held[name].get("jobInputType") == "literal":
+            return str(held[name].get("value", ""))
         return f"${{{{{kind}.{name}}}}}"
 
     command = str(wish.get("command") or "")
@@ -204,12 +206,13 @@ def seconds(length: str | None) -> int | None:
 
 
 def files_in(wish: Record) -> list[tuple[str, Record]]:
-    return [(name, one) for name, one in (wish.get("inputs") or {}).items() if one and one["jobInputType"] != "literal"]
+    every = (wish.get("inputs") or {}).items()
+    return [(name, one) for name, one in every if one and one.get("jobInputType") != "literal"]
 
 
 def direct(workspace: Workspace, wish: Record) -> str:
     """The address that a job gets instead of files, if it is to read them itself; refused is what is not there."""
-    kind, mode = wish["jobInputType"], wish.get("mode") or READ[0]
+    kind, mode = wish.get("jobInputType"), wish.get("mode") or READ[0]
     if kind not in (*DATA, *MODELS):
         raise not_played(f"inputs of the type {kind}")
     if mode not in READ:
