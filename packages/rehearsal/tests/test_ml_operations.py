@@ -210,7 +210,7 @@ def test_what_is_not_played_says_so(ml_client: Client) -> None:
     """An endpoint, a component, a schedule: by their names, before anything is made."""
     answer = ml_client("""
 answer |= {kind: refused(lambda: list(getattr(ml, kind).list()))
-           for kind in ("online_endpoints", "batch_endpoints", "components", "schedules", "connections", "registries")}
+           for kind in ("online_endpoints", "batch_endpoints", "components", "schedules", "registries")}
 """)
     for kind, (status, code, said) in answer.items():
         assert (status, code) == (501, "NotImplemented")

@@ -51,9 +51,6 @@ def job(
             "path": (wish.get("additionalOptions") or {}).get("pathOnCompute"),
             "mounted": str(wish["mechanism"]).lower() == "mount",
             "globs": globs((wish.get("additionalOptions") or {}).get("uploadOptions") or {}),
-            "variable": name,
-            "text": f"DatasetOutputConfig:{name}",  # what stands for it in the arguments
-            "file": "",  # its name, of an output that is one file
         }
         for name, wish in (configuration.get("outputData") or {}).items()
     ]
@@ -76,7 +73,6 @@ def job(
         | (configuration.get("environmentVariables") or {}),
         "processes": processes,
         "data": data,
-        "inputs": [],  # of a job of the second generation
         "folders": [],  # of datastores, which the run reads or writes
         "writes": writes,
         "outputs": bool(history["outputCollection"]),

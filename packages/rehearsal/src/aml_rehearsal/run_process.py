@@ -103,8 +103,8 @@ class Node:
             python = self.python()
             places = self.fetch_data()
             self.fetch_folders()
-            self.fetch_inputs()
             self.make_folders(places)
+            self.lead_job()
             self.channel.status("Running")
             self.execute(python, places)
             self.channel.status("Finalizing")
@@ -186,26 +186,6 @@ class Node:
             for text in (f"$AZUREML_DATAREFERENCE_{one['name']}", f"{named}:{one['port']}"):
                 self.replace(text, str(place))
 
-    def fetch_inputs(self) -> None:
-        """Bring what a job reads; an input that is one file lies in a folder of its own."""
-        for one in self.job["inputs"]:
-            name, seen = one["name"], one["direct"]
-            if not seen:
-                files = self.channel.send("GET", "input", name=name)["files"]
-                folder = self.place(f"inputs/{name}")
-                alone = [file["name"] for file in files] == [""]
-                if alone:
-                    last = Path(unquote(urlsplit(files[0]["url"]).path)).name
-                    files[0]["name"] = last
-                try:
-                    self.download({folder / file["name"]: file for file in files})
-                except Failed as failed:
-                    raise Failed(f"inputs: {name}: {failed}") from None
-                seen = str(folder / files[0]["name"] if alone else folder)
-            for variable in (f"AZURE_ML_INPUT_{name}", f"AZUREML_DATAREFERENCE_{name}"):
-                self.job["environment"][variable] = seen
-            self.replace(f"${{{{inputs.{name}}}}}", seen)
-
     def upload_folders(self) -> None:
         """Keep what the script wrote to folders of datastores."""
         for one in self.job["folders"]:
@@ -273,9 +253,8 @@ class Node:
             else:
                 folder = self.work / path
                 folder.mkdir(parents=True, exist_ok=True)
-            seen = str(folder / output["file"])
-            self.job["environment"][output["variable"]] = seen
-            self.replace(output["text"], seen)
+            self.job["environment"][output["name"]] = str(folder)
+            self.replace(f"DatasetOutputConfig:{output['name']}", str(folder))
             self.folders.append(
                 OutputFolder(
                     output["name"],
@@ -285,6 +264,33 @@ class Node:
                     send=self.channel.send,
                 )
             )
+
+    def lead_job(self) -> None:
+        """Bring what a job of the second generation reads, and let it find that and what it writes."""
+        known = self.job.get("second")
+        if known is None:
+            return
+        found = {f"inputs.{name}": direct or self.fetch_input(name) for name, direct in known["inputs"].items()}
+        for folder in self.folders:
+            found[f"outputs.{folder.name}"] = str(folder.folder / known["outputs"][folder.name])
+        for name, place in found.items():
+            kind, _, plain = name.partition(".")
+            self.job["environment"][f"AZURE_ML_{kind.upper().rstrip('S')}_{plain}"] = place
+            self.job["environment"][f"AZUREML_DATAREFERENCE_{plain}"] = place
+            self.replace(f"${{{{{name}}}}}", place)
+
+    def fetch_input(self, name: str) -> str:
+        """Bring the files of an input; where that is one file, it lies in a folder of its own."""
+        files = self.channel.send("GET", "input", name=name)["files"]
+        folder = self.place(f"inputs/{name}")
+        alone = [file["name"] for file in files] == [""]
+        if alone:
+            files[0]["name"] = Path(unquote(urlsplit(files[0]["url"]).path)).name
+        try:
+            self.download({folder / file["name"]: file for file in files})
+        except Failed as failed:
+            raise Failed(f"inputs: {name}: {failed}") from None
+        return str(folder / files[0]["name"] if alone else folder)
 
     def hand_in(self) -> None:
         """Send what the script has written to datastores; the run ends with the datasets of it."""

@@ -85,6 +85,7 @@ def submit(workspace: Workspace, name: str, wish: Record) -> None:
         "target": configuration["target"],
         "status": "Queued",
         "runDefinition": configuration,
+        "runType": "azureml.scriptrun",
         "displayName": wish.get("displayName") or name,
         "description": wish.get("description"),
         "tags": dict(wish.get("tags") or {}),
@@ -95,10 +96,10 @@ def submit(workspace: Workspace, name: str, wish: Record) -> None:
     }
     workspace.state.tables.jobs[name] = {"properties": wish}
     work = nodes.job(workspace, run, experiment, {}, processes)
-    work["inputs"] = [
-        {"name": key, "kind": one["jobInputType"], "direct": direct(workspace, one)} for key, one in files_in(wish)
-    ]
-    work["writes"] = [as_written(one, wish["outputs"][one["name"]]) for one in work["writes"]]
+    work["second"] = {
+        "inputs": {key: direct(workspace, one) for key, one in files_in(wish)},
+        "outputs": {key: file_name(key, one) for key, one in wish["outputs"].items()},
+    }
     for variable in ("AZUREML_DATASET_ENVIRONMENT_VARS", "AZUREML_DATASET_FILE_OUTPUTS"):
         work["environment"].pop(variable, None)
     files = workspace.state.tables.snapshots[snapshot] if snapshot else {"files": {}}
@@ -330,12 +331,11 @@ def is_file(wish: Record) -> bool:
     return bool(wish["jobOutputType"] == "uri_file" and not wish["uri"].endswith("/"))
 
 
-def as_written(one: Record, wish: Record) -> Record:
-    """What the node is told of an output: what in the command stands for it, and of a file its name."""
-    name = one["name"]
-    known = {"variable": f"AZURE_ML_OUTPUT_{name}", "text": f"${{{{outputs.{name}}}}}"}
-    file = wish["uri"].rpartition("/")[2] if is_file(wish) else name if wish["jobOutputType"] == "uri_file" else ""
-    return one | known | {"file": file}
+def file_name(name: str, wish: Record) -> str:
+    """What an output is called that is one file, and nothing where it is a folder."""
+    if wish["jobOutputType"] != "uri_file":
+        return ""
+    return str(wish["uri"].rpartition("/")[2] or name)
 
 
 def keep_outputs(workspace: Workspace, run: Record) -> None:

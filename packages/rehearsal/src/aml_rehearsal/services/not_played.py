@@ -12,7 +12,6 @@ KINDS = {
     "batchEndpoints": "batch endpoints",
     "capabilityHosts": "capability hosts",
     "components": "components",
-    "connections": "connections",
     "endpoints": "endpoints of models of others",
     "featuresets": "feature sets",
     "featurestoreEntities": "entities of feature stores",
@@ -26,13 +25,13 @@ KINDS = {
 ANY = "GET PUT POST PATCH DELETE"
 
 
-@arm.route(ANY, f"{{scope}}/{{kind:({'|'.join(KINDS)})}}{{rest:rest}}")
+@arm.route(ANY, f"{{scope}}/{{kind:({'|'.join(KINDS)})}}{{rest:rest}}", last=True)
 def resources(workspace: Workspace, request: Request) -> Any:
     names = {kind.lower(): name for kind, name in KINDS.items()}
     raise Refusal(501, f"The rehearsal does not play {names[request.names['kind'].lower()]}.", "NotImplemented")
 
 
 @registries.route(ANY, "{rest:rest}")
-@arm.route(ANY, "{place:(.*/providers/Microsoft.MachineLearningServices/registries)}{rest:rest}")
+@arm.route(ANY, "{place:(.*/providers/Microsoft.MachineLearningServices/registries)}{rest:rest}", last=True)
 def registry(workspace: Workspace, request: Request) -> Any:
     raise Refusal(501, "The rehearsal does not play registries.", "NotImplemented")

@@ -52,6 +52,18 @@ def found_resources(workspace: Workspace, request: Request) -> Any:
     return {"value": [{key: whole[key] for key in ("id", "name", "type", "location", "tags", "sku", "identity")}]}
 
 
+@arm.route(
+    "GET",
+    "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearningServices/workspaces",
+    "/subscriptions/{subscription}/providers/Microsoft.MachineLearningServices/workspaces",
+)
+def workspaces(workspace: Workspace, request: Request) -> Any:
+    """The one, unless it lies in another group."""
+    group = request.names.get("group", workspace.names.resource_group)
+    own = group.lower() == workspace.names.resource_group.lower()
+    return {"value": [workspace_resource(workspace, request)] if own else [], "nextLink": None}
+
+
 def add_group(workspace: Workspace, name: str, location: str = REGION, tags: Record | None = None) -> Record:
     group = workspace.state.tables.resource_groups.setdefault(
         name.lower(),
@@ -99,9 +111,9 @@ def workspace_resource(workspace: Workspace, request: Request) -> Any:
     return {
         "id": names.scope,
         "name": names.workspace_name,
+        "kind": "Default",
         "type": "Microsoft.MachineLearningServices/workspaces",
         "location": REGION,
-        "kind": "Default",
         "tags": {},
         "sku": {"name": "Basic", "tier": "Basic"},
         "identity": {"principalId": "rehearsal", "tenantId": TENANT, "type": "SystemAssigned"},
@@ -117,18 +129,6 @@ def workspace_resource(workspace: Workspace, request: Request) -> Any:
             "applicationInsights": f"{group_scope}/providers/Microsoft.Insights/components/rehearsal",
         },
     }
-
-
-@arm.route(
-    "GET",
-    "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearningServices/workspaces",
-    "/subscriptions/{subscription}/providers/Microsoft.MachineLearningServices/workspaces",
-)
-def workspaces(workspace: Workspace, request: Request) -> Any:
-    """The one, unless it lies in another group."""
-    group = request.names.get("group", workspace.names.resource_group)
-    own = group.lower() == workspace.names.resource_group.lower()
-    return {"value": [workspace_resource(workspace, request)] if own else [], "nextLink": None}
 
 
 @arm.route("POST", "{scope}/listKeys", "{scope}/listStorageAccountKeys")
