@@ -62,9 +62,8 @@ def job_of(uri: str) -> str | None:
 
 
 def names(workspace: Workspace) -> Iterable[str]:
-    own = [name for name in workspace.state.tables.data_assets.known("name") if name]
-    shown = [name for name in own if not versions(workspace, name)[-1]["properties"].get("isAnonymous")]
-    return [*shown, *(name for name in workspace.state.tables.datasets if name not in own)]
+    own = [key.rpartition(":")[0] for key in workspace.state.tables.data_assets.keys_where(anonymous=None)]
+    return dict.fromkeys([*own, *workspace.state.tables.datasets])
 
 
 def versions(workspace: Workspace, name: str) -> list[Record]:
@@ -98,7 +97,9 @@ def keep(workspace: Workspace, name: str, version: str, wish: Record) -> None:
     if known is None:
         more = {name: wish[name] for name in ("referencedUris", "autoDeleteSetting") if wish.get(name)}
         properties = {"dataType": wish["dataType"], "dataUri": uri, "isAnonymous": bool(wish.get("isAnonymous"))} | more
-        table[key] = {"name": name, "version": version, "createdTime": now(), "properties": properties}
+        anonymous = "yes" if properties["isAnonymous"] else None  # what a job has made under no name is not listed
+        known = {"name": name, "version": version, "createdTime": now(), "anonymous": anonymous}
+        table[key] = known | {"properties": properties}
 
 
 KIND = Kind("data", names, versions, keep)

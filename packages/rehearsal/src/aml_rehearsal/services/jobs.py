@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlencode
 
 from aml_rehearsal import dataset_files, nodes
-from aml_rehearsal.addresses import ARM_HOST
+from aml_rehearsal.addresses import API_HOST, ARM_HOST
 from aml_rehearsal.messages import Refusal, Reply, Request
 from aml_rehearsal.services import codes, data_assets, environment_versions, history, model_versions
 from aml_rehearsal.services.execution import check_compute
@@ -81,6 +81,9 @@ def submit(workspace: Workspace, name: str, wish: Record) -> None:
     experiment = str(wish.get("experimentName") or "Default")
     snapshot = codes.snapshot_of(workspace, wish["codeId"]) if wish.get("codeId") else None
     run = history.new_run(workspace, experiment, name)
+    if wish.get("parentJobName"):
+        parent = history.run_of(workspace, wish["parentJobName"])
+        run |= {"parentRunId": parent["runId"], "rootRunId": parent["rootRunId"]}
     run |= {
         "target": configuration["target"],
         "status": "Queued",
@@ -111,6 +114,8 @@ def as_configuration(workspace: Workspace, name: str, wish: Record) -> Record:
     kind = wish.get("jobType")
     if kind != "Command":
         raise not_played(f"jobs of the type {kind}")
+    if wish.get("componentId"):
+        raise not_played("components")
     if services := wish.get("services"):
         raise not_played(f"the services that a job opens on its nodes: {', '.join(services)}")
     resources, distribution = wish.get("resources") or {}, wish.get("distribution") or {}
@@ -286,11 +291,8 @@ def at_address(workspace: Workspace, uri: str) -> list[dataset_files.File]:
     match = BLOB.fullmatch(uri.partition("?")[0])
     if match is None or match["account"] not in workspace.blobs.keys:
         return [dataset_files.File("", uri, "")]
-    container, _, path = (f"{match['inside']}/" if match["inside"] else "").partition("/")
-    if not container:
-        container, _, path = unquote(match["path"]).partition("/")
-    else:
-        path = unquote(match["path"])
+    whole = f"{match['inside']}/{match['path']}" if match["inside"] else match["path"]
+    container, _, path = unquote(whole).partition("/")
     storage = {"accountName": match["account"], "containerName": container, "credentialType": "None"}
     with workspace.state.lock:
         place = dataset_files.Place(workspace, {"name": uri, "azureStorageSection": storage})
@@ -403,7 +405,10 @@ def told(workspace: Workspace, run: Record) -> Record:
     default = {"jobOutputType": "uri_folder", "mode": "ReadWriteMount", "uri": artifacts}
     page = f"{workspace.entrance.url}/runs/{quote(name, safe='')}"
     services = {
-        "Tracking": {"jobServiceType": "Tracking", "endpoint": f"azureml://{ARM_HOST}{workspace.names.scope}"},
+        "Tracking": {
+            "jobServiceType": "Tracking",
+            "endpoint": f"azureml://{API_HOST}/mlflow/v1.0{workspace.names.scope}",
+        },
         "Studio": {"jobServiceType": "Studio", "endpoint": f"{page}?wsid={workspace.names.scope}"},
     }
     held = {
