@@ -61,9 +61,8 @@ class Tables:
         self.assets: Table[Record] = Table(store, "assets")
         # Of the second generation: code, data and jobs that it alone has, and what it alone says of the rest, by path.
         self.codes: Table[Record] = Table(store, "codes")
-        self.data_assets: Table[Record] = Table(
-            store, "data_assets", "name", "anonymous", indexed=("name", "anonymous")
-        )  # by name:version
+        by = ("name", "anonymous")
+        self.data_assets: Table[Record] = Table(store, "data_assets", *by, indexed=by)  # by name:version
         self.jobs: Table[Record] = Table(store, "jobs")  # as they were sent, by the name of the run
         self.asset_words: Table[Record] = Table(store, "asset_words")
         self.models: Table[Record] = Table(store, "models")  # by name:version
