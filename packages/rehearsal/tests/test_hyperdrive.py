@@ -185,7 +185,7 @@ def test_a_search_has_its_time(rehearsal: Rehearsal, caller: Caller, monkeypatch
         ({"primary_metric_config": {"name": "", "goal": "maximize"}}, 400, "primary metric"),
         ({"max_total_jobs": 1001}, 400, "max_total_jobs"),
         ({"target": "none"}, 400, "Unknown compute target"),
-        ({"resume_from": [{}]}, 501, "goes on from an earlier one"),
+        ({"resume_from": [{"run_id": "none"}]}, 400, "There is no run none to go on from"),
     ],
 )
 def test_what_is_refused(caller: Caller, changes: dict[str, Any], status: int, reason: str) -> None:
