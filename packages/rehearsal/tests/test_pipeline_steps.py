@@ -44,8 +44,10 @@ from azureml.pipeline.core import StepSequence, TrainingOutput
 from azureml.pipeline.steps import (CommandStep, HyperDriveStep, HyperDriveStepRun, MpiStep, ParallelRunConfig,
                                     ParallelRunStep)
 from azureml.train.hyperdrive import GridParameterSampling, HyperDriveConfig, PrimaryMetricGoal, choice
-for name, text in {{"entry.py": {ENTRY!r}, "table.py": {TABLE!r}, "train.py": {TRAIN + MODEL!r}}}.items():
-    Path("src", name).write_text(text)
+os.mkdir("parallel")  # apart from a copy.py, which pandas would take for Python's own
+for name, text in {{"parallel/entry.py": {ENTRY!r}, "parallel/table.py": {TABLE!r},
+                   "src/train.py": {TRAIN + MODEL!r}}}.items():
+    Path(name).write_text(text)
 made, listed = PipelineData("made", datastore=store), OutputFileDatasetConfig("listed")
 doubled, values = PipelineData("doubled"), PipelineData("values", datastore=store)
 model = PipelineData("model", datastore=store, training_output=TrainingOutput("Model", model_file="outputs/model.txt"))
@@ -57,8 +59,8 @@ environment = Environment("parallel")
 environment.python.user_managed_dependencies = True
 environment.python.interpreter_path = {str(client_python)!r}
 def parallel(entry, **options):
-    return ParallelRunConfig(environment=environment, entry_script=entry, source_directory="src", error_threshold=0,
-                             output_action="append_row", compute_target="cpu-cluster", node_count=2,
+    return ParallelRunConfig(environment=environment, entry_script=entry, source_directory="parallel",
+                             error_threshold=0, output_action="append_row", compute_target="cpu-cluster", node_count=2,
                              process_count_per_node=1, **options)
 files = ParallelRunStep("files", parallel("entry.py", mini_batch_size="1"), [numbers.as_named_input("numbers")], listed)
 table = Dataset.Tabular.from_delimited_files((store, "for-steps/*.csv")).as_named_input("table")
@@ -83,7 +85,7 @@ answer["best"] = HyperDriveStepRun(steps["tune"]).get_best_run_by_primary_metric
 answer["order"] = steps["last"].get_details()["startTimeUtc"] > steps["tune"].get_details()["endTimeUtc"]
 answer["logs"] = [name for name in steps["files"].get_file_names() if "stdout" in name]
 answer["files step"] = steps["files"].id
-mpi = MpiStep("mpi", "src", "copy.py", compute_target="cpu-cluster", node_count=1, process_count_per_node=1)
+mpi = MpiStep("mpi", "src", "copy.py", ["1"], ComputeTarget(ws, "cpu-cluster"), 1, 1)
 answer["refused"] = refused(lambda: experiment.submit(Pipeline(ws, [mpi])))
 """
     )

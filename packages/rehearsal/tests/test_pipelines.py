@@ -26,7 +26,8 @@ given = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 print("given", given)
 if given.get("--fail") == "yes":
     sys.exit("no luck")
-found = sorted(Path(given["--in"]).rglob("*.csv")) if "--in" in given else []
+place = Path(given.get("--in", "nowhere"))
+found = [place] if place.is_file() else sorted(place.rglob("*.csv"))
 os.makedirs(given["--out"], exist_ok=True)
 text = "".join(file.read_text() for file in found) + given.get("--say", "")
 Path(given["--out"], "made.csv").write_text(text + os.environ.get("AML_PARAMETER_extra", ""))

@@ -18,8 +18,10 @@ from aml_rehearsal.workspace import Workspace
 
 MODES = {"1": "mount", "2": "download", "3": "upload", "4": "direct", "5": "hdfs", "6": "link"}
 SCRIPT, COMMAND, PARALLEL, SEARCH = "PythonScriptStep", "CommandStep", "ParallelRunStep", "HyperDriveStep"
-PLAYED = (SCRIPT, COMMAND, PARALLEL, SEARCH)
+MODULE = "ModuleStep"  # that of a script; others have the execution of another step
+PLAYED = (SCRIPT, COMMAND, PARALLEL, SEARCH, MODULE)
 NOT_PARALLEL = ("--partition_keys", "--rank_mini_batch_count")  # how else a ParallelRunStep can be told to divide
+STRUCTURED, VARIABLE = "USE_STRUCTURED_ARGUMENTS", "AZUREML_DATAREFERENCE_"
 DIFFERENT = "HyperDriveRunConfig"  # each time that it is submitted, though the step is the same
 
 
@@ -54,8 +56,10 @@ class Step:
     def check(self) -> None:
         """Refuse a step that could not run."""
         name, parameters = self.module["Name"], self.parameters()
-        if self.kind not in PLAYED:
-            raise Refusal(501, f"{name}: the rehearsal does not play the step {self.kind}.", "NotImplemented")
+        execution_type = self.module.get("ModuleExecutionType")
+        if self.kind not in PLAYED or (self.kind == MODULE and execution_type != "escloud"):
+            what = f"{self.kind} of {execution_type}" if self.kind == MODULE else self.kind
+            raise Refusal(501, f"{name}: the rehearsal does not play the step {what}.", "NotImplemented")
         for one in self.interface.get("Arguments") or [] if self.kind == PARALLEL else ():
             if one["Value"] in NOT_PARALLEL:
                 said = f"{name}: the rehearsal does not play {one['Value']} of a {PARALLEL}"
@@ -163,6 +167,14 @@ class Step:
     def arguments(self, parameters: dict[str, Any], data: dict[str, Record]) -> list[str]:
         """What the script is called with, the names of what it reads and writes put in."""
         ports = {one["Name"]: one for one in self.interface.get("Inputs") or []}
+        given = str(parameters.get("Arguments") or STRUCTURED)
+        if given != STRUCTURED:  # those of a step that uses a module; it names a place as the place is called
+            for name, (source, _) in self.edges.items():
+                place = self.sources.get(source, {}).get("DatasetId")
+                called = find(self.workspace, "DataSources", place)["Name"] if place else name
+                own = ports[name].get("DataReferenceName") or name
+                given = given.replace(f"${VARIABLE}{called}", f"${VARIABLE}{own}")
+            return given.split(",")
         found = []
         for one in self.interface.get("Arguments") or []:
             kind, text = one["ValueType"], one["Value"]
@@ -171,7 +183,7 @@ class Step:
             elif kind == "Input" and text in data:
                 text = f"DatasetConsumptionConfig:{text}"
             elif kind in {"Input", "Output"}:
-                text = f"$AZUREML_DATAREFERENCE_{ports.get(text, {}).get('DataReferenceName') or text}"
+                text = f"${VARIABLE}{ports.get(text, {}).get('DataReferenceName') or text}"
             found.append(text)
         return found
 
