@@ -65,7 +65,7 @@ answer["changed"] = [again.default_version, again.status]
 """
     )
     assert "copies exists" in answer["again"]
-    assert "version 2 already" in answer["same"]
+    assert "already exist" in answer["same"]
     assert answer["found"] == ["copies", "copies tables", "Active", "2", ["1", "2"]]
     assert answer["by id"] == "copies"
     assert answer["version"] == ["2", "copies"]

@@ -95,7 +95,7 @@ answer["refused"] = refused(lambda: experiment.submit(Pipeline(ws, [mpi])))
     assert [sorted(text.split()) for text in answer["files"]] == [["a.csv", "b.csv"]]
     assert [sorted(text.splitlines()) for text in answer["tables"]] == [["1 2", "2 4", "3 6"]]
     assert answer["tune"] == ["2x\n1\nx\n2\n4 5"]
-    (values,) = map(json.loads, answer["values"])
+    (values,) = [json.loads(text) for text in answer["values"] if text.startswith("{")]  # the model lies there, too
     assert values == {f"{answer['best'][:-2]}_0": {"acc": [1.0]}, answer["best"]: {"acc": [2.0]}}
     assert answer["order"] is True
     assert {name.rpartition("/")[2] for name in answer["logs"]} == {"process000.stdout.txt", "process001.stdout.txt"}

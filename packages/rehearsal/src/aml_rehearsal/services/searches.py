@@ -230,8 +230,10 @@ class Search:
             place = {"dataStoreName": ARTIFACT_STORE, "mode": "download", "pathOnDataStore": path}
             configuration["dataReferences"] = (configuration.get("dataReferences") or {}) | {RESUME: place}
             given += ["--resume-from", f"$AZUREML_DATAREFERENCE_{RESUME}"]
-        if configuration.get("command"):
-            configuration["command"] = " ".join([configuration["command"], *map(shlex.quote, given)])
+        command = configuration.get("command")
+        if command:
+            words = command if isinstance(command, list) else [command]
+            configuration["command"] = " ".join([*map(str, words), *map(shlex.quote, given)])
         else:
             configuration["arguments"] = [*(configuration["arguments"] or []), *given]
         job = execution.accept(self.workspace, self.experiment, run_id, configuration)
