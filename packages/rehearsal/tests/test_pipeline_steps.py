@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from callers import Client
+from callers import Caller, Client
 from test_hyperdrive import TRAIN
 from test_pipelines import BUILD
 
@@ -103,6 +103,34 @@ answer["refused"] = refused(lambda: experiment.submit(Pipeline(ws, [mpi])))
     assert "mpi: the rehearsal does not play the step MpiStep." in answer["refused"]
     outputs = rehearsal.state()["runs"][answer["files step"]]["outputDatasets"]
     assert [one["outputDetails"]["outputName"] for one in outputs] == ["listed"]
+
+
+@pytest.mark.parametrize(
+    ("module", "named"),
+    [
+        ({"StepType": "AdlaStep"}, "AdlaStep"),
+        ({"StepType": "AutoMLStep"}, "AutoMLStep"),
+        ({"StepType": "AzureBatchStep"}, "AzureBatchStep"),
+        ({"StepType": "DatabricksStep"}, "DatabricksStep"),
+        ({"StepType": "DataTransferStep"}, "DataTransferStep"),
+        ({"StepType": "EstimatorStep"}, "EstimatorStep"),
+        ({"StepType": "KustoStep"}, "KustoStep"),
+        ({"StepType": "RScriptStep"}, "RScriptStep"),
+        ({"StepType": "SynapseSparkStep"}, "SynapseSparkStep"),
+        ({"StepType": "ModuleStep", "ModuleExecutionType": "adlcloud"}, "ModuleStep of adlcloud"),
+    ],
+)
+def test_a_step_that_is_not_played_is_refused_by_its_name(caller: Caller, module: dict[str, str], named: str) -> None:
+    """When it is submitted; nothing of the pipeline has run by then."""
+    own = {"Name": "own", "StructuredInterface": {}} | module
+    module_id = caller.ask("POST", "/pipelines/v1.0SCOPE/Modules", own)[1]["Id"]
+    prepare = "/pipelines/v1.0SCOPE/PipelineRuns/Unsubmitted/CreationInfoWithGraph?experimentName=refused"
+    graph = {"Graph": {"ModuleNodes": [{"Id": "node", "ModuleId": module_id}]}}
+    run = caller.ask("POST", prepare, graph)[1]["Id"]
+    status, said = caller.ask("POST", f"/pipelines/v1.0SCOPE/PipelineRuns/Submit/{run}")
+    assert status == 501
+    assert said["Error"]["Message"] == f"own: the rehearsal does not play the step {named}."
+    assert run not in caller.rehearsal.state()["runs"]
 
 
 def drive(folder: Path, entry: str, *options: str, files: int = 4) -> tuple[int, str, dict[str, Any], list[str]]:
