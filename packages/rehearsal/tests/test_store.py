@@ -471,7 +471,7 @@ def test_a_search_and_a_pipeline_that_a_kill_interrupts(
 
     def now(asked: Caller) -> dict[str, str]:
         """The status of each run, the steps' by their names."""
-        listed = []
+        listed: list[dict[str, Any]] = []
         for experiment in ("searches", "killed"):
             path = f"/history/v1.0SCOPE/experiments/{experiment}/runs"
             found = asked.ask("GET", path)[1]
