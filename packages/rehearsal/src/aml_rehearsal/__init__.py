@@ -8,8 +8,10 @@ with Rehearsal(folder, project=Path(".")) as rehearsal:
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -51,6 +53,7 @@ class Rehearsal:
     ) -> None:
         # Not at the top: the process of each run imports this package as well, and needs none of them.
         from aml_rehearsal import seed, server
+        from aml_rehearsal.services import schedules
         from aml_rehearsal.state import claim, forget
         from aml_rehearsal.workspace import Workspace
 
@@ -70,6 +73,9 @@ class Rehearsal:
             self.server = server.start(self.workspace, port, internet=internet)
             stack.callback(self.server.close)
             stack.callback(self.workspace.hosting.close)
+            over = threading.Event()
+            stack.callback(over.set)
+            threading.Thread(target=schedules.watch, args=(self.workspace, over), daemon=True).start()
             stack.callback(self.workspace.cancel_runs)  # the nodes hear of it from the server
             self.parts = stack.pop_all()
 
@@ -92,6 +98,10 @@ class Rehearsal:
 
         with self.workspace.state.lock:
             computes.planted(self.workspace, name, kind)
+
+    def put_clock_forward(self, **lengths: float) -> None:
+        """Let time pass for schedules, as in hours=1: what is then due starts within a second or two, once."""
+        self.workspace.ahead += timedelta(**lengths)
 
     def artifact(self, run_id: str, path: str) -> bytes:
         """The content of a run's file."""

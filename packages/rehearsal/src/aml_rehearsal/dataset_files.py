@@ -72,17 +72,6 @@ def below(place: Place, path: str) -> list[File]:
     return [File(blob[len(path) :].strip("/"), place.url(blob), place.name) for blob in place.matching(path)]
 
 
-def write(workspace: Workspace, store: str, path: str, content: bytes) -> None:
-    """Put a file into a datastore."""
-    with workspace.state.lock:
-        place = Place(workspace, datastores.find(workspace, store))
-    try:
-        service = place.blobs.service(place.account, place.credential)
-        service.get_container_client(place.container).upload_blob(path, content, overwrite=True)
-    except (AzureError, ValueError) as error:
-        raise place.refused(place.why(error)) from None
-
-
 def places(dataset: Record) -> list[tuple[str, str]]:
     """The datastores and the paths that a dataset names."""
     text = dataset["latest"].get("dataflow") or ""

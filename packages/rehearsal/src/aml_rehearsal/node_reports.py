@@ -32,11 +32,9 @@ def answer(workspace: Workspace, request: Request) -> Reply:
     if match["what"] == "input":
         return Reply({"files": jobs.read(workspace, match["run"], request.query["name"])})
     if match["what"] == "folder":
-        store, path = request.query["store"], plain(request.query["path"])
-        if request.method == "GET":
-            return Reply({"files": [vars(file) for file in dataset_files.folder(workspace, store, path)]})
-        dataset_files.write(workspace, store, path, request.body)
-    elif match["what"] == "status":
+        store, path = request.query["store"], request.query["path"]
+        return Reply({"files": [vars(file) for file in dataset_files.folder(workspace, store, path)]})
+    if match["what"] == "status":
         with workspace.state.lock:
             set_status(run_of(workspace, match["run"]), request.json["status"], request.json.get("error", ""))
     elif match["what"] == "output":
@@ -64,10 +62,11 @@ def answer(workspace: Workspace, request: Request) -> Reply:
 
 def output(workspace: Workspace, run: Record, request: Request) -> None:
     """Open the place that an output goes to, or put or remove a file there."""
-    wanted = dataset_outputs.of_run(run)[request.query["name"]]
+    wanted, path = dataset_outputs.of_run(run)[request.query["name"]], request.query.get("path", "")
+    name = plain(path) if path else ""
     if request.method == "GET":
         dataset_outputs.opened(workspace, wanted)
     elif request.method == "DELETE":
-        dataset_outputs.remove(workspace, wanted, plain(request.query["path"]))
+        dataset_outputs.remove(workspace, wanted, name)
     else:
-        dataset_outputs.write(workspace, wanted, plain(request.query["path"]), request.body)
+        dataset_outputs.write(workspace, wanted, name, request.body)

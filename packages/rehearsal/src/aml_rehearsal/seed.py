@@ -81,7 +81,7 @@ def furnish(workspace: Workspace) -> None:
         for account in (ACCOUNT, SECOND):
             storage.add_account(workspace, group, account)
         datastores.add_datastore(workspace, "workspaceblobstore", DATA)
-        datastores.add_datastore(workspace, "workspaceartifactstore", ARTIFACTS)
+        datastores.add_datastore(workspace, datastores.ARTIFACT_STORE, ARTIFACTS)
 
 
 def sow(workspace: Workspace, project: Path, wishes: Wishes) -> list[str]:

@@ -24,7 +24,7 @@ FILE = "state.db"
 EARLIER = "state.json"  # of rehearsals of before
 PIPELINES = (
     *("DataTypes", "Modules", "DataSources", "Graphs", "PipelineRuns", "Reusable", "Pipelines", "PipelineEndpoints"),
-    *("Schedules", "PipelineDrafts", "GraphDrafts"),
+    *("Schedules", "PipelineDrafts", "GraphDrafts", "AzureMLModules", "AzureMLModuleVersions"),
 )
 SINGLE: dict[str, Any] = {"default_datastore": "workspaceblobstore", "ids": 0}
 FINAL = ("Completed", "Failed", "Canceled")

@@ -9,6 +9,7 @@ from typing import Any
 from aml_rehearsal import dataset_files
 from aml_rehearsal.messages import Refusal, Request
 from aml_rehearsal.services import datasets
+from aml_rehearsal.services.datastores import ARTIFACT_STORE
 from aml_rehearsal.services.hosts import api
 from aml_rehearsal.services.versioned_assets import Kind, add_routes, meant
 from aml_rehearsal.state import Record, now
@@ -19,7 +20,6 @@ SHORT = re.compile(r"azureml://datastores/(?P<store>[^/]+)/(?:paths/)?(?P<path>.
 LONG = re.compile(r"azureml://subscriptions/.+?/datastores/(?P<store>[^/]+)/paths/(?P<path>.*)", re.DOTALL)
 OUTPUT = re.compile(r"azureml://jobs/(?P<job>[^/]+)/outputs/(?P<output>[^/]+)(?:/paths)?/?(?P<path>.*)", re.DOTALL)
 RUN = re.compile(r"(?:runs:/|azureml://.*/runs/)(?P<job>[^/]+)/(?:artifacts/)?(?P<path>.*)", re.DOTALL)
-ARTIFACT_STORE = "workspaceartifactstore"
 ID = re.compile(r"azureml://locations/[^/]+/workspaces/[^/]+/data/(?P<name>[^/]+)/versions/(?P<version>[^/]+)")
 
 

@@ -16,6 +16,7 @@ from aml_rehearsal.workspace import Workspace
 
 BASE = "/datastore/v1.0{scope}"
 NAME = re.compile(r"[A-Za-z0-9_]{1,255}")
+ARTIFACT_STORE = "workspaceartifactstore"  # what runs keep
 CREDENTIALS = ("credential", "accountKey", "sasToken", "clientCredentials")
 TAKEN = "Another datastore with the same name already exists"  # by these words the client knows that it can update
 

@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote, urlencode
 from aml_rehearsal import dataset_files, nodes
 from aml_rehearsal.addresses import API_HOST, ARM_HOST
 from aml_rehearsal.messages import Refusal, Reply, Request
-from aml_rehearsal.services import codes, data_assets, environment_versions, history, model_versions
+from aml_rehearsal.services import codes, data_assets, datastores, environment_versions, history, model_versions
 from aml_rehearsal.services.execution import check_compute
 from aml_rehearsal.services.hosts import arm
 from aml_rehearsal.services.registered_models import files_of
@@ -266,7 +266,7 @@ def model_place(workspace: Workspace, name: str, version: Record) -> str:
     """Where the files of a model are kept, also of one that the first generation has registered."""
     model = workspace.state.tables.models[f"{name}:{version['version']}"]
     files = files_of(workspace, model)
-    return data_assets.address(workspace, data_assets.ARTIFACT_STORE, files)
+    return data_assets.address(workspace, datastores.ARTIFACT_STORE, files)
 
 
 def read(workspace: Workspace, run_id: str, name: str) -> list[dict[str, str]]:
@@ -401,7 +401,7 @@ def told(workspace: Workspace, run: Record) -> Record:
         return resource(workspace, f"jobs/{name}", {}, run["createdUtc"]) | {"properties": None}
     sent = workspace.state.tables.jobs.get(name)
     properties = sent["properties"] if sent else of_first(workspace, run)
-    artifacts = f"azureml://datastores/{data_assets.ARTIFACT_STORE}/ExperimentRun/dcid.{name}"
+    artifacts = f"azureml://datastores/{datastores.ARTIFACT_STORE}/ExperimentRun/dcid.{name}"
     default = {"jobOutputType": "uri_folder", "mode": "ReadWriteMount", "uri": artifacts}
     page = f"{workspace.entrance.url}/runs/{quote(name, safe='')}"
     services = {

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from aml_rehearsal.messages import Refusal
-from aml_rehearsal.services import data_assets, models
+from aml_rehearsal.services import data_assets, datastores, models
 from aml_rehearsal.services.registered_models import container, files_of, versions_of
 from aml_rehearsal.services.versioned_assets import Kind, add_routes
 from aml_rehearsal.state import Record, now
@@ -33,7 +33,7 @@ def shown(workspace: Workspace, model: Record) -> Record:
     kind = "mlflow_model" if str(model.get("mimeType")) == "mlflow" or model.get("framework") == "MLflow" else TYPES[0]
     return {
         "modelUri": known.get("modelUri")
-        or data_assets.address(workspace, data_assets.ARTIFACT_STORE, files_of(workspace, model)),
+        or data_assets.address(workspace, datastores.ARTIFACT_STORE, files_of(workspace, model)),
         "modelType": known.get("modelType") or kind,
         "flavors": known.get("flavors") or {},
         "jobName": known.get("jobName") or model.get("runId"),
@@ -88,7 +88,7 @@ def artifacts(workspace: Workspace, store: str, path: str) -> str:
 
     What lies elsewhere is copied to where the registry keeps its files, for the clients that know those only.
     """
-    if store == data_assets.ARTIFACT_STORE:
+    if store == datastores.ARTIFACT_STORE:
         wanted = path.rstrip("/")
         if not workspace.state.tables.artifacts.below(wanted):
             raise Refusal(400, f"modelUri: nothing lies at {store}/{path}.", "UserError")
