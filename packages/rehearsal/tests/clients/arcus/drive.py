@@ -50,7 +50,7 @@ call("start_experiment", lambda: environment.start_experiment("points").get_azur
 trainer = environment.start_experiment("points")
 call("new_run", lambda: trainer.new_run("first", copy_folder=False, metrics={"alpha": 0.1}).get_status())
 model = LogisticRegression().fit(table[["a", "b"]], table["y"])
-Path("outputs").mkdir()
+Path("outputs").mkdir(exist_ok=True)
 call("add_tuning_result", lambda: trainer.add_tuning_result(0, 0.9, 0.8, 40, [1.0], {"C": 1.0}, model))
 call(
     "evaluate_classifier",
