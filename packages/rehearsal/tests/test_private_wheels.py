@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from callers import Caller, Client
 
@@ -16,7 +14,8 @@ def wheel(answer):
         file.writestr("own.py", f"ANSWER = {answer}")
         info = "own-1.0.0.dist-info"
         file.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\\nName: own\\nVersion: 1.0.0\\n")
-        file.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\\nGenerator: x\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        kind = "Wheel-Version: 1.0\\nGenerator: x\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
+        file.writestr(f"{info}/WHEEL", kind)
         file.writestr(f"{info}/RECORD", "")
     return "own-1.0.0-py3-none-any.whl"
 """

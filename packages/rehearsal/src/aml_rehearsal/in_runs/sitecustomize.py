@@ -21,7 +21,8 @@ def send() -> None:
 getattr(threading, "_register_atexit", atexit.register)(send)
 
 # The one that the environment has itself.
-others = [place for place in sys.path if os.path.abspath(place) != os.path.dirname(os.path.abspath(__file__))]  # noqa: PTH
+here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 (each Python of a run would import pathlib)
+others = [place for place in sys.path if os.path.abspath(place) != here]  # noqa: PTH100
 own = importlib.machinery.PathFinder.find_spec("sitecustomize", others)
 if own is not None and own.loader is not None:
     own.loader.exec_module(importlib.util.module_from_spec(own))

@@ -48,7 +48,8 @@ rates.registerDataStores()
 rates.definePipelineSteps()
 published = rates.publishPipeline("rates", "logs a rate", "1")
 address = rates.exposeHttpTriggeredEndpoint(published, "rates", "logs a rate")
-assert rates.exposeHttpTriggeredEndpoint(published, "rates", "logs a rate") == address
+newer = rates.publishPipeline("rates", "logs a rate", "2")
+assert rates.exposeHttpTriggeredEndpoint(newer, "rates", "logs a rate") == address
 wish = {"ExperimentName": "rates", "ParameterAssignments": {"rate": 0.5}}
 answer = requests.post(address, headers=rates.ws._auth.get_authentication_header(), json=wish)
 answer.raise_for_status()

@@ -35,7 +35,7 @@ TENANT_ID = {os.environ["AZUREML_SERVICE_PRINCIPAL_TENANT_ID"]}
 """
 )
 constructor("apply", "first")
-shutil.copy("aml.py", "first/sum_up")  # what is written for one to write on
+shutil.copy("aml.py", "first/sum_up")  # the file that is to be written there: it is empty
 constructor("run", "first")
 run = next(iter(workspace.experiments["built"].get_runs()))
 assert isinstance(run, PipelineRun)
