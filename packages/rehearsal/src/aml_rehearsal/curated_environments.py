@@ -1,7 +1,7 @@
 """The environments that every workspace has from Azure: a few of them, with the packages that Azure's lists name.
 
-In Azure the newer ones are images; here they are conda files, since an image can't be had. Azure builds them anew with
-each release of azureml, so its packages have a floor only: without one, an installer walks back to those of 2019.
+In Azure the newer ones are images; here they are conda files, since an image can't be had. Packages of azureml have no
+version: Azure builds them anew with each release.
 """
 
 from __future__ import annotations
@@ -10,14 +10,8 @@ from typing import Any
 
 Record = dict[str, Any]
 
-AZUREML = ["azureml-core>=1.60", "azureml-defaults>=1.60"]
-TRAINING = [
-    "azureml-core",
-    "azureml-defaults",
-    "azureml-telemetry",
-    "azureml-train-restclients-hyperdrive",
-    "azureml-train-core",
-]
+AZUREML = ["azureml-core", "azureml-defaults"]
+TRAINING = [*AZUREML, "azureml-telemetry", "azureml-train-restclients-hyperdrive", "azureml-train-core"]
 LOGGING = [*AZUREML, "azureml-mlflow", "azureml-telemetry"]
 TOOLS = [
     *("py-spy==0.3.12", "debugpy~=1.6.3", "ipykernel~=6.0", "tensorboard", "psutil~=5.8.0", "matplotlib~=3.5.0"),

@@ -40,4 +40,4 @@ constructor("run", "first")
 run = next(iter(workspace.experiments["built"].get_runs()))
 assert isinstance(run, PipelineRun)
 run.wait_for_completion(show_output=False)
-assert run.get_metrics() == {"sum": 3}
+assert [step.get_metrics() for step in run.get_steps()] == [{"sum": 3}]
