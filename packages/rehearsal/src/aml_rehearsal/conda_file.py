@@ -25,7 +25,7 @@ LIBRARIES = re.compile(
     r"|readline|ncurses|tk|xz|bzip2|gcc.*|gxx.*|hdf5|ffmpeg|geos|proj|icu|jpeg|krb5|nomkl|glib|tbb"
 )
 INSTALLERS = {"pip", "setuptools", "wheel", "conda"}
-FLOOR = "1.34"  # of azureml: the installer, unlike pip, else walks back to releases of 2019, which Python of today can't run
+FLOOR = "1.34"  # of azureml: unlike pip, the installer walks back to releases of 2019 else, which nothing of today runs
 SPEC = re.compile(r"(?:[\w./-]+::)?(?P<name>[\w.-]+)\s*(?P<version>(?:[=<>!~ ].*)?)")
 
 

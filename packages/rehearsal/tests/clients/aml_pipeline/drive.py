@@ -55,5 +55,4 @@ answer = requests.post(address, headers=rates.ws._auth.get_authentication_header
 answer.raise_for_status()
 run = PipelineRun(rates.ws.experiments["rates"], answer.json()["Id"])
 run.wait_for_completion(show_output=False)
-assert run.get_status() == "Completed"
 assert [step.get_metrics() for step in run.get_steps()] == [{"rate": 0.5}]
