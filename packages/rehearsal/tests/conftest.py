@@ -79,10 +79,10 @@ def client_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python_with(tmp_path_factory.mktemp("client"), CLIENT)
 
 
-def python_with(folder: Path, packages: list[str]) -> Path:
+def python_with(folder: Path, packages: list[str], version: str = sys.executable) -> Path:
     """A Python of its own, with packages."""
     uv = [sys.executable, "-m", "uv"]
-    subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
+    subprocess.run([*uv, "venv", "--quiet", "--python", version, str(folder)], check=True)
     python = folder / "bin" / "python"
     subprocess.run([*uv, "pip", "install", "--quiet", "--python", str(python), *packages], check=True)
     return python

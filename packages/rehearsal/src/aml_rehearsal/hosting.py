@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from aml_rehearsal import interpreters
+from aml_rehearsal import interpreters, private_wheels
 from aml_rehearsal.addresses import Entrance, Names
 from aml_rehearsal.azurite import ARTIFACTS, Azurite, cache_folder
 from aml_rehearsal.state import Record, State, now
@@ -182,8 +182,10 @@ class Hosting:
         }
         if service.get("scoringTimeoutMs"):
             variables["SCORING_TIMEOUT_MS"] = str(service["scoringTimeoutMs"])
+        wish = interpreters.wish(environment)
         return {
-            **interpreters.wish(environment),
+            "interpreter": wish["interpreter"],
+            "packages": private_wheels.at_hand(wish["packages"], self.blobs, self.folder.parent / "wheels"),
             "alone": service["computeType"] == "ACI",  # one container group: the old one goes as the new one comes
             "server": self.entrance.url,
             "cache": str(cache_folder()),

@@ -56,7 +56,7 @@ def build(dependencies: list[Any], cache: Path, outside: dict[str, str], say: Sa
         say(f"Warning: {note}\n".encode())
     if wanted.unknown:
         raise Failed(f"The environment can't be built: the package index can't have {', '.join(wanted.unknown)}")
-    key = hashlib.sha256(json.dumps([wanted.version, sorted(wanted.packages)]).encode()).hexdigest()[:16]
+    key = hashlib.sha256(json.dumps([wanted.version, "pip", sorted(wanted.packages)]).encode()).hexdigest()[:16]
     target = cache / "environments" / key
     python = target / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if python.exists():
@@ -81,7 +81,7 @@ def build(dependencies: list[Any], cache: Path, outside: dict[str, str], say: Sa
 
 def make(version: str, folder: Path, outside: dict[str, str], say: Say) -> None:
     """An empty environment: of the very version if that is at hand, else of the same minor one, else fetched."""
-    venv = [*UV, "venv", "--quiet", "--relocatable"]
+    venv = [*UV, "venv", "--quiet", "--relocatable", "--seed"]  # conda brings pip along, and setuptools
     minor = ".".join(version.split(".")[:2])
     for wanted in dict.fromkeys((version, minor) if minor[:1].isdigit() else (version,)):
         if not subprocess.run(
@@ -92,7 +92,10 @@ def make(version: str, folder: Path, outside: dict[str, str], say: Say) -> None:
         ).returncode:
             return
     say(f"Python {version} is not at hand.\n".encode())
-    step([*venv, "--python", version, str(folder)], outside, say)
+    try:
+        step([*venv, "--python", version, str(folder)], outside, say)
+    except Failed as failed:
+        raise Failed(f"Python {version} is not at hand, and can't be fetched. {failed}") from None
 
 
 def version_of(folder: Path) -> str:

@@ -15,7 +15,7 @@ import time
 import zipfile
 from pathlib import Path
 
-from aml_rehearsal import azurite, dataset_outputs, interpreters
+from aml_rehearsal import azurite, dataset_outputs, interpreters, private_wheels
 from aml_rehearsal.addresses import API, API_HOST, WORKSPACE_ID, free_port
 from aml_rehearsal.messages import Refusal
 from aml_rehearsal.state import Record, set_status
@@ -68,6 +68,8 @@ def job(
         if str(wish["mode"]).lower() != "upload"
     ]
     history = configuration["history"]
+    wish = interpreters.wish(configuration["environment"])
+    wheels = workspace.folder / "wheels"
     ways = [f"{one['variable']}:{'Direct' if one['direct'] else 'Mount'}" for one in data]
     return {
         "server": workspace.entrance.url,
@@ -77,7 +79,8 @@ def job(
         "script": configuration["script"],
         "command": configuration.get("command") or "",
         "arguments": [str(argument) for argument in configuration["arguments"] or []],
-        **interpreters.wish(configuration["environment"]),
+        "interpreter": wish["interpreter"],
+        "packages": private_wheels.at_hand(wish["packages"], workspace.blobs, wheels),
         "docker": bool((configuration.get("docker") or {}).get("useDocker")),
         "environment": run_variables(workspace, run, experiment)
         | {"AZUREML_DATASET_ENVIRONMENT_VARS": ",".join(ways)}

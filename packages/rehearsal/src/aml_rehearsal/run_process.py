@@ -34,6 +34,7 @@ from aml_rehearsal.output_folders import OutputFolder
 
 LOG = "user_logs/std_log.txt"
 BUILD_LOG = "azureml-logs/20_image_build_log.txt"
+IN_RUNS = str(Path(__file__).parent / "in_runs")  # what each Python of a run starts with
 BEAT = 0.25  # seconds between two reports
 LOOK = 1  # seconds between two looks at what is mounted
 PATIENCE = 10  # seconds that a process gets to end by itself
@@ -341,6 +342,8 @@ class Node:
             variables = dict(self.job.get("own", os.environ))  # a cluster does not know its caller's variables
             variables |= {name: str(text) for name, text in (self.job["environment"] | own).items()}
             variables["PATH"] = os.pathsep.join((str(Path(python).parent), variables.get("PATH", os.defpath)))
+            found = [IN_RUNS, *filter(None, [variables.get("PYTHONPATH")])]
+            variables["PYTHONPATH"] = os.pathsep.join(found)
             process = subprocess.Popen(
                 command,
                 env=variables,

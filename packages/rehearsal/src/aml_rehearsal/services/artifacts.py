@@ -72,10 +72,14 @@ def below(workspace: Workspace, request: Request) -> list[str]:
     *(path + "/batch/metadata" for path in OF_RUN),
 )
 def announce(workspace: Workspace, request: Request) -> Any:
-    """Make empty artifacts, and say where their content is to be put."""
+    """Make empty artifacts, and say where their content is to be put; what is there already stays as it is."""
     known: Record = {"artifacts": {}, "artifactContentInformation": {}, "errors": {}}
     for wish in request.json["paths"]:
         key = key_of(request, wish["path"])
+        if key in workspace.state.tables.artifacts:
+            said = f"Resource Conflict: ArtifactId {key} already exists."
+            known["errors"][wish["path"]] = {"error": {"code": "UserError", "message": said}}
+            continue
         workspace.state.tables.artifacts[key] = {"createdTime": now()}
         known["artifacts"][wish["path"]] = described(key)
         known["artifactContentInformation"][wish["path"]] = located(workspace, key, "racw")
