@@ -55,6 +55,7 @@ def accept(workspace: Workspace, experiment: str, run_id: str, configuration: Re
     configuration["environment"] = environments.submitted(workspace, experiment, configuration["environment"])
     run = new_run(workspace, experiment, run_id)
     run |= {
+        "runType": run["runType"] or "azureml.scriptrun",
         "target": target,
         "status": "Queued" if target != "local" else "Preparing",
         "runDefinition": configuration,

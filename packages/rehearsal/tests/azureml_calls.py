@@ -1,0 +1,335 @@
+"""What is called of azureml, and what has to come of it: each function is given a workspace by the process it runs in.
+
+An operation counts as played where it is called in a function that goes through. What is refused stands in refused(),
+what the rehearsal lacks in not_played().
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from datetime import datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from azureml.core import (
+    ComputeTarget,
+    Dataset,
+    Datastore,
+    Environment,
+    Experiment,
+    Keyvault,
+    Model,
+    Run,
+    RunConfiguration,
+    ScriptRunConfig,
+    Workspace,
+)
+from azureml.core.authentication import ServicePrincipalAuthentication
+from azureml_operations import calls, not_played, refused
+
+OWN = {name: os.environ[f"AZUREML_SERVICE_PRINCIPAL_{name.upper()}"] for name in ("id", "password", "tenant_id")}
+LOGIN = ServicePrincipalAuthentication(OWN["tenant_id"], OWN["id"], OWN["password"])
+NAMES = json.loads(os.environ["NAMES"])
+ws = Workspace(*NAMES, auth=LOGIN, _disable_service_check=True)
+store = ws.get_default_datastore()
+experiment = Experiment(ws, "operations")
+
+
+def write(place: str, text: str) -> str:
+    """A file; its name."""
+    file = Path(place)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+    return place
+
+
+def configuration(target: str = "cpu-cluster") -> RunConfiguration:
+    """A run by the Python of these tests, which needs no environment."""
+    made = RunConfiguration()
+    made.target = target
+    made.environment.python.user_managed_dependencies = True
+    made.environment.python.interpreter_path = os.environ["PYTHON"]
+    return made
+
+
+def ids(found: Any) -> list[str]:
+    return sorted(one.id for one in found)
+
+
+# ------------------------------------------------------------------------------------------------------ workspace
+
+
+@calls
+def a_workspace_is_found() -> None:
+    found = Workspace.get(NAMES[2], auth=LOGIN, subscription_id=NAMES[0], resource_group=NAMES[1])
+    assert found.get_details()["id"].endswith(f"/workspaces/{NAMES[2]}")
+    Path("attached").mkdir()
+    found.write_config("attached")
+    assert Workspace.from_config("attached", auth=LOGIN).resource_group == NAMES[1]
+    assert NAMES[2] in Workspace.list(NAMES[0], auth=LOGIN)
+    assert found.get_mlflow_tracking_uri().startswith("azureml://")
+    assert found.get_default_datastore().name == store.name
+    run = experiment.start_logging(snapshot_directory=None)
+    run.complete()
+    assert found.get_run(run.id).id == run.id
+    assert isinstance(found.get_default_keyvault(), Keyvault)
+    Datastore.register_azure_blob_container(ws, "other", "azureml", store.account_name, account_key=store.account_key)
+    found.set_default_datastore("other")
+    assert Datastore.get_default(ws).name == "other"
+    store.set_as_default()
+    assert Datastore.get_default(ws).name == store.name
+
+
+# ---------------------------------------------------------------------------------------------------- experiments
+
+
+@calls
+def experiments_have_words() -> None:
+    made = Experiment(ws, "with-words")
+    made.tag("a", "1")
+    made.set_tags({"b": "2", "c": "3"})
+    made.refresh()
+    assert made.tags == {"a": "1", "b": "2", "c": "3"}
+    made.remove_tags(["b"])
+    again = Experiment(ws, "with-words")
+    again.refresh()
+    assert again.tags == {"a": "1", "c": "3"}
+    assert [one.name for one in Experiment.list(ws, tags={"a": "1"})] == ["with-words"]
+    assert [one.name for one in Experiment.list(ws, experiment_name="with-words")] == ["with-words"]
+    made.archive()
+    assert "with-words" not in [one.name for one in Experiment.list(ws)]
+    assert "with-words" in [one.name for one in Experiment.list(ws, view_type="ArchivedOnly")]
+    made.reactivate()
+    assert "with-words" in [one.name for one in Experiment.list(ws)]
+
+
+@calls
+def an_experiment_is_deleted() -> None:
+    empty, used = Experiment(ws, "empty"), Experiment(ws, "used")
+    used.start_logging(snapshot_directory=None).complete()
+    Experiment.delete(ws, empty.id)
+    assert "empty" not in [one.name for one in Experiment.list(ws, view_type="All")]
+    with refused("Only empty experiments can be deleted"):
+        Experiment.delete(ws, used.id)
+
+
+@calls
+def an_attached_folder_has_an_experiment() -> None:
+    with refused("No cache found", by="by the client itself, where azml has attached no folder"):
+        Experiment.from_directory("nowhere", auth=LOGIN)
+
+
+# ----------------------------------------------------------------------------------------------------------- runs
+
+
+@calls
+def runs_are_found_by_what_they_are() -> None:
+    made = Experiment(ws, "filters")
+    one = made.start_logging(snapshot_directory=None)
+    one.set_tags({"kind": "a", "both": "x"})
+    one.add_properties({"p": "1"})
+    child = one.child_run("child")
+    child.tag("kind", "c")
+    child.complete()
+    one.complete()
+    two = made.start_logging(snapshot_directory=None)
+    two.set_tags({"kind": "b", "both": "x"})
+    two.fail("said", "Code")
+    assert ids(made.get_runs()) == sorted([one.id, two.id])
+    assert ids(made.get_runs(include_children=True)) == sorted([one.id, two.id, child.id])
+    assert ids(made.get_runs(tags="kind")) == sorted([one.id, two.id])
+    assert ids(made.get_runs(tags={"kind": "a"})) == [one.id]
+    assert ids(made.get_runs(tags={"kind": "a", "both": "x"})) == [one.id]
+    assert ids(made.get_runs(properties={"p": "1"})) == [one.id]
+    assert ids(made.get_runs(type="azureml.scriptrun")) == []
+    assert ids(Run.list(made, status="Failed")) == [two.id]
+    assert ids(Run.list(made, tags={"both": "x"}, status="Completed")) == [one.id]
+    assert ids(Run.list(made, type="none")) == []
+    assert Run.get(ws, two.id).get_status() == "Failed"
+    assert two.get_details()["error"]["error"]["message"] == "said"
+    assert ids(one.get_children()) == [child.id]
+    assert ids(one.get_children(tags={"kind": "none"})) == []
+    assert ids(one.get_children(status="Completed", type=None)) == [child.id]
+
+
+@calls
+def a_run_logs() -> None:
+    run = experiment.start_logging(snapshot_directory=None)
+    run.log("number", 1)
+    run.log("number", 2)
+    run.log("steps", 3, step=7)
+    run.log_list("list", [1, 2])
+    run.log_row("row", x=1, y=2)
+    run.log_table("table", {"a": [1, 2]})
+    matrix = {"class_labels": ["a", "b"], "matrix": [[1, 0], [0, 1]]}
+    schemas = {
+        "confusion": ("confusion_matrix", "v1", matrix),
+        "accuracy": (
+            "accuracy_table",
+            "v1",
+            {
+                "probability_tables": [[[1, 1, 0, 0]] * 2] * 2,
+                "percentile_tables": [[[1, 1, 0, 0]] * 2] * 2,
+                "probability_thresholds": [0.5, 0.6],
+                "percentile_thresholds": [0.5, 0.6],
+                "class_labels": ["0", "1"],
+            },
+        ),
+        "residuals": ("residuals", "v1", {"bin_edges": [0, 1, 2], "bin_counts": [1, 2]}),
+        "predictions": (
+            "predictions",
+            "v1",
+            {"bin_averages": [0.5, 1], "bin_errors": [0.1, 0.1], "bin_counts": [1, 2], "bin_edges": [0, 1, 2]},
+        ),
+    }
+    texts = {
+        name: json.dumps({"schema_type": kind, "schema_version": version, "data": data})
+        for name, (kind, version, data) in schemas.items()
+    }
+    run.log_confusion_matrix("confusion", texts["confusion"])
+    run.log_accuracy_table("accuracy", texts["accuracy"])
+    run.log_residuals("residuals", texts["residuals"])
+    run.log_predictions("predictions", texts["predictions"])
+    run.log_image("image", path=write("image.ppm", "P3\n1 1\n1\n0 0 0\n"))
+    run.flush()
+    told = run.get_metrics()
+    assert told["number"] == [1, 2] and told["list"] == [1, 2] and told["row"] == {"x": 1, "y": 2}
+    assert told["table"] == {"a": [1, 2]} and told["steps"] == 3
+    assert {"confusion", "accuracy", "residuals", "predictions", "image"} <= set(told)
+    child = run.child_run("inner")
+    child.log("number", 3)
+    child.complete()
+    assert run.get_metrics(name="number", recursive=True)[child.id] == {"number": 3}
+    run.complete()
+
+
+@calls
+def a_run_has_words_and_files() -> None:
+    write("source/train.py", "print('hello')")
+    run = experiment.start_logging(snapshot_directory="source")
+    run.start()
+    run.tag("a", "1")
+    run.set_tags({"b": "2"})
+    run.remove_tags(["a"])
+    assert run.get_tags() == {"b": "2"}
+    run.add_properties({"p": "q"})
+    assert run.get_properties()["p"] == "q"
+    run.upload_file("one/a.txt", write("files/a.txt", "A"))
+    run.upload_files(["two/a.txt", "two/b.txt"], ["files/a.txt", write("files/b.txt", "B")])
+    run.upload_folder("three", "files")
+    kept = {"one/a.txt", "two/a.txt", "two/b.txt", "three/a.txt", "three/b.txt"}
+    assert set(run.get_file_names()) >= kept
+    run.download_file("one/a.txt", "down/a.txt")
+    run.download_files("three", output_directory="down")
+    assert [Path("down", name).read_text() for name in ("a.txt", "three/b.txt")] == ["A", "B"]
+    assert zipfile.ZipFile(run.restore_snapshot(path="snapshot")).namelist() == ["train.py"]
+    assert run.get_snapshot_id() == run.get_properties()["ContentSnapshotId"]
+    other = experiment.start_logging(snapshot_directory=None)
+    other.take_snapshot("source")
+    assert other.get_snapshot_id()
+    model = run.register_model("of-run", model_path="one/a.txt", tags={"t": "1"}, model_framework="Custom")
+    assert (model.run_id, model.tags, model.version) == (run.id, {"t": "1"}, 1)
+    vault = ws.get_default_keyvault()
+    vault.set_secret("of-run", "hidden")
+    assert run.get_secret("of-run") == "hidden" and run.get_secrets(["of-run"]) == {"of-run": "hidden"}
+    assert [len(run.create_children(count=2)), len(run.create_children(tag_key="k", tag_values=["v"]))] == [2, 1]
+    assert Run.get_context() is not None
+    other.cancel()
+    run.complete()
+
+
+@calls
+def a_run_on_the_cluster() -> None:
+    write("work/train.py", "print('ran')")
+    run = experiment.submit(ScriptRunConfig("work", "train.py", run_config=configuration()), tags={"of": "submit"})
+    run.wait_for_completion(show_output=False)
+    assert run.get_tags()["of"] == "submit"
+    assert run.get_status() == "Completed" == run.get_detailed_status()["status"]
+    assert run.get_details()["target"] == "cpu-cluster"
+    assert "ran" in run.get_details_with_logs()["logFiles"]["user_logs/std_log.txt"]
+    assert any(name.endswith("std_log.txt") for name in run.get_all_logs("logs"))
+    assert run.get_environment().python.interpreter_path == os.environ["PYTHON"]
+    assert run.id in [one.run_id for one in Run.list_by_compute(ws.compute_targets["cpu-cluster"])]
+    parent = experiment.start_logging(snapshot_directory=None)
+    child = parent.submit_child(ScriptRunConfig("work", "train.py", run_config=configuration()))
+    child.wait_for_completion()
+    assert child.parent.id == parent.id and child.get_status() == "Completed"
+    parent.complete()
+    write("work/waits.py", "import time; time.sleep(300)")
+    waits = experiment.submit(ScriptRunConfig("work", "waits.py", run_config=configuration()))
+    waits.cancel()
+    waits.wait_for_completion(raise_on_error=False)
+    assert waits.get_status() == "Canceled"
+
+
+@calls
+def secrets() -> None:
+    vault = ws.get_default_keyvault()
+    vault.set_secret("kept", "1", content_type="text/plain")
+    vault.set_secrets({"two": "2", "three": "3"})
+    assert vault.get_secret("kept") == "1" and vault.get_secrets(["two", "three"]) == {"two": "2", "three": "3"}
+    assert vault.get_secret_content_type("kept") == "text/plain"
+    vault.delete_secret("two")
+    vault.delete_secrets(["three"])
+    names = [one["name"] for one in vault.list_secrets()]
+    assert "kept" in names and not {"two", "three"} & set(names)
+
+
+# --------------------------------------------------------------------------------------------------- environments
+
+
+@calls
+def environments() -> None:
+    conda = write("conda.yml", "name: c\ndependencies:\n- python=3.10\n- pip:\n  - six==1.17.0\n")
+    made = Environment.from_conda_specification("made", conda)
+    assert made.register(ws).version == "1" and "made" in Environment.list(ws)
+    assert list(Environment.get(ws, "made").python.conda_dependencies.pip_packages) == ["six==1.17.0"]
+    assert made.clone("copied").register(ws).name == "copied"
+    lines = write("requirements.txt", "six==1.17.0\n")
+    assert Environment.from_pip_requirements("lines", lines).register(ws).name == "lines"
+    image = Environment.from_docker_image("image", "some/image:1")
+    assert image.register(ws).docker.base_image == "some/image:1"
+    assert Environment.from_dockerfile("file", "FROM scratch").register(ws).docker.base_dockerfile == "FROM scratch"
+    made.save_to_directory("saved", overwrite=True)
+    assert Environment.load_from_directory("saved").name == "made"
+    Environment.label(ws, "made", "1", ["good"])
+    assert Environment.get(ws, "made", label="good").version == "1"
+    wheel = write("mine-1.0-py3-none-any.whl", "wheel")
+    address = Environment.add_private_pip_wheel(ws, wheel, exist_ok=True)
+    assert address.endswith("mine-1.0-py3-none-any.whl")
+    with refused("conda", by="by the client itself: no conda here"):
+        Environment.from_existing_conda_environment("existing", "none")
+
+
+# --------------------------------------------------------------------------------------------------------- models
+
+
+@calls
+def models() -> None:
+    write("m/model.bin", "weights")
+    write("m/labels.txt", "a")
+    data = Dataset.File.from_files((store, "for-models/**"), validate=False)
+    model = Model.register(
+        ws, "m", "mine", tags={"a": "1"}, properties={"p": "q"}, description="d", datasets=[("training", data)],
+        model_framework=Model.Framework.SCIKITLEARN, model_framework_version="1.0",
+    )  # fmt: skip
+    assert (model.version, model.model_framework, model.model_framework_version) == (1, "ScikitLearn", "1.0")
+    model.add_tags({"b": "2"})
+    model.remove_tags(["a"])
+    model.add_properties({"r": "s"})
+    model.update(tags={"c": "3"}, description="changed")
+    model.update_tags_properties(add_tags={"e": "5"}, remove_tags=["c"], add_properties={"t": "u"})
+    again = Model(ws, "mine", version=1)
+    assert (again.tags, again.description) == ({"e": "5"}, "changed")
+    assert again.properties == {"p": "q", "r": "s", "t": "u"}
+    model.add_dataset_references([("more", data)])
+    assert "more" in Model(ws, "mine").datasets
+    assert [one.id for one in Model.list(ws, name="mine", tags=["e"], model_framework="ScikitLearn")] == ["mine:1"]
+    assert Path(model.download("models-down")).joinpath("model.bin").read_text() == "weights"
+    assert Path(Model.get_model_path("mine", _workspace=ws)).joinpath("model.bin").read_text() == "weights"
+    assert all("sig=" in address for address in model.get_sas_urls().values())
+    model.delete()
+    assert Model.list(ws, name="mine") == []
