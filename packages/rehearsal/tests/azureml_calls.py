@@ -21,11 +21,28 @@ from azureml.core import (
     Environment,
     Experiment,
     Keyvault,
+    LinkedService,
     Model,
     Run,
     RunConfiguration,
     ScriptRunConfig,
+    SynapseWorkspaceLinkedServiceConfiguration,
     Workspace,
+)
+from azureml.core.compute import (
+    AdlaCompute,
+    AksCompute,
+    AmlCompute,
+    BatchCompute,
+    ComputeInstance,
+    DatabricksCompute,
+    DataFactoryCompute,
+    DsvmCompute,
+    HDInsightCompute,
+    KubernetesCompute,
+    KustoCompute,
+    RemoteCompute,
+    SynapseCompute,
 )
 from azureml.core.authentication import ServicePrincipalAuthentication
 from azureml_operations import calls, not_played, refused
@@ -33,6 +50,7 @@ from azureml_operations import calls, not_played, refused
 OWN = {name: os.environ[f"AZUREML_SERVICE_PRINCIPAL_{name.upper()}"] for name in ("id", "password", "tenant_id")}
 LOGIN = ServicePrincipalAuthentication(OWN["tenant_id"], OWN["id"], OWN["password"])
 NAMES = json.loads(os.environ["NAMES"])
+KEYS = ("subscription_id", "resource_group", "workspace_name")
 ws = Workspace(*NAMES, auth=LOGIN, _disable_service_check=True)
 store = ws.get_default_datastore()
 experiment = Experiment(ws, "operations")
@@ -81,6 +99,147 @@ def a_workspace_is_found() -> None:
     assert Datastore.get_default(ws).name == "other"
     store.set_as_default()
     assert Datastore.get_default(ws).name == store.name
+
+
+@calls
+def a_workspace_is_changed() -> None:
+    made = Workspace.create(
+        NAMES[2], LOGIN, NAMES[0], NAMES[1], location="westeurope", exist_ok=True, show_output=False
+    )  # fmt: skip
+    assert made.name == NAMES[2]
+    assert made.update(description="said", tags={"a": "1"})["description"] == "said"
+    assert made.get_details()["tags"] == {"a": "1"}
+    assert made.list_keys()["userStorageKey"]
+    made.sync_keys()
+    assert made.diagnose_workspace({"value": {}})["value"]["storageAccountResults"] == []
+    write("attached/.azureml/config.json", json.dumps(dict(zip(KEYS, NAMES, strict=True))))
+    made.set_connection("git", "Git", "https://host/repo", "PAT", "token")
+    assert made.get_connection("git")["properties"]["target"] == "https://host/repo"
+    assert "git" in made.list_connections(category="Git") and made.list_connections(category="ACR") == "[]"
+    made.delete_connection("git")
+    assert made.list_connections() == "[]"
+    made.delete_private_endpoint_connection("none")
+    assert made.get_default_compute_target("CPU") is None
+    assert made.update_dependencies(container_registry="/registry", force=True)["containerRegistry"] == "/registry"
+    with not_played():
+        made.delete()
+
+
+@calls
+def a_workspace_is_set_up_where_a_folder_is_attached() -> None:
+    here = Path.cwd()
+    write("attached/.azureml/config.json", json.dumps(dict(zip(KEYS, NAMES, strict=True))))
+    os.chdir("attached")
+    try:
+        assert Workspace.setup().name == NAMES[2]
+    finally:
+        os.chdir(here)
+
+
+@calls
+def linked_services() -> None:
+    resource = {"subscription_id": NAMES[0], "resource_group": NAMES[1], "name": "synapse"}
+    made = LinkedService.register(ws, "linked", SynapseWorkspaceLinkedServiceConfiguration(**resource))
+    assert LinkedService.get(ws, "linked").name == made.name == "linked"
+    assert [one.name for one in LinkedService.list(ws)] == ["linked"]
+    made.unregister()
+    assert LinkedService.list(ws) == []
+
+
+# ------------------------------------------------------------------------------------------------ compute targets
+
+
+@calls
+def clusters() -> None:
+    wish = AmlCompute.provisioning_configuration("STANDARD_D2_V2", max_nodes=2)
+    made = ComputeTarget.create(ws, "made", wish)
+    made.wait_for_completion()
+    made.refresh_state()
+    assert made.get_status().allocation_state == "Steady" and made.get()["name"] == "made"
+    made.update(max_nodes=4)
+    assert AmlCompute(ws, "made").scale_settings.maximum_node_count == 4
+    assert made.list_nodes() == [] and list(made.get_active_runs()) == []
+    assert "Standard_D2_v2" in [size["name"] for size in AmlCompute.supported_vmsizes(ws)]
+    assert AmlCompute.list_usages(ws)[0]["currentValue"] == 0
+    most = AmlCompute.list_quotas(ws)[0]["limit"]
+    AmlCompute.update_quotas(ws, "totalCores", 3)
+    assert AmlCompute.list_quotas(ws)[0]["limit"] == 3
+    with refused("ClusterCoreQuotaReached"):
+        ComputeTarget.create(ws, "greater", AmlCompute.provisioning_configuration("STANDARD_D2_V2", max_nodes=2))
+    AmlCompute.update_quotas(ws, "totalCores", most)
+    user = f"/subscriptions/{NAMES[0]}/resourceGroups/{NAMES[1]}/providers/identities/one"
+    made.add_identity("UserAssigned", [user])
+    assert list(made.get()["identity"]["userAssignedIdentities"]) == [user]
+    with refused("InvalidRequestContent"):  # what the client sends is no object but a text of one
+        made.remove_identity([user])
+    with refused("Detach is not supported", by="by the client itself: a cluster is deleted"):
+        made.detach()
+    assert "made" in [one.name for one in ComputeTarget.list(ws)]
+    made.delete()
+    assert "made" not in [one.name for one in ComputeTarget.list(ws)]
+
+
+@calls
+def instances() -> None:
+    made = ComputeTarget.create(ws, "instance", ComputeInstance.provisioning_configuration("STANDARD_DS3_V2"))
+    made.wait_for_completion()
+    assert made.get_status().state == "Running" and made.get()["name"] == "instance"
+    made.stop()
+    made.refresh_state()
+    assert made.status.state == "Stopped"
+    made.start()
+    made.restart()
+    made.refresh_state()
+    assert made.status.state == "Running" and made.update_sso_settings(True)
+    assert list(made.get_active_runs()) == [] and ComputeInstance.supported_vmsizes(ws)
+    with refused("Detach is not supported", by="by the client itself: an instance is deleted"):
+        made.detach()
+    made.delete()
+    assert "instance" not in ws.compute_targets
+
+
+def attached(name: str, wish: Any) -> Any:
+    """What is attached, found again and gone on."""
+    made = ComputeTarget.attach(ws, name, wish)
+    ComputeTarget.wait_for_completion(made)
+    made.refresh_state()
+    assert made.provisioning_state == "Succeeded" == ComputeTarget.get_status(made)
+    assert type(ws.compute_targets[name]) is type(made)
+    return made
+
+
+@calls
+def what_is_attached() -> None:
+    cluster = f"/subscriptions/{NAMES[0]}/resourceGroups/{NAMES[1]}/providers/Microsoft.Kubernetes/connectedClusters/c"
+    machine = attached("machine", RemoteCompute.attach_configuration("me", address="192.0.2.1", password="secret"))
+    assert machine.address == "192.0.2.1"
+    assert machine.get_credentials()["administratorAccount"]["password"] == "secret"
+    hadoop = attached("hadoop", HDInsightCompute.attach_configuration("me", address="192.0.2.1", password="secret"))
+    assert hadoop.get_credentials()["administratorAccount"]["username"] == "me"
+    bricks = attached("bricks", DatabricksCompute.attach_configuration(NAMES[1], "bricks", access_token="secret"))
+    assert bricks.get_credentials()["databricksAccessToken"] == "secret"
+    kusto = attached(
+        "kusto",
+        KustoCompute.attach_configuration(
+            NAMES[1], "kusto", cluster, "tenant", "https://k.westeurope.kusto.windows.net", "app", "secret"
+        ),
+    )
+    assert kusto.get_credentials()["servicePrincipalCredentials"]["secret"] == "secret"
+    factory = attached("factory", DataFactoryCompute.attach_configuration(NAMES[1], "factory"))
+    lake = attached("lake", AdlaCompute.attach_configuration(NAMES[1], "lake"))
+    batch = attached("batch", BatchCompute.attach_configuration(NAMES[1], "batch"))
+    cubes = attached("cubes", KubernetesCompute.attach_configuration(cluster))
+    assert cubes.get()["name"] == "cubes" and cubes.get_status() is not None
+    cubes.wait_for_completion()
+    resource = {"subscription_id": NAMES[0], "resource_group": NAMES[1], "name": "synapse"}
+    service = LinkedService.register(ws, "for-spark", SynapseWorkspaceLinkedServiceConfiguration(**resource))
+    spark = attached("spark", SynapseCompute.attach_configuration(service, "SynapseSpark", "pool"))
+    aks = attached("aks-attached", AksCompute.attach_configuration(NAMES[1], "aks"))
+    with not_played():
+        aks.get_credentials()
+    for one in (machine, hadoop, bricks, kusto, factory, lake, batch, cubes, spark, aks):
+        one.detach()
+    assert not {"machine", "lake", "aks-attached"} & set(ws.compute_targets)
 
 
 # ---------------------------------------------------------------------------------------------------- experiments

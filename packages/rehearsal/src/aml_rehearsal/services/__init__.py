@@ -21,6 +21,7 @@ from aml_rehearsal.services import (
     resources,
     storage,
     webservices,
+    workspaces,
 )
 from aml_rehearsal.services.hosts import ROUTERS
 
@@ -46,4 +47,5 @@ __all__ = [
     "resources",
     "storage",
     "webservices",
+    "workspaces",
 ]
