@@ -6,12 +6,14 @@ what the rehearsal lacks in not_played().
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import zipfile
 from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 from azureml.core import (
@@ -45,8 +47,24 @@ from azureml.core.compute import (
     SynapseCompute,
 )
 from azureml.core.authentication import ServicePrincipalAuthentication
+from azureml._restclient.models import ActionRequestDto
+from azureml.core.environment import DockerBuildContext
+from azureml.core.image import ContainerImage, Image
+from azureml.core.image.image import ImageConfig
+from azureml.core.image.unknown_image import UnknownImage
+from azureml.core.model import InferenceConfig
+from azureml.core.profile import ModelProfile
+from azureml.core.webservice import AciWebservice, AksEndpoint, AksWebservice, LocalWebservice, Webservice
+from azureml.core.webservice.unknown_webservice import UnknownWebservice
+from azureml.data import DataType, FileDataset
+from azureml.data.datacache import DatacacheHydrationTracker, DatacacheStore
+from azureml.data.dataset_action_run import DatasetActionRun
+from azureml.data.dataset_profile import DatasetProfile
+from azureml.data.dataset_profile_run import DatasetProfileRun
+from azureml.data.dataset_snapshot import DatasetSnapshot
 from azureml_operations import calls, not_played, refused
 
+PLAYED_ELSEWHERE = ("get_by_name", "get_by_id", "get_all")  # of Dataset: they give datasets of today
 OWN = {name: os.environ[f"AZUREML_SERVICE_PRINCIPAL_{name.upper()}"] for name in ("id", "password", "tenant_id")}
 LOGIN = ServicePrincipalAuthentication(OWN["tenant_id"], OWN["id"], OWN["password"])
 NAMES = json.loads(os.environ["NAMES"])
@@ -111,7 +129,7 @@ def a_workspace_is_changed() -> None:
     assert made.get_details()["tags"] == {"a": "1"}
     assert made.list_keys()["userStorageKey"]
     made.sync_keys()
-    assert made.diagnose_workspace({"value": {}})["value"]["storageAccountResults"] == []
+    assert made.diagnose_workspace({"value": {}})["value"]["storage_account_results"] == []
     write("attached/.azureml/config.json", json.dumps(dict(zip(KEYS, NAMES, strict=True))))
     made.set_connection("git", "Git", "https://host/repo", "PAT", "token")
     assert made.get_connection("git")["properties"]["target"] == "https://host/repo"
@@ -119,7 +137,7 @@ def a_workspace_is_changed() -> None:
     made.delete_connection("git")
     assert made.list_connections() == "[]"
     made.delete_private_endpoint_connection("none")
-    assert made.get_default_compute_target("CPU") is None
+    assert made.get_default_compute_target("CPU").name == "cpu-cluster"
     assert made.update_dependencies(container_registry="/registry", force=True)["containerRegistry"] == "/registry"
     with not_played():
         made.delete()
@@ -221,7 +239,7 @@ def what_is_attached() -> None:
     kusto = attached(
         "kusto",
         KustoCompute.attach_configuration(
-            NAMES[1], "kusto", cluster, "tenant", "https://k.westeurope.kusto.windows.net", "app", "secret"
+            NAMES[1], "kusto", cluster.replace("Kubernetes/connectedClusters", "Kusto/clusters"), "tenant", "https://k.westeurope.kusto.windows.net", "app", "secret"
         ),
     )
     assert kusto.get_credentials()["servicePrincipalCredentials"]["secret"] == "secret"
@@ -463,6 +481,25 @@ def environments() -> None:
         Environment.from_existing_conda_environment("existing", "none")
 
 
+@calls
+def images_of_environments() -> None:
+    made = Environment("with-image")
+    made.python.user_managed_dependencies = True
+    assert not made.register(ws).get_image_details(ws).image_exist
+    build = made.build(ws).wait_for_completion(show_output=False)
+    assert build.status == "Succeeded" and "nothing to build" in build.get_log()
+    assert Environment.get(ws, "with-image").get_image_details(ws).image_exist
+    impossible = Environment.from_conda_specification(
+        "impossible", write("impossible.yml", "dependencies:\n- python=3.10\n- r-base\n")
+    )
+    build = impossible.build(ws).wait_for_completion(show_output=False)
+    assert build.status == "Failed" and "r-base" in build.get_log()
+    with not_played():
+        made.build_local(ws, useDocker=True)
+    context = DockerBuildContext.from_local_directory(ws, str(Path(write("context/Dockerfile", "FROM scratch")).parent))
+    assert Environment.from_docker_build_context("of-a-context", context).docker.build_context.location
+
+
 # --------------------------------------------------------------------------------------------------------- models
 
 
@@ -492,3 +529,359 @@ def models() -> None:
     assert all("sig=" in address for address in model.get_sas_urls().values())
     model.delete()
     assert Model.list(ws, name="mine") == []
+
+
+# ------------------------------------------------------------------------------------------ datastores and datasets
+
+
+@calls
+def datastores() -> None:
+    made = Datastore.register_azure_blob_container(
+        ws, "mine", "mine", store.account_name, account_key=store.account_key, create_if_not_exists=True
+    )
+    assert Datastore.get(ws, "mine").container_name == "mine"
+    made.upload_files([write("up/a.txt", "A")], target_path="one", show_progress=False)
+    made.upload("up", "two", show_progress=False)
+    assert made.download("down-store", show_progress=False) == 2
+    assert Path("down-store/one/a.txt").read_text() == "A" == Path("down-store/two/a.txt").read_text()
+    made.set_as_default()
+    assert Datastore.get_default(ws).name == "mine"
+    store.set_as_default()
+    made.unregister()
+    with refused("was not found", by="Datastore was not found"):
+        Datastore.get(ws, "mine")
+
+
+@calls
+def datastores_of_other_kinds() -> None:
+    principal = {"tenant_id": "t", "client_id": "c", "client_secret": "s"}
+    shared = Datastore.register_azure_file_share(ws, "share", "share", "account", account_key="a2V5")
+    lake = Datastore.register_azure_data_lake(ws, "lake", "lake", **principal)
+    newer = Datastore.register_azure_data_lake_gen2(ws, "newer", "files", "account", **principal)
+    sql = Datastore.register_azure_sql_database(ws, "sql", "server", "base", username="me", password="p")
+    postgres = Datastore.register_azure_postgre_sql(ws, "postgres", "server", "base", "me", "p")
+    mysql = Datastore.register_azure_my_sql(ws, "mysql", "server", "base", "me", "p")
+    bricks = Datastore.register_dbfs(ws, "bricks")
+    certificate = write("c.pem", "c")
+    hadoop = Datastore.register_hdfs(ws, "hadoop", "http", "h", certificate, "R", "1.1.1.1", "p", kerberos_password="p")
+    for one in (shared, lake, newer, sql, postgres, mysql, bricks, hadoop):
+        assert type(Datastore.get(ws, one.name)) is type(one)
+        assert type(ws.datastores[one.name]) is type(one)
+    assert (newer.container_name, sql.server_name, postgres.user_id) == ("files", "server", "me")
+    for one in (shared, lake, newer, sql, postgres, mysql, bricks, hadoop):
+        one.unregister()
+
+
+TABLE = "day,who,number,place\n" + "".join(
+    f"2024-01-{day:02}T00:00:00,{'ab'[day % 2]},{day},p{day % 3}\n" for day in range(1, 11)
+)
+
+
+def uploaded(place: str, **files: str) -> Any:
+    """Files in the default datastore; where they lie."""
+    for name, text in files.items():
+        write(f"{place}/{name}", text)
+    store.upload(place, place, overwrite=True, show_progress=False)
+    return store, f"{place}/**"
+
+
+@calls
+def file_datasets() -> None:
+    place = uploaded("for-files", **{"a.txt": "A", "b.txt": "BB", "c.txt": "CCC"})
+    made = Dataset.File.from_files(place).register(ws, "files", description="d", tags={"a": "1"})
+    assert sorted(made.to_path()) == ["/a.txt", "/b.txt", "/c.txt"]
+    assert sorted(Path(file).name for file in made.download("down-files")) == ["a.txt", "b.txt", "c.txt"]
+    assert Path("down-files/c.txt").read_text() == "CCC"
+    assert len(made.take(2).to_path()) == 2 and len(made.skip(1).to_path()) == 2
+    assert len(made.take_sample(1.0, seed=1).to_path()) == 3
+    assert sum(len(half.to_path()) for half in made.random_split(0.5, seed=1)) == 3
+    assert len(made.filter(made.file_metadata("Size") > 1).to_path()) == 2
+    assert Dataset.File.upload_directory("for-files", (store, "up-files"), show_progress=False).to_path()
+    changed = made.update(description="other").add_tags({"b": "2"}).remove_tags(["a"])
+    assert (changed.description, changed.tags) == ("other", {"b": "2"})
+    assert FileDataset.get_by_name(ws, "files").id == Dataset.get_by_name(ws, "files").id == made.id
+    assert FileDataset.get_by_id(ws, made.id).name == Dataset.get_by_id(ws, made.id).name == "files"
+    assert FileDataset.get_all(ws)["files"].version == Dataset.get_all(ws)["files"].version == 1
+    mounted = made.mount("mounted")
+    assert mounted.mount_point.endswith("mounted")
+    if Path("/dev/fuse").exists():
+        with mounted:
+            assert Path("mounted/a.txt").read_text() == "A"
+    made.unregister_all_versions()
+    assert "files" not in Dataset.get_all(ws)
+    parts = Dataset.File.from_files(
+        uploaded("parts", **{"x/1.txt": "1", "y/2.txt": "2"}), partition_format="{part}/{file}.txt"
+    )
+    assert sorted(one["part"] for one in parts.get_partition_key_values(["part"])) == ["x", "y"]
+
+
+@calls
+def tabular_datasets() -> None:
+    place = uploaded("for-tables", **{"a.csv": TABLE})
+    made = Dataset.Tabular.from_delimited_files(place).register(ws, "tables")
+    assert list(made.to_pandas_dataframe()["number"]) == list(range(1, 11))
+    assert list(made.keep_columns(["who", "number"]).to_pandas_dataframe().columns) == ["who", "number"]
+    assert list(made.drop_columns(["who", "day", "place"]).to_pandas_dataframe().columns) == ["number"]
+    assert len(made.take(3).to_pandas_dataframe()) == 3 and len(made.skip(3).to_pandas_dataframe()) == 7
+    assert len(made.take_sample(1.0, seed=1).to_pandas_dataframe()) == 10
+    assert sum(len(part.to_pandas_dataframe()) for part in made.random_split(0.5, seed=1)) == 10
+    assert len(made.filter(made["number"] > 8).to_pandas_dataframe()) == 2
+    timed = made.with_timestamp_columns("day")
+    middle = datetime(2024, 1, 5)
+    assert len(timed.time_before(middle).to_pandas_dataframe()) == 5
+    assert len(timed.time_after(middle).to_pandas_dataframe()) == 6
+    assert len(timed.time_between(middle, middle + timedelta(days=1)).to_pandas_dataframe()) == 2
+    assert len(timed.time_recent(timedelta(days=2)).to_pandas_dataframe()) == 0
+    assert made.to_csv_files().to_path() and made.to_parquet_files().to_path()
+    written = made.partition_by(["who"], (store, "by-who"), name="by-who", show_progress=False)
+    assert sorted(one["who"] for one in written.get_partition_key_values()) == ["a", "b"]
+    frame = made.to_pandas_dataframe()
+    kept = Dataset.Tabular.register_pandas_dataframe(frame, (store, "of-pandas"), "of-pandas", show_progress=False)
+    assert kept.to_pandas_dataframe().equals(frame)
+    parquet = Dataset.Tabular.from_parquet_files((store, "of-pandas/**/*.parquet"))
+    assert list(parquet.to_pandas_dataframe()["number"]) == list(range(1, 11))
+    lines = Dataset.Tabular.from_json_lines_files(uploaded("lines", **{"a.jsonl": '{"x": 1}\n{"x": 2}\n'}))
+    assert list(lines.to_pandas_dataframe()["x"]) == [1, 2]
+    names = Dataset.Tabular.from_delimited_files(
+        uploaded("names", **{"a.csv": "file\nfor-tables/a.csv\n"}), set_column_types={"file": DataType.to_stream(ws)}
+    )
+
+
+@calls
+def tabular_datasets_elsewhere() -> None:
+    made = Dataset.Tabular.from_delimited_files((store, "for-tables/**"))
+    sql = Datastore.register_azure_sql_database(ws, "base", "server", "base", username="me", password="p")
+    query = Dataset.Tabular.from_sql_query((sql, "select 1"), validate=False)  # kept; there is no server to ask
+    assert query.register(ws, "of-sql").name == Dataset.get_by_name(ws, "of-sql").name
+    with refused("pyspark", by="by the client itself: no Spark here"):
+        made.to_spark_dataframe()
+    with refused("dask", by="by the client itself: no Dask here"):
+        made.to_dask_dataframe()
+    with refused("pyspark", by="by the client itself: no Spark here"):
+        Dataset.Tabular.register_spark_dataframe(None, (store, "spark"), "spark")
+    with refused("dask", by="by the client itself: no Dask here"):
+        Dataset.Tabular.register_dask_dataframe(None, (store, "dask"), "dask")
+
+
+@calls
+def profiles() -> None:
+    made = Dataset.Tabular.from_delimited_files(uploaded("for-tables", **{"a.csv": TABLE})).register(ws, "profiled")
+    run = experiment.start_logging(snapshot_directory=None)
+    run.complete()
+    profile = DatasetProfile(made.id, run.id, experiment.name, ws, "{}")
+    assert profile.get_producing_run().id == run.id
+    for call in (
+        lambda: made.submit_profile_run("local", experiment),
+        lambda: made.get_profile(),
+        lambda: made.get_profile_runs(),
+        profile.is_stale,
+        lambda: DatasetProfileRun(ws, made, run).get_profile(),
+    ):
+        with not_played():
+            call()
+
+
+@calls
+def caches() -> None:
+    files = Dataset.File.from_files((store, "for-tables/**"))
+    cache = DatacacheStore.__new__(DatacacheStore)
+    cache._workspace, cache._name, cache._id = ws, "cache", "cache"
+    for call in (
+        lambda: DatacacheStore.list(ws),
+        lambda: DatacacheStore.get_by_name(ws, "cache"),
+        lambda: DatacacheStore.register(ws, "cache", [store], ws.compute_targets["cpu-cluster"], LOGIN, 1, "CreationTime", 1),
+        lambda: DatacacheStore.update(ws, "cache", ttl_in_days=1, ttl_expiration_policy="CreationTime"),
+        lambda: DatacacheHydrationTracker(ws, cache, files, 1, "none").wait_for_completion(),
+    ):
+        with not_played():
+            call()
+    with not_played("KeyError: 'source'"):  # of the client, which reads the datasets of earlier releases only
+        files.hydrate(cache)
+
+
+@calls
+def datasets_of_before() -> None:
+    """The client has the classes of before 2019, and refuses what they do without asking anybody."""
+    before = Dataset(None, ws, "before", NAMES[0])
+    before._etag = "x"
+    snapshot = DatasetSnapshot.__new__(DatasetSnapshot)
+    snapshot._workspace, snapshot._name, snapshot._dataset_id, snapshot._dataset_name = ws, "x", NAMES[0], "before"
+    snapshot._relative_path = snapshot._created_time = snapshot._definition_id = "x"
+    snapshot._definition_version, snapshot._datastore_name, snapshot._profile_action_id = "1", "x", "x"
+    action = DatasetActionRun(ws, NAMES[0], NAMES[0], ActionRequestDto("profile"))
+    known = {"workspace": ws, "path": (store, "a"), "name": "x", "dataset_name": "x", "snapshot_name": "x"}
+    for one in (before, snapshot, action):
+        for method, function in vars(type(one)).items():
+            kind = staticmethod | FunctionType
+            if method.startswith("_") or method in PLAYED_ELSEWHERE or not isinstance(function, kind):
+                continue
+            call = getattr(one, method)
+            asked = inspect.signature(call).parameters.values()
+            given = {each.name: known.get(each.name, "x") for each in asked if each.default is each.empty}
+            with refused("no longer supported", by="by the client itself, which no longer has it"):
+                call(**given)
+
+
+# ---------------------------------------------------------------------------------- services, packages and profiles
+
+
+SCORE = """
+def init(): pass
+def run(data): return {"said": data}
+"""
+
+
+def inference() -> InferenceConfig:
+    """A deployment by a Python that has the inference server, so that nothing is built."""
+    write("serve/score.py", SCORE)
+    environment = Environment("serving")
+    environment.python.user_managed_dependencies = True
+    environment.python.interpreter_path = os.environ["SERVING"]
+    return InferenceConfig("score.py", source_directory="serve", environment=environment)
+
+
+@calls
+def services_on_instances() -> None:
+    model = Model.register(ws, write("served/a.txt", "weights"), "served")
+    wish = AciWebservice.deploy_configuration(1, 1, auth_enabled=True)
+    service = Model.deploy(ws, "operations-aci", [model], inference(), wish)
+    service.wait_for_deployment()
+    service.update_deployment_state()
+    assert service.state == "Healthy" and service.run("x") == {"said": "x"}
+    assert "operations-aci" in [one.name for one in Webservice.list(ws, model_name="served")]
+    assert "init function" in service.get_logs()
+    first, second = service.get_keys()
+    service.regen_key("Primary", set_key="mine")
+    assert service.get_keys() == ("mine", second) and first != "mine"
+    service.update(description="said", tags={"a": "1"})
+    service.add_tags({"b": "2"})
+    service.remove_tags(["a"])
+    service.add_properties({"p": "q"})
+    again = Webservice(ws, "operations-aci")
+    assert (again.tags, again.properties["p"], again.description) == ({"b": "2"}, "q", "said")
+    with refused("do not support Token", by="by the client itself: instances have no tokens"):
+        service.get_token()
+    with refused("already exists"):
+        Webservice.check_for_existing_webservice(ws, "operations-aci")
+    with refused("ModelInUse"):
+        model.delete()
+    service.delete()
+    assert "operations-aci" not in [one.name for one in Webservice.list(ws)]
+
+
+@calls
+def services_on_clusters() -> None:
+    cluster = ComputeTarget.create(ws, "cubes-to-serve", AksCompute.provisioning_configuration())
+    cluster.wait_for_completion()
+    cluster.refresh_state()
+    wish = AksWebservice.deploy_configuration(token_auth_enabled=True, auth_enabled=False)
+    service = Model.deploy(ws, "operations-aks", [], inference(), wish, cluster)
+    service.wait_for_deployment()
+    assert service.run("x") == {"said": "x"}
+    token, _ = service.get_token()
+    assert token and service.get_access_token().access_token
+    service.update(description="said", tags={"a": "1"})
+    service.add_tags({"b": "2"})
+    service.remove_tags(["a"])
+    service.add_properties({"p": "q"})
+    again = AksWebservice(ws, "operations-aks")
+    assert (again.tags, again.properties["p"], again.description) == ({"b": "2"}, "q", "said")
+    service.delete()
+    cluster.delete()
+
+
+@calls
+def packages() -> None:
+    model = Model.register(ws, write("packed/a.txt", "weights"), "packed")
+    package = Model.package(ws, [model], inference(), generate_dockerfile=True)
+    package.wait_for_creation()
+    package.update_creation_state()
+    assert package.state == "Succeeded" and "put together" in package.get_logs()
+    package.save("package")
+    assert "COPY azureml-app /var/azureml-app" in Path("package/Dockerfile").read_text()
+    assert Path("package/azureml-app/azureml-models/packed/1/a.txt").read_text() == "weights"
+    assert Path("package/azureml-app/serve/score.py").read_text() == SCORE
+    assert package.get_container_registry().address is None
+    with refused("cannot be pulled", by="by the client itself: a Dockerfile is saved"):
+        package.pull()
+    lines = Dataset.Tabular.from_delimited_files(uploaded("to-profile", **{"a.csv": "text\nx\n"}))
+    with not_played():
+        Model.profile(ws, "profile", [model], inference(), lines, cpu=1, memory_in_gb=1)
+    profile = ModelProfile(None, None)
+    profile.workspace, profile.create_operation_id = ws, "none"
+    with not_played("Operation none was not found"):
+        profile.wait_for_completion()
+    with not_played("None"):
+        profile.get_details()
+
+
+def unmade(kind: Any, **known: Any) -> Any:
+    """An object of the client's that no service here can give, with what its methods look at."""
+    made = kind.__new__(kind)
+    vars(made).update({"workspace": ws, "name": "none", "_auth": LOGIN} | known)
+    return made
+
+
+@calls
+def services_that_are_not_there() -> None:
+    docker = {"by": "by the client itself: no Docker here"}
+    with refused("ocker", **docker):
+        Model.deploy(ws, "here", [], inference(), LocalWebservice.deploy_configuration())
+    with refused("ocker", **docker):
+        LocalWebservice.list(ws)
+    here = unmade(LocalWebservice, state="running", _container=None, _models_dir=".", _port=1, _base_url="http://h")
+    for call in (
+        here.delete,
+        here.deploy_to_cloud,
+        here.get_keys,
+        here.get_logs,
+        here.get_token,
+        lambda: here.regen_key("Primary"),
+        here.reload,
+        lambda: here.run("x"),
+        here.update,
+        here.update_deployment_state,
+        here.wait_for_deployment,
+    ):
+        try:
+            print("LOCAL", call())
+        except BaseException as error:
+            print("LOCAL", call, type(error), str(error)[:300])
+    endpoint = unmade(AksEndpoint, _mms_endpoint="", versions={}, compute_name="none", tags={}, properties={})
+    for call in (
+        endpoint.update,
+        lambda: endpoint.create_version("one"),
+        lambda: endpoint.update_version("one"),
+        lambda: endpoint.delete_version("one"),
+        lambda: Webservice.deploy(ws, "one", [], ImageConfig()),
+        lambda: Webservice.deploy_from_model(ws, "one", [], ImageConfig()),
+        lambda: Webservice.deploy_from_image(ws, "one", unmade(Image, id="none:1", creation_state="Succeeded")),
+        lambda: Webservice.deploy_local_from_model(ws, "one", [], ImageConfig()),
+        lambda: Image.create(ws, "one", [], ImageConfig()),
+    ):
+        try:
+            print("OLD", call())
+        except BaseException as error:
+            print("OLD", call, type(error), str(error)[:300])
+    unknown = UnknownWebservice.__new__(UnknownWebservice)
+    image = unmade(ContainerImage, id="none:1", tags={}, properties={}, _mms_endpoint="https://westeurope.api.azureml.ms/x",
+        _operation_endpoint="https://westeurope.api.azureml.ms/x")
+    for call in (
+        lambda: unknown.run("x"),
+        unknown.update,
+        unknown.get_token,
+        lambda: Image.list(ws),
+        image.wait_for_creation,
+        image.update_creation_state,
+        lambda: image.update({}),
+        lambda: image.add_tags({}),
+        lambda: image.remove_tags([]),
+        lambda: image.add_properties({}),
+        image.delete,
+        lambda: image.run("x"),
+        lambda: UnknownImage.__new__(UnknownImage).run("x"),
+    ):
+        try:
+            print("OLDER", call())
+        except BaseException as error:
+            print("OLDER", call, type(error), str(error)[:300])

@@ -66,7 +66,6 @@ class Tables:
         self.connections: Table[Record] = Table(store, "connections")  # of the workspace, by name
         self.linked_services: Table[Record] = Table(store, "linked_services")
         self.image_builds: Table[Record] = Table(store, "image_builds")  # by id
-        self.packages: Table[Record] = Table(store, "packages")  # models with what serves them, by id
         self.services: Table[Record] = Table(store, "services")  # by name
         # What pipelines are made of, by kind, then id.
         self.pipelines: dict[str, Table[Record]] = {kind: Table(store, f"pipelines_{kind}") for kind in PIPELINES}

@@ -94,7 +94,9 @@ def shown(request: Request, record: Record) -> Record:
 def connections(workspace: Workspace, request: Request) -> Any:
     wanted = {key: request.query[key] for key in ("category", "target") if request.query.get(key)}
     found = workspace.state.tables.connections.values()
-    return {"value": [shown(request, one) for one in found if wanted.items() <= one["properties"].items()]}
+    listed = [shown(request, one) for one in found if wanted.items() <= one["properties"].items()]
+    # The client of the first generation asks for a version of the service that answers with the bare list.
+    return listed if request.query.get("api-version", "") < "2021" else {"value": listed}
 
 
 @arm.route("GET PUT DELETE", "{scope}/connections/{name}")
