@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
+import requests
 from azureml.core import (
     ComputeTarget,
     Dataset,
@@ -50,7 +51,6 @@ from azureml.core.authentication import ServicePrincipalAuthentication
 from azureml._restclient.models import ActionRequestDto
 from azureml.core.environment import DockerBuildContext
 from azureml.core.image import ContainerImage, Image
-from azureml.core.image.image import ImageConfig
 from azureml.core.image.unknown_image import UnknownImage
 from azureml.core.model import InferenceConfig
 from azureml.core.profile import ModelProfile
@@ -62,7 +62,20 @@ from azureml.data.dataset_action_run import DatasetActionRun
 from azureml.data.dataset_profile import DatasetProfile
 from azureml.data.dataset_profile_run import DatasetProfileRun
 from azureml.data.dataset_snapshot import DatasetSnapshot
-from azureml_operations import calls, not_played, refused
+from azureml.pipeline.core import (
+    Pipeline,
+    PipelineData,
+    PipelineDraft,
+    PipelineEndpoint,
+    PipelineParameter,
+    PipelineRun,
+    PublishedPipeline,
+    Schedule,
+    ScheduleRecurrence,
+)
+from azureml.pipeline.steps import PythonScriptStep
+from azureml.train.hyperdrive import GridParameterSampling, HyperDriveConfig, HyperDriveRun, PrimaryMetricGoal, choice
+from azureml_operations import calls, not_played, note, refused, with_it
 
 PLAYED_ELSEWHERE = ("get_by_name", "get_by_id", "get_all")  # of Dataset: they give datasets of today
 OWN = {name: os.environ[f"AZUREML_SERVICE_PRINCIPAL_{name.upper()}"] for name in ("id", "password", "tenant_id")}
@@ -763,7 +776,7 @@ def services_on_instances() -> None:
         service.get_token()
     with refused("already exists"):
         Webservice.check_for_existing_webservice(ws, "operations-aci")
-    with refused("ModelInUse"):
+    with refused("Response Code: 409"):
         model.delete()
     service.delete()
     assert "operations-aci" not in [one.name for one in Webservice.list(ws)]
@@ -811,77 +824,244 @@ def packages() -> None:
     profile.workspace, profile.create_operation_id = ws, "none"
     with not_played("Operation none was not found"):
         profile.wait_for_completion()
-    with not_played("None"):
-        profile.get_details()
-
-
-def unmade(kind: Any, **known: Any) -> Any:
-    """An object of the client's that no service here can give, with what its methods look at."""
-    made = kind.__new__(kind)
-    vars(made).update({"workspace": ws, "name": "none", "_auth": LOGIN} | known)
-    return made
+    with not_played("there is no profile"):
+        assert profile.get_details().get("averageLatencyInMs"), "there is no profile"
 
 
 @calls
 def services_that_are_not_there() -> None:
-    docker = {"by": "by the client itself: no Docker here"}
-    with refused("ocker", **docker):
+    with refused("ocker", by="by the client itself: no Docker here"):
+        with_it(LocalWebservice)
         Model.deploy(ws, "here", [], inference(), LocalWebservice.deploy_configuration())
-    with refused("ocker", **docker):
-        LocalWebservice.list(ws)
-    here = unmade(LocalWebservice, state="running", _container=None, _models_dir=".", _port=1, _base_url="http://h")
-    for call in (
-        here.delete,
-        here.deploy_to_cloud,
-        here.get_keys,
-        here.get_logs,
-        here.get_token,
-        lambda: here.regen_key("Primary"),
-        here.reload,
-        lambda: here.run("x"),
-        here.update,
-        here.update_deployment_state,
-        here.wait_for_deployment,
-    ):
-        try:
-            print("LOCAL", call())
-        except BaseException as error:
-            print("LOCAL", call, type(error), str(error)[:300])
-    endpoint = unmade(AksEndpoint, _mms_endpoint="", versions={}, compute_name="none", tags={}, properties={})
-    for call in (
-        endpoint.update,
-        lambda: endpoint.create_version("one"),
-        lambda: endpoint.update_version("one"),
-        lambda: endpoint.delete_version("one"),
-        lambda: Webservice.deploy(ws, "one", [], ImageConfig()),
-        lambda: Webservice.deploy_from_model(ws, "one", [], ImageConfig()),
-        lambda: Webservice.deploy_from_image(ws, "one", unmade(Image, id="none:1", creation_state="Succeeded")),
-        lambda: Webservice.deploy_local_from_model(ws, "one", [], ImageConfig()),
-        lambda: Image.create(ws, "one", [], ImageConfig()),
-    ):
-        try:
-            print("OLD", call())
-        except BaseException as error:
-            print("OLD", call, type(error), str(error)[:300])
-    unknown = UnknownWebservice.__new__(UnknownWebservice)
-    image = unmade(ContainerImage, id="none:1", tags={}, properties={}, _mms_endpoint="https://westeurope.api.azureml.ms/x",
-        _operation_endpoint="https://westeurope.api.azureml.ms/x")
-    for call in (
-        lambda: unknown.run("x"),
-        unknown.update,
-        unknown.get_token,
-        lambda: Image.list(ws),
-        image.wait_for_creation,
-        image.update_creation_state,
-        lambda: image.update({}),
-        lambda: image.add_tags({}),
-        lambda: image.remove_tags([]),
-        lambda: image.add_properties({}),
-        image.delete,
-        lambda: image.run("x"),
-        lambda: UnknownImage.__new__(UnknownImage).run("x"),
-    ):
-        try:
-            print("OLDER", call())
-        except BaseException as error:
-            print("OLDER", call, type(error), str(error)[:300])
+    with refused("", by="by the client itself: it does not know the kind of the service"):
+        with_it(UnknownWebservice)
+        UnknownWebservice.deserialize(ws, {})
+    cluster = ComputeTarget.create(ws, "cubes-for-endpoints", AksCompute.provisioning_configuration())
+    with not_played():
+        with_it(AksEndpoint)
+        Model.deploy(ws, "endpoint", [], inference(), AksEndpoint.deploy_configuration(version_name="one"), cluster)
+    cluster.delete()
+
+
+@calls
+def images_of_the_first_years() -> None:
+    assert Image.list(ws) == []
+    wish = ContainerImage.image_configuration(write("score.py", SCORE), "python")
+    with not_played():
+        with_it(ContainerImage, UnknownImage)
+        Image.create(ws, "one", [], wish)
+    with not_played():
+        with_it(Image)
+        Webservice.deploy(ws, "one", [], wish)
+    with not_played():
+        Webservice.deploy_from_model(ws, "one", [], wish)
+    with refused("", by="there is no such image"):
+        Webservice.deploy_from_image(ws, "one", Image(ws, "none"))
+    with refused("ocker", by="by the client itself: no Docker here"):
+        Webservice.deploy_local_from_model(ws, "one", [], wish)
+
+
+# ---------------------------------------------------------------------------------------- searches and pipelines
+
+TRAIN = """
+import json, os, sys, urllib.request
+address = os.environ["MLFLOW_TRACKING_URI"].replace("azureml://", "https://") + "/api/2.0/mlflow/runs/log-metric"
+headers = {"Authorization": "Bearer " + os.environ["MLFLOW_TRACKING_TOKEN"], "Content-Type": "application/json"}
+body = json.dumps({"run_id": os.environ["MLFLOW_RUN_ID"], "key": "acc", "value": float(sys.argv[2])}).encode()
+urllib.request.urlopen(urllib.request.Request(address, body, headers))
+"""
+
+
+@calls
+def searches() -> None:
+    write("search/train.py", TRAIN)
+    script = ScriptRunConfig("search", "train.py", run_config=configuration())
+
+    def search(most: int) -> HyperDriveRun:
+        space = GridParameterSampling({"--x": choice(0.1, 0.3)})
+        return experiment.submit(
+            HyperDriveConfig(
+                run_config=script,
+                hyperparameter_sampling=space,
+                primary_metric_name="acc",
+                primary_metric_goal=PrimaryMetricGoal.MAXIMIZE,
+                max_total_runs=most,
+            )
+        )
+
+    run = search(2)
+    run.wait_for_completion()
+    best = run.get_best_run_by_primary_metric()
+    assert run.get_metrics()[best.id]["acc"] == 0.3
+    assert json.loads(run.get_hyperparameters()[best.id])["--x"] == 0.3
+    assert [one["best_primary_metric"] for one in run.get_children_sorted_by_primary_metric()] == [0.3, 0.1]
+    with refused("not implemented", by="by the client itself, which has no diagnostics yet"):
+        run.get_diagnostics()
+    with refused("", by="by the client itself: a search ends by itself"):
+        run.fail()
+    write("search/train.py", "import time; time.sleep(300)")
+    stopped = search(1)
+    stopped.cancel()
+    stopped.wait_for_completion()
+    assert stopped.get_status() == "Canceled"
+
+
+def step(**options: Any) -> PythonScriptStep:
+    """A step that writes what it is told."""
+    write("step/make.py", "import os, sys\nos.makedirs(sys.argv[1], exist_ok=True)\n"
+          "open(sys.argv[1] + '/made.txt', 'w').write(sys.argv[2])\nprint('made', sys.argv[2])")
+    made = PipelineData("made", datastore=store, pipeline_output_name="made")
+    said = PipelineParameter("said", default_value="default")
+    note("PythonScriptStep.create_node")
+    return PythonScriptStep("make.py", name="make", source_directory="step", compute_target="cpu-cluster",
+                            runconfig=configuration(), arguments=[made, said], outputs=[made],
+                            allow_reuse=False, **options)
+
+
+ONLY_MODULES = "must include only ModuleSteps"
+YAML = """
+pipeline:
+  description: one step
+  default_compute: cpu-cluster
+  parameters: {said: {type: string, default: x}}
+  data_references: {}
+  steps:
+    make:
+      type: PythonScriptStep
+      name: make
+      source_directory: step
+      script_name: make.py
+      runconfig: step.runconfig
+      arguments: [output:made, parameter:said]
+      parameters: {said: {source: said}}
+      outputs: {made: {destination: made, datastore: workspaceblobstore, bind_mode: mount}}
+"""
+
+
+@calls
+def pipelines() -> None:
+    write("step.runconfig", "framework: Python")
+    pipeline = Pipeline(ws, [step()])
+    assert pipeline.validate() == [] and pipeline.graph.validate() == []
+    assert pipeline.service_endpoint()
+    run = pipeline.submit("pipelines", pipeline_parameters={"said": "hello"})
+    run.wait_for_completion(show_output=False)
+    assert run.get_status() == "Finished" and isinstance(run.get_tags(), dict)
+    assert [node.name for node in run.get_graph().nodes] == ["make"]
+    (one,) = run.get_steps()
+    assert run.find_step_run("make")[0].id == one.id
+    one.wait_for_completion(show_output=False)
+    assert one.get_status() == "Finished" and "made hello" in requests.get(one.get_stdout_log()).text
+    assert requests.get(one.get_job_log()).ok and requests.get(one.get_stderr_log()).ok
+    assert "made hello" in str(one.get_details_with_logs()["logFiles"])
+    assert list(one.get_outputs()) == ["made"]
+    place = one.get_output("made").get_port_data_reference()
+    place.download("down-step")
+    assert one.get_output_data("made").name == "made"
+    assert [file.read_text() for file in Path("down-step").rglob("made.txt")] == ["hello"]
+    run.get_pipeline_output("made").download("down-output")
+    assert [file.read_text() for file in Path("down-output").rglob("made.txt")] == ["hello"]
+    assert PipelineRun.get(ws, run.id).id == run.id
+    for call in (run.complete, run.fail, run.child_run, one.complete, one.fail, one.child_run):
+        with refused("", by="by the client itself: the service ends pipelines and their steps"):
+            call()
+    with refused(ONLY_MODULES, by="by the client itself: only pipelines of ModuleSteps are saved"):
+        run.save("run.yml")
+    loaded = Pipeline.load_yaml(ws, write("pipeline.yml", YAML))
+    assert [node.name for node in loaded.graph.nodes] == ["make"]
+    published = run.publish_pipeline("of-run", "d", "1")
+    assert PublishedPipeline.get(ws, published.id).name == "of-run"
+    assert pipeline.graph.submit().wait_for_completion(show_output=False) == "Finished"
+    stopped = pipeline.submit("pipelines")
+    stopped.cancel()
+    stopped.wait_for_completion(show_output=False, raise_on_error=False)
+    assert stopped.get_status() in {"Canceled", "Finished"}
+
+
+@calls
+def published_pipelines() -> None:
+    published = Pipeline(ws, [step()]).publish("published", "d", "1")
+    assert published.get_step_names() == ["make"] and [node.name for node in published.get_graph().nodes] == ["make"]
+    assert "published" in [one.name for one in PublishedPipeline.list(ws)]
+    assert "published" in [one.name for one in PublishedPipeline.get_all(ws)]
+    with refused(ONLY_MODULES, by="by the client itself: only pipelines of ModuleSteps are saved"):
+        published.save("published.yml")
+    run = published.submit(ws, "pipelines")
+    run.wait_for_completion(show_output=False)
+    assert run.id in ids(PipelineRun.get_pipeline_runs(ws, published.id))
+    published.disable()
+    assert "published" not in [one.name for one in PublishedPipeline.list(ws)]
+    published.enable()
+    assert PublishedPipeline.get(ws, published.id).status == "Active"
+
+
+@calls
+def endpoints_of_pipelines() -> None:
+    first, second, third = (Pipeline(ws, [step()]).publish(name, "d", "1") for name in ("first", "second", "third"))
+    made = PipelineEndpoint.publish(ws, "endpoint", "d", first)
+    made.add(second)
+    made.add_default(third)
+    made = PipelineEndpoint.get(ws, name="endpoint")
+    assert made.get_default_version() == "2"
+    made.set_default_version("0")
+    assert made.get_pipeline().name == "first" and made.get_pipeline("1").name == "second"
+    made.set_default(second)
+    assert PipelineEndpoint.get(ws, id=made.id).get_default_version() == "1"
+    assert len(made.get_all_versions()) == len(made.list_versions()) == 3
+    assert sorted(one.name for one in made.list_pipelines()) == ["first", "second", "third"]
+    assert len(made.get_all_pipelines()) == 3
+    assert "endpoint" in [one.name for one in PipelineEndpoint.list(ws)]
+    assert "endpoint" in [one.name for one in PipelineEndpoint.get_all(ws)]
+    run = made.submit("pipelines")
+    run.wait_for_completion(show_output=False)
+    assert run.get_status() == "Finished"
+    made.set_name("renamed")
+    assert PipelineEndpoint.get(ws, name="renamed").id == made.id
+    for leave, come, gone in ((made.disable, made.enable, "Disabled"), (made.archive, lambda: made.reactivate("renamed"), "Archived")):
+        leave()
+        assert PipelineEndpoint.get(ws, id=made.id).status in {gone, "Disabled"}
+        come()
+        assert PipelineEndpoint.get(ws, id=made.id).status == "Active"
+
+
+@calls
+def drafts_of_pipelines() -> None:
+    draft = PipelineDraft.create(ws, Pipeline(ws, [step()]), "draft", "d", "pipelines", {"said": "x"}, tags={"a": "1"})
+    assert PipelineDraft.get(ws, draft.id).name == "draft" and draft.id in ids(PipelineDraft.list(ws))
+    draft.update(name="other", tags={"b": "2"})
+    assert PipelineDraft.get(ws, draft.id).name == "other"
+    assert [node.name for node in draft.get_graph().nodes] == ["make"]
+    with refused(ONLY_MODULES, by="by the client itself: only pipelines of ModuleSteps are saved"):
+        draft.save("draft.yml")
+    run = draft.submit_run()
+    run.wait_for_completion(show_output=False)
+    assert run.get_status() == "Finished" and draft.publish().status == "Active"
+    draft.delete()
+    assert draft.id not in ids(PipelineDraft.list(ws))
+
+
+@calls
+def schedules() -> None:
+    published = Pipeline(ws, [step()]).publish("scheduled", "d", "1")
+    endpoint = PipelineEndpoint.publish(ws, "scheduled-endpoint", "d", published)
+    daily = ScheduleRecurrence("Day", 1)
+    made = Schedule.create(ws, "daily", published.id, "pipelines", recurrence=daily)
+    other = Schedule.create_for_pipeline_endpoint(ws, "of-endpoint", endpoint.id, "pipelines", recurrence=daily)
+    assert Schedule.get(ws, made.id).recurrence.frequency == "Day"
+    assert made.id in ids(Schedule.list(ws)) and made.id in ids(Schedule.get_all(ws))
+    assert ids(Schedule.get_schedules_for_pipeline_id(ws, published.id)) == [made.id]
+    assert ids(Schedule.get_schedules_for_pipeline_endpoint_id(ws, endpoint.id)) == [other.id]
+    made.update(name="weekly", recurrence=ScheduleRecurrence("Week", 1))
+    assert (Schedule.get(ws, made.id).name, Schedule.get(ws, made.id).recurrence.frequency) == ("weekly", "Week")
+    assert made.get_pipeline_runs() == [] and made.get_last_pipeline_run() is None
+    made.disable()
+    assert Schedule.get(ws, made.id).status == "Disabled"
+    made.enable()
+    assert Schedule.get(ws, made.id).status == "Active"
+    nothing = ("start_time", "time_zone", "hours", "minutes", "week_days", "time_of_day")
+    recurrence = {"frequency": "Day", "interval": 1} | dict.fromkeys(nothing)
+    words = {"description": "d", "recurrence": recurrence, "pipeline_parameters": {}}
+    write("schedule.yml", json.dumps({"Schedule": words}))
+    assert Schedule.load_yaml(ws, "schedule.yml")
+    for one in (made, other):
+        one.disable()

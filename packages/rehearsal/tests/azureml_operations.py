@@ -39,7 +39,7 @@ LOCAL_METHODS = re.compile(
 LOCAL_OPERATIONS = re.compile(  # of classes that have others
     r"PipelineStep\.\w+|ParallelRunStep\.create_module_def|DataTransferStep\.get_output|OutputTabularDatasetConfig\.\w+"
     r"|Graph\.(sequence|add_\w+|get_node|delete_node|connect|finalize|generate_yaml)|RunConfiguration\.\w+"
-    r"|Run\.get_submitted_run|ModuleStepBase\.create_node"
+    r"|Run\.get_submitted_run|ModuleStepBase\.create_node|Webservice\.get_token"
 )
 seen: dict[str, str] = {}  # by operation: played, refused: how, or not played
 groups: list[Callable[[], None]] = []
@@ -121,7 +121,7 @@ def refused(words: str, by: str = "") -> Iterator[None]:
 
 
 @contextmanager
-def not_played(words: str = "The rehearsal|'Not Implemented'") -> Iterator[None]:
+def not_played(words: str = "[Tt]he rehearsal|'Not Implemented'") -> Iterator[None]:
     """What is called is answered with 501, which names it, or does not get as far as that."""
     how.append("not played")
     try:
@@ -132,6 +132,13 @@ def not_played(words: str = "The rehearsal|'Not Implemented'") -> Iterator[None]
         raise AssertionError("it is played")
     finally:
         how.pop()
+
+
+def with_it(*owners: type) -> None:
+    """What an object of a class does has the fate of what makes the object, which is called next."""
+    for owner in owners:
+        for method in methods(owner):
+            note(f"{owner.__name__}.{method}")
 
 
 def told(error: BaseException | None) -> str:
