@@ -26,8 +26,11 @@ from azureml.core import (
     Keyvault,
     LinkedService,
     Model,
+    PrivateEndPoint,
+    PrivateEndPointConfig,
     Run,
     RunConfiguration,
+    ScriptRun,
     ScriptRunConfig,
     SynapseWorkspaceLinkedServiceConfiguration,
     Workspace,
@@ -47,8 +50,14 @@ from azureml.core.compute import (
     RemoteCompute,
     SynapseCompute,
 )
-from azureml.core.authentication import ServicePrincipalAuthentication
+from azureml.core.authentication import (
+    Audience,
+    AzureMLTokenAuthentication,
+    ServicePrincipalAuthentication,
+    TokenAuthentication,
+)
 from azureml._restclient.models import ActionRequestDto
+from azureml.core.compute.aks import AksUpdateConfiguration, SslConfiguration
 from azureml.core.environment import DockerBuildContext
 from azureml.core.image import ContainerImage, Image
 from azureml.core.image.unknown_image import UnknownImage
@@ -56,13 +65,17 @@ from azureml.core.model import InferenceConfig
 from azureml.core.profile import ModelProfile
 from azureml.core.webservice import AciWebservice, AksEndpoint, AksWebservice, LocalWebservice, Webservice
 from azureml.core.webservice.unknown_webservice import UnknownWebservice
+from azureml.data.azure_storage_datastore import AzureFileDatastore
 from azureml.data import DataType, FileDataset
 from azureml.data.datacache import DatacacheHydrationTracker, DatacacheStore
 from azureml.data.dataset_action_run import DatasetActionRun
 from azureml.data.dataset_profile import DatasetProfile
 from azureml.data.dataset_profile_run import DatasetProfileRun
 from azureml.data.dataset_snapshot import DatasetSnapshot
+from azureml.data.data_reference import DataReference
 from azureml.pipeline.core import (
+    Module,
+    ModuleVersion,
     Pipeline,
     PipelineData,
     PipelineDraft,
@@ -73,9 +86,26 @@ from azureml.pipeline.core import (
     Schedule,
     ScheduleRecurrence,
 )
-from azureml.pipeline.steps import PythonScriptStep
+from azureml.pipeline.steps import (
+    AdlaStep,
+    AutoMLStep,
+    AutoMLStepRun,
+    AzureBatchStep,
+    CommandStep,
+    DatabricksStep,
+    DataTransferStep,
+    EstimatorStep,
+    HyperDriveStep,
+    KustoStep,
+    ModuleStep,
+    ParallelRunConfig,
+    ParallelRunStep,
+    PythonScriptStep,
+    RScriptStep,
+    SynapseSparkStep,
+)
 from azureml.train.hyperdrive import GridParameterSampling, HyperDriveConfig, HyperDriveRun, PrimaryMetricGoal, choice
-from azureml_operations import calls, not_played, note, refused, with_it
+from azureml_operations import calls, not_played, note, perhaps, refused, with_it
 
 PLAYED_ELSEWHERE = ("get_by_name", "get_by_id", "get_all")  # of Dataset: they give datasets of today
 OWN = {name: os.environ[f"AZUREML_SERVICE_PRINCIPAL_{name.upper()}"] for name in ("id", "password", "tenant_id")}
@@ -154,6 +184,28 @@ def a_workspace_is_changed() -> None:
     assert made.update_dependencies(container_registry="/registry", force=True)["containerRegistry"] == "/registry"
     with not_played():
         made.delete()
+
+
+@calls
+def private_endpoints() -> None:
+    with not_played():
+        with_it(PrivateEndPoint)
+        ws.add_private_endpoint(PrivateEndPointConfig("endpoint", "network", "subnet"))
+
+
+@calls
+def logins() -> None:
+    assert LOGIN.get_authentication_header()["Authorization"].startswith("Bearer ")
+    assert LOGIN.get_token().token and LOGIN.signed_session().headers["Authorization"].startswith("Bearer ")
+    mine = TokenAuthentication(lambda audience: LOGIN.get_token().token)
+    assert mine.get_token(Audience.ARM) and Workspace(*NAMES, auth=mine).name == NAMES[2]
+    run = experiment.start_logging(snapshot_directory=None)
+    of_run = AzureMLTokenAuthentication.create(
+        LOGIN.get_token().token, datetime.now() + timedelta(hours=1), "https://westeurope.api.azureml.ms", *NAMES,
+        experiment.name, run.id,
+    )  # fmt: skip
+    assert of_run.get_authentication_header()["Authorization"].startswith("Bearer ")
+    run.complete()
 
 
 @calls
@@ -268,9 +320,30 @@ def what_is_attached() -> None:
     aks = attached("aks-attached", AksCompute.attach_configuration(NAMES[1], "aks"))
     with not_played():
         aks.get_credentials()
+    made = ComputeTarget.create(ws, "virtual", DsvmCompute.provisioning_configuration("Standard_D2_v2"))
+    made.refresh_state()
+    assert made.get_credentials()["computeType"] == "VirtualMachine"
+    with refused("not supported", by="by the client itself: it is deleted"):
+        made.detach()
+    made.delete()
+    aks.update(AksUpdateConfiguration(SslConfiguration(status="Disabled")))
+    for one in (machine, hadoop, bricks, kusto, batch, cubes, spark):
+        with refused("not supported", by="by the client itself: what is attached is detached"):
+            one.delete()
+    for kind in (AdlaCompute, AksCompute, DataFactoryCompute):
+        with refused("DEPRECATED", by="by the client itself: ComputeTarget.attach does it"):
+            kind.attach(ws, "x", "x")
+    for kind in (DatabricksCompute, HDInsightCompute, RemoteCompute):
+        with refused("DEPRECATED", by="by the client itself: ComputeTarget.attach does it"):
+            kind.attach(*(ws, "x", "x", "x"))
     for one in (machine, hadoop, bricks, kusto, factory, lake, batch, cubes, spark, aks):
         one.detach()
-    assert not {"machine", "lake", "aks-attached"} & set(ws.compute_targets)
+    for name, wish in (
+        ("factory", DataFactoryCompute.attach_configuration(NAMES[1], "factory")),
+        ("lake", AdlaCompute.attach_configuration(NAMES[1], "lake")),
+    ):
+        ComputeTarget.attach(ws, name, wish).delete()
+    assert not {"machine", "factory", "lake", "aks-attached"} & set(ws.compute_targets)
 
 
 # ---------------------------------------------------------------------------------------------------- experiments
@@ -448,9 +521,12 @@ def a_run_on_the_cluster() -> None:
     child.wait_for_completion()
     assert child.parent.id == parent.id and child.get_status() == "Completed"
     parent.complete()
+    local = experiment.submit(ScriptRunConfig("work", "train.py", run_config=configuration("local")))
+    local.wait_for_completion(show_output=False)
+    assert "Removed temporary run directory" in local.clean()[0]
     write("work/waits.py", "import time; time.sleep(300)")
     waits = experiment.submit(ScriptRunConfig("work", "waits.py", run_config=configuration()))
-    waits.cancel()
+    ScriptRun.cancel(waits)
     waits.wait_for_completion(raise_on_error=False)
     assert waits.get_status() == "Canceled"
 
@@ -559,8 +635,11 @@ def datastores() -> None:
     assert Path("down-store/one/a.txt").read_text() == "A" == Path("down-store/two/a.txt").read_text()
     made.set_as_default()
     assert Datastore.get_default(ws).name == "mine"
-    store.set_as_default()
+    Datastore.set_as_default(store)  # of the client's class of the name, which gives objects of others
+    assert Datastore.get_default(ws).name == store.name
     made.unregister()
+    Datastore.unregister(Datastore.register_azure_blob_container(ws, "its", "its", "account", account_key="a2V5"))
+    assert "its" not in ws.datastores
     with refused("was not found", by="Datastore was not found"):
         Datastore.get(ws, "mine")
 
@@ -581,6 +660,9 @@ def datastores_of_other_kinds() -> None:
         assert type(Datastore.get(ws, one.name)) is type(one)
         assert type(ws.datastores[one.name]) is type(one)
     assert (newer.container_name, sql.server_name, postgres.user_id) == ("files", "server", "me")
+    with not_played("403"):  # the client would try again for a minute
+        with_it(AzureFileDatastore)
+        requests.get("https://account.file.core.windows.net/share?restype=directory&comp=list")
     for one in (shared, lake, newer, sql, postgres, mysql, bricks, hadoop):
         one.unregister()
 
@@ -655,9 +737,11 @@ def tabular_datasets() -> None:
     assert list(parquet.to_pandas_dataframe()["number"]) == list(range(1, 11))
     lines = Dataset.Tabular.from_json_lines_files(uploaded("lines", **{"a.jsonl": '{"x": 1}\n{"x": 2}\n'}))
     assert list(lines.to_pandas_dataframe()["x"]) == [1, 2]
-    names = Dataset.Tabular.from_delimited_files(
-        uploaded("names", **{"a.csv": "file\nfor-tables/a.csv\n"}), set_column_types={"file": DataType.to_stream(ws)}
-    )
+    address = f"azureml://subscriptions/{NAMES[0]}/resourcegroups/{NAMES[1]}/workspaces/{NAMES[2]}"
+    place = uploaded("names", **{"a.csv": f"file\n{address}/datastores/{store.name}/paths/for-tables/a.csv\n"})
+    streams = Dataset.Tabular.from_delimited_files(place, set_column_types={"file": DataType.to_stream(ws)})
+    assert [Path(file).read_text() for file in streams.download("file", "down-streams")] == [TABLE]
+    assert streams.mount("file", "mounted-streams").mount_point.endswith("mounted-streams")
 
 
 @calls
@@ -717,6 +801,8 @@ def datasets_of_before() -> None:
     """The client has the classes of before 2019, and refuses what they do without asking anybody."""
     before = Dataset(None, ws, "before", NAMES[0])
     before._etag = "x"
+    with refused("no longer supported", by="by the client itself, which no longer has it"):
+        DatasetSnapshot.get_all(ws, "before")
     snapshot = DatasetSnapshot.__new__(DatasetSnapshot)
     snapshot._workspace, snapshot._name, snapshot._dataset_id, snapshot._dataset_name = ws, "x", NAMES[0], "before"
     snapshot._relative_path = snapshot._created_time = snapshot._definition_id = "x"
@@ -848,6 +934,7 @@ def images_of_the_first_years() -> None:
     assert Image.list(ws) == []
     wish = ContainerImage.image_configuration(write("score.py", SCORE), "python")
     with not_played():
+        note("Webservice.deploy_from_image")  # it wants an image
         with_it(ContainerImage, UnknownImage)
         Image.create(ws, "one", [], wish)
     with not_played():
@@ -855,8 +942,6 @@ def images_of_the_first_years() -> None:
         Webservice.deploy(ws, "one", [], wish)
     with not_played():
         Webservice.deploy_from_model(ws, "one", [], wish)
-    with refused("", by="there is no such image"):
-        Webservice.deploy_from_image(ws, "one", Image(ws, "none"))
     with refused("ocker", by="by the client itself: no Docker here"):
         Webservice.deploy_local_from_model(ws, "one", [], wish)
 
@@ -918,6 +1003,14 @@ def step(**options: Any) -> PythonScriptStep:
                             allow_reuse=False, **options)
 
 
+RUNCONFIG = f"""
+framework: Python
+communicator: None
+nodeCount: 1
+environment:
+  python: {{userManagedDependencies: true, interpreterPath: {os.environ["PYTHON"]}}}
+  docker: {{enabled: false}}
+"""
 ONLY_MODULES = "must include only ModuleSteps"
 YAML = """
 pipeline:
@@ -931,7 +1024,7 @@ pipeline:
       name: make
       source_directory: step
       script_name: make.py
-      runconfig: step.runconfig
+      runconfig: runconfig.yml
       arguments: [output:made, parameter:said]
       parameters: {said: {source: said}}
       outputs: {made: {destination: made, datastore: workspaceblobstore, bind_mode: mount}}
@@ -940,7 +1033,7 @@ pipeline:
 
 @calls
 def pipelines() -> None:
-    write("step.runconfig", "framework: Python")
+    write("runconfig.yml", RUNCONFIG)
     pipeline = Pipeline(ws, [step()])
     assert pipeline.validate() == [] and pipeline.graph.validate() == []
     assert pipeline.service_endpoint()
@@ -1065,3 +1158,123 @@ def schedules() -> None:
     assert Schedule.load_yaml(ws, "schedule.yml")
     for one in (made, other):
         one.disable()
+
+
+# --------------------------------------------------------------------------------------------- modules and steps
+
+
+@calls
+def modules_of_pipelines() -> None:
+    with perhaps(Module, ModuleVersion, ModuleStep):
+        write("module/make.py", "print('made')")
+        made = Module.create(ws, "module", "d")
+        wish = {"inputs": [], "outputs": [], "source_directory": "module"}
+        first = made.publish_python_script("make.py", "one", version="1", is_default=True, **wish)
+        made.publish("two", "escloud", [], [], version="2", content_path="module")
+        again = Module.get(ws, name="module")
+        assert again.get_default_version() == "1" and again.get_default().module_version_id == first.module_version_id
+        assert [one.version for one in again.module_version_list()] == ["1", "2"]
+        assert [one.version for one in Module.get_versions(ws, "module")] == ["1", "2"]
+        again.set_default_version("2")
+        assert Module.get(ws, module_id=made.id).resolve().version == "2"
+        again.set_name("renamed")
+        again.set_description("other")
+        assert Module.get(ws, module_id=made.id).name == "renamed"
+        for leave, status in ((again.disable, "Disabled"), (again.deprecate, "Deprecated"), (again.enable, "Active")):
+            leave()
+            assert Module.get(ws, module_id=made.id).status == status
+        version = ModuleVersion.get(ws, first.module_version_id)
+        assert version.module().id == made.id
+        version.set_description("said")
+        for leave, status in (
+            (version.disable, "Disabled"),
+            (version.deprecate, "Deprecated"),
+            (version.enable, "Active"),
+        ):
+            leave()
+            assert ModuleVersion.get(ws, first.module_version_id).status == status
+        assert ended(ModuleStep(module=again, version="1", compute_target="cpu-cluster", runconfig=configuration()))
+        lake = ComputeTarget.attach(ws, "lake-of-module", AdlaCompute.attach_configuration(NAMES[1], "lake"))
+        write("module/a.usql", "x")
+        assert made.publish_adla_script("a.usql", "d", [], [], compute_target=lake, source_directory="module")
+        batch = ComputeTarget.attach(ws, "batch-of-module", BatchCompute.attach_configuration(NAMES[1], "batch"))
+        assert made.publish_azure_batch("d", batch, [], [], executable="x", source_directory="module")
+
+
+def ended(step: Any) -> bool:
+    """Whether a pipeline of one step goes through."""
+    note(f"{type(step).__name__}.create_node")
+    run = Experiment(ws, "steps").submit(Pipeline(ws, [step]))
+    return str(run.wait_for_completion(show_output=False, raise_on_error=False)) == "Finished"
+
+
+@calls
+def steps_that_run() -> None:
+    write("steps/make.py", "print('made')")
+    at = {"source_directory": "steps", "compute_target": "cpu-cluster"}
+    with perhaps(CommandStep):
+        assert ended(CommandStep("echo hello", name="command", runconfig=configuration(), **at))
+    with perhaps(HyperDriveStep):
+        write("steps/train.py", TRAIN)
+        search = HyperDriveConfig(
+            run_config=ScriptRunConfig("steps", "train.py", run_config=configuration()),
+            hyperparameter_sampling=GridParameterSampling({"--x": choice(0.1)}),
+            primary_metric_name="acc",
+            primary_metric_goal=PrimaryMetricGoal.MAXIMIZE,
+            max_total_runs=1,
+        )
+        assert ended(HyperDriveStep("search", search))
+    with perhaps(ParallelRunStep):
+        write("steps/score.py", "def init(): pass\ndef run(batch): return [str(one) for one in batch]\n")
+        parallel = ParallelRunConfig(
+            environment=configuration().environment,
+            entry_script="score.py",
+            source_directory="steps",
+            error_threshold=1,
+            output_action="append_row",
+            compute_target=ws.compute_targets["cpu-cluster"],
+            node_count=1,
+        )
+        files = Dataset.File.from_files(uploaded("for-parallel", **{"a.txt": "A"}))
+        out = PipelineData("out", datastore=store)
+        assert ended(ParallelRunStep("parallel", parallel, [files.as_named_input("files")], out, allow_reuse=False))
+
+
+@calls
+def steps_elsewhere() -> None:
+    one, two = (
+        DataReference(store, name, path_on_datastore=name, mode="mount") for name in ("copied_from", "copied_to")
+    )
+    targets = {
+        "factory-of-steps": DataFactoryCompute.attach_configuration(NAMES[1], "factory"),
+        "bricks-of-steps": DatabricksCompute.attach_configuration(NAMES[1], "bricks", access_token="secret"),
+    }
+    factory, bricks = (ComputeTarget.attach(ws, name, wish) for name, wish in targets.items())
+    kusto = "kusto-of-steps"
+    lake = ComputeTarget.attach(ws, "lake-of-steps", AdlaCompute.attach_configuration(NAMES[1], "lake"))
+    batch = ComputeTarget.attach(ws, "batch-of-steps", BatchCompute.attach_configuration(NAMES[1], "batch"))
+    resource = {"subscription_id": NAMES[0], "resource_group": NAMES[1], "name": "synapse"}
+    service = LinkedService.register(ws, "for-steps", SynapseWorkspaceLinkedServiceConfiguration(**resource))
+    ComputeTarget.attach(ws, "spark-of-steps", SynapseCompute.attach_configuration(service, "SynapseSpark", "pool"))
+    write("steps/a.usql", "x")
+    write("steps/a.R", "x")
+    write("steps/make.py", "print('made')")
+    for make in (
+        lambda: DataTransferStep("copy", one, two, factory),
+        lambda: DatabricksStep("bricks", existing_cluster_id="x", notebook_path="/x", run_name="x", compute_target=bricks),
+        lambda: AdlaStep("a.usql", "lake", compute_target=lake, source_directory="steps"),
+        lambda: AzureBatchStep("batch", pool_id="x", executable="x", compute_target=batch, source_directory="steps"),
+        lambda: KustoStep("kusto", kusto, "base", "steps", PipelineData("out", datastore=store)),
+        lambda: SynapseSparkStep("make.py", "steps", "spark-of-steps", "1g", 1, "1g", 1, 1),
+    ):
+        with not_played():
+            ended(make())
+    with not_played("environment"):  # R is no longer in the client
+        note("RScriptStep.create_node")
+        RScriptStep("a.R", name="r", source_directory="steps", compute_target="cpu-cluster")
+    with refused("required", by="by the client itself, which no longer has estimators"):
+        note("EstimatorStep.create_node")
+        EstimatorStep("estimator")
+    with not_played("automl_config"):  # no automated machine learning here
+        with_it(AutoMLStep, AutoMLStepRun)
+        AutoMLStep("auto", None)

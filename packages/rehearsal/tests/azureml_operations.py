@@ -27,7 +27,7 @@ PACKAGES = ("azureml.core", "azureml.data", "azureml.train.hyperdrive", "azureml
 LOCAL_CLASSES = re.compile(
     r"\w*(Configuration|Config|Options|Section|Settings|Requirements|Parameter|Policy|Sampling|Definition|Def|Binding"
     r"|Dependencies|Recurrence|Reference|Properties|Counts|Status|Level|Library|Scaler|Collection|Mixin|Goal|Port|Node"
-    r"|Param|Manager)|AccessToken|AksServiceAccessToken|Asset|Data|DataPath|DataType|DockerBuildContext|Edge"
+    r"|Param|Manager)|AccessToken|DatabricksCluster|AksServiceAccessToken|Asset|Data|DataPath|DataType|DockerBuildContext|Edge"
     r"|LinkOutput|ParameterType|PipelineData|PipelineDataset|PipelineOutput\w+|StoredProcedureParameterType"
     r"|SystemService|TargetRuntime|WebServiceAccessToken|AbstractComputeTarget|diagnostic_log"
 )
@@ -131,6 +131,19 @@ def not_played(words: str = "[Tt]he rehearsal|'Not Implemented'") -> Iterator[No
     else:
         raise AssertionError("it is played")
     finally:
+        how.pop()
+
+
+@contextmanager
+def perhaps(*owners: type) -> Iterator[None]:
+    """What is called is played, or nothing of some classes is, since a request of theirs is answered with 501."""
+    try:
+        yield
+    except Exception as error:
+        if not re.search("[Tt]he rehearsal|'Not Implemented'", told(error)):
+            raise
+        how.append("not played")
+        with_it(*owners)
         how.pop()
 
 

@@ -157,7 +157,7 @@ def attach(workspace: Workspace, name: str, wish: Record) -> Record:
     """Keep what is attached, what opens it apart from the rest."""
     properties, details = wish["properties"], wish["properties"].get("properties") or {}
     named = properties.get("resourceId") or details.get("address") or details.get("kustoConnectionString")
-    if not named and properties["computeType"] != "DataFactory":  # that one is made where it is not named
+    if not named and properties["computeType"] not in {"DataFactory", "VirtualMachine"}:  # these are made where not named
         raise Refusal(400, f"'{name}': no resource and no address is said.", "InvalidComputeRequest")
     shown = {key: value for key, value in details.items() if key not in CREDENTIALS}
     if properties["computeType"] in KINDS:
