@@ -1,4 +1,4 @@
-"""What is called of azureml, and what has to come of it: each function is given a workspace by the process it runs in.
+"""What is called of azureml, and what has to come of it, in the workspace that the process is led to.
 
 An operation counts as played where it is called in a function that goes through. What is refused stands in refused(),
 what the rehearsal lacks in not_played().
@@ -10,13 +10,14 @@ import inspect
 import json
 import os
 import zipfile
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from io import BytesIO
 from pathlib import Path
 from types import FunctionType
 from typing import Any
 
 import requests
+from azureml._restclient.models import ActionRequestDto
 from azureml.core import (
     ComputeTarget,
     Dataset,
@@ -35,6 +36,12 @@ from azureml.core import (
     SynapseWorkspaceLinkedServiceConfiguration,
     Workspace,
 )
+from azureml.core.authentication import (
+    Audience,
+    AzureMLTokenAuthentication,
+    ServicePrincipalAuthentication,
+    TokenAuthentication,
+)
 from azureml.core.compute import (
     AdlaCompute,
     AksCompute,
@@ -50,13 +57,6 @@ from azureml.core.compute import (
     RemoteCompute,
     SynapseCompute,
 )
-from azureml.core.authentication import (
-    Audience,
-    AzureMLTokenAuthentication,
-    ServicePrincipalAuthentication,
-    TokenAuthentication,
-)
-from azureml._restclient.models import ActionRequestDto
 from azureml.core.compute.aks import AksUpdateConfiguration, SslConfiguration
 from azureml.core.environment import DockerBuildContext
 from azureml.core.image import ContainerImage, Image
@@ -65,14 +65,14 @@ from azureml.core.model import InferenceConfig
 from azureml.core.profile import ModelProfile
 from azureml.core.webservice import AciWebservice, AksEndpoint, AksWebservice, LocalWebservice, Webservice
 from azureml.core.webservice.unknown_webservice import UnknownWebservice
-from azureml.data.azure_storage_datastore import AzureFileDatastore
 from azureml.data import DataType, FileDataset
+from azureml.data.azure_storage_datastore import AzureFileDatastore
+from azureml.data.data_reference import DataReference
 from azureml.data.datacache import DatacacheHydrationTracker, DatacacheStore
 from azureml.data.dataset_action_run import DatasetActionRun
 from azureml.data.dataset_profile import DatasetProfile
 from azureml.data.dataset_profile_run import DatasetProfileRun
 from azureml.data.dataset_snapshot import DatasetSnapshot
-from azureml.data.data_reference import DataReference
 from azureml.pipeline.core import (
     Module,
     ModuleVersion,
@@ -197,7 +197,7 @@ def private_endpoints() -> None:
 def logins() -> None:
     assert LOGIN.get_authentication_header()["Authorization"].startswith("Bearer ")
     assert LOGIN.get_token().token and LOGIN.signed_session().headers["Authorization"].startswith("Bearer ")
-    mine = TokenAuthentication(lambda audience: LOGIN.get_token().token)
+    mine = TokenAuthentication(lambda _: LOGIN.get_token().token)
     assert mine.get_token(Audience.ARM) and Workspace(*NAMES, auth=mine).name == NAMES[2]
     run = experiment.start_logging(snapshot_directory=None)
     of_run = AzureMLTokenAuthentication.create(
@@ -304,7 +304,13 @@ def what_is_attached() -> None:
     kusto = attached(
         "kusto",
         KustoCompute.attach_configuration(
-            NAMES[1], "kusto", cluster.replace("Kubernetes/connectedClusters", "Kusto/clusters"), "tenant", "https://k.westeurope.kusto.windows.net", "app", "secret"
+            NAMES[1],
+            "kusto",
+            cluster.replace("Kubernetes/connectedClusters", "Kusto/clusters"),
+            "tenant",
+            "https://k.westeurope.kusto.windows.net",
+            "app",
+            "secret",
         ),
     )
     assert kusto.get_credentials()["servicePrincipalCredentials"]["secret"] == "secret"
@@ -769,8 +775,8 @@ def profiles() -> None:
     assert profile.get_producing_run().id == run.id
     for call in (
         lambda: made.submit_profile_run("local", experiment),
-        lambda: made.get_profile(),
-        lambda: made.get_profile_runs(),
+        made.get_profile,
+        made.get_profile_runs,
         profile.is_stale,
         lambda: DatasetProfileRun(ws, made, run).get_profile(),
     ):
@@ -783,16 +789,19 @@ def caches() -> None:
     files = Dataset.File.from_files((store, "for-tables/**"))
     cache = DatacacheStore.__new__(DatacacheStore)
     cache._workspace, cache._name, cache._id = ws, "cache", "cache"
-    for call in (
+    asked: list[Callable[[], Any]] = [
         lambda: DatacacheStore.list(ws),
         lambda: DatacacheStore.get_by_name(ws, "cache"),
-        lambda: DatacacheStore.register(ws, "cache", [store], ws.compute_targets["cpu-cluster"], LOGIN, 1, "CreationTime", 1),
+        lambda: DatacacheStore.register(
+            ws, "cache", [store], ws.compute_targets["cpu-cluster"], LOGIN, 1, "CreationTime", 1
+        ),
         lambda: DatacacheStore.update(ws, "cache", ttl_in_days=1, ttl_expiration_policy="CreationTime"),
-        lambda: DatacacheHydrationTracker(ws, cache, files, 1, "none").wait_for_completion(),
-    ):
+    ]
+    for call in asked:
         with not_played():
             call()
     with not_played("KeyError: 'source'"):  # of the client, which reads the datasets of earlier releases only
+        with_it(DatacacheHydrationTracker)
         files.hydrate(cache)
 
 
@@ -811,7 +820,7 @@ def datasets_of_before() -> None:
     known = {"workspace": ws, "path": (store, "a"), "name": "x", "dataset_name": "x", "snapshot_name": "x"}
     for one in (before, snapshot, action):
         for method, function in vars(type(one)).items():
-            kind = staticmethod | FunctionType
+            kind = (staticmethod, FunctionType)
             if method.startswith("_") or method in PLAYED_ELSEWHERE or not isinstance(function, kind):
                 continue
             call = getattr(one, method)
@@ -993,14 +1002,25 @@ def searches() -> None:
 
 def step(**options: Any) -> PythonScriptStep:
     """A step that writes what it is told."""
-    write("step/make.py", "import os, sys\nos.makedirs(sys.argv[1], exist_ok=True)\n"
-          "open(sys.argv[1] + '/made.txt', 'w').write(sys.argv[2])\nprint('made', sys.argv[2])")
+    write(
+        "step/make.py",
+        "import os, sys\nos.makedirs(sys.argv[1], exist_ok=True)\n"
+        "open(sys.argv[1] + '/made.txt', 'w').write(sys.argv[2])\nprint('made', sys.argv[2])",
+    )
     made = PipelineData("made", datastore=store, pipeline_output_name="made")
     said = PipelineParameter("said", default_value="default")
     note("PythonScriptStep.create_node")
-    return PythonScriptStep("make.py", name="make", source_directory="step", compute_target="cpu-cluster",
-                            runconfig=configuration(), arguments=[made, said], outputs=[made],
-                            allow_reuse=False, **options)
+    return PythonScriptStep(
+        "make.py",
+        name="make",
+        source_directory="step",
+        compute_target="cpu-cluster",
+        runconfig=configuration(),
+        arguments=[made, said],
+        outputs=[made],
+        allow_reuse=False,
+        **options,
+    )
 
 
 RUNCONFIG = f"""
@@ -1110,7 +1130,10 @@ def endpoints_of_pipelines() -> None:
     assert run.get_status() == "Finished"
     made.set_name("renamed")
     assert PipelineEndpoint.get(ws, name="renamed").id == made.id
-    for leave, come, gone in ((made.disable, made.enable, "Disabled"), (made.archive, lambda: made.reactivate("renamed"), "Archived")):
+    for leave, come, gone in (
+        (made.disable, made.enable, "Disabled"),
+        (made.archive, lambda: made.reactivate("renamed"), "Archived"),
+    ):
         leave()
         assert PipelineEndpoint.get(ws, id=made.id).status in {gone, "Disabled"}
         come()
@@ -1259,14 +1282,17 @@ def steps_elsewhere() -> None:
     write("steps/a.usql", "x")
     write("steps/a.R", "x")
     write("steps/make.py", "print('made')")
-    for make in (
+    steps: list[Callable[[], Any]] = [
         lambda: DataTransferStep("copy", one, two, factory),
-        lambda: DatabricksStep("bricks", existing_cluster_id="x", notebook_path="/x", run_name="x", compute_target=bricks),
+        lambda: DatabricksStep(
+            "bricks", existing_cluster_id="x", notebook_path="/x", run_name="x", compute_target=bricks
+        ),
         lambda: AdlaStep("a.usql", "lake", compute_target=lake, source_directory="steps"),
         lambda: AzureBatchStep("batch", pool_id="x", executable="x", compute_target=batch, source_directory="steps"),
         lambda: KustoStep("kusto", kusto, "base", "steps", PipelineData("out", datastore=store)),
         lambda: SynapseSparkStep("make.py", "steps", "spark-of-steps", "1g", 1, "1g", 1, 1),
-    ):
+    ]
+    for make in steps:
         with not_played():
             ended(make())
     with not_played("environment"):  # R is no longer in the client

@@ -22,7 +22,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("azureml.core", "azureml.data", "azureml.train.hyperdrive", "azureml.pipeline.core", "azureml.pipeline.steps")
+PACKAGES = (
+    "azureml.core",
+    "azureml.data",
+    "azureml.train.hyperdrive",
+    "azureml.pipeline.core",
+    "azureml.pipeline.steps",
+)
 # What only describes something, in the caller's memory: it asks no service, so it is counted neither way.
 LOCAL_CLASSES = re.compile(
     r"\w*(Configuration|Config|Options|Section|Settings|Requirements|Parameter|Policy|Sampling|Definition|Def|Binding"
@@ -113,7 +119,8 @@ def refused(words: str, by: str = "") -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        assert words in told(error), f"refused otherwise than by {words!r}: {told(error)}"
+        if words not in told(error):
+            raise AssertionError(f"refused otherwise than by {words!r}: {told(error)}") from error
     else:
         raise AssertionError(f"not refused: {words}")
     finally:
@@ -127,7 +134,8 @@ def not_played(words: str = "[Tt]he rehearsal|'Not Implemented'") -> Iterator[No
     try:
         yield
     except Exception as error:
-        assert re.search(words, told(error)), f"no plain 501: {told(error)}"
+        if not re.search(words, told(error)):
+            raise AssertionError(f"no plain 501: {told(error)}") from error
     else:
         raise AssertionError("it is played")
     finally:

@@ -28,13 +28,15 @@ SHARE = re.compile(r"\*\*Of the \d+ operations of azureml's.*?\*\*", re.DOTALL)
 
 
 @pytest.fixture(scope="module")
-def answer(rehearsal: Rehearsal, client_python: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def answer(
+    rehearsal: Rehearsal, client_python: Path, python: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
     """What the calls have shown, all of them in one process."""
     folder, names = tmp_path_factory.mktemp("operations"), rehearsal.workspace.names
     listed = json.dumps([names.subscription_id, names.resource_group, names.workspace_name])
     done = subprocess.run(
         [client_python, OPERATIONS, folder],
-        env=rehearsal.environment() | {"NAMES": listed, "PYTHON": sys.executable},
+        env=rehearsal.environment() | {"NAMES": listed, "PYTHON": sys.executable, "SERVING": str(python)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -52,10 +54,11 @@ def outcomes(answer: dict[str, Any]) -> dict[str, str]:
 def headline(told: dict[str, str]) -> str:
     """How much is played, in one sentence."""
     count = Counter(said.partition(":")[0] for said in told.values())
+    alone = sum(said.startswith("refused: by the client") for said in told.values())
     share = (count["played"] + count["refused"]) / len(told)
     return (
-        f"**Of the {len(told)} operations of azureml's public classes, {count['played']} are played and "
-        f"{count['refused']} are\nrefused as Azure or the client itself does: {share:.0%}.**"
+        f"**Of the {len(told)} operations of azureml's public classes, {count['played']} are played, "
+        f"{count['refused'] - alone} refused as in\nAzure and {alone} refused by the client itself: {share:.1%}.**"
     )
 
 
@@ -66,9 +69,12 @@ def section(answer: dict[str, Any]) -> str:
     lines = [
         HEADING,
         "",
-        f"{headline(told)}",
-        "Every public method of the public classes of azureml-core 1.61, azureml-train-core and azureml-pipeline, as the",
-        "class that defines it has it, called from outside of a run; what comes back is looked at.",
+        headline(told),
+        "",
+        "Every public method of the public classes of azureml-core, azureml-train-core and azureml-pipeline 1.61, as",
+        "the class that defines it has it, called from outside of a run; what comes back is looked at. Where no object",
+        "of a class can be had, its methods have the fate of what would make one. The client itself refuses what it no",
+        "longer has, and what wants Docker, Spark or conda, which the tests have not.",
         "",
         "| operation | |",
         "|---|---|",
@@ -91,7 +97,9 @@ def test_what_is_called_does_what_it_is_to_do(answer: dict[str, Any]) -> None:
     assert not answer["failures"], "\n\n".join(answer["failures"].values())
 
 
-def test_every_operation_is_called(answer: dict[str, Any]) -> None:
+def test_every_operation_is_called_and_nine_of_ten_are_as_in_azure(answer: dict[str, Any]) -> None:
+    missing = [operation for operation, said in outcomes(answer).items() if said == "not played"]
+    assert len(missing) <= 0.1 * len(answer["operations"]), missing
     assert not [operation for operation, said in outcomes(answer).items() if said == "not called"]
 
 

@@ -90,7 +90,9 @@ def announce(workspace: Workspace, request: Request) -> Any:
 )
 def locate_all(workspace: Workspace, request: Request) -> Any:
     found = below(workspace, request)
-    if not found and key_of(request).rstrip("/") in workspace.state.tables.artifacts:  # the client takes it for a folder
+    if (
+        not found and key_of(request).rstrip("/") in workspace.state.tables.artifacts
+    ):  # the client takes it for a folder
         found = [key_of(request).rstrip("/")]
     return {"value": [located(workspace, key) for key in found], "continuationToken": None}
 

@@ -146,7 +146,9 @@ def put_instance(workspace: Workspace, name: str, wish: Record) -> Record:
     asked = wish["properties"].get("properties") or {}
     if vm_sizes.find(str(asked.get("vmSize") or "")) is None:
         raise Refusal(400, f"The specified VM size '{asked.get('vmSize')}' is not supported.", "InvalidVmSize")
-    details = copy.deepcopy(KINDS["ComputeInstance"]) | {key: value for key, value in asked.items() if value is not None}
+    details = copy.deepcopy(KINDS["ComputeInstance"]) | {
+        key: value for key, value in asked.items() if value is not None
+    }
     compute = resource(workspace, name, wish | {"properties": wish["properties"] | {"properties": details}})
     workspace.state.tables.computes[name] = compute
     begin(workspace, compute)
@@ -157,7 +159,10 @@ def attach(workspace: Workspace, name: str, wish: Record) -> Record:
     """Keep what is attached, what opens it apart from the rest."""
     properties, details = wish["properties"], wish["properties"].get("properties") or {}
     named = properties.get("resourceId") or details.get("address") or details.get("kustoConnectionString")
-    if not named and properties["computeType"] not in {"DataFactory", "VirtualMachine"}:  # these are made where not named
+    if not named and properties["computeType"] not in {
+        "DataFactory",
+        "VirtualMachine",
+    }:  # these are made where not named
         raise Refusal(400, f"'{name}': no resource and no address is said.", "InvalidComputeRequest")
     shown = {key: value for key, value in details.items() if key not in CREDENTIALS}
     if properties["computeType"] in KINDS:

@@ -9,9 +9,9 @@ import os
 import threading
 from typing import Any
 
-from aml_rehearsal import hosting, interpreters
+from aml_rehearsal import interpreters
 from aml_rehearsal.addresses import API
-from aml_rehearsal.azurite import ARTIFACTS
+from aml_rehearsal.azurite import ARTIFACTS, cache_folder
 from aml_rehearsal.messages import Refusal, Reply, Request
 from aml_rehearsal.services import environments, webservices
 from aml_rehearsal.services.hosts import api
@@ -61,7 +61,7 @@ def install(workspace: Workspace, number: str, log: str, environment: Record) ->
         if wished["interpreter"]:
             say(b"The environment brings its own Python: there is nothing to build.\n")
         else:
-            interpreters.provide(wished, hosting.cache_folder(), outside, say)
+            interpreters.provide(wished, cache_folder(), outside, say)
         status = "Succeeded"
     except (interpreters.Failed, OSError) as failed:
         say(f"{failed}\n".encode())
@@ -151,8 +151,7 @@ def context(workspace: Workspace, image: Record) -> Record:
     ]
     conda = (environment.get("python") or {}).get("condaDependencies") or {}
     entries = [inline("Dockerfile", "\n".join(lines) + "\n"), inline("conda.yml", json.dumps(conda, indent=2))]
-    for asset in image["assets"]:
-        entries.append(remote(app, str(asset["url"]), unpack=bool(asset.get("unpack"))))
+    entries += [remote(app, str(asset["url"]), unpack=bool(asset.get("unpack"))) for asset in image["assets"]]
     for model, place in zip(models, places, strict=True):
         for artifact in tables.assets[model["url"].rpartition("/")[2]]["artifacts"]:
             known = str(artifact.get("prefix") or artifact.get("id")).removeprefix("aml://artifact/")

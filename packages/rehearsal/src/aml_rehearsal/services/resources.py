@@ -32,7 +32,11 @@ def subscription(workspace: Workspace, request: Request) -> Any:
 def provider(workspace: Workspace, request: Request) -> Any:
     """Where workspaces can be."""
     kind = {"resourceType": "workspaces", "locations": ["West Europe"], "apiVersions": ["2021-01-01"]}
-    return {"namespace": "Microsoft.MachineLearningServices", "registrationState": "Registered", "resourceTypes": [kind]}
+    return {
+        "namespace": "Microsoft.MachineLearningServices",
+        "registrationState": "Registered",
+        "resourceTypes": [kind],
+    }
 
 
 def describe(workspace: Workspace) -> dict[str, Any]:

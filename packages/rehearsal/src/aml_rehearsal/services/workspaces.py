@@ -1,4 +1,4 @@
-"""The workspace as a resource that is changed, and what the resource manager keeps of it: connections, linked services."""
+"""The workspace as a resource that is changed, its keys, its connections and linked services."""
 
 from __future__ import annotations
 
