@@ -15,6 +15,7 @@ import os
 import pkgutil
 import re
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -178,6 +179,8 @@ def calls(function: Callable[[], None]) -> Callable[[], None]:
 
 
 def main(folder: Path) -> None:
+    pause = time.sleep
+    time.sleep = lambda seconds: pause(min(seconds, 0.2))  # the client looks every five seconds whether a thing is done
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     os.chdir(folder)
