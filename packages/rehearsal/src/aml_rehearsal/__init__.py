@@ -20,7 +20,15 @@ from aml_rehearsal.faults import Fault, Faults, Provisioning
 if TYPE_CHECKING:
     from aml_rehearsal.azurite import Azurite
 
-LOGIN = ("AZUREML_", "MSI_", "IDENTITY_")  # how the caller's own login, or a run, would be found
+LOGIN = (
+    "AZUREML_",
+    "MSI_",
+    "IDENTITY_",
+    "AZURE_CLIENT_",
+    "AZURE_TENANT_ID",
+    "AZURE_USERNAME",
+    "AZURE_PASSWORD",
+)  # how the caller's own login, or a run, would be found
 
 __all__ = ["Fault", "Names", "Provisioning", "Rehearsal"]
 
@@ -94,7 +102,8 @@ class Rehearsal:
         tables = self.workspace.state.tables
         with self.workspace.state.lock:
             files = tables.snapshots[tables.runs[run_id]["properties"]["ContentSnapshotId"]]["files"]
-        return {name: self.workspace.blobs.read("azureml", file["blob"]) for name, file in files.items()}
+        read = self.workspace.blobs.read
+        return {name: read(file.get("container", "azureml"), file["blob"]) for name, file in files.items()}
 
     def environment(self, role: str = "contributor") -> dict[str, str]:
         """The variables of a process whose client is to come here, logged in with a role."""
@@ -117,6 +126,10 @@ class Rehearsal:
             "AZUREML_SERVICE_PRINCIPAL_ID": principal.client_id,
             "AZUREML_SERVICE_PRINCIPAL_PASSWORD": principal.secret,
             "AZUREML_SERVICE_PRINCIPAL_TENANT_ID": TENANT,
+            # As azure-identity looks for it, also where code asks for the default credential.
+            "AZURE_CLIENT_ID": principal.client_id,
+            "AZURE_CLIENT_SECRET": principal.secret,
+            "AZURE_TENANT_ID": TENANT,
         }
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ REGION = "westeurope"
 ARM_HOST = "management.azure.com"
 LOGIN_HOST = "login.microsoftonline.com"
 API_HOST = f"{REGION}.api.azureml.ms"
+REGISTRY_HOST = "eastus.api.azureml.ms"  # where registries are asked for, of every region
 API = f"https://{API_HOST}"
 SUBSCRIPTION, WORKSPACE_ID, TENANT = (str(uuid.UUID(int=number)) for number in (1, 2, 3))
 SCOPE = (

@@ -6,7 +6,13 @@ from aml_rehearsal.messages import Identity, Refusal, Request
 from aml_rehearsal.workspace import Workspace
 
 DENIED = "AuthorizationFailed"
-LOOKS = ("/list", "/full", "/rundata", ":query")  # requests that only read, though they are no GET
+LOOKS = (
+    "/list",
+    "/full",
+    "/rundata",
+    "/batchGetResolvedUris",
+    ":query",
+)  # requests that only read, though they are no GET
 
 
 def admit(workspace: Workspace, request: Request) -> None:

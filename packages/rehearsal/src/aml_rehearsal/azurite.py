@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import quote
 
 from azure.core.credentials import AzureSasCredential
 from azure.core.exceptions import ResourceExistsError
@@ -23,9 +24,11 @@ from azure.storage.blob import (
     BlobSasPermissions,
     BlobServiceClient,
     ContainerClient,
+    ContainerSasPermissions,
     ResourceTypes,
     generate_account_sas,
     generate_blob_sas,
+    generate_container_sas,
 )
 
 from aml_rehearsal.state import Unavailable
@@ -173,7 +176,12 @@ class Azurite:
         blob.append_block(content)
 
     def read(self, container: str, name: str) -> bytes:
-        return bytes(self.containers[container].download_blob(name).readall())
+        return bytes(self.client.get_container_client(container).download_blob(name).readall())
+
+    def copy(self, account: str, container: str, name: str, artifact: str) -> None:
+        """Have a blob of any account among the artifacts too."""
+        source = f"{self.url(account)}/{container}/{quote(name)}?{self.signature(container, name, 'r', account)}"
+        self.containers[ARTIFACTS].get_blob_client(artifact).start_copy_from_url(source)
 
     def names(self, container: str, prefix: str) -> list[str]:
         return list(self.client.get_container_client(container).list_blob_names(name_starts_with=prefix))
@@ -189,6 +197,13 @@ class Azurite:
             account_key=key or self.keys[account],
             permission=BlobSasPermissions.from_string(permission),
             expiry=expiry or soon(),
+        )
+        return str(signed)
+
+    def container_signature(self, container: str, permission: str) -> str:
+        """A SAS for all that a container holds."""
+        signed: Any = generate_container_sas(
+            ACCOUNT, container, self.key, permission=ContainerSasPermissions.from_string(permission), expiry=soon()
         )
         return str(signed)
 

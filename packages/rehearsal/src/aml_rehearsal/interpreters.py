@@ -42,7 +42,8 @@ def wish(environment: dict[str, Any]) -> dict[str, Any]:
 def provide(wished: dict[str, Any], cache: Path, outside: dict[str, str], say: Say) -> Path:
     """The Python that is wished for, built unless it is there; outside are the variables that lead to the packages."""
     if wished["interpreter"]:
-        active = shutil.which(str(wished["interpreter"]))
+        named = str(wished["interpreter"])
+        active = shutil.which(named) or (shutil.which("python3") if named == "python" else None)
         if active is None:
             raise Failed(f"interpreterPath: there is no {wished['interpreter']} on the PATH")
         return Path(active)

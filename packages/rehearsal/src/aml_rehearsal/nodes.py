@@ -204,10 +204,11 @@ def watch(workspace: Workspace, job: Record, snapshot: Record) -> None:
     message = "The node's process ended before it had reported."
     try:
         work = folder / "work"
+        work.mkdir()
         for name, file in snapshot["files"].items():
             target = work / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(workspace.blobs.read(azurite.ARTIFACTS, file["blob"]))
+            target.write_bytes(workspace.blobs.read(file.get("container", azurite.ARTIFACTS), file["blob"]))
         own = {name: os.environ[name] for name in KEPT if name in os.environ}
         own |= workspace.entrance.variables | {"HOME": str(folder)}
         job = job | {"root": str(folder), "cache": str(azurite.cache_folder()), "own": own}

@@ -26,7 +26,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
 
 from aml_rehearsal import interpreters
 from aml_rehearsal.interpreters import Failed
@@ -104,6 +104,7 @@ class Node:
             places = self.fetch_data()
             self.fetch_folders()
             self.make_folders(places)
+            self.lead_job()
             self.channel.status("Running")
             self.execute(python, places)
             self.channel.status("Finalizing")
@@ -263,6 +264,33 @@ class Node:
                     send=self.channel.send,
                 )
             )
+
+    def lead_job(self) -> None:
+        """Bring what a job of the second generation reads, and let it find that and what it writes."""
+        known = self.job.get("second")
+        if known is None:
+            return
+        found = {f"inputs.{name}": direct or self.fetch_input(name) for name, direct in known["inputs"].items()}
+        for folder in self.folders:
+            found[f"outputs.{folder.name}"] = str(folder.folder / known["outputs"][folder.name])
+        for name, place in found.items():
+            kind, _, plain = name.partition(".")
+            self.job["environment"][f"AZURE_ML_{kind.upper().rstrip('S')}_{plain}"] = place
+            self.job["environment"][f"AZUREML_DATAREFERENCE_{plain}"] = place
+            self.replace(f"${{{{{name}}}}}", place)
+
+    def fetch_input(self, name: str) -> str:
+        """Bring the files of an input; where that is one file, it lies in a folder of its own."""
+        files = self.channel.send("GET", "input", name=name)["files"]
+        folder = self.place(f"inputs/{name}")
+        alone = [file["name"] for file in files] == [""]
+        if alone:
+            files[0]["name"] = Path(unquote(urlsplit(files[0]["url"]).path)).name
+        try:
+            self.download({folder / file["name"]: file for file in files})
+        except Failed as failed:
+            raise Failed(f"inputs: {name}: {failed}") from None
+        return str(folder / files[0]["name"] if alone else folder)
 
     def hand_in(self) -> None:
         """Send what the script has written to datastores; the run ends with the datasets of it."""
@@ -432,7 +460,7 @@ def download(file: dict[str, str], target: Path, over: threading.Event) -> None:
 
 def content(file: dict[str, str], over: threading.Event) -> Iterator[bytes]:
     """A blob, piece by piece."""
-    blob = f"datastore {file['store']}: {file['name']}"
+    blob = f"datastore {file['store']}: {file['name']}" if file["store"] else file["url"].partition("?")[0]
     try:
         with urllib.request.urlopen(file["url"], timeout=60) as source:
             left = int(source.headers["Content-Length"])

@@ -60,6 +60,12 @@ class Tables:
         self.environments: Table[list[Record]] = Table(store, "environments")  # by name: every version
         self.submitted_environments: Table[list[Record]] = Table(store, "submitted_environments")  # brought by runs
         self.assets: Table[Record] = Table(store, "assets")
+        # Of the second generation: code, data and jobs that it alone has, and what it alone says of the rest, by path.
+        self.codes: Table[Record] = Table(store, "codes")
+        by = ("name", "anonymous")
+        self.data_assets: Table[Record] = Table(store, "data_assets", *by, indexed=by)  # by name:version
+        self.jobs: Table[Record] = Table(store, "jobs")  # as they were sent, by the name of the run
+        self.asset_words: Table[Record] = Table(store, "asset_words")
         self.models: Table[Record] = Table(store, "models")  # by name:version
         self.registered_models: Table[Record] = Table(store, "registered_models")  # what MLflow knows of all versions
         self.secrets: Table[Record] = Table(store, "secrets")  # of the Key Vault, by name

@@ -299,7 +299,7 @@ def operation(workspace: Workspace, request: Request) -> Any:
         return {"status": "Succeeded"}
     state = progress(workspace, name)
     if state == "Creating":
-        return {"status": "InProgress"}
+        return Reply({"status": "InProgress"}, headers={"Retry-After": "1"})  # else azure-ai-ml waits half a minute
     errors = computes[name]["properties"]["provisioningErrors"] or []
     return {"status": state} | ({"error": errors[0]["error"]} if errors else {})
 
@@ -311,7 +311,30 @@ def sizes(workspace: Workspace, request: Request) -> Any:
         sized = {"vCPUs": size.cores, "gpus": size.gpus, "memoryGB": size.memory_gb}
         return {"name": name, "family": "standard", "osVhdSizeMB": 1047552, "maxResourceVolumeMB": 0} | sized | kinds
 
-    return {"amlCompute": [described(name, size) for name, size in vm_sizes.SIZES.items()]}
+    every = [described(name, size) for name, size in vm_sizes.SIZES.items()]
+    return {"amlCompute": every, "value": every}  # as each generation's client looks for it
+
+
+@arm.route("GET", "/subscriptions/{subscription}/providers/Microsoft.MachineLearningServices/locations/{place}/usages")
+def usages(workspace: Workspace, request: Request) -> Any:
+    """How many cores there are, and how many the clusters' nodes have now."""
+    taken = 0
+    for compute in workspace.state.tables.computes.values():
+        details = compute["properties"]["properties"]
+        size = vm_sizes.find(str(details.get("vmSize") or ""))
+        if compute["properties"]["computeType"] == "AmlCompute" and size:
+            taken += size.cores * int((details.get("scaleSettings") or {}).get("currentNodeCount") or 0)
+    place = f"/subscriptions/{workspace.names.subscription_id}/providers/Microsoft.MachineLearningServices"
+    named = {
+        "value": "Total Cluster Dedicated Regional vCPUs",
+        "localizedValue": "Total Cluster Dedicated Regional vCPUs",
+    }
+    usage: Record = {
+        "id": f"{place}/locations/{REGION}/usages/total",
+        "type": "Microsoft.MachineLearningServices/usages",
+    }
+    usage |= {"name": named, "unit": "Count", "currentValue": taken, "limit": workspace.quota}
+    return {"value": [usage]}  # a nextLink, even of nothing, would be followed by the first generation's client
 
 
 @arm.route("POST", "{scope}/checkComputeNameAvailability")
@@ -329,15 +352,9 @@ def name_availability(workspace: Workspace, request: Request) -> Any:
 LOCATION = "/subscriptions/{subscription}/providers/Microsoft.MachineLearningServices/locations/{place}"
 
 
-@arm.route("GET", LOCATION + "/usages")
-def usages(workspace: Workspace, request: Request) -> Any:
-    """How many cores the clusters have now: none, since their nodes are there only while a run is."""
-    return {"value": [limit(workspace, "usages") | {"currentValue": 0}]}
-
-
 @arm.route("GET", LOCATION + "/quotas")
 def quotas(workspace: Workspace, request: Request) -> Any:
-    return {"value": [limit(workspace, "quotas")]}
+    return {"value": [limit(workspace)]}
 
 
 @arm.route("POST", LOCATION + "/updateQuotas")
@@ -353,10 +370,10 @@ def update_quotas(workspace: Workspace, request: Request) -> Any:
     return {"value": told}
 
 
-def limit(workspace: Workspace, kind: str) -> Record:
+def limit(workspace: Workspace) -> Record:
     return {
-        "id": f"{workspace.names.scope}/{kind}/{FAMILY}",
-        "type": f"Microsoft.MachineLearningServices/workspaces/{kind}",
+        "id": f"{workspace.names.scope}/quotas/{FAMILY}",
+        "type": "Microsoft.MachineLearningServices/workspaces/quotas",
         "name": {"value": FAMILY, "localizedValue": "Cores of a cluster"},
         "limit": workspace.quota,
         "unit": "Count",

@@ -17,6 +17,7 @@ from aml_rehearsal.workspace import Workspace
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 RESERVED = ("azureml", "microsoft")
 SAVED = "Autosave_"  # how the version of what a run has brought begins
+ANONYMOUS = "CliV2AnonymousEnvironment"  # as the second generation's client calls what a job brings
 BASE = "/environment/v1.0{scope}/environments"
 
 
@@ -73,7 +74,8 @@ def found(workspace: Workspace, name: str, version: str = "") -> list[Record]:
     tables = workspace.state.tables
     if curated := curated_environments.find(name, version):
         return [curated]
-    known = (tables.submitted_environments if version.startswith(SAVED) else tables.environments).get(name, [])
+    brought = version.startswith(SAVED) or name == ANONYMOUS
+    known = (tables.submitted_environments if brought else tables.environments).get(name, [])
     known = [environment for environment in known if version in {"", environment["version"]}]
     if not known:
         raise Refusal(404, f"Environment {name} {version} was not found".replace("  ", " "), "EnvironmentNotFound")

@@ -16,6 +16,7 @@ from aml_rehearsal.workspace import Workspace
 BASE = "/history/v1.0{scope}"
 # The client names a run's experiment in one of two ways.
 RUN = (BASE + "/experiments/{experiment}/runs/{run}", BASE + "/experimentids/{experiment_id}/runs/{run}")
+ANY = (*RUN, BASE + "/runs/{run}")  # or does without
 LOGS = ("azureml-logs/", "user_logs/", "system_logs/", "logs/")
 EVENTS = {
     "Start": "Running",
@@ -259,7 +260,7 @@ def merge(record: Record, changes: Record) -> None:
             record[key] = change
 
 
-@api.route("GET", *(path + "/details" for path in RUN))
+@api.route("GET", *(path + "/details" for path in ANY))
 def details(workspace: Workspace, request: Request) -> Any:
     record = run_of(workspace, request.names["run"])
     prefix = f"ExperimentRun/dcid.{record['runId']}/"
@@ -316,7 +317,14 @@ def cancel(workspace: Workspace, request: Request) -> Any:
     return {}
 
 
-@api.route("GET", *(path + "/children" for path in RUN))
+@api.route("GET", BASE + "/runs/{run}/serviceinstances/{node}")
+def service_instances(workspace: Workspace, request: Request) -> Any:
+    """What a run serves on its nodes: nothing."""
+    run_of(workspace, request.names["run"])
+    return {"instances": {}}
+
+
+@api.route("GET", *(path + "/children" for path in ANY))
 def children(workspace: Workspace, request: Request) -> Any:
     parent = run_of(workspace, request.names["run"])["runId"]
     runs = workspace.state.tables.runs

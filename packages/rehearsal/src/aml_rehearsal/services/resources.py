@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from aml_rehearsal import azurite
-from aml_rehearsal.addresses import API, REGION, TENANT, WORKSPACE_ID
+from aml_rehearsal.addresses import API, API_HOST, REGION, TENANT, WORKSPACE_ID
 from aml_rehearsal.messages import Refusal, Reply, Request
 from aml_rehearsal.services.hosts import api, arm
 from aml_rehearsal.state import Record
@@ -63,6 +63,18 @@ def found_resources(workspace: Workspace, request: Request) -> Any:
     return {"value": [{key: whole[key] for key in ("id", "name", "type", "location", "tags", "sku", "identity")}]}
 
 
+@arm.route(
+    "GET",
+    "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearningServices/workspaces",
+    "/subscriptions/{subscription}/providers/Microsoft.MachineLearningServices/workspaces",
+)
+def workspaces(workspace: Workspace, request: Request) -> Any:
+    """The one, unless it lies in another group."""
+    group = request.names.get("group", workspace.names.resource_group)
+    own = group.lower() == workspace.names.resource_group.lower()
+    return {"value": [workspace_resource(workspace, request)] if own else [], "nextLink": None}
+
+
 def add_group(workspace: Workspace, name: str, location: str = REGION, tags: Record | None = None) -> Record:
     group = workspace.state.tables.resource_groups.setdefault(
         name.lower(),
@@ -111,6 +123,7 @@ def workspace_resource(workspace: Workspace, request: Request) -> Any:
     return {
         "id": names.scope,
         "name": names.workspace_name,
+        "kind": "Default",
         "type": "Microsoft.MachineLearningServices/workspaces",
         "location": REGION,
         "tags": said.get("tags", {}),
@@ -120,6 +133,7 @@ def workspace_resource(workspace: Workspace, request: Request) -> Any:
             "workspaceId": WORKSPACE_ID,
             "friendlyName": names.workspace_name,
             "discoveryUrl": f"{API}/discovery",
+            "mlFlowTrackingUri": f"azureml://{API_HOST}/mlflow/v1.0{names.scope}",
             "provisioningState": "Succeeded",
             "creationTime": "2024-01-01T00:00:00Z",
             "storageAccount": f"{group_scope}/providers/Microsoft.Storage/storageAccounts/{azurite.ACCOUNT}",
