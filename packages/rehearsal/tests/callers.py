@@ -19,6 +19,7 @@ from aml_rehearsal.azurite import ARTIFACTS
 
 Answer = tuple[int, Any]
 Client = Callable[..., Any]  # the fixture that runs code in the real client
+SERVER = "azureml-inference-server-http==1.5.1"
 GENERATIONS = ("2.22.5", "3.15.0")  # of MLflow
 ML_CLIENT_RELEASE = "1.35.2"  # of azure-ai-ml, the second generation's client
 

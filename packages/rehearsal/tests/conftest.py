@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from callers import GENERATIONS, ML_CLIENT_RELEASE, Caller, Client
+from callers import GENERATIONS, ML_CLIENT_RELEASE, SERVER, Caller, Client
 
-from aml_rehearsal import Rehearsal, azurite
+from aml_rehearsal import Rehearsal, azurite, interpreters
 from aml_rehearsal.azurite import SECOND
 
 logging.getLogger("azure").setLevel(logging.WARNING)
@@ -77,6 +77,16 @@ def caller(rehearsal: Rehearsal) -> Caller:
 def client_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Python that has the real client, built once a session."""
     return python_with(tmp_path_factory.mktemp("client"), CLIENT)
+
+
+@pytest.fixture(scope="session")
+def python() -> Path:
+    """A Python that has the inference server, as a deployment builds it."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    said: list[bytes] = []
+    return interpreters.build(
+        [f"python={version}", {"pip": [SERVER]}], azurite.cache_folder(), dict(os.environ), said.append
+    )
 
 
 def python_with(folder: Path, packages: list[str], version: str = sys.executable) -> Path:

@@ -221,5 +221,5 @@ def test_keys_and_tokens_appear_nowhere(rehearsal: Rehearsal, caller: Caller) ->
     for key in logs:
         content = rehearsal.workspace.blobs.read("azureml", key).decode()
         assert not [hidden for hidden in secrets if hidden in content]
-    listed = caller.ask("GET", "/datastore/v1.0SCOPE/datastores")[1]
+    listed = Caller(rehearsal, "reader").ask("GET", "/datastore/v1.0SCOPE/datastores")[1]
     assert secret not in json.dumps(listed) and rehearsal.workspace.blobs.key not in json.dumps(listed)

@@ -530,7 +530,7 @@ def test_the_client_lists_a_long_history_in_pages(rehearsal: Rehearsal, client: 
     state = rehearsal.workspace.state
     with state.lock:
         for number in range(1100):
-            run = new_run(rehearsal.workspace, "long", f"long{number:04}", status="Completed")
+            run = new_run(rehearsal.workspace, "long", f"long{number:04}", status="Completed", runType="t")
             run["createdUtc"] = run["startTimeUtc"] = f"2024-01-01T00:{number // 60:02}:{number % 60:02}.000000Z"
             run["tags"] = {"third": str(number % 3), "of two": "a and b" if number % 2 else "a or b"}
     answer = client("""
@@ -539,7 +539,7 @@ runs = list(experiment.get_runs())
 answer["ids"] = [run.id for run in runs]
 answer["third"] = len(list(experiment.get_runs(tags={"third": "1"})))
 answer["two"] = len(list(experiment.get_runs(tags={"third": "0", "of two": "a and b"})))
-answer["type"] = len(list(experiment.get_runs(type="azureml.scriptrun")))
+answer["type"] = len(list(experiment.get_runs(type="t")))
 answer["has"] = len(list(experiment.get_runs(tags="third"))), len(list(experiment.get_runs(tags="none")))
 answer["first"] = next(experiment.get_runs()).id
 """)

@@ -53,6 +53,7 @@ class Tables:
         self.artifacts: Table[Record] = Table(store, "artifacts")  # by origin/container/path
         self.snapshots: Table[Record] = Table(store, "snapshots")
         self.computes: Table[Record] = Table(store, "computes")
+        self.compute_keys: Table[Record] = Table(store, "compute_keys")  # what opens those that are attached
         self.datastores: Table[Record] = Table(store, "datastores")
         self.datasets: Table[list[Record]] = Table(store, "datasets")  # by name: every version
         self.saved_datasets: Table[Record] = Table(store, "saved_datasets")  # used, but under no name; by id
@@ -68,6 +69,9 @@ class Tables:
         self.models: Table[Record] = Table(store, "models")  # by name:version
         self.registered_models: Table[Record] = Table(store, "registered_models")  # what MLflow knows of all versions
         self.secrets: Table[Record] = Table(store, "secrets")  # of the Key Vault, by name
+        self.connections: Table[Record] = Table(store, "connections")  # of the workspace, by name
+        self.linked_services: Table[Record] = Table(store, "linked_services")
+        self.image_builds: Table[Record] = Table(store, "image_builds")  # by id
         self.services: Table[Record] = Table(store, "services")  # by name
         # What pipelines are made of, by kind, then id.
         self.pipelines: dict[str, Table[Record]] = {kind: Table(store, f"pipelines_{kind}") for kind in PIPELINES}

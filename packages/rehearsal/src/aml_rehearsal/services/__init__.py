@@ -16,6 +16,7 @@ from aml_rehearsal.services import (
     execution,
     history,
     hyperdrive,
+    images,
     jobs,
     metrics,
     mlflow,
@@ -27,6 +28,7 @@ from aml_rehearsal.services import (
     resources,
     storage,
     webservices,
+    workspaces,
 )
 from aml_rehearsal.services.hosts import ROUTERS
 
@@ -47,6 +49,7 @@ __all__ = [
     "execution",
     "history",
     "hyperdrive",
+    "images",
     "jobs",
     "metrics",
     "mlflow",
@@ -58,4 +61,5 @@ __all__ = [
     "resources",
     "storage",
     "webservices",
+    "workspaces",
 ]

@@ -93,7 +93,12 @@ def announce(workspace: Workspace, request: Request) -> Any:
     *(path + "/prefix/contentinfo" for path in OF_RUN),
 )
 def locate_all(workspace: Workspace, request: Request) -> Any:
-    return {"value": [located(workspace, key) for key in below(workspace, request)], "continuationToken": None}
+    found = below(workspace, request)
+    if (
+        not found and key_of(request).rstrip("/") in workspace.state.tables.artifacts
+    ):  # the client takes it for a folder
+        found = [key_of(request).rstrip("/")]
+    return {"value": [located(workspace, key) for key in found], "continuationToken": None}
 
 
 @api.route(

@@ -106,7 +106,7 @@ def add_datastore(workspace: Workspace, name: str, container: str) -> None:
 def datastores(workspace: Workspace, request: Request) -> Any:
     table = workspace.state.tables.datastores
     if request.method == "GET":
-        return {"value": [without_key(store) for store in table.values()], "continuationToken": None}
+        return {"value": [shown(request, store) for store in table.values()], "continuationToken": None}
     name = str(request.json.get("name") or "")
     if name.lower() in table:
         raise Refusal(400, f"{TAKEN}: {name}.")

@@ -397,7 +397,7 @@ def step_log(workspace: Workspace, request: Request) -> Any:
     if request.names["log"] == "STDERR" or key not in workspace.state.tables.artifacts:
         key = "ExperimentRun/empty"
         workspace.blobs.write("azureml", key, b"")
-    return workspace.blob_uri("azureml", key, "r")
+    return Reply(workspace.blob_uri("azureml", key, "r").encode(), headers={"Content-Type": "text/plain"})
 
 
 # ------------------------------------------------------------------------------- published pipelines and endpoints

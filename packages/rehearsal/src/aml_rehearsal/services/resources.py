@@ -28,6 +28,17 @@ def subscription(workspace: Workspace, request: Request) -> Any:
     return describe(workspace)
 
 
+@arm.route("GET", "/subscriptions/{subscription}/providers/Microsoft.MachineLearningServices")
+def provider(workspace: Workspace, request: Request) -> Any:
+    """Where workspaces can be."""
+    kind = {"resourceType": "workspaces", "locations": ["West Europe"], "apiVersions": ["2021-01-01"]}
+    return {
+        "namespace": "Microsoft.MachineLearningServices",
+        "registrationState": "Registered",
+        "resourceTypes": [kind],
+    }
+
+
 def describe(workspace: Workspace) -> dict[str, Any]:
     own = workspace.names.subscription_id
     return {
@@ -108,13 +119,14 @@ def group(workspace: Workspace, request: Request) -> Any:
 def workspace_resource(workspace: Workspace, request: Request) -> Any:
     """The one workspace; who makes it finds it made."""
     names, group_scope = workspace.names, workspace.names.group_scope
+    said = workspace.state.tables.single.get("workspace", {})  # what somebody has changed of it
     return {
         "id": names.scope,
         "name": names.workspace_name,
         "kind": "Default",
         "type": "Microsoft.MachineLearningServices/workspaces",
         "location": REGION,
-        "tags": {},
+        "tags": said.get("tags", {}),
         "sku": {"name": "Basic", "tier": "Basic"},
         "identity": {"principalId": "rehearsal", "tenantId": TENANT, "type": "SystemAssigned"},
         "properties": {
@@ -127,13 +139,9 @@ def workspace_resource(workspace: Workspace, request: Request) -> Any:
             "storageAccount": f"{group_scope}/providers/Microsoft.Storage/storageAccounts/{azurite.ACCOUNT}",
             "keyVault": f"{group_scope}/providers/Microsoft.KeyVault/vaults/rehearsal",
             "applicationInsights": f"{group_scope}/providers/Microsoft.Insights/components/rehearsal",
+            **said.get("properties", {}),
         },
     }
-
-
-@arm.route("POST", "{scope}/listKeys", "{scope}/listStorageAccountKeys")
-def keys(workspace: Workspace, request: Request) -> Any:
-    raise Refusal(403, "The rehearsal gives out no keys.", "AuthorizationFailed")
 
 
 @api.route("GET", "/discovery{rest:rest}", token=False)
