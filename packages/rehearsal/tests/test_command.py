@@ -53,6 +53,11 @@ def gone(text: str, seconds: float) -> bool:
     return not left
 
 
+def kept(folder: Path) -> list[str]:
+    """The files that keep the state."""
+    return sorted(file.name for file in folder.glob("state.*"))
+
+
 def test_a_command_finds_the_workspace(project: Path, tmp_path: Path) -> None:
     folder = tmp_path / "kept"
     script = "echo $HTTPS_PROXY $AZUREML_SERVICE_PRINCIPAL_ID; test -d models && exit 7"
@@ -111,6 +116,7 @@ def test_serve_ends_in_order(project: Path, tmp_path: Path) -> None:
         started.send_signal(number)
         assert started.wait(20) == 0
         assert gone(str(tmp_path), 5)
+        assert kept(tmp_path) == ["state.db"]
 
 
 def test_a_folder_of_anybodys(tmp_path: Path) -> None:
@@ -137,6 +143,7 @@ def test_in_the_background(tmp_path: Path) -> None:
     for folder in ("one", "two"):
         done = rehearse(tmp_path, tmp_path / folder, "stop")
         assert (done.returncode, done.stdout.startswith("The rehearsal has ended.")) == (0, True), done.stderr
+        assert kept(tmp_path / folder) == ["state.db"], "it has ended, and is not only about to"
         assert rehearse(tmp_path, tmp_path / folder, "status").returncode == 1
         assert rehearse(tmp_path, tmp_path / folder, "stop").stdout == f"No rehearsal runs in {tmp_path / folder}.\n"
     assert gone(str(tmp_path), 5)

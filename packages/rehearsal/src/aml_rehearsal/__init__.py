@@ -43,7 +43,7 @@ class Rehearsal:
     ) -> None:
         # Not at the top: the process of each run imports this package as well, and needs none of them.
         from aml_rehearsal import seed, server
-        from aml_rehearsal.state import claim, forget
+        from aml_rehearsal.state import NOTE, claim, forget
         from aml_rehearsal.workspace import Workspace
 
         self.folder = folder.resolve()
@@ -51,6 +51,7 @@ class Rehearsal:
         wishes = seed.read(project) if project else seed.Wishes(Names())
         with ExitStack() as stack:
             stack.enter_context(claim(self.folder))
+            (self.folder / NOTE).unlink(missing_ok=True)  # of one that was killed: its process is somebody else's now
             if fresh:
                 forget(self.folder)
             self.workspace = Workspace(

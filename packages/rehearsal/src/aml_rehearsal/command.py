@@ -28,7 +28,6 @@ EXAMPLES = """examples:
   eval "$(aml-rehearsal status)"               the same for another terminal; it says whether one runs here
   aml-rehearsal stop                           ends the one that runs here
 """
-NOTE = "running.json"  # of the folder: who runs there, and how a client gets there
 SECONDS = 60  # that one in the background may take to end
 
 
@@ -111,6 +110,8 @@ def introduction(names: Names, url: str) -> str:
 @contextmanager
 def noted(rehearsal: Rehearsal) -> Iterator[None]:
     """Leave a note in the folder while it runs; git is to see nothing of the folder."""
+    from aml_rehearsal.state import NOTE
+
     ignored = rehearsal.folder / ".gitignore"
     if not ignored.exists():
         ignored.write_text("*\n")
@@ -129,18 +130,12 @@ def noted(rehearsal: Rehearsal) -> Iterator[None]:
 
 def running(folder: Path) -> dict[str, Any] | None:
     """The note of what runs in a folder; None where nothing does, whatever was left there."""
-    from aml_rehearsal.state import Unavailable, claim
+    from aml_rehearsal.state import NOTE, held
 
-    if not (folder / NOTE).exists():
-        return None
     try:
-        claim(folder).close()
-    except Unavailable:
-        try:
-            return dict(json.loads((folder / NOTE).read_text()))
-        except (OSError, ValueError):
-            return None  # it has just ended
-    return None
+        return dict(json.loads((folder / NOTE).read_text())) if held(folder) else None
+    except (OSError, ValueError):
+        return None  # it is just starting, or ending
 
 
 def detach(folder: Path, own: list[str]) -> int:
@@ -179,6 +174,8 @@ def status(folder: Path) -> int:
 
 def stop(folder: Path) -> int:
     """End what runs in a folder, and wait for its end."""
+    from aml_rehearsal.state import held
+
     note = running(folder)
     if note is None:
         print(f"No rehearsal runs in {folder}.")
@@ -186,7 +183,7 @@ def stop(folder: Path) -> int:
     with contextlib.suppress(ProcessLookupError):
         os.kill(note["pid"], signal.SIGTERM)
     over = time.monotonic() + SECONDS
-    while running(folder):
+    while held(folder):
         if time.monotonic() > over:
             print(f"ERROR: process {note['pid']} has not ended in {SECONDS} seconds", file=sys.stderr)
             return 3
