@@ -7,26 +7,28 @@ with Rehearsal(folder, project=Path(".")) as rehearsal:
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from aml_rehearsal.addresses import TENANT, Names
+from aml_rehearsal import variables
+from aml_rehearsal.addresses import LOOPBACK, Names
 from aml_rehearsal.faults import Fault, Faults, Provisioning
 
 if TYPE_CHECKING:
     from aml_rehearsal.azurite import Azurite
 
-LOGIN = ("AZUREML_", "MSI_", "IDENTITY_")  # how the caller's own login, or a run, would be found
-
 __all__ = ["Fault", "Names", "Provisioning", "Rehearsal"]
 
 
 class Rehearsal:
-    """A workspace that runs as long as the with-block."""
+    """A workspace that runs as long as the with-block.
+
+    With another host than loopback, clients on other computers reach it, by the address that outside says: anybody who
+    can reach it can then run code here.
+    """
 
     def __init__(
         self,
@@ -35,6 +37,8 @@ class Rehearsal:
         names: Names | None = None,
         project: Path | None = None,
         port: int = 0,
+        host: str = LOOPBACK,
+        outside: str = "",
         internet: bool = False,
         deterministic: bool = False,
         fresh: bool = False,
@@ -60,7 +64,7 @@ class Rehearsal:
             stack.callback(self.workspace.close)
             seed.furnish(self.workspace)
             self.made = seed.sow(self.workspace, project, wishes) if project else []
-            self.server = server.start(self.workspace, port, internet=internet)
+            self.server = server.start(self.workspace, port, internet=internet, host=host, outside=outside)
             stack.callback(self.server.close)
             stack.callback(self.workspace.hosting.close)
             stack.callback(self.workspace.cancel_runs)  # the nodes hear of it from the server
@@ -70,6 +74,10 @@ class Rehearsal:
     def url(self) -> str:
         """The page, and the proxy."""
         return self.server.url
+
+    @property
+    def names(self) -> Names:
+        return self.workspace.names
 
     @property
     def faults(self) -> Faults:
@@ -99,26 +107,13 @@ class Rehearsal:
 
     def environment(self, role: str = "contributor") -> dict[str, str]:
         """The variables of a process whose client is to come here, logged in with a role."""
-        own = {name: text for name, text in os.environ.items() if not name.startswith(LOGIN)}
-        return own | self.variables(role)
+        return variables.foreign() | self.variables(role)
 
     def variables(self, role: str = "contributor") -> dict[str, str]:
         """What leads a client here, without the variables that are set already."""
-        home = self.folder / "home"  # the client keeps what it knows of a workspace in its home
-        home.mkdir(exist_ok=True)
         principal = self.workspace.tokens.principals[role]
-        caches = Path.home() / ".cache"
-        return self.workspace.entrance.variables | {
-            "HOME": str(home),
-            "USERPROFILE": str(home),
-            "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR") or str(caches / "uv"),
-            "PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR") or str(caches / "pip"),
-            "AZURE_CONFIG_DIR": str(home / ".azure"),
-            "AZURE_CORE_COLLECT_TELEMETRY": "0",
-            "AZUREML_SERVICE_PRINCIPAL_ID": principal.client_id,
-            "AZUREML_SERVICE_PRINCIPAL_PASSWORD": principal.secret,
-            "AZUREML_SERVICE_PRINCIPAL_TENANT_ID": TENANT,
-        }
+        way = self.workspace.entrance.variables
+        return way | variables.at_home(self.folder / "home") | variables.login(principal)
 
     def close(self) -> None:
         self.parts.close()

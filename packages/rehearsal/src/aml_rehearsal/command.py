@@ -17,8 +17,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aml_rehearsal.addresses import LOOPBACK, Names, numeric
+
 if TYPE_CHECKING:
-    from aml_rehearsal import Names, Rehearsal
+    from aml_rehearsal import Rehearsal
 
 EXAMPLES = """examples:
   aml-rehearsal shell                          a shell in which the client finds the rehearsal; exit ends it
@@ -28,6 +30,8 @@ EXAMPLES = """examples:
   eval "$(aml-rehearsal status)"               the same for another terminal; it says whether one runs here
   aml-rehearsal stop                           ends the one that runs here
 """
+URL = "what clients on other computers call it, with --host (default: AML_REHEARSAL_URL, else http://localhost:PORT)"
+WORKSPACE = "SUBSCRIPTION/GROUP/NAME (default: AML_REHEARSAL_WORKSPACE, else those of the folder's config.json)"
 SECONDS = 60  # that one in the background may take to end
 
 
@@ -46,6 +50,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--project", type=Path, default=Path(), help="the folder to rehearse (default: this one)")
     parser.add_argument("--folder", type=Path, help="where it is kept (default: PROJECT/.rehearsal)")
     parser.add_argument("--port", type=port, default=0, help="of the page (default: a free one)")
+    parser.add_argument(
+        "--host", type=host, default=LOOPBACK, help="where serve listens, as 0.0.0.0 (default: for this computer alone)"
+    )
+    parser.add_argument("--url", default=os.environ.get("AML_REHEARSAL_URL", ""), help=URL)
+    parser.add_argument("--workspace", type=names_of, default=os.environ.get("AML_REHEARSAL_WORKSPACE"), help=WORKSPACE)
     parser.add_argument("--detach", action="store_true", help="serve in the background: stop ends it")
     parser.add_argument("--fresh", action="store_true", help="forget the runs and models of earlier rehearsals")
     own, command = split(sys.argv[1:] if argv is None else argv)
@@ -54,6 +63,8 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"a command belongs to shell, not to {args.what}")
     if args.detach and args.what != "serve":
         parser.error(f"--detach belongs to serve, not to {args.what}")
+    if args.host != LOOPBACK and args.what != "serve":
+        parser.error(f"--host belongs to serve, not to {args.what}")
     if not args.project.is_dir():
         print(f"ERROR: {args.project}: no such folder", file=sys.stderr)
         return 2
@@ -62,7 +73,22 @@ def main(argv: list[str] | None = None) -> int:
         return status(args.folder)
     if args.what == "stop":
         return stop(args.folder)
+    if args.host != LOOPBACK and not args.detach:
+        print(f"WARNING: whoever reaches {args.host} can run code on this computer, as its user.", file=sys.stderr)
     return detach(args.folder, own) if args.detach else rehearse(args, command)
+
+
+def host(text: str) -> str:
+    if not numeric(text) or ":" in text:
+        raise argparse.ArgumentTypeError(f"an address of this computer, or 0.0.0.0 for all of them, not {text}")
+    return text
+
+
+def names_of(text: str) -> Names:
+    parts = [part for part in text.split("/") if part]
+    if len(parts) != 3:
+        raise argparse.ArgumentTypeError(f"SUBSCRIPTION/GROUP/NAME, not {text}")
+    return Names(*parts)
 
 
 def port(text: str) -> int:
@@ -84,8 +110,9 @@ def rehearse(args: argparse.Namespace, command: list[str]) -> int:
     from aml_rehearsal.state import Unavailable
 
     try:
-        names = seed.read(args.project).names
-        rehearsal = Rehearsal(args.folder, names=names, port=args.port, internet=True, fresh=args.fresh)
+        names = args.workspace or seed.read(args.project).names
+        where = {"port": args.port, "host": args.host, "outside": args.url}
+        rehearsal = Rehearsal(args.folder, names=names, internet=True, fresh=args.fresh, **where)
     except (Unavailable, OSError) as error:
         print(f"ERROR: the rehearsal can't start: {error}", file=sys.stderr)
         return 3
@@ -93,13 +120,13 @@ def rehearse(args: argparse.Namespace, command: list[str]) -> int:
         print("Interrupted before it had started.", file=sys.stderr)
         return 130
     with rehearsal, noted(rehearsal):
-        print(introduction(names, rehearsal.url))
+        print(introduction(names, rehearsal.workspace.entrance.outside))
         if not command:
             for line in next_steps(rehearsal, args.project):
                 print(f"  {line}")
         sys.stdout.flush()
         if args.what == "serve":
-            return serve(rehearsal.variables())
+            return serve(rehearsal)
         return shell(rehearsal.environment(), args.project, command)
 
 
@@ -133,7 +160,8 @@ def running(folder: Path) -> dict[str, Any] | None:
     from aml_rehearsal.state import NOTE, held
 
     try:
-        return dict(json.loads((folder / NOTE).read_text())) if held(folder) else None
+        note = dict(json.loads((folder / NOTE).read_text()))
+        return note if held(folder) else None  # asked last: to ask takes the folder for a moment
     except (OSError, ValueError):
         return None  # it is just starting, or ending
 
@@ -197,12 +225,18 @@ def print_variables(variables: dict[str, str]) -> None:
         print(f"export {name}={shlex.quote(text)}")
 
 
-def serve(variables: dict[str, str]) -> int:
+def serve(rehearsal: Rehearsal) -> int:
     over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):  # before it is said that Ctrl-C ends it
         signal.signal(number, lambda *_: over.set())
-    print("In the other terminal:")
-    print_variables(variables)
+    entrance = rehearsal.workspace.entrance
+    if entrance.apart:
+        print("In a terminal of another computer, or outside of this container:")
+        print(f"curl -fsS {entrance.outside}/roots.pem -o roots.pem")
+        print(f'eval "$(curl -fsS "{entrance.outside}/variables?roots=$PWD/roots.pem")"')
+    else:
+        print("In the other terminal:")
+        print_variables(rehearsal.variables())
     print("Ctrl-C ends it.", flush=True)
     while not over.wait(1):
         pass
