@@ -45,7 +45,7 @@ def containers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]
         assert base
         started.publish("localhost/python", base[1])
         run(BIN / "hadolint", "Dockerfile", cwd=PACKAGE)
-        started.podman("build", "--pull-always", "--tag=aml-rehearsal", PACKAGE)
+        started.podman("build", "--layers=false", "--pull-always", "--tag=aml-rehearsal", PACKAGE)
         yield started
     finally:
         started.close()
