@@ -73,7 +73,7 @@ class Containers:
         for certificates in [line.partition(" = ")[2] for line in pip_settings() if line.startswith("cert = ")]:
             for place, text in (
                 ("/tmp/.npmrc", f"cafile={certificates}\n"),
-                ("/etc/uv/uv.toml", "native-tls = true\n"),
+                ("/etc/uv/uv.toml", "system-certs = true\n"),
             ):
                 file = self.folder / Path(place).name
                 file.write_text(text)
