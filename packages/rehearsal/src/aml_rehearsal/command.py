@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ EXAMPLES = """examples:
 """
 URL = "what clients on other computers call it, with --host (default: AML_REHEARSAL_URL, else http://localhost:PORT)"
 WORKSPACE = "SUBSCRIPTION/GROUP/NAME (default: AML_REHEARSAL_WORKSPACE, else those of the folder's config.json)"
+COMMANDS = ("shell", "serve", "status", "stop")
 SECONDS = 60  # that one in the background may take to end
 
 
@@ -44,7 +46,8 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument(
         "what",
-        choices=["shell", "serve", "status", "stop"],
+        choices=COMMANDS,
+        metavar=f"{{{','.join(COMMANDS)}}}",  # what is missing, where none is given
         help="open a shell, or only serve; say whether one runs, or end it",
     )
     parser.add_argument("--project", type=Path, default=Path(), help="the folder to rehearse (default: this one)")
@@ -57,6 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--workspace", type=names_of, default=os.environ.get("AML_REHEARSAL_WORKSPACE"), help=WORKSPACE)
     parser.add_argument("--detach", action="store_true", help="serve in the background: stop ends it")
     parser.add_argument("--fresh", action="store_true", help="forget the runs and models of earlier rehearsals")
+    parser.add_argument("--version", action="version", version=f"aml-rehearsal {metadata.version('aml-rehearsal')}")
     own, command = split(sys.argv[1:] if argv is None else argv)
     args = parser.parse_args(own)
     if command and args.what != "shell":
@@ -106,16 +110,19 @@ def split(argv: list[str]) -> tuple[list[str], list[str]]:
 
 
 def rehearse(args: argparse.Namespace, command: list[str]) -> int:
-    from aml_rehearsal import Rehearsal, seed
     from aml_rehearsal.state import Unavailable
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what has started ends in order
     try:
+        from aml_rehearsal import Rehearsal, seed
+
         names = args.workspace or seed.read(args.project).names
         where = {"port": args.port, "host": args.host, "outside": args.url}
         rehearsal = Rehearsal(args.folder, names=names, internet=True, fresh=args.fresh, **where)
-    except (Unavailable, OSError) as error:
-        print(f"ERROR: the rehearsal can't start: {error}", file=sys.stderr)
-        return 3
+    except Unavailable as error:
+        return failed(str(error))
+    except OSError as error:
+        return failed(unusable(error))
     except KeyboardInterrupt:
         print("Interrupted before it had started.", file=sys.stderr)
         return 130
@@ -128,6 +135,15 @@ def rehearse(args: argparse.Namespace, command: list[str]) -> int:
         if args.what == "serve":
             return serve(rehearsal)
         return shell(rehearsal.environment(), args.project, command)
+
+
+def failed(why: str) -> int:
+    print(f"ERROR: the rehearsal can't start: {why}", file=sys.stderr)
+    return 3
+
+
+def unusable(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}; --folder names another place" if error.filename else str(error)
 
 
 def introduction(names: Names, url: str) -> str:
@@ -168,11 +184,15 @@ def running(folder: Path) -> dict[str, Any] | None:
 
 def detach(folder: Path, own: list[str]) -> int:
     """Start the same in the background, and wait until it is there."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    log = folder / "serve.log"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        log.touch()
+    except OSError as error:
+        return failed(unusable(error))
     if running(folder):
         print(f"ERROR: {folder}: a rehearsal is running here already; aml-rehearsal status", file=sys.stderr)
         return 3
-    log = folder / "serve.log"
     with log.open("w") as file:
         started = subprocess.Popen(
             [sys.executable, "-m", "aml_rehearsal.command", *(word for word in own if word != "--detach")],
@@ -279,7 +299,6 @@ def shell(environment: dict[str, str], project: Path, command: list[str]) -> int
             rc = Path(environment["HOME"]) / ".bashrc"
             rc.write_text("PS1='(rehearsal) \\w \\$ '\n")
         print('You are logged in. Type "exit" to end the rehearsal.', flush=True)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the rehearsal ends in order
     signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for what runs in the shell, which does not inherit this
     try:
         code = subprocess.run(command, cwd=project, env=environment).returncode

@@ -48,7 +48,8 @@ class Server(ThreadingHTTPServer):
         try:
             super().__init__((host, port), Connection)
         except OSError as error:
-            raise Unavailable(f"port {port}: {error.strerror}") from None
+            free = "; without --port it takes a free one" if port else ""
+            raise Unavailable(f"port {port}: {error.strerror}{free}") from None
         self.workspace = workspace
         self.internet = internet
         self.requests: list[str] = []  # one line each: METHOD host/path status

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from aml_rehearsal.addresses import TENANT
-from aml_rehearsal.tokens import Principal
+
+if TYPE_CHECKING:  # the process of each run imports the package as well, and needs no tokens
+    from aml_rehearsal.tokens import Principal
 
 LOGIN = ("AZUREML_", "MSI_", "IDENTITY_")  # how the caller's own login, or a run, would be found
 
