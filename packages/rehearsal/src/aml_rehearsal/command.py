@@ -225,6 +225,9 @@ def stop(folder: Path) -> int:
     from aml_rehearsal.state import held
 
     note = running(folder)
+    if note is None and held(folder):
+        print(f"ERROR: {folder}: a rehearsal is starting or ending here, or is a program's own", file=sys.stderr)
+        return 3
     if note is None:
         print(f"No rehearsal runs in {folder}.")
         return 0
