@@ -11,6 +11,7 @@ import http.client
 import json
 import select
 import socket
+import sqlite3
 import ssl
 import sys
 import threading
@@ -200,6 +201,10 @@ class Connection(BaseHTTPRequestHandler):
     def serve(self, request: Request) -> Reply:
         try:
             return ROUTERS[request.host].answer(self.server.workspace, request)
+        except sqlite3.OperationalError as error:
+            why = f"{self.server.workspace.state.lock.file}: {error}: nothing of this request is kept, all before is"
+            print(f"ERROR: {why}", file=sys.stderr, flush=True)
+            return Refusal(500, why, "InternalServerError").reply
         except Exception as error:
             traceback.print_exc()
             return Refusal(500, f"The rehearsal failed: {error!r}", "InternalServerError").reply
