@@ -71,7 +71,7 @@ def served(containers: Containers, job: dict[str, Any]) -> Iterator[Server]:
 def sh(lines: list[str], server: Server, folder: Path, **env: str) -> str:
     """Run lines of the page, with the port that the container got here."""
     text = "\n".join(lines).replace("http://localhost:8080", server.url.replace("127.0.0.1", "localhost"))
-    return run("sh", "-ec", text, cwd=folder, PATH=f"{BIN}{os.pathsep}{os.environ['PATH']}", **env)
+    return run("sh", "-ec", text, cwd=folder, expect=0, PATH=f"{BIN}{os.pathsep}{os.environ['PATH']}", **env)
 
 
 def test_the_lines_by_hand_lead_the_client_there(served: Server, tmp_path: Path) -> None:
@@ -93,7 +93,9 @@ def test_a_github_job_finds_it(served: Server, job: dict[str, Any], tmp_path: Pa
     env = dict(line.split("=", 1) for line in for_next.read_text().splitlines())
     (tmp_path / "config.json").write_text(json.dumps(WORKSPACE))
     (tmp_path / "look.py").write_text("from azureml.core import Workspace\nprint(Workspace.from_config().name)\n")
-    assert WORKSPACE["workspace_name"] in run(sys.executable, "look.py", cwd=tmp_path, HOME=str(tmp_path), **env)
+    assert WORKSPACE["workspace_name"] in run(
+        sys.executable, "look.py", cwd=tmp_path, expect=0, HOME=str(tmp_path), **env
+    )
 
 
 def test_the_fixtures_of_pytest_take_it(served: Server, tmp_path: Path) -> None:
@@ -117,7 +119,7 @@ def test_its_health_is_that_of_its_blobs(containers: Containers) -> None:
     name = containers.podman("run", "--detach", "--network=none", "aml-rehearsal").strip()
     check = ["podman", "healthcheck", "run", name]
     until = f"for turn in $(seq 60); do {shlex.join(check)} && exit 0; sleep 0.5; done; exit 1"
-    run("sh", "-c", until, cwd=containers.folder, **containers.env)
+    run("sh", "-c", until, cwd=containers.folder, expect=0, **containers.env)
     azurite = [
         line.split() for line in containers.podman("top", name, "hpid", "args").splitlines() if "azurite" in line
     ]
