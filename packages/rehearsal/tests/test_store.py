@@ -261,6 +261,21 @@ def test_a_change_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     assert not died and number > 15 and len(held["runs"]) == 3
 
 
+def test_a_full_disk_is_told_and_takes_nothing_that_was_answered(tmp_path: Path, capfd: Any) -> None:
+    with Rehearsal(tmp_path) as rehearsal:
+        caller, store = Caller(rehearsal), rehearsal.workspace.state.lock
+        with store:
+            (pages,) = store.ask("PRAGMA page_count").fetchone()
+            store.ask(f"PRAGMA max_page_count = {pages + 30}")
+        answers = [caller.ask("PATCH", f"{RUNS}/r{number}", {"tags": {"text": "x" * 20_000}}) for number in range(9)]
+        held = rehearsal.state()["runs"]
+    answered = [f"r{number}" for number, (status, _) in enumerate(answers) if status == 200]
+    assert answered == list(held) and 0 < len(held) < 9
+    assert "state.db: database or disk is full: nothing of this request is kept" in answers[-1][1]["message"]
+    assert "Traceback" not in capfd.readouterr().err
+    assert list(State(tmp_path).as_dict()["runs"]) == answered
+
+
 def of_another(file: Path) -> None:
     with contextlib.closing(sqlite3.connect(file)) as other:
         other.execute("CREATE TABLE runs (a)")

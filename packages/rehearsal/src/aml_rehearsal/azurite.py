@@ -87,7 +87,10 @@ def install(npm: list[str], folder: Path) -> None:
         reasons = [
             line for line in said if re.match(r"npm (ERR!|error) (?!A complete log|code |syscall |errno )\S", line)
         ] or said[-1:]
-        raise Unavailable(f"npm could not install Azurite: {' '.join(reasons[:1]) or f'exit code {done.returncode}'}")
+        why = " ".join(reasons[:1]).strip() or f"exit code {done.returncode}"
+        raise Unavailable(
+            f"npm could not install Azurite: {why} (the first start needs npm's registry, later ones nothing)"
+        )
 
 
 class Azurite:
@@ -97,6 +100,7 @@ class Azurite:
 
     def __init__(self, folder: Path, accounts: Iterable[str] = ()) -> None:
         node, script = installed()
+        self.node = len(node) == 1  # this computer has one of its own
         folder.mkdir(parents=True, exist_ok=True)
         self.keys = {name: kept_key(folder / f"{name}.key") for name in (ACCOUNT, SECOND, *accounts)}
         self.key = self.keys[ACCOUNT]
@@ -144,7 +148,8 @@ class Azurite:
                 return int(match[1])
             if self.process.poll() is not None:
                 lines = said.strip().splitlines() or [f"exit code {self.process.returncode}"]
-                raise Unavailable(f"Azurite did not start: {lines[-1]}")
+                mend = "" if self.node else "; with Node.js on this computer, it need not be fetched"
+                raise Unavailable(f"Azurite did not start: {lines[-1]}{mend}")
             time.sleep(0.05)
         raise Unavailable("Azurite did not answer within a minute")
 

@@ -23,7 +23,7 @@ from aml_rehearsal import interpreters, private_wheels
 from aml_rehearsal.addresses import Entrance, Names
 from aml_rehearsal.azurite import ARTIFACTS, Azurite, cache_folder
 from aml_rehearsal.state import Record, State, now
-from aml_rehearsal.webservice_door import Door
+from aml_rehearsal.webservice_door import WEB_SERVICES, Door
 
 SECONDS = 60.0  # that a server gets until it answers, its environment being there
 TOKEN_SECONDS = 12 * 3600
@@ -228,7 +228,10 @@ class Hosting:
                 self.doors[name] = Door(prefix(service), lambda header: self.admits(name, header))
             door = self.doors[name]
             before, others = door.turn(port), self.containers_of(name, but=operation)
-            service |= {"state": "Healthy", "error": None, "scoringUri": f"{door.url}/score", "updatedTime": now()}
+            address = f"{door.url}/score"
+            if self.entrance.apart:
+                address = f"{self.entrance.outside}{WEB_SERVICES}{name}{door.prefix}/score"
+            service |= {"state": "Healthy", "error": None, "scoringUri": address, "updatedTime": now()}
             finish(self.state.tables.operations[operation], "Succeeded")
         door.drain(before, PATIENCE)
         for other in others:

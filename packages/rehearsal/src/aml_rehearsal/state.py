@@ -22,6 +22,8 @@ Record = dict[str, Any]
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "aml-rehearsal")  # its ids are its own
 FILE = "state.db"
 EARLIER = "state.json"  # of rehearsals of before
+LOCK = "lock"  # held as long as a rehearsal has the folder
+NOTE = "running.json"  # who runs there as a command, and how a client gets there
 PIPELINES = (
     *("DataTypes", "Modules", "DataSources", "Graphs", "PipelineRuns", "Reusable", "Pipelines", "PipelineEndpoints"),
     *("Schedules", "PipelineDrafts", "GraphDrafts", "AzureMLModules", "AzureMLModuleVersions"),
@@ -159,7 +161,7 @@ def read(file: Path) -> Record:
 
 def claim(folder: Path) -> IO[bytes]:
     """Take a folder for this rehearsal alone, until the file is closed or the process ends."""
-    file = (folder / "lock").open("ab")
+    file = (folder / LOCK).open("ab")
     try:
         if sys.platform == "win32":
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
@@ -169,6 +171,17 @@ def claim(folder: Path) -> IO[bytes]:
         file.close()
         raise Unavailable(f"{folder}: a rehearsal is running here already") from None
     return file
+
+
+def held(folder: Path) -> bool:
+    """Whether a rehearsal has the folder: from before it says that it runs until all of it has ended."""
+    if not (folder / LOCK).exists():
+        return False
+    try:
+        claim(folder).close()
+    except Unavailable:
+        return True
+    return False
 
 
 def forget(folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -61,9 +63,12 @@ class Workspace:
 
     def cancel_runs(self) -> None:
         """Ask what still runs to stop, and wait for it."""
-        with self.state.lock:
-            for run in unfinished(self.state):
-                set_status(run, "CancelRequested")
+        try:
+            with self.state.lock:
+                for run in unfinished(self.state):
+                    set_status(run, "CancelRequested")
+        except sqlite3.OperationalError as error:  # as on a full disk: the next start notes that they have ended
+            print(f"WARNING: {self.state.lock.file}: {error}", file=sys.stderr)
         over = time.monotonic() + 15
         for node in self.nodes:
             node.join(max(0, over - time.monotonic()))

@@ -46,10 +46,10 @@ def device_code(workspace: Workspace, request: Request) -> Any:
     return {
         "user_code": "REHEARSE",
         "device_code": workspace.tokens.sign("device"),
-        "verification_uri": f"{workspace.entrance.url}/",
+        "verification_uri": f"{workspace.entrance.outside}/",
         "expires_in": 900,
         "interval": 1,
-        "message": f"The rehearsal needs no code: {workspace.entrance.url}/ has already confirmed it.",
+        "message": f"The rehearsal needs no code: {workspace.entrance.outside}/ has already confirmed it.",
     }
 
 

@@ -22,6 +22,9 @@ EXPERIMENT = "/execution/v1.0{scope}/experiments/{experiment}"
 @api.route("POST", EXPERIMENT + "/localrun")
 def local_run(workspace: Workspace, request: Request) -> Any:
     """Answer with what starts the run on the caller's own computer."""
+    if workspace.entrance.apart:
+        message = "A run on your own computer needs a rehearsal there: aml-rehearsal shell. On a cluster it runs here."
+        raise Refusal(501, message, "NotImplemented")
     definition = json.loads(parts(request)["definition.json"])
     names, parent = request.names, str(definition.get("ParentRunId") or "")
     job = accept(workspace, names["experiment"], request.query["runId"], definition["Configuration"], parent)
