@@ -5,6 +5,7 @@ the same task, data and code.
 """
 
 import hashlib
+import importlib.util
 import json
 import os
 import shutil
@@ -60,6 +61,10 @@ def train(task: dict[str, Any], work: Path, overrides: dict[str, Any], processes
     # Its trainings are started by the name "python": it has to be this one.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     parameters = {**(task.get("training_params") or {}), **overrides}
+    if task.get("hpo") and not importlib.util.find_spec("nni"):
+        raise SystemExit(
+            "hpo: true searches by NNI, which is not here: add nni to train-conda.yml"
+        )  # it would not search
     begin(work, task, parameters)
     runner = Runner(work_dir=str(work), input=task)
     runner.set_training_params(parameters)
@@ -97,7 +102,9 @@ def begin(work: Path, task: dict[str, Any], parameters: dict[str, Any]) -> None:
     work.mkdir(parents=True, exist_ok=True)
     fetch(work)
     file, own = work / BEGUN, {"of": fingerprint(task, parameters), "in": str(work.resolve())}
-    if file.exists() and not (work / "metrics.json").exists() and not task.get("not_use_cache"):
+    # What a search leaves behind, AutoRunner would take for algorithms to search in again.
+    anew = bool(task.get("not_use_cache") or task.get("hpo"))
+    if file.exists() and not (work / "metrics.json").exists() and not anew:
         noted = json.loads(file.read_text(encoding="utf-8"))
         if noted["of"] == own["of"]:
             print(f"Going on in {work.name}/, where this training was stopped", flush=True)
