@@ -179,7 +179,7 @@ def test_what_a_datalist_may_say_beside_is_fine() -> None:
 
 
 def test_paths_that_no_dataset_has_are_told() -> None:
-    lists = {"training": [entry(0, image="/home/me/a.nii.gz"), entry(1, image="../b.nii.gz"), entry(2)]}
+    lists = {"training": [entry(0, image="/data/a.nii.gz"), entry(1, image="../b.nii.gz"), entry(2)]}
     assert [line.split(":")[0] for line in datalist.not_relative(lists)] == ["training[0].image", "training[1].image"]
 
 
