@@ -67,6 +67,11 @@ def draws_masks(root: Path, model: str) -> bool:
     return (root / "models" / model / "task.yaml").is_file()
 
 
+def metric(root: Path, model: str) -> str:
+    """What a model is judged by, of all that its metrics.json has."""
+    return "dice" if draws_masks(root, model) else "accuracy"
+
+
 def pick_model(root: Path, given: str | None) -> str:
     """Return the name of the model that is meant: the given one, or the only one there is."""
     there = models(root)
