@@ -151,7 +151,7 @@ def plot_slices(judged: list[Judged], classes: list[str]) -> Figure:
 def plot_dice(judged: list[Judged], classes: list[str]) -> Figure:
     """The Dice of each volume, by algorithm and class."""
     algorithms = list(dict.fromkeys(each.algorithm for each in judged))
-    figure = Figure(figsize=(2 + 1.2 * len(algorithms), 3.5), layout="constrained")
+    figure = Figure(figsize=(3 + 1.2 * len(algorithms), 3.5), layout="constrained")
     axes = figure.subplots()
     for number, name in enumerate(classes):
         offset = (number - (len(classes) - 1) / 2) * 0.2
@@ -159,7 +159,7 @@ def plot_dice(judged: list[Judged], classes: list[str]) -> Figure:
         axes.plot(x, [each.scores[name] for each in judged], "o", alpha=0.6, label=name)
     axes.set_xticks(range(len(algorithms)), algorithms)
     axes.set(ylabel="Dice of a volume", ylim=(-0.02, 1.02), xlim=(-0.5, len(algorithms) - 0.5))
-    axes.legend()
+    figure.legend(loc="outside right upper")  # in the axes it would lie on the best volumes
     return figure
 
 
