@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 CONFIG = "train-amlcompute"
 DATA = "/data"
 RUNTIME = ("__init__", "arguments", "data", "input_schema", "tracking")  # of every model
-OWN = ("train.py", "evaluation.py", "runtime/autorunner.py", "runtime/ensemble.py", "runtime/volumes.py")
+RUNNING = ("autorunner", "cache", "ensemble", "search", "volumes")  # of runtime/, and of this framework
+OWN = ("train.py", "evaluation.py", *(f"runtime/{name}.py" for name in RUNNING))
 IMAGE = "mcr.microsoft.com/azureml/openmpi4.1.0-"
 CPU, CUDA = f"{IMAGE}ubuntu22.04:20251130.v1", f"{IMAGE}cuda11.8-cudnn8-ubuntu22.04"
 PYTHON = "3.11"
