@@ -14,7 +14,7 @@ from runtime.data import download
 from runtime.tracking import tracked
 
 OUTPUTS = Path("outputs")
-SAMPLE = MODEL.parents[1] / "data" / MODEL.name
+SAMPLE = MODEL.parent.parent / "data" / MODEL.name
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
