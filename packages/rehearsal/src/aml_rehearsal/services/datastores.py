@@ -158,15 +158,10 @@ def told(workspace: Workspace, store: Record) -> Record:
         login = "ServicePrincipal"
     elif not storage.get("credential"):
         login = "None"
-    credentials = {"credentialsType": login}
+    credentials: Record = {"credentialsType": login}
     if login == "ServicePrincipal":
-        words = {
-            "clientId": "clientId",
-            "tenantId": "tenantId",
-            "authorityUrl": "authorityUrl",
-            "resourceUrl": "resourceUri",
-        }
-        credentials |= {new: principal.get(old) for new, old in words.items()}
+        credentials |= {name: principal.get(name) for name in ("clientId", "tenantId", "authorityUrl")}
+        credentials["resourceUrl"] = principal.get("resourceUri")
     properties = {
         "datastoreType": kind,
         "credentials": credentials,
