@@ -1,0 +1,1 @@
+"""One search for hyperparameters, search.yml, and the engines that carry it out."""

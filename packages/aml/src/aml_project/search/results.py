@@ -1,0 +1,71 @@
+"""What a search leaves for people: outputs/search/trials.csv, and lines about its trials."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from aml_project.files import write_whole
+from aml_project.project import shown
+from aml_project.search.definition import Search
+from aml_project.search.record import FAILED, RUNNING, STOPPED, Trial, best
+from aml_project.search.trials import described, place_of, tail
+
+LONGEST = 110  # characters of what went wrong, in a line of the list
+LAST_STEPS, LAST_LINES = 20, 30
+
+
+def write_table(file: Path, trials: list[Trial], search: Search) -> None:
+    """A row for each trial: its values, and all metrics that it has written."""
+    parameters = list(dict.fromkeys(name for trial in trials for name in trial.values))
+    metrics = list(dict.fromkeys([search.metric, *(name for trial in trials for name in trial.metrics)]))
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    others = [name for name in metrics if name != search.metric]
+    writer.writerow(["trial", "state", search.metric, *parameters, *others, "seconds", "started", "why"])
+    for trial in trials:
+        values = [trial.values.get(name, "") for name in parameters]
+        rest = [trial.metrics.get(name, "") for name in others]
+        value = trial.value(search)
+        reached = "" if value is None else value
+        about = [f"{trial.seconds:.1f}", trial.started, trial.why]
+        writer.writerow([trial.number, trial.state, reached, *values, *rest, *about])
+    write_whole(file, out.getvalue())
+
+
+def listed(trials: list[Trial], search: Search, is_running: bool) -> list[str]:
+    """A line for each trial, the best first, then those that have no result."""
+    leading = best(trials, search)
+
+    def order(trial: Trial) -> tuple[int, float]:
+        value = trial.value(search)
+        if value is None:
+            return (3 if trial.state == FAILED else 2), trial.number
+        return (1 if trial.state == STOPPED else 0), -value if search.maximizes else value
+
+    return [line_of(trial, search, is_running, trial is leading) for trial in sorted(trials, key=order)]
+
+
+def line_of(trial: Trial, search: Search, is_running: bool, is_best: bool = False) -> str:
+    value = trial.value(search)
+    state = "interrupted" if trial.state == RUNNING and not is_running else trial.state
+    reached = "" if value is None else f"{search.metric} {value:.6g}"
+    said = {True: "best", False: "" if state == "complete" else state}[is_best]
+    why = f"  {trial.why[:LONGEST]}" if trial.why else ""
+    return f"{trial.number:>5}  {reached:{len(search.metric) + 11}}  {said:13}  {described(trial.values)}{why}".rstrip()
+
+
+def about(trial: Trial, search: Search, folder: Path, is_running: bool) -> list[str]:
+    """All that is known of one trial."""
+    place = place_of(folder, trial.number)
+    lines = [line_of(trial, search, is_running).strip()]
+    lines += [f"  {name}: {value}" for name, value in trial.metrics.items()]
+    if trial.steps:
+        lines.append(
+            f"  {search.metric} by step: {', '.join(f'{value:.4g}' for _, value in trial.steps[-LAST_STEPS:])}"
+        )
+    if trial.seconds:
+        lines.append(f"  {trial.seconds:.1f} s, from {trial.started}, in {shown(place)}")
+    log = [line for line in tail(place / "log.txt") if line.strip()]
+    return [*lines, *(f"  | {line}" for line in log[-LAST_LINES:])]
