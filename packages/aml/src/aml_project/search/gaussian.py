@@ -24,7 +24,7 @@ CANDIDATES = 1000
 
 
 def propose(search: Search, study: optuna.Study, seed: int) -> Values:
-    source = random.Random(seed)  # noqa: S311 # hyperparameters are no secret
+    source = random.Random(seed)
     trials = study.get_trials(deepcopy=False)
     over = [trial for trial in trials if trial.state == TrialState.COMPLETE][-KNOWN:]
     if len(over) < FIRST:

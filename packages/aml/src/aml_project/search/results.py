@@ -34,9 +34,8 @@ def write_table(file: Path, trials: list[Trial], search: Search) -> None:
     write_whole(file, out.getvalue())
 
 
-def listed(trials: list[Trial], search: Search, is_running: bool) -> list[str]:
-    """A line for each trial, the best first, then those that have no result."""
-    leading = best(trials, search)
+def ordered(trials: list[Trial], search: Search) -> list[Trial]:
+    """The best first, then those that were stopped early, then those that have no result."""
 
     def order(trial: Trial) -> tuple[int, float]:
         value = trial.value(search)
@@ -44,7 +43,13 @@ def listed(trials: list[Trial], search: Search, is_running: bool) -> list[str]:
             return (3 if trial.state == FAILED else 2), trial.number
         return (1 if trial.state == STOPPED else 0), -value if search.maximizes else value
 
-    return [line_of(trial, search, is_running, trial is leading) for trial in sorted(trials, key=order)]
+    return sorted(trials, key=order)
+
+
+def listed(trials: list[Trial], search: Search, is_running: bool) -> list[str]:
+    """A line for each trial."""
+    leading = best(trials, search)
+    return [line_of(trial, search, is_running, trial is leading) for trial in ordered(trials, search)]
 
 
 def line_of(trial: Trial, search: Search, is_running: bool, is_best: bool = False) -> str:

@@ -19,8 +19,10 @@ from aml_project.project import shown
 from aml_project.search import record, results, trials
 from aml_project.search.definition import Search, Values
 from aml_project.search.engines import Order
+from aml_project.search.mlflow_runs import Tracking
 from aml_project.search.record import COMPLETE, FAILED, STOPPED, Record, Trial
 
+TABLE, PAGE = "trials.csv", "index.html"
 TICK = 0.25  # seconds between two looks at what the trials log
 TABLE_EVERY = 10.0  # seconds
 
@@ -45,7 +47,8 @@ def begin_anew(order: Order) -> None:
         print(f"--fresh: {count} earlier trials are removed", flush=True)
     for place in folder.glob("trials/*"):
         trials.end_leftover(place)
-    (folder / "trials.jsonl").unlink(missing_ok=True)
+    for name in ("trials.jsonl", "mlflow-run.txt"):
+        (folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder / "trials", ignore_errors=True)
 
 
@@ -78,6 +81,7 @@ class Driver:
         self.again = [trial for trial in mine if not trial.is_over]  # what a kill or Ctrl-C has cut short
         self.over = [trial for trial in mine if trial.is_over]
         self.study = Study(self.search, self.over)
+        self.tracking = Tracking(script, kept.folder)
         self.running: dict[int, trials.Running] = {}
         self.ended: queue.SimpleQueue[trials.Running] = queue.SimpleQueue()
         self.unwritten: list[Trial] = []  # results for which the disk had no room
@@ -99,6 +103,8 @@ class Driver:
     def run(self) -> int:
         try:
             self.begin()
+            if self.again or len(self.over) < self.search.trials:
+                self.tracking.begin()
             self.go_on()
         except KeyboardInterrupt:
             self.end_all()
@@ -156,7 +162,9 @@ class Driver:
             loads = [running.gpu for running in self.running.values()]
             gpu = min(self.gpus, key=loads.count) if self.gpus else None
             try:
-                started = trials.start(self.script, self.record.folder, trial, gpu, {})
+                started = trials.start(
+                    self.script, self.record.folder, trial, gpu, self.tracking.of_trial(trial.number)
+                )
             except OSError as error:
                 self.again.insert(0, trial)  # once another one has made room
                 self.study.over(Trial(trial.number, trial.values, FAILED))
@@ -285,11 +293,20 @@ class Driver:
     def write_table(self) -> None:
         everything = sorted(self.record.trials.values(), key=lambda trial: trial.number)
         with contextlib.suppress(OSError):  # it is made again of the record
-            results.write_table(self.record.folder / "trials.csv", everything, self.search)
+            results.write_table(self.record.folder / TABLE, everything, self.search)
         self.table_written = time.monotonic()
 
     def write_results(self) -> None:
+        """The table and the page; both are made of the record, so that one more call makes up for one that failed."""
+        from aml_project.search import page
+
         self.write_table()
+        everything = sorted(self.record.trials.values(), key=lambda trial: trial.number)
+        title = f"The search of {self.script.model}"
+        try:
+            page.write(self.record.folder / PAGE, title, everything, self.search)
+        except OSError as error:
+            note(f"{shown(self.record.folder / PAGE)}: {error.strerror}")
 
     def say_end(self) -> int:
         done, wanted = len(self.over), self.search.trials
@@ -304,5 +321,7 @@ class Driver:
         value = self.best.value(self.search)
         print(f"Best of {done}: trial {self.best.number}, {self.search.metric} {value:.6g}:"
               f" {trials.described(self.best.values)}")  # fmt: skip
-        print(f"All of them: {shown(self.record.folder / 'trials.csv')}")
+        tags = {"aml.best_trial": str(self.best.number), "aml.trials": str(done)}
+        self.tracking.end(tags, self.best.metrics, [self.record.folder / TABLE, self.record.folder / PAGE])
+        print(f"All of them: {shown(self.record.folder / PAGE)} and {TABLE}")
         return DONE
