@@ -67,9 +67,9 @@ def with_trials(search: Search, trials: int) -> Search:
 
 def tell(folder: Path, search: Search, number: int | None) -> int:
     """Say what was tried so far: all of it in lines, or one trial."""
-    from aml_project.search import record, results
+    from aml_project.search import folder_of, record, results
 
-    place = record.folder_of(folder)
+    place = folder_of(folder)
     kept, is_running = record.Record(place), record.searcher(place) is not None
     if not kept.trials:
         raise Failure(f"nothing was tried yet for {folder.name}: make search MODEL={folder.name}")
@@ -88,9 +88,9 @@ def stop(folder: Path) -> int:
     import signal
     import time
 
-    from aml_project.search import record
+    from aml_project.search import folder_of, record
 
-    place = record.folder_of(folder)
+    place = folder_of(folder)
     process = record.searcher(place)
     if process is None:
         raise Failure(f"no search of {folder.name} is running here")

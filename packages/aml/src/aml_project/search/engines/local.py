@@ -16,7 +16,7 @@ from aml_project import tools
 from aml_project.command_line import DONE, Failure, note
 from aml_project.kill_points import reached
 from aml_project.project import shown
-from aml_project.search import record, results, trials
+from aml_project.search import RECORD, folder_of, record, results, trials
 from aml_project.search.definition import Search, Values
 from aml_project.search.engines import Order
 from aml_project.search.mlflow_runs import Tracking
@@ -34,7 +34,7 @@ def lacks(search: Search) -> list[str]:  # noqa: ARG001 # it has all that search
 def run(order: Order) -> int:
     script = trials.script_of(order.root, order.model)
     tools.bring("search")
-    folder = record.folder_of(order.folder)
+    folder = folder_of(order.folder)
     with record.alone(folder), interruptible():
         if order.fresh:
             begin_anew(order)
@@ -42,12 +42,12 @@ def run(order: Order) -> int:
 
 
 def begin_anew(order: Order) -> None:
-    folder = record.folder_of(order.folder)
+    folder = folder_of(order.folder)
     if count := len(Record(folder).trials):
         print(f"--fresh: {count} earlier trials are removed", flush=True)
     for place in folder.glob("trials/*"):
         trials.end_leftover(place)
-    for name in ("trials.jsonl", "mlflow-run.txt"):
+    for name in (RECORD, "mlflow-run.txt"):
         (folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder / "trials", ignore_errors=True)
 
