@@ -208,13 +208,16 @@ class Driver:
     def look(self) -> None:
         """See what the trials have logged, and end those that are to end."""
         for running in self.running.values():
-            if self.follow(running) and not running.stopped_early:
-                running.stopped_early = True
-                running.kill()
             limit = self.search.trial_minutes
-            if limit and not running.too_long and time.monotonic() - running.began > limit * 60:
+            if running.asked_to_end:
+                if time.monotonic() - running.asked_to_end > trials.GRACE:
+                    running.kill()
+            elif self.follow(running):
+                running.stopped_early = True
+                running.end()
+            elif limit and time.monotonic() - running.began > limit * 60:
                 running.too_long = True
-                running.kill()
+                running.end()
 
     def follow(self, running: trials.Running) -> bool:
         """Take what a trial has logged since the last look; say whether it is to end with it."""
@@ -254,7 +257,8 @@ class Driver:
         )
         if is_best:
             self.best = trial
-        print(f"{len(self.over):>5}/{self.search.trials}{results.line_of(trial, self.search, True, is_best)}"
+        counted = f"{len(self.over)}/{self.search.trials}"
+        print(f"{counted:>9}  {results.line_of(trial, self.search, True, is_best)}"
               f"{self.best_so_far()}", flush=True)  # fmt: skip
         if time.monotonic() - self.table_written > TABLE_EVERY:
             self.write_table()
