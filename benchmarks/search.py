@@ -2,7 +2,7 @@
 
     python benchmarks/search.py
 
-100 trials of a script that works for 0.1 s, two at a time; and how long it takes to the first trial of a search that has
+100 trials of a script that takes 0.1 s, two at a time; and how long it takes to the first trial of a search that has
 10,000 behind it, beside one that has none.
 """
 
