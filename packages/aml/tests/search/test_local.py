@@ -158,6 +158,12 @@ def test_what_is_worse_by_step_ends_early(quick: Quick) -> None:
     assert float(rows[-1]["score"]) == pytest.approx(1 - 0.36)
 
 
+def test_a_policy_without_anything_by_step_is_told(quick: Quick) -> None:
+    quick.says(("parallel: 2", "parallel: 2\nstop: {policy: bandit}"))
+    done = aml(quick.root, "search")
+    assert done.err == "NOTE: stop: train.py has logged no score by step, so that no trial could end early\n"
+
+
 def test_a_second_search_in_a_folder_is_refused(quick: Quick) -> None:
     with record.alone(quick.results):
         done = aml(quick.root, "search")

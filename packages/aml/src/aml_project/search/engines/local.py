@@ -322,6 +322,8 @@ class Driver:
             failed = next((trial for trial in self.over if trial.why), None)
             why = f": trial {failed.number} {failed.why}" if failed else ""
             raise Failure(f"none of {done} trials has a {self.search.metric}{why}")
+        if self.search.stop and not any(trial.steps for trial in self.over):
+            note(f"stop: train.py has logged no {self.search.metric} by step, so that no trial could end early")
         value = self.best.value(self.search)
         print(f"Best of {done}: trial {self.best.number}, {self.search.metric} {value:.6g}:"
               f" {trials.described(self.best.values)}")  # fmt: skip
