@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import importlib
 import queue
 import shutil
 import signal
@@ -105,6 +106,8 @@ class Driver:
             self.begin()
             if self.again or len(self.over) < self.search.trials:
                 self.tracking.begin()
+                # What draws the page takes a second to import: that is over while the trials run.
+                threading.Thread(target=importlib.import_module, args=("aml_project.search.page",), daemon=True).start()
             self.go_on()
         except KeyboardInterrupt:
             self.end_all()
