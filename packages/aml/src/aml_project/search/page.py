@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 import json
+import pickle
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +19,6 @@ from optuna.trial import TrialState
 from plotly.graph_objects import Figure
 from plotly.offline import get_plotlyjs
 
-from aml_project.files import write_whole
 from aml_project.search import results
 from aml_project.search.definition import Search
 from aml_project.search.record import Trial, best
@@ -29,15 +30,22 @@ LOG = 4_000  # bytes of each trial's log
 LAYOUT = Path(__file__).with_name("page.html")
 
 
-def write(file: Path, title: str, trials: list[Trial], search: Search) -> None:
-    """Write the page of these trials."""
+def main() -> None:
+    """Wait for what `text` takes, and answer with the page."""
+    given = sys.stdin.buffer.read()
+    if given:  # else the search is gone
+        sys.stdout.buffer.write(text(*pickle.loads(given)).encode("utf-8"))
+
+
+def text(folder: Path, title: str, trials: list[Trial], search: Search) -> str:
+    """The page of these trials, which lie in a search's folder."""
     fitting = [trial for trial in trials if search.fits(trial.values)]
     leading = best(fitting, search)
     figures = list(plots(fitting, search))
     parameters = list(dict.fromkeys(name for trial in trials for name in trial.values))
     ordered = results.ordered(trials, search)
-    rows = [row_of(trial, search, parameters, file.parent, trial is leading) for trial in ordered]
-    content = Template(LAYOUT.read_text(encoding="utf-8")).substitute(
+    rows = [row_of(trial, search, parameters, folder, trial is leading) for trial in ordered]
+    return Template(LAYOUT.read_text(encoding="utf-8")).substitute(
         title=html.escape(title),
         summary=summary(trials, search, leading),
         sections="".join(
@@ -49,7 +57,6 @@ def write(file: Path, title: str, trials: list[Trial], search: Search) -> None:
         columns=as_script(["trial", "state", search.metric, *parameters, "seconds"]),
         rows=as_script(rows),
     )
-    write_whole(file, content)
 
 
 def as_script(content: Any) -> str:

@@ -99,7 +99,8 @@ class Record:
             try:
                 stream.write(line)
                 stream.flush()
-                os.fsync(stream.fileno())
+                if "state" in said:  # what has only begun would begin again after a power cut, and may
+                    os.fsync(stream.fileno())
             except OSError:
                 with contextlib.suppress(OSError):
                     stream.truncate(size)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import importlib
 import queue
 import shutil
 import signal
@@ -15,12 +14,14 @@ from datetime import datetime, timezone
 
 from aml_project import tools
 from aml_project.command_line import DONE, Failure, note
+from aml_project.files import write_whole
 from aml_project.kill_points import reached
 from aml_project.project import shown
 from aml_project.search import RECORD, folder_of, record, results, trials
 from aml_project.search.definition import Search, Values
 from aml_project.search.engines import Order
 from aml_project.search.mlflow_runs import Tracking
+from aml_project.search.page_process import PageProcess
 from aml_project.search.record import COMPLETE, FAILED, STOPPED, Record, Trial
 
 TABLE, PAGE = "trials.csv", "index.html"
@@ -82,11 +83,12 @@ class Driver:
         self.again = [trial for trial in mine if not trial.is_over]  # what a kill or Ctrl-C has cut short
         self.over = [trial for trial in mine if trial.is_over]
         self.study = Study(self.search, self.over)
-        self.tracking = Tracking(script, kept.folder)
+        self.tracking, self.page = Tracking(script, kept.folder), PageProcess()
         self.running: dict[int, trials.Running] = {}
         self.ended: queue.SimpleQueue[trials.Running] = queue.SimpleQueue()
         self.unwritten: list[Trial] = []  # results for which the disk had no room
         self.no_room: OSError | None = None
+        self.ahead: tuple[int, Values] | None = None  # the next trial, by its number
         self.no_more = False  # of a grid
         self.best = record.best(self.over, self.search)
         self.table_written = time.monotonic()
@@ -106,8 +108,6 @@ class Driver:
             self.begin()
             if self.again or len(self.over) < self.search.trials:
                 self.tracking.begin()
-                # What draws the page takes a second to import: that is over while the trials run.
-                threading.Thread(target=importlib.import_module, args=("aml_project.search.page",), daemon=True).start()
             self.go_on()
         except KeyboardInterrupt:
             self.end_all()
@@ -115,6 +115,7 @@ class Driver:
             raise KeyboardInterrupt(f"Interrupted: {self.progress()}; the same command goes on.") from None
         except BaseException:
             self.end_all()
+            self.page.end()
             raise
         self.write_results()
         return self.say_end()
@@ -148,6 +149,8 @@ class Driver:
             self.start_more()
             if not self.running:
                 break
+            self.page.begin()
+            self.draw_ahead()
             with contextlib.suppress(queue.Empty):
                 self.finish(self.ended.get(timeout=TICK))
             self.look()
@@ -185,14 +188,21 @@ class Driver:
             trial = self.again.pop(0)
             self.study.enter(trial.number, trial.values)
             return trial
-        if self.no_more or len(self.over) + len(self.running) >= self.search.trials:
+        if len(self.over) + len(self.running) >= self.search.trials:
             return None
+        self.draw_ahead()
+        if self.ahead is None:
+            return None
+        (number, values), self.ahead = self.ahead, None
+        return self.note(number, values)
+
+    def draw_ahead(self) -> None:
+        """Have the values of the next new trial: to draw them takes time, in which the others run."""
+        if self.ahead or self.no_more or len(self.over) + len(self.running) >= self.search.trials:
+            return
         number = self.record.next_number
         values = self.study.propose(number)
-        if values is None:
-            self.no_more = True
-            return None
-        return self.note(number, values)
+        self.ahead, self.no_more = (number, values) if values is not None else None, values is None
 
     def note(self, number: int, values: Values) -> Trial | None:
         try:
@@ -305,15 +315,13 @@ class Driver:
 
     def write_results(self) -> None:
         """The table and the page; both are made of the record, so that one more call makes up for one that failed."""
-        from aml_project.search import page
-
         self.write_table()
         everything = sorted(self.record.trials.values(), key=lambda trial: trial.number)
         title = f"The search of {self.script.model}"
         try:
-            page.write(self.record.folder / PAGE, title, everything, self.search)
-        except OSError as error:
-            note(f"{shown(self.record.folder / PAGE)}: {error.strerror}")
+            write_whole(self.record.folder / PAGE, self.page.text(self.record.folder, title, everything, self.search))
+        except (OSError, ValueError) as error:
+            note(f"{shown(self.record.folder / PAGE)}: {getattr(error, 'strerror', None) or error}")
 
     def say_end(self) -> int:
         done, wanted = len(self.over), self.search.trials
