@@ -72,7 +72,8 @@ def main() -> int:
             many.append(to_first_trial(project, past=PAST))
     for name, taken in zip(("xargs", "ours", "Optuna by hand"), zip(*rounds, strict=True), strict=True):
         clock, processor = (median(column) for column in zip(*taken, strict=True))
-        say(f"{name:15} {clock:6.2f} s, {TRIALS * 60 / clock:4.0f} trials a minute, {processor:5.2f} s of the processors")
+        a_minute = TRIALS * 60 / clock
+        say(f"{name:15} {clock:6.2f} s, {a_minute:4.0f} trials a minute, {processor:5.2f} s of the processors")
     ratio = median(ours[0] / bare[0] for bare, ours, _ in rounds)
     beside = median(hand[0] / ours[0] for _, ours, hand in rounds)
     more = median(many) - median(none)

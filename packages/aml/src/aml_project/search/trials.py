@@ -23,8 +23,8 @@ from aml_project.kill_points import reached
 from aml_project.search.definition import Search, Value, Values
 from aml_project.search.record import COMPLETE, FAILED, Trial, best_of
 
-# The process of a trial, which ends with the search: that holds the other end of the pipe on stdin, and when it is gone, by
-# kill -9 or otherwise, so is all that the script has started. The first argument is a file: the script has ended well.
+# The process of a trial, which ends with the search: that holds the other end of the pipe on stdin. When it is gone, by
+# kill -9 or otherwise, so is all that the script has started. The first argument is a file that says: it ended well.
 KEEPER = """
 ended=$1; shift
 exec 3<&0 </dev/null 4>&2 2>/dev/null
@@ -160,7 +160,16 @@ def start(script: Script, search_folder: Path, trial: Trial, gpu: str | None, ex
     reached("before trial starts")
     theirs, ours = os.pipe()
     # By its path, a script that is a link would find its modules, and their folder, where the link leads to.
-    command = ["sh", "-c", KEEPER, "sh", folder / "ended", script.python, "-m", SCRIPT.removesuffix(".py")]
+    command: list[str | Path] = [
+        "sh",
+        "-c",
+        KEEPER,
+        "sh",
+        folder / "ended",
+        script.python,
+        "-m",
+        SCRIPT.removesuffix(".py"),
+    ]
     variables = script.variables | {STEPS_VARIABLE: str(folder / STEPS_FILE), **extra}
     if gpu is not None:
         variables["CUDA_VISIBLE_DEVICES"] = gpu

@@ -22,9 +22,9 @@ from aml_project.search.definition import Search, Values
 from aml_project.search.engines import Order
 from aml_project.search.mlflow_runs import Tracking
 from aml_project.search.page_process import PageProcess
-from aml_project.search.record import COMPLETE, FAILED, STOPPED, Record, Trial
+from aml_project.search.record import FAILED, STOPPED, Record, Trial
 
-TABLE, PAGE = "trials.csv", "index.html"
+TABLE, COMBINATIONS, PAGE = "trials.csv", "combinations.csv", "index.html"
 TICK = 0.25  # seconds between two looks at what the trials log
 TABLE_EVERY = 10.0  # seconds
 
@@ -90,7 +90,7 @@ class Driver:
         self.no_room: OSError | None = None
         self.ahead: tuple[int, Values] | None = None  # the next trial, by its number
         self.no_more = False  # of a grid
-        self.best = record.best(self.over, self.search)
+        self.standing = record.Standing(self.search, self.over)
         self.table_written = time.monotonic()
         self.ends = time.monotonic() + self.search.hours * 3600 if self.search.hours else None
         gpus, per_gpu = trials.gpus(), self.search.per_gpu
@@ -262,14 +262,7 @@ class Driver:
         self.study.over(trial)
         self.unwritten.append(trial)
         self.write_unwritten()
-        value = trial.value(self.search)
-        is_best = (
-            trial.state == COMPLETE
-            and value is not None
-            and (self.best is None or self.search.better(value, self.best.value(self.search) or 0.0))
-        )
-        if is_best:
-            self.best = trial
+        is_best = self.standing.take(trial)
         counted = f"{len(self.over)}/{self.search.trials}"
         print(f"{counted:>9}  {results.line_of(trial, self.search, True, is_best)}"
               f"{self.best_so_far()}", flush=True)  # fmt: skip
@@ -289,8 +282,8 @@ class Driver:
             self.unwritten.pop(0)
 
     def best_so_far(self) -> str:
-        value = self.best.value(self.search) if self.best else None
-        return f"  (best: {value:.6g}, trial {self.best.number})" if self.best and value is not None else ""
+        leading = self.standing.leading
+        return f"  (best: {self.standing.value:.6g}, trial {leading.number})" if leading else ""
 
     def end_all(self) -> None:
         """End what runs; the record keeps it as begun, and the same command begins it again."""
@@ -311,6 +304,8 @@ class Driver:
         everything = sorted(self.record.trials.values(), key=lambda trial: trial.number)
         with contextlib.suppress(OSError):  # it is made again of the record
             results.write_table(self.record.folder / TABLE, everything, self.search)
+            if self.search.folds:
+                results.write_combinations(self.record.folder / COMBINATIONS, self.over, self.search)
         self.table_written = time.monotonic()
 
     def write_results(self) -> None:
@@ -329,16 +324,18 @@ class Driver:
             print(f"The grid has no more than {done} combinations.")
         elif done < wanted:
             print(f"hours: {self.search.hours:g} are over: {self.progress()}; the same command goes on.")
-        if self.best is None:
+        leading = self.standing.leading
+        if leading is None:
             failed = next((trial for trial in self.over if trial.why), None)
             why = f": trial {failed.number} {failed.why}" if failed else ""
             raise Failure(f"none of {done} trials has a {self.search.metric}{why}")
         if self.search.stop and not any(trial.steps for trial in self.over):
             note(f"stop: train.py has logged no {self.search.metric} by step, so that no trial could end early")
-        value = self.best.value(self.search)
-        print(f"Best of {done}: trial {self.best.number}, {self.search.metric} {value:.6g}:"
-              f" {trials.described(self.best.values)}")  # fmt: skip
-        tags = {"aml.best_trial": str(self.best.number), "aml.trials": str(done)}
-        self.tracking.end(tags, self.best.metrics, [self.record.folder / TABLE, self.record.folder / PAGE])
-        print(f"All of them: {shown(self.record.folder / PAGE)} and {TABLE}")
+        print(
+            f"Best of {done}: {self.standing.described()}: {trials.described(self.search.combination(leading.values))}"
+        )
+        tags = {"aml.best_trial": str(leading.number), "aml.trials": str(done)}
+        files = [PAGE, TABLE, *([COMBINATIONS] if self.search.folds else [])]
+        self.tracking.end(tags, leading.metrics, [self.record.folder / name for name in files])
+        print(f"All of them: {shown(self.record.folder / PAGE)} and {' and '.join(files[1:])}")
         return DONE
