@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from aml_project.api import project_of
 from aml_project.command_line import DONE, WRONG_USE, Failure, Parser, run
 from aml_project.project import pick_model, root
 
@@ -28,6 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--engine", choices=("local",), default="local", help="who searches (default: %(default)s)")
     parser.add_argument("--trials", type=int, metavar="N", help="how many, in place of what search.yml says")
     parser.add_argument("--fresh", action="store_true", help="begin anew: what was tried before is removed")
+    parser.add_argument("--track", action="store_true", help="send all trials to the workspace when they are over")
     parser.add_argument("--list", action="store_true", help="the trials so far, the best first")
     parser.add_argument("--show", type=int, metavar="N", help="one trial: its values, metrics and the end of its log")
     parser.add_argument("--stop", action="store_true", help="end the search that runs; aml search goes on with it")
@@ -43,7 +45,7 @@ def act(args: argparse.Namespace) -> int:
         return stop(folder)
     search = definition.read(folder)
     if args.trials is not None:
-        search = with_trials(search, args.trials)
+        search = definition.with_trials(search, args.trials)
     if args.list or args.show is not None:
         return tell(folder, search, args.show)
 
@@ -52,17 +54,12 @@ def act(args: argparse.Namespace) -> int:
     engine = engines.get(args.engine)
     if lacking := engine.lacks(search):
         raise Failure("\nERROR: ".join(lacking))
-    return engine.run(engines.Order(here, model, search, fresh=args.fresh))
+    code = engine.run(engines.Order(here, model, search, fresh=args.fresh))
+    if args.track:
+        from aml_project.service import search_runs
 
-
-def with_trials(search: Search, trials: int) -> Search:
-    import dataclasses
-
-    from aml_project.search.definition import MOST
-
-    if not 1 <= trials <= MOST["trials"]:
-        raise Failure(f"--trials: a whole number from 1 to {MOST['trials']}, not {trials}", WRONG_USE)
-    return dataclasses.replace(search, trials=trials)
+        print(search_runs.send(project_of(args).workspace.sdk, folder, search))
+    return code
 
 
 def tell(folder: Path, search: Search, number: int | None) -> int:

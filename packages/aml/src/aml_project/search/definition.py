@@ -17,14 +17,14 @@ import itertools
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from aml_project.command_line import Failure
+from aml_project.command_line import WRONG_USE, Failure
 
 FILE = "search.yml"  # in the model's folder
 GOALS = ("maximize", "minimize")
@@ -190,6 +190,13 @@ def same(one: object, other: object) -> bool:
         and isinstance(one, bool) == isinstance(other, bool)
         and isinstance(one, str) == isinstance(other, str)
     )
+
+
+def with_trials(search: Search, trials: int) -> Search:
+    """The same search with another number of trials."""
+    if not 1 <= trials <= MOST["trials"]:
+        raise Failure(f"--trials: a whole number from 1 to {MOST['trials']}, not {trials}", WRONG_USE)
+    return replace(search, trials=trials)
 
 
 def read(folder: Path) -> Search:
