@@ -77,7 +77,7 @@ def test_what_it_says_is_plain_data() -> None:
         ("median,", "bandit, slack: 0,", "stop.slack: 0: write a number above 0, as in 0.1"),
         # Folds.
         ("hours: 2", "folds: 5", "folds: name one argument of train.py and its values, as in {fold: [1, 2, 3]}"),
-        ("hours: 2", "folds: {a: [1, 2]}", "folds: only a grid tries each combination with each: write algorithm: grid"),
+        ("hours: 2", "folds: {a: [1]}", "folds: only a grid tries each combination with each: write algorithm: grid"),
         ("tpe", "grid\nfolds: {solver: [a, b]}", "folds: solver is one of the parameters as well: remove it there"),
         ("tpe", "grid\nfolds: {--a: [1, 2]}", "folds: --a: name an argument of train.py without its --, as in fold"),
         ("tpe", "grid\nfolds: {fold: [1, 1]}", "folds: 1 stands there twice: remove one"),

@@ -59,10 +59,16 @@ def write_combinations(file: Path, trials: list[Trial], search: Search) -> None:
 
 
 def ordered(trials: list[Trial], search: Search) -> list[Trial]:
-    """The best first, then those that were stopped early, then those that have no result."""
+    """The best first, then those that were stopped early, then those that have no result.
+
+    A fit of a combination is as good as the mean of all its folds.
+    """
+    standing = Standing(search, trials)
+    complete = [fits for fits in standing.combinations.values() if len(fits) == standing.folds]
+    means = {fit.number: standing.mean(fits) for fits in complete for fit in fits}
 
     def order(trial: Trial) -> tuple[int, float]:
-        value = trial.value(search)
+        value = means.get(trial.number, trial.value(search))
         if value is None:
             return (3 if trial.state == FAILED else 2), trial.number
         return (1 if trial.state == STOPPED else 0), -value if search.maximizes else value
