@@ -242,13 +242,13 @@ def test_a_search(hostile: Walked) -> None:
     file = model / "search.yml"
     file.write_text(file.read_text().replace("trials: 20", "trials: 3"))
     said = follow(project, [search])[search]
-    best = re.search(r"^Best of 3: trial (\d), accuracy 0\.7\d+: regularization=", said, flags=re.MULTILINE)
+    best = re.search(r"^Best of 3: trial (\d), roc_auc 0\.8\d+: regularization=", said, flags=re.MULTILINE)
     assert best, said
     parents = [tag.read_text() for tag in model.glob("mlruns/*/*/tags/mlflow.parentRunId")]
     assert len(parents) == 3 and len(set(parents)) == 1
     (search_run,) = model.glob(f"mlruns/*/{parents[0]}")
     assert (search_run / "tags" / "aml.best_trial").read_text() == best[1]
-    assert (search_run / "metrics" / "accuracy").exists()
+    assert (search_run / "metrics" / "roc_auc").exists()
     with Rehearsal(workspace, names=names_of(project)) as rehearsal:
         before = set(rehearsal.state()["models"])
         follow(project, [register], **rehearsal.environment())
