@@ -19,6 +19,7 @@ COMMANDS = PACKAGE / "commands"
 # What they work on is no project, or the whole computer's; the others can't do without one.
 ANYWHERE = ("workspace", "client", "vendor", "init")
 ARGUMENTS = {
+    "add": ["search"],
     "deploy": ["--target", "aci"],
     "model": ["remove", "churn"],
     "notebook": ["analysis.ipynb"],

@@ -1,0 +1,43 @@
+"""Who carries out a search: one module an engine, each with the functions of `Engine`."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, cast
+
+from aml_project.search.definition import Search
+
+
+@dataclass(frozen=True)
+class Order:
+    """A search that is to be carried out."""
+
+    root: Path
+    model: str
+    search: Search
+    on: str | None = None  # a cluster
+    write: Path | None = None  # a file, where the engine only writes what another command takes
+    fresh: bool = False  # what was tried before counts for nothing
+
+    @property
+    def folder(self) -> Path:
+        return self.root / "models" / self.model
+
+
+class Engine(Protocol):
+    """A module of this folder."""
+
+    def lacks(self, search: Search) -> list[str]:
+        """What of a search this engine can't do, a line each with the mend; asked before anything starts."""
+
+    def run(self, order: Order) -> int:
+        """Carry it out, going on where an earlier call was stopped; the exit code."""
+
+
+ENGINES = ("local",)
+
+
+def get(name: str) -> Engine:
+    return cast(Engine, importlib.import_module(f"{__name__}.{name}"))
