@@ -34,10 +34,7 @@ class Follower:
         self.rest: dict[str, bytes] = {}  # what came after it
         self.current = ""
         self.spoke = patience.clock.now()
-        # The client would repeat a request in silence, for minutes; and wait 100 seconds for a byte.
-        for client in (run._client.run, run._client.artifacts):
-            client.retries = 0
-            client._client.config.connection.timeout = TIMEOUT
+        impatient(run)
 
     def follow(self) -> Any:
         """Print the log until the run has ended; return its details (the client's RunDetailsDto)."""
@@ -128,6 +125,13 @@ class Follower:
         if status != last or now - self.spoke > SILENCE:
             print(f"{status}: {now - began:.0f} s", file=sys.stderr, flush=True)
             self.spoke = now
+
+
+def impatient(run: Any) -> None:
+    """The client would repeat a request in silence, for minutes; and wait 100 seconds for a byte."""
+    for client in (run._client.run, run._client.artifacts):
+        client.retries = 0
+        client._client.config.connection.timeout = TIMEOUT
 
 
 def error_of(details: Any) -> tuple[str, str]:

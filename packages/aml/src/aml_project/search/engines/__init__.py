@@ -18,6 +18,10 @@ class Order:
     model: str
     search: Search
     on: str | None = None  # a cluster
+    config: str = "train-amlcompute"  # the runconfig of a trial there
+    experiment: str = ""
+    detach: bool = False  # submit, and wait for nothing
+    debug: bool = False
     write: Path | None = None  # a file, where the engine only writes what another command takes
     fresh: bool = False  # what was tried before counts for nothing
 
@@ -29,14 +33,20 @@ class Order:
 class Engine(Protocol):
     """A module of this folder."""
 
+    def folder_of(self, order: Order) -> Path:
+        """Where it keeps what was tried."""
+
     def lacks(self, search: Search) -> list[str]:
         """What of a search this engine can't do, a line each with the mend; asked before anything starts."""
 
     def run(self, order: Order) -> int:
         """Carry it out, going on where an earlier call was stopped; the exit code."""
 
+    def refresh(self, order: Order) -> bool:
+        """Bring the record of what was tried up to date; whether a search is running."""
 
-ENGINES = ("local",)
+    def stop(self, order: Order) -> int:
+        """End the search that runs; the exit code."""
 
 
 def get(name: str) -> Engine:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import queue
 import shutil
 import signal
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime, timezone
+from pathlib import Path
 
 from aml_project import tools
 from aml_project.command_line import DONE, Failure, note
@@ -39,6 +41,27 @@ def run(order: Order) -> int:
         if order.fresh:
             begin_anew(order)
         return Driver(order, script, Record(folder)).run()
+
+
+def folder_of(order: Order) -> Path:
+    return record.folder_of(order.folder)
+
+
+def refresh(order: Order) -> bool:
+    """The record is always up to date here."""
+    return record.searcher(folder_of(order)) is not None
+
+
+def stop(order: Order) -> int:
+    """End the search of a model as Ctrl-C does, and wait until it is gone."""
+    process = record.searcher(folder_of(order))
+    if process is None:
+        raise Failure(f"no search of {order.model} is running here")
+    os.kill(process, signal.SIGINT)
+    while record.searcher(folder_of(order)) == process:
+        time.sleep(0.05)
+    print(f"The search of {order.model} has ended; make search MODEL={order.model} goes on with it.")
+    return DONE
 
 
 def begin_anew(order: Order) -> None:
