@@ -204,9 +204,12 @@ class Driver:
         from azureml.core import Experiment
 
         from aml_project.service.asking import renewal
-        from aml_project.service.errors import explain, is_transient
+        from aml_project.service.errors import explain, is_no_refusal, status_in
         from aml_project.service.git_address import hide_git_password
         from aml_project.service.submission import NotKnown, find
+
+        def passes(error: Exception) -> bool:
+            return is_no_refusal(error) or status_in(error) == 409  # the client's own second try finds that it is there
 
         hide_git_password(self.order.folder)
         config = self.config(run_id, earlier)
@@ -214,7 +217,7 @@ class Driver:
         with Progress("Submitting"):
             try:
                 return patience.patient(
-                    lambda: experiment.submit(config), passes=is_transient, renew=renewal(self.workspace),
+                    lambda: experiment.submit(config), passes=passes, renew=renewal(self.workspace),
                     find=lambda: find(self.workspace, run_id), makes="search",
                 )  # fmt: skip
             except NotKnown:
@@ -363,7 +366,8 @@ class Driver:
         elif child.status == "Failed":
             from aml_project.service.run_log import error_of
 
-            trial.state, trial.why = FAILED, error_of(child._client.get_runstatus())[1][: trials.LONGEST]
+            said = error_of(child._client.get_runstatus())[1]
+            trial.state, trial.why = FAILED, f"failed: {said[: trials.LONGEST]}"
         elif has_value:
             trial.state = COMPLETE
         else:

@@ -60,7 +60,7 @@ def run(order: Order) -> int:
 
     file = order.write.resolve()
     head = (
-        f"# Made of models/{order.model}/search.yml and {order.config}.runconfig. Here, logarithmic bounds are exponents.\n"
+        f"# Made of search.yml and {order.config}.runconfig of {order.model}: logarithmic bounds are exponents here.\n"
         f"# To submit it:\n#   az ml job create -f {shown(file)}\n"
     )
     write_whole(
