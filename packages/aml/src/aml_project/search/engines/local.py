@@ -53,14 +53,18 @@ def refresh(order: Order) -> bool:
 
 
 def stop(order: Order) -> int:
-    """End the search of a model as Ctrl-C does, and wait until it is gone."""
-    process = record.searcher(folder_of(order))
+    return end(folder_of(order), order.model)
+
+
+def end(folder: Path, model: str) -> int:
+    """End the search of a folder as Ctrl-C does, and wait until it is gone."""
+    process = record.searcher(folder)
     if process is None:
-        raise Failure(f"no search of {order.model} is running here")
+        raise Failure(f"no search of {model} is running here")
     os.kill(process, signal.SIGINT)
-    while record.searcher(folder_of(order)) == process:
+    while record.searcher(folder) == process:
         time.sleep(0.05)
-    print(f"The search of {order.model} has ended; make search MODEL={order.model} goes on with it.")
+    print(f"The search of {model} has ended; the same command without --stop goes on with it.")
     return DONE
 
 
