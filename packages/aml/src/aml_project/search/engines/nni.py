@@ -113,7 +113,7 @@ def repair(place: Path) -> None:
     shutil.copy(PARTS / "loopback.js", node)
     main, channel = node / "main.js", node / "core" / "tuner_command_channel" / "websocket_channel.js"
     main.write_text(f"require('./loopback.js');\n{main.read_text(encoding='utf-8')}", encoding="utf-8")
-    channel.write_text(channel.read_text(encoding="utf-8").replace("}, 10000);", "}, 300000);"), encoding="utf-8")
+    channel.write_text(channel.read_text(encoding="utf-8").replace("}, 10000);", "}, 60000);"), encoding="utf-8")
 
 
 def ask(trouble: str, *command: str) -> None:
@@ -179,7 +179,7 @@ class Driver:
         search = self.search
         mode = {"optimize_mode": search.goal}
         tuner: dict[str, Any] = {"name": nni_space.TUNERS[search.algorithm]}
-        arguments = {"random": {"seed": search.seed}, "tpe": {**mode, "tpe_args": {"seed": search.seed}}, "grid": {}}
+        arguments = {"random": {"seed": search.seed}, "tpe": {**mode, "seed": search.seed}, "grid": {}}
         if arguments[search.algorithm]:
             tuner["classArgs"] = arguments[search.algorithm]
         made: dict[str, Any] = {
@@ -316,6 +316,8 @@ class Driver:
         while True:
             state = self.ask("/check-status")
             jobs = self.ask("/trial-jobs")
+            if not jobs:
+                self.refuse_dead_tuner()
             for job in sorted(jobs, key=lambda job: int(job["sequenceId"])):
                 self.look(job)
             if state["status"] in ENDED and not any(job["status"] not in FINAL for job in jobs):
@@ -325,6 +327,13 @@ class Driver:
             if len(self.over) >= self.search.trials:
                 return
             time.sleep(TICK)
+
+    def refuse_dead_tuner(self) -> None:
+        """NNI waits for ever for a tuner that has ended with a traceback."""
+        log = self.folder / "experiments" / "_latest" / "log" / "dispatcher.log"
+        lines = read_text(log).rstrip().splitlines()
+        if lines and "Traceback" in "\n".join(lines[-60:]) and not lines[-1].startswith((" ", "[")):
+            raise Failure(f"NNI's tuner has ended: {lines[-1]} ({shown(log)})")
 
     def is_known(self, job: dict[str, Any]) -> bool:
         return any(trial.run == job["trialJobId"] and trial.is_over for trial in self.record.trials.values())
