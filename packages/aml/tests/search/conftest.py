@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from aml_project.search.engines import nni
 from search.cloud_search import Searcher, project_of_search
 from search.quick_search import Quick
 from tests.conftest import Rehearse
+from tests.environments import shared_folder
 
 
 @pytest.fixture
@@ -18,3 +20,11 @@ def quick(tmp_path: Path) -> Quick:
 def searcher(tmp_path: Path, rehearse: Rehearse) -> Searcher:
     folder = project_of_search(tmp_path / "project")
     return Searcher(folder, rehearse(folder))
+
+
+@pytest.fixture(scope="session")
+def nni_environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a project's .venv/.nni is linked to: it is made once."""
+    root = shared_folder(tmp_path_factory.getbasetemp()) / "nni"
+    root.mkdir(exist_ok=True)
+    return nni.environment(root)

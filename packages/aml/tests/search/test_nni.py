@@ -20,17 +20,6 @@ KILLS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="session")
-def nni_environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where a project's .venv/.nni is linked to: it is made once."""
-    from aml_project.search.engines import nni
-    from tests.environments import shared_folder
-
-    root = shared_folder(tmp_path_factory.getbasetemp()) / "nni"
-    root.mkdir(exist_ok=True)
-    return nni.environment(root)
-
-
 @pytest.fixture
 def with_nni(quick: Quick, nni_environment: Path) -> Quick:
     (quick.root / ".venv" / ".nni").symlink_to(nni_environment)

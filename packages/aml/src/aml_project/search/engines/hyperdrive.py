@@ -235,16 +235,12 @@ class Driver:
         run_config.target = self.order.on
         if search.trial_minutes:
             run_config.max_run_duration_seconds = max(round(search.trial_minutes * 60), 1)
-        space = {}
-        for parameter in search.parameters:
-            kind, arguments = azure_space.expression(parameter, search)
-            space[f"--{parameter.name}"] = getattr(hyperdrive, kind)(*arguments)
         policy, settings = azure_space.policy(search)
         inherited = self.inherited(earlier)
         missing = max(search.trials - len(self.over), 1)
         return hyperdrive.HyperDriveConfig(
             run_config=ScriptRunConfig(source_directory=str(self.order.folder), run_config=run_config),
-            hyperparameter_sampling=getattr(hyperdrive, SAMPLINGS[search.algorithm])(space),
+            hyperparameter_sampling=getattr(hyperdrive, SAMPLINGS[search.algorithm])(self.space()),
             policy=getattr(hyperdrive, POLICIES[policy])(**settings),
             primary_metric_name=search.metric,
             primary_metric_goal=hyperdrive.PrimaryMetricGoal.from_str(search.goal),
@@ -254,6 +250,16 @@ class Driver:
             resume_from=inherited or None,
             custom_run_id=run_id,
         )
+
+    def space(self) -> dict[str, Any]:
+        """The parameters as the client has them."""
+        from azureml.train import hyperdrive
+
+        found = {}
+        for parameter in self.search.parameters:
+            kind, arguments = azure_space.expression(parameter, self.search)
+            found[f"--{parameter.name}"] = getattr(hyperdrive, kind)(*arguments)
+        return found
 
     def inherited(self, earlier: list[str]) -> list[Any]:
         """The earlier searches that the service lets this one learn from: of the same metric, and not failed."""
@@ -269,8 +275,7 @@ class Driver:
             is_alike = config._primary_metric_config == {"name": search.metric, "goal": search.goal}
             if search.algorithm == "bayesian":
                 known = config._generator_config["parameter_space"]
-                space = {f"--{each.name}": list(azure_space.expression(each, search)) for each in search.parameters}
-                is_alike = is_alike and json.loads(json.dumps(known)) == json.loads(json.dumps(space))
+                is_alike = is_alike and known == json.loads(json.dumps(self.space()))
             room -= config._max_total_runs
             if room < 0 or len(found) == MOST_PARENTS:
                 break
