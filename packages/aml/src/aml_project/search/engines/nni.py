@@ -13,6 +13,7 @@ import os
 import shlex
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -134,6 +135,7 @@ class Driver:
         self.folder = folder_of(order)
         self.record = Record(self.folder)
         self.port = 0
+        self.again = 0  # trials that NNI begins again: it counts them twice
 
     def run(self) -> int:
         self.write_files()
@@ -256,15 +258,30 @@ class Driver:
 
     def earlier(self) -> str:
         """The experiment of an earlier call, if NNI came to note it."""
-        import sqlite3
-
+        self.again = 0
         try:
             experiment = (self.folder / "experiments" / "_latest").readlink().name
-            with sqlite3.connect(self.folder / "experiments" / experiment / "db" / "nni.sqlite") as kept:
-                found = kept.execute("select count(*) from ExperimentProfile").fetchone()
+            with contextlib.closing(
+                sqlite3.connect(self.folder / "experiments" / experiment / "db" / "nni.sqlite")
+            ) as kept:
+                if not kept.execute("select count(*) from ExperimentProfile").fetchone()[0]:
+                    return ""
+                last = dict(kept.execute("select trialJobId, event from TrialJobEvent order by rowid"))
+                self.sow(kept, self.search.seed + len(last))
         except (OSError, sqlite3.Error):
             return ""
-        return experiment if found[0] else ""
+        self.again = sum(event not in FINAL for event in last.values())
+        return experiment
+
+    def sow(self, kept: sqlite3.Connection, seed: int) -> None:
+        """Give NNI's tuner another seed: by its own it would draw from the beginning, and all of it twice."""
+        for number, text in kept.execute("select rowid, params from ExperimentProfile").fetchall():
+            params = json.loads(text)
+            arguments = params.get("tuner", {}).get("classArgs") or {}
+            if "seed" in arguments:
+                arguments["seed"] = seed
+                kept.execute("update ExperimentProfile set params = ? where rowid = ?", (json.dumps(params), number))
+        kept.commit()
 
     def variables(self) -> dict[str, str]:
         own = model_environment.variables_of_a_program()
@@ -309,7 +326,7 @@ class Driver:
     def follow(self, missing: int) -> None:
         profile = self.ask("/experiment")
         other = len([job for job in self.ask("/trial-jobs") if self.is_known(job)]) - len(self.over)
-        wanted = self.search.trials + max(other, 0)  # those that no longer fit count for NNI alone
+        wanted = self.search.trials + max(other, 0) + self.again  # those that no longer fit count for NNI alone
         if profile["params"]["maxTrialNumber"] != wanted and missing:
             profile["params"]["maxTrialNumber"] = wanted
             self.ask("/experiment?update_type=MAX_TRIAL_NUM", profile)
