@@ -28,3 +28,11 @@ def nni_environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = shared_folder(tmp_path_factory.getbasetemp()) / "nni"
     root.mkdir(exist_ok=True)
     return nni.environment(root)
+
+
+@pytest.fixture(scope="session")
+def nni_client_environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with what NNI's server needs to speak to Azure ML."""
+    root = shared_folder(tmp_path_factory.getbasetemp()) / "nni-client"
+    root.mkdir(exist_ok=True)
+    return nni.environment(root, with_client=True)

@@ -24,7 +24,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from aml_project import model_environment, tools
+from aml_project import model_environment, project, tools
 from aml_project.command_line import DONE, Failure, Progress, note
 from aml_project.files import write_whole
 from aml_project.kill_points import reached
@@ -43,6 +43,8 @@ PACKAGES = [
     RELEASE, "setuptools==80.9.0", "numpy==2.2.6", "scipy==1.15.3", "scikit-learn==1.7.2", "pandas==2.3.3",
     "websockets==15.0.1",
 ]  # fmt: skip
+CLIENT = "azureml-core==1.61.0.post4"  # of NNI's server, on a cluster
+ON_THE_NODE = [RELEASE, "setuptools==80.9.0", "websockets==15.0.1"]
 PYTHONS = ">=3.10,<3.12"
 FINAL = {"SUCCEEDED": COMPLETE, "EARLY_STOPPED": STOPPED, "FAILED": FAILED, "USER_CANCELED": FAILED,
          "SYS_CANCELED": FAILED}  # fmt: skip
@@ -77,7 +79,8 @@ def run(order: Order) -> int:
     with record.alone(folder_of(order)), interruptible():
         if order.fresh:
             begin_anew(folder_of(order))
-        return Driver(order, environment(order.root)).run()
+        place = environment(order.root, with_client=bool(order.on))
+        return (ClusterDriver if order.on else Driver)(order, place).run()
 
 
 def begin_anew(folder: Path) -> None:
@@ -86,13 +89,14 @@ def begin_anew(folder: Path) -> None:
             shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink()
 
 
-def environment(root: Path) -> Path:
+def environment(root: Path, *, with_client: bool = False) -> Path:
     """The folder of the environment that has NNI; it is made once, and again for other packages."""
     place = root / ".venv" / ".nni"
-    parts = b"".join((PARTS / name).read_bytes() for name in ("loopback.js",))
-    wanted = hashlib.sha256(json.dumps(PACKAGES).encode() + parts).hexdigest()
+    parts = b"".join((PARTS / name).read_bytes() for name in ("loopback.js", "aml_client.py"))
+    packages = [*PACKAGES, *([CLIENT] if with_client else [])]
     mark = place / "ready"
-    if mark.is_file() and mark.read_text() == wanted:
+    known = [hashlib.sha256(json.dumps(each).encode() + parts).hexdigest() for each in ([*PACKAGES, CLIENT], packages)]
+    if mark.is_file() and mark.read_text() in known:
         return place
     uv = tools.find_uv()
     if not uv:
@@ -102,9 +106,9 @@ def environment(root: Path) -> Path:
         no_python = "NNI needs Python 3.10 or 3.11, which is not here: install one, as in uv python install 3.11"
         ask(no_python, uv, "venv", "--quiet", "--clear", "--python", PYTHONS, str(place))
         install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python_in(place))]
-        ask(f"{RELEASE} could not be installed", *install, *PACKAGES)
+        ask(f"{RELEASE} could not be installed", *install, *packages)
     repair(place)
-    mark.write_text(wanted)
+    mark.write_text(known[-1])
     return place
 
 
@@ -112,6 +116,7 @@ def repair(place: Path) -> None:
     """Mend in NNI's server what keeps it from use: it listens to the whole network, and gives its tuner ten seconds."""
     [node] = place.glob("lib/python*/site-packages/nni_node")
     shutil.copy(PARTS / "loopback.js", node)
+    shutil.copy(PARTS / "aml_client.py", node / "config" / "aml" / "amlUtil.py")
     main, channel = node / "main.js", node / "core" / "tuner_command_channel" / "websocket_channel.js"
     main.write_text(f"require('./loopback.js');\n{main.read_text(encoding='utf-8')}", encoding="utf-8")
     channel.write_text(channel.read_text(encoding="utf-8").replace("}, 10000);", "}, 60000);"), encoding="utf-8")
@@ -143,13 +148,22 @@ class Driver:
             if self.over:
                 print(f"Going on: {self.progress()}", flush=True)
             try:
+                self.before()
                 with self.server():
                     self.follow(missing)
+                self.after()
             except KeyboardInterrupt:
+                self.after()
                 self.write_results()
                 raise KeyboardInterrupt(f"Interrupted: {self.progress()}; the same command goes on.") from None
         self.write_results()
         return self.say_end()
+
+    def before(self) -> None:
+        """What is to be done before NNI starts, if anything."""
+
+    def after(self) -> None:
+        """What is to be done once it has ended."""
 
     # What NNI is given
 
@@ -439,6 +453,90 @@ class Driver:
         print(f"Best of {done}: trial {best.number}, {self.search.metric} {value:.6g}: {trials.described(best.values)}")
         print(f"All of them: {shown(self.folder / 'index.html')} and trials.csv")
         return DONE
+
+
+class ClusterDriver(Driver):
+    """NNI's training service for Azure ML: its runner is a run on the cluster, and each trial a child of that run."""
+
+    def __init__(self, order: Order, place: Path) -> None:
+        super().__init__(order, place)
+        self.runs = self.folder / "runs.txt"  # that NNI has submitted
+        self.workspace: Any = None
+
+    def before(self) -> None:
+        from aml_project.service.workspace import open_workspace
+
+        self.workspace = open_workspace(self.order.root, debug=self.order.debug)
+        self.after()
+
+    def after(self) -> None:
+        """End the runs of a call that was killed: their runners would wait ten minutes for work."""
+        from aml_project.service.run_log import ENDED
+
+        for run in self.submitted():
+            if run.get_status() not in ENDED:
+                run.cancel()
+
+    def submitted(self) -> list[Any]:
+        from aml_project.service.submission import find
+
+        found = [find(self.workspace, run_id) for run_id in read_text(self.runs).split()]
+        return [run for run in found if run is not None]
+
+    def write_files(self) -> None:
+        from aml_project.snapshot import whole
+
+        code = self.folder / "code"
+        shutil.rmtree(code, ignore_errors=True)
+        for name in whole.take_whole(self.order.folder).files:
+            (code / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(self.order.folder / name, code / name)
+        client = {"model": str(self.order.folder), "config": self.order.config, "experiment": self.order.experiment,
+                  "packages": ON_THE_NODE, "runs": str(self.runs)}  # fmt: skip
+        write_whole(self.folder / "client.json", json.dumps(client))
+        super().write_files()
+
+    def settings(self) -> dict[str, Any]:
+        from aml_project.runconfigs import reading
+
+        config = reading.read(reading.find(self.order.folder, self.order.config))
+        given = config.get("arguments") or []
+        arguments = given if isinstance(given, list) else shlex.split(str(given))
+        whole = [each.name for each in self.search.parameters if getattr(each, "whole", False)]
+        return {"model": "", "trials": "", "python": "", "arguments": arguments, "metric": self.search.metric,
+                "whole": whole, "in_workspace": True}  # fmt: skip
+
+    def experiment(self) -> dict[str, Any]:
+        return super().experiment() | {"trialCommand": "python3 trial.py"}
+
+    def service(self, made: dict[str, Any]) -> dict[str, Any]:
+        subscription, group, name = project.workspace(self.order.root)
+        service: dict[str, Any] = {"platform": "aml", "subscriptionId": subscription, "resourceGroup": group, "workspaceName": name,
+                   "computeTarget": self.order.on}  # fmt: skip
+        if self.search.per_gpu:
+            made["trialGpuNumber"] = 1
+            service["maxTrialNumberPerGpu"] = self.search.per_gpu
+        made["nniManagerIp"] = "127.0.0.1"  # nobody calls it: they speak by the metrics of the run
+        return service
+
+    def variables(self) -> dict[str, str]:
+        return super().variables() | {"AML_PROJECT_NNI": str(self.folder / "client.json")}
+
+    def why(self, place: Path) -> str:  # noqa: ARG002
+        return "failed: its run in the workspace says why"
+
+    def say_end(self) -> int:
+        from aml_project.service import run_file
+
+        code = super().say_end()
+        if self.best is not None and self.workspace is not None:
+            for run in self.submitted():
+                for child in run.get_children(tags={"nni_trial": self.best.run}):
+                    run_file.write(self.order.folder / "run.json", child)
+                    print(f"Its run is noted in {shown(self.order.folder / 'run.json')}."
+                          f" Next: make register MODEL={self.order.model}")  # fmt: skip
+                    return code
+        return code
 
 
 def free_port() -> int:
