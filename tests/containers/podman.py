@@ -69,6 +69,15 @@ class Containers:
         pip_conf = ["[global]", *pip_settings(), "[install]", "no-compile = no"]
         (self.folder / "pip.conf").write_text("\n".join(pip_conf) + "\n")
         mounts = {"/etc/pip.conf": str(self.folder / "pip.conf")} | {path: path for path in named_by_pip()}
+        # npm and uv read no pip.conf: they are told which roots are trusted here.
+        for certificates in [line.partition(" = ")[2] for line in pip_settings() if line.startswith("cert = ")]:
+            for place, text in (
+                ("/tmp/.npmrc", f"cafile={certificates}\n"),
+                ("/etc/uv/uv.toml", "system-certs = true\n"),
+            ):
+                file = self.folder / Path(place).name
+                file.write_text(text)
+                mounts[place] = str(file)
         hard = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
         allowed = {name: [LIMIT, *filter(lambda n: n >= 0, resource.getrlimit(kind))] for name, kind in hard.items()}
         limits = [f"{name}={min(numbers)}:{min(numbers)}" for name, numbers in allowed.items()]
@@ -124,21 +133,28 @@ class Containers:
         self.podman("push", "--quiet", "--tls-verify=false", image, f"{self.address}/{host}/{name}")
 
     def make_base(self, python: Path) -> None:
-        """Make the images localhost/python, and localhost/conda with what stands for conda in it."""
+        """Make the image localhost/python."""
         archive = self.folder / "python.tar"
         base_image.write(archive, python)
         binaries = "/opt/python/bin:/usr/local/bin:/usr/bin"
         self.podman("import", "--quiet", "--change", f"ENV PATH={binaries}", archive, "localhost/files")
         archive.unlink()
-        context = self.folder / "base"
+        self.make("python", "FROM localhost/files\nRUN python3 -m venv /opt/python\n")
+
+    def make_conda(self) -> None:
+        """Make the image localhost/conda of it, with what stands for conda."""
+        conda = "FROM localhost/python\nRUN pip install --quiet pyyaml uv\nCOPY conda /usr/local/bin/conda\n"
+        self.make("conda", conda, {"conda": Path(__file__).with_name("stand_in_conda.py")})
+
+    def make(self, name: str, dockerfile: str, programs: dict[str, Path] | None = None) -> None:
+        """Make an image that no registry has."""
+        context = self.folder / f"base-{name}"
         context.mkdir()
-        shutil.copy(Path(__file__).with_name("stand_in_conda.py"), context / "conda")
-        (context / "conda").chmod(0o755)
-        build = context / "Dockerfile"
-        build.write_text("FROM localhost/files\nRUN python3 -m venv /opt/python\n")
-        self.podman("build", "--quiet", "--tag", "localhost/python", "--file", build, context)
-        build.write_text("FROM localhost/python\nRUN pip install --quiet pyyaml uv\nCOPY conda /usr/local/bin/conda\n")
-        self.podman("build", "--quiet", "--tag", "localhost/conda", "--file", build, context)
+        for program, source in (programs or {}).items():
+            shutil.copy(source, context / program)
+            (context / program).chmod(0o755)
+        (context / "Dockerfile").write_text(dockerfile)
+        self.podman("build", "--quiet", "--tag", f"localhost/{name}", context)
 
     def build(self, model: Path, dockerfile: str, tag: str, *options: str, expect: int = 0) -> str:
         """Build a Dockerfile of a model's folder, and fetch what it begins with from the registry."""
@@ -147,11 +163,11 @@ class Containers:
         )
 
     @contextmanager
-    def serving(self, image: str, *options: str) -> Iterator[Server]:
+    def serving(self, image: str, *options: str, port: int = PORT) -> Iterator[Server]:
         """Start a container of an image that serves, and wait until it answers."""
-        port = free_port()
-        name = self.podman("run", "--detach", f"--publish=127.0.0.1:{port}:{PORT}", *options, image).strip()
-        server = Server(name, f"http://127.0.0.1:{port}")
+        own = free_port()
+        name = self.podman("run", "--detach", f"--publish=127.0.0.1:{own}:{port}", *options, image).strip()
+        server = Server(name, f"http://127.0.0.1:{own}")
         try:
             over = time.monotonic() + SERVER_STARTS_IN
             with heartbeat("the server in the container starts"):

@@ -42,6 +42,7 @@ def containers(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterato
     try:
         python = run(BIN / "uv", "python", "find", "--system", "--no-project", PYTHON, cwd=model).strip()
         started.make_base(Path(python))
+        started.make_conda()
         started.publish("localhost/conda", base_of(model / "Dockerfile"))
         started.publish("localhost/python", base_of(model / "Dockerfile.inference"))
         yield started

@@ -14,12 +14,14 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from aml_rehearsal import Rehearsal
-from aml_rehearsal.addresses import API_HOST, LOGIN_HOST, TENANT
+from aml_rehearsal.addresses import API_HOST, ARM_HOST, LOGIN_HOST, TENANT
 from aml_rehearsal.azurite import ARTIFACTS
 
 Answer = tuple[int, Any]
 Client = Callable[..., Any]  # the fixture that runs code in the real client
+SERVER = "azureml-inference-server-http==1.5.1"
 GENERATIONS = ("2.22.5", "3.15.0")  # of MLflow
+ML_CLIENT_RELEASE = "1.35.2"  # of azure-ai-ml, the second generation's client
 
 
 def written(rehearsal: Rehearsal) -> str:
@@ -63,6 +65,12 @@ class Caller:
         headers = {"Authorization": f"Bearer {self.token if token is None else token}"}
         sent = b"" if body is None else json.dumps(body).encode()
         return self.send(method, f"https://{API_HOST}{path.replace('SCOPE', self.scope)}", sent, headers)
+
+    def arm(self, method: str, path: str, body: Any = None) -> Answer:
+        """Ask the resource manager; SCOPE in the path is the workspace."""
+        headers = {"Authorization": f"Bearer {self.token}"}
+        sent = b"" if body is None else json.dumps(body).encode()
+        return self.send(method, f"https://{ARM_HOST}{path.replace('SCOPE', self.scope)}", sent, headers)
 
     def send_plain(self, path: str) -> str:
         """What the page says."""

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from callers import GENERATIONS, Caller, Client
+from callers import GENERATIONS, ML_CLIENT_RELEASE, SERVER, Caller, Client
 
-from aml_rehearsal import Rehearsal, azurite
+from aml_rehearsal import Rehearsal, azurite, interpreters
 from aml_rehearsal.azurite import SECOND
 
 logging.getLogger("azure").setLevel(logging.WARNING)
@@ -79,10 +79,20 @@ def client_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python_with(tmp_path_factory.mktemp("client"), CLIENT)
 
 
-def python_with(folder: Path, packages: list[str]) -> Path:
+@pytest.fixture(scope="session")
+def python() -> Path:
+    """A Python that has the inference server, as a deployment builds it."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    said: list[bytes] = []
+    return interpreters.build(
+        [f"python={version}", {"pip": [SERVER]}], azurite.cache_folder(), dict(os.environ), said.append
+    )
+
+
+def python_with(folder: Path, packages: list[str], version: str = sys.executable) -> Path:
     """A Python of its own, with packages."""
     uv = [sys.executable, "-m", "uv"]
-    subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
+    subprocess.run([*uv, "venv", "--quiet", "--python", version, str(folder)], check=True)
     python = folder / "bin" / "python"
     subprocess.run([*uv, "pip", "install", "--quiet", "--python", str(python), *packages], check=True)
     return python
@@ -191,20 +201,13 @@ def draws(pythons: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) ->
     return folder
 
 
-@pytest.fixture(scope="session", params=GENERATIONS)
-def outside(
-    request: pytest.FixtureRequest,
-    rehearsal: Rehearsal,
-    pythons: dict[str, Path],
-    draws: Path,
-    tmp_path_factory: pytest.TempPathFactory,
+def kept_running(
+    python: Path, code: str, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Client]:
-    """Run code from outside of a run, with MLflow led to the workspace."""
-    names = rehearsal.workspace.names
-    listed = json.dumps([names.subscription_id, names.resource_group, names.workspace_name])
+    """Run code again and again in one process of a client; it puts what it finds into answer."""
     with subprocess.Popen(
-        [pythons[request.param], "-c", PROLOGUE + PROCESS],
-        env=rehearsal.environment() | {"NAMES": listed, "PYTHONPATH": str(draws)},
+        [python, "-c", code],
+        env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -230,3 +233,82 @@ def outside(
 
         yield run
         sent.close()
+
+
+@pytest.fixture(scope="session", params=GENERATIONS)
+def outside(
+    request: pytest.FixtureRequest,
+    rehearsal: Rehearsal,
+    pythons: dict[str, Path],
+    draws: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Client]:
+    """Run code from outside of a run, with MLflow led to the workspace."""
+    names = rehearsal.workspace.names
+    listed = json.dumps([names.subscription_id, names.resource_group, names.workspace_name])
+    environment = rehearsal.environment() | {"NAMES": listed, "PYTHONPATH": str(draws)}
+    yield from kept_running(pythons[request.param], PROLOGUE + PROCESS, environment, tmp_path_factory)
+
+
+# --- the second generation's client
+
+ML_CLIENT = """
+import contextlib, io, json, logging, os, sys, traceback, warnings
+from pathlib import Path
+from azure.ai.ml import (
+    Input, MLClient, MpiDistribution, Output, PyTorchDistribution, TensorFlowDistribution, command, load_job)
+from azure.ai.ml.entities import (
+    AccountKeyConfiguration, AmlCompute, AzureBlobDatastore, BuildContext, CommandJobLimits, Data, Environment, Model)
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.identity import DefaultAzureCredential
+logging.disable(logging.WARNING); warnings.simplefilter("ignore")
+ml = MLClient(DefaultAzureCredential(), *json.loads(os.environ["NAMES"]), enable_telemetry=False, show_progress=False)
+
+def refused(call, *arguments, **named):
+    try:
+        call(*arguments, **named)
+    except HttpResponseError as error:
+        return [error.status_code, error.error.code if error.error else None, str(error)]
+    raise AssertionError("it was done")
+
+def refused_by_client(call, *arguments, **named):
+    try:
+        call(*arguments, **named)
+    except Exception as error:
+        return error
+    raise AssertionError("it was done")
+
+def streamed(name):
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        ml.jobs.stream(name)
+    return said.getvalue()
+
+def wait(name):
+    try:
+        streamed(name)
+    except Exception:
+        pass
+    return ml.jobs.get(name)
+
+known = dict(globals())
+for line in sys.stdin:
+    folder, names = json.loads(line), dict(known, answer={})
+    os.chdir(folder)
+    try:
+        exec(compile(Path("code.py").read_text(), "code.py", "exec"), names)
+        told = names["answer"]
+    except BaseException:
+        told = {"error": traceback.format_exc()}
+    Path("answer.json").write_text(json.dumps(told))
+    print("answered", file=sys.__stderr__, flush=True)
+"""
+
+
+@pytest.fixture(scope="session")
+def ml_client(rehearsal: Rehearsal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """Run code with an MLClient, from outside of a run."""
+    python = python_with(tmp_path_factory.mktemp("ml-client"), [f"azure-ai-ml=={ML_CLIENT_RELEASE}"])
+    names = rehearsal.workspace.names
+    listed = json.dumps([names.subscription_id, names.resource_group, names.workspace_name])
+    environment = rehearsal.environment() | {"NAMES": listed, "AZUREML_RUN_POLLING_INTERVAL_MIN": "0"}
+    yield from kept_running(python, ML_CLIENT, environment, tmp_path_factory)

@@ -356,3 +356,27 @@ answer["refused"] = [refused(lambda: Environment.get(ws, "AzureML-nobody-knows")
     assert {"AzureML-Minimal", "AzureML-sklearn-1.5"} < set(answer["curated"])
     assert answer["holds"] and answer["clone"] == "1"
     assert "Code: 404" in answer["refused"][0] and "Code: 400" in answer["refused"][1]
+
+
+def test_what_a_script_logs_last_is_kept(rehearsal: Rehearsal, client: Client) -> None:
+    """Also where it neither flushes nor ends well; what Python says of itself at its start is still said."""
+    answer = client("""
+Path("source/site").mkdir(parents=True)
+Path("source/site/sitecustomize.py").write_text("import builtins; builtins.CUSTOM = 1")
+Path("source/train.py").write_text('''
+from azureml.core import Run
+run = Run.get_context()
+run.log("custom", CUSTOM)
+run.log("last", 0.5)
+raise SystemExit("for a reason")
+''')
+configuration = RunConfiguration(); configuration.target = "cpu-cluster"
+configuration.environment.python.user_managed_dependencies = True
+configuration.environment.python.interpreter_path = sys.executable
+configuration.environment_variables = {"PYTHONPATH": "site"}
+run = Experiment(ws, "last-words").submit(ScriptRunConfig("source", "train.py", run_config=configuration))
+run.wait_for_completion(raise_on_error=False)
+answer["status"], answer["metrics"] = run.get_status(), run.get_metrics()
+""")
+    assert answer["status"] == "Failed"
+    assert answer["metrics"] == {"custom": 1, "last": 0.5}

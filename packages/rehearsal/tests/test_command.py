@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from callers import Caller
 
-from aml_rehearsal import Fault, Names, Rehearsal
+from aml_rehearsal import Fault, Names, Rehearsal, azurite
 from aml_rehearsal.services import computes
 from aml_rehearsal.state import State
 
@@ -51,6 +51,11 @@ def gone(text: str, seconds: float) -> bool:
     while (left := processes(text)) and time.monotonic() < over:
         time.sleep(0.1)
     return not left
+
+
+def kept(folder: Path) -> list[str]:
+    """The files that keep the state."""
+    return sorted(file.name for file in folder.glob("state.*"))
 
 
 def test_a_command_finds_the_workspace(project: Path, tmp_path: Path) -> None:
@@ -111,6 +116,7 @@ def test_serve_ends_in_order(project: Path, tmp_path: Path) -> None:
         started.send_signal(number)
         assert started.wait(20) == 0
         assert gone(str(tmp_path), 5)
+        assert kept(tmp_path) == ["state.db"]
 
 
 def test_a_folder_of_anybodys(tmp_path: Path) -> None:
@@ -137,6 +143,7 @@ def test_in_the_background(tmp_path: Path) -> None:
     for folder in ("one", "two"):
         done = rehearse(tmp_path, tmp_path / folder, "stop")
         assert (done.returncode, done.stdout.startswith("The rehearsal has ended.")) == (0, True), done.stderr
+        assert kept(tmp_path / folder) == ["state.db"], "it has ended, and is not only about to"
         assert rehearse(tmp_path, tmp_path / folder, "status").returncode == 1
         assert rehearse(tmp_path, tmp_path / folder, "stop").stdout == f"No rehearsal runs in {tmp_path / folder}.\n"
     assert gone(str(tmp_path), 5)
@@ -181,7 +188,9 @@ def test_what_can_not_start_says_why(project: Path, tmp_path: Path) -> None:
     assert "state.db is damaged" in said and "--fresh" in said
     assert rehearse(project, tmp_path / "two", "shell", "--fresh", "--", "true").returncode == 0
     (tmp_path / "file").touch()
-    assert str(tmp_path / "file") in one_line(rehearse(project, tmp_path / "file", "shell", "--", "true"))
+    for options in (["shell", "--", "true"], ["serve", "--detach"]):
+        said = one_line(rehearse(project, tmp_path / "file", *options))
+        assert f"{tmp_path / 'file'}: File exists; --folder names another place" in said
 
 
 def test_npm_that_can_not_install_is_quoted(project: Path, tmp_path: Path) -> None:
@@ -212,6 +221,29 @@ def test_a_kill_leaves_nothing_running_and_nothing_half(project: Path, tmp_path:
             "numbers/1/deep/b.csv",
         ]
         assert again.state()["storage_accounts"]
+
+
+def test_azurite_ends_also_where_it_was_only_starting() -> None:
+    """Nobody listens for its end yet."""
+    companion = Path(azurite.__file__).with_name("end_with_parent.cjs")
+    command = [*azurite.node_tools()[1], "--require", str(companion), "-e", "setInterval(() => 0, 1000)"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as started:
+        assert started.stdin is not None
+        started.stdin.close()
+        assert started.wait(60) == 0
+
+
+def test_a_note_of_one_that_was_killed_is_not_believed(tmp_path: Path) -> None:
+    """Its process may be somebody else's by now: nothing is to be ended by its number."""
+    with subprocess.Popen(["sleep", "300"]) as stranger:
+        try:
+            (tmp_path / "running.json").write_text(json.dumps({"pid": stranger.pid, "said": "", "variables": {}}))
+            assert "No rehearsal runs in" in rehearse(tmp_path, tmp_path, "stop").stdout
+            with Rehearsal(tmp_path):
+                assert "or is a program's own" in one_line(rehearse(tmp_path, tmp_path, "stop"))
+            assert stranger.poll() is None
+        finally:
+            stranger.kill()
 
 
 KILLED = """

@@ -90,6 +90,72 @@ except Exception as error:
     assert rehearsal.state()["runs"][f"{one}_0"]["rootRunId"] == one
 
 
+def test_what_a_search_can_be_over_and_go_on_from(rehearsal: Rehearsal, client: Client) -> None:
+    """A command; a pipeline; earlier searches, whose results count, and runs of them, which go on where they were."""
+    answer = client(
+        SEARCH
+        + """
+from azureml.pipeline.core import Pipeline, PipelineParameter
+from azureml.pipeline.steps import PythonScriptStep
+Path("src/train.py").write_text(Path("src/train.py").read_text() + '''
+from pathlib import Path
+if "--resume-from" in given:
+    print("resumed", Path(given["--resume-from"], "kept.txt").read_text())
+Path("outputs", "kept.txt").write_text("state of " + given["--lr"])
+''')
+def done(settings, **options):
+    run = experiment.submit(settings, **options)
+    try:
+        run.wait_for_completion(show_output=False)
+    except Exception as error:
+        print(error)
+    return run
+def log_of(run):
+    return Path(run.download_file("user_logs/std_log.txt", "log.txt") or "log.txt").read_text()
+by_command = config(GridParameterSampling({"--lr": choice(1, 2)}), custom_run_id="own-id")
+by_command._run_config.command = ["python", "train.py", "--first", "1"]
+by_command._run_config.script = by_command._run_config.arguments = None
+first = done(by_command)
+answer["command"] = [first.id, first.get_status(), first.get_best_run_by_primary_metric().id]
+best = first.get_best_run_by_primary_metric()
+second = done(config(GridParameterSampling({"--lr": choice(0.5)}), resume_from=first, resume_child_runs=best))
+answer["again"] = second.get_status()
+answer["points"] = {run[len(second.id):]: text for run, text in second.get_hyperparameters().items()}
+answer["log"] = log_of(next(run for run in second.get_children() if run.id.endswith("_0")))
+third = done(config(GridParameterSampling({"--lr": choice(0.5)}), resume_from=first))
+answer["inherited"] = [third.get_best_run_by_primary_metric().id,
+                       third.get_best_run_by_primary_metric(include_resume_from_runs=False).id[len(third.id):]]
+lr = PipelineParameter("lr", default_value="0")
+os.mkdir("step")
+Path("step/step.py").write_text('''
+import sys
+from azureml.core import Run
+parent = Run.get_context().parent
+parent.log("acc", float(sys.argv[1]))
+parent.flush()
+''')
+own = RunConfiguration()
+own.environment.python.user_managed_dependencies, own.environment.python.interpreter_path = True, sys.executable
+one = PythonScriptStep("step.py", arguments=[lr], source_directory="step", compute_target="cpu-cluster", runconfig=own)
+over = HyperDriveConfig(
+    pipeline=Pipeline(ws, [one]), hyperparameter_sampling=GridParameterSampling({"lr": choice(3, 4)}), max_total_runs=2,
+    primary_metric_name="acc", primary_metric_goal=PrimaryMetricGoal.MINIMIZE)
+run = done(over)
+answer["pipeline"] = [run.get_status(), run.get_best_run_by_primary_metric().id[len(run.id):],
+                      sorted(child.type for child in run.get_children())]
+answer["values"] = {name[len(run.id):]: values for name, values in run.get_metrics().items()}
+"""
+    )
+    assert answer["command"] == ["own-id", "Completed", "own-id_1"]
+    assert answer["again"] == "Completed"
+    assert answer["points"] == {"_0": '{"--lr": 2}', "_1": '{"--lr": 0.5}'}
+    assert answer["log"] == "resumed state of 2\n"
+    assert answer["inherited"] == ["own-id_1", "_0"]
+    assert answer["pipeline"] == ["Completed", "_0", ["azureml.PipelineRun"] * 2]
+    assert answer["values"] == {"_0": {"acc": 3.0}, "_1": {"acc": 4.0}}
+    assert rehearsal.state()["runs"]["own-id_0"]["runDefinition"]["command"] == "python train.py --first 1 --lr 1"
+
+
 def wish(snapshot: str, **changes: Any) -> dict[str, Any]:
     """What the client sends, as far as the service reads it."""
     overrides = configuration(arguments=changes.pop("arguments", []), target=changes.pop("target", "cpu-cluster"))
@@ -166,6 +232,27 @@ def test_how_a_search_can_end(
     assert run["properties"]["best_metric_status"] == "Failed"
 
 
+def test_what_is_no_number_is_never_the_best(rehearsal: Rehearsal, caller: Caller) -> None:
+    """Nor does it keep a policy from judging."""
+    space = {"--lr": ["choice", [["nan,1,1", "2,2,2", "nan"]]]}
+    policy = {"name": "MedianStopping", "properties": {}}
+    run = caller.wait(
+        searched(caller, generator_config={"name": "GRID", "parameter_space": space}, policy_config=policy)[1]
+    )
+    assert run["status"] == "Completed"
+    assert (run["properties"]["best_child_run_id"], run["properties"]["score"]) == (f"{run['runId']}_1", "2.0")
+
+
+def test_one_run_of_a_search_is_cancelled(rehearsal: Rehearsal, caller: Caller) -> None:
+    """The others go on, and so does the search."""
+    script = TRAIN.replace('given.get("--wait", 0)', '300 * (given["--lr"] == "3")')
+    _, parent = searched(caller, script)
+    caller.wait(f"{parent}_1", "Running")
+    caller.ask("POST", f"/execution/v1.0SCOPE/experiments/searches/runId/{parent}_1/cancel")
+    assert caller.wait(parent)["status"] == "Completed"
+    assert statuses(rehearsal, parent) == ["Completed", "Canceled", "Completed"]
+
+
 def test_a_search_has_its_time(rehearsal: Rehearsal, caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(searches, "MINUTE", 2)
     run = caller.wait(searched(caller, arguments=["--wait", "300"], max_duration_minutes=1)[1])
@@ -185,7 +272,7 @@ def test_a_search_has_its_time(rehearsal: Rehearsal, caller: Caller, monkeypatch
         ({"primary_metric_config": {"name": "", "goal": "maximize"}}, 400, "primary metric"),
         ({"max_total_jobs": 1001}, 400, "max_total_jobs"),
         ({"target": "none"}, 400, "Unknown compute target"),
-        ({"resume_from": [{}]}, 501, "goes on from an earlier one"),
+        ({"resume_from": [{"run_id": "none"}]}, 400, "There is no run none to go on from"),
     ],
 )
 def test_what_is_refused(caller: Caller, changes: dict[str, Any], status: int, reason: str) -> None:

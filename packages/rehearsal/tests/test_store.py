@@ -18,7 +18,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from callers import Caller, Client
+from callers import Caller, Client, configuration
+from test_hyperdrive import TRAIN, searched
 
 from aml_rehearsal import Names, Rehearsal
 from aml_rehearsal.addresses import API_HOST
@@ -27,6 +28,7 @@ from aml_rehearsal.services.history import new_run
 from aml_rehearsal.state import State, Unavailable
 
 RUNS = "/history/v1.0SCOPE/experiments/many/runs"
+PORT = {"SkipProcessing": True, "DataTypeIdsList": ["AnyFile"]}  # that only says what comes before
 COMMAND = [sys.executable, "-m", "aml_rehearsal.command", "serve"]
 
 
@@ -259,6 +261,21 @@ def test_a_change_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     assert not died and number > 15 and len(held["runs"]) == 3
 
 
+def test_a_full_disk_is_told_and_takes_nothing_that_was_answered(tmp_path: Path, capfd: Any) -> None:
+    with Rehearsal(tmp_path) as rehearsal:
+        caller, store = Caller(rehearsal), rehearsal.workspace.state.lock
+        with store:
+            (pages,) = store.ask("PRAGMA page_count").fetchone()
+            store.ask(f"PRAGMA max_page_count = {pages + 30}")
+        answers = [caller.ask("PATCH", f"{RUNS}/r{number}", {"tags": {"text": "x" * 20_000}}) for number in range(9)]
+        held = rehearsal.state()["runs"]
+    answered = [f"r{number}" for number, (status, _) in enumerate(answers) if status == 200]
+    assert answered == list(held) and 0 < len(held) < 9
+    assert "state.db: database or disk is full: nothing of this request is kept" in answers[-1][1]["message"]
+    assert "Traceback" not in capfd.readouterr().err
+    assert list(State(tmp_path).as_dict()["runs"]) == answered
+
+
 def of_another(file: Path) -> None:
     with contextlib.closing(sqlite3.connect(file)) as other:
         other.execute("CREATE TABLE runs (a)")
@@ -440,6 +457,56 @@ def test_a_kill_at_any_moment_loses_nothing(serve: Callable[[Path], Served], tmp
         assert missing(held, told) == []
 
 
+def test_a_search_and_a_pipeline_that_a_kill_interrupts(
+    serve: Callable[[Path], Served], project: Path, tmp_path: Path
+) -> None:
+    """They have failed, with what was done by then, and say why; nothing of them is started again."""
+    Rehearsal(tmp_path, project=project).close()  # which leaves a cluster
+    served = serve(tmp_path)
+    caller = Caller(served)  # type: ignore[arg-type] # it needs no more of a rehearsal
+    script = TRAIN.replace('given.get("--wait", 0)', '300 * (given["--lr"] == "3")')
+    assert searched(caller, script, place="hdruns/search", max_concurrent_jobs=1)[0] == 201
+    waits = caller.snapshot({"step.py": b"import sys, time\ntime.sleep(float(sys.argv[1]))"})[1]["id"]
+    nodes, edges = [], []
+    for name, seconds in (("one", "0"), ("two", "300"), ("three", "0")):
+        ports = {"Inputs": [PORT | {"Name": "after"}], "Outputs": [PORT | {"Name": "before"}]}
+        interface = ports | {"Arguments": [{"ValueType": "Literal", "Value": seconds}]}
+        module = {"Name": name, "StepType": "PythonScriptStep", "StorageId": waits, "StructuredInterface": interface}
+        made = caller.ask("POST", "/pipelines/v1.0SCOPE/Modules", module)[1]["Id"]
+        parameters = [{"Name": "Target", "Value": "cpu-cluster"}, {"Name": "Script", "Value": "step.py"}]
+        own = {"Id": name, "ModuleId": made, "Runconfig": json.dumps(configuration())}
+        nodes.append(own | {"ModuleParameters": parameters})
+    for first, second in (("one", "two"), ("two", "three")):
+        source, target = {"NodeId": first, "PortName": "before"}, {"NodeId": second, "PortName": "after"}
+        edges.append({"SourceOutputPort": source, "DestinationInputPort": target})
+    graph = {"Graph": {"ModuleNodes": nodes, "Edges": edges}}
+    prepare = "/pipelines/v1.0SCOPE/PipelineRuns/Unsubmitted/CreationInfoWithGraph?experimentName=killed"
+    pipeline = caller.ask("POST", prepare, graph)[1]["Id"]
+    assert caller.ask("POST", f"/pipelines/v1.0SCOPE/PipelineRuns/Submit/{pipeline}")[0] == 200
+
+    def now(asked: Caller) -> dict[str, str]:
+        """The status of each run, the steps' by their names."""
+        listed: list[dict[str, Any]] = []
+        for experiment in ("searches", "killed"):
+            path = f"/history/v1.0SCOPE/experiments/{experiment}/runs"
+            found = asked.ask("GET", path)[1]
+            listed += found.get("value", []) if isinstance(found, dict) else []
+        return {run["name"] or run["runId"]: run["status"] for run in listed}
+
+    caller.until(lambda: {now(caller).get("search_1"), now(caller).get("two")} == {"Running"})
+    served.kill()
+    again = Caller(serve(tmp_path))  # type: ignore[arg-type]
+    done, ended = dict.fromkeys(("search_0", "one"), "Completed"), ("search", "search_1", pipeline, "two")
+    assert now(again) == done | dict.fromkeys(ended, "Failed")
+    for name in ("search", pipeline):
+        run = again.ask("GET", f"/history/v1.0SCOPE/runs/{name}")[1]
+        assert run["error"]["error"]["message"] == "The rehearsal ended before the run did."
+    assert searched(again, script, place="hdruns/search")[0] == 409
+    assert again.ask("POST", f"/pipelines/v1.0SCOPE/PipelineRuns/Submit/{pipeline}")[0] == 409
+    assert again.ask("GET", f"/pipelines/v1.0SCOPE/PipelineRuns/{pipeline}")[1]["Status"]["StatusCode"] == "Failed"
+    assert len(now(again)) == 6
+
+
 def written_until_killed(served: Served, answers: int, mark: str, later: float = 0) -> list[tuple[str, str]]:
     """Let eight clients write until so many answers have come, then kill the server; return what they were told."""
     caller = Caller(served)  # type: ignore[arg-type]
@@ -478,7 +545,7 @@ def test_the_client_lists_a_long_history_in_pages(rehearsal: Rehearsal, client: 
     state = rehearsal.workspace.state
     with state.lock:
         for number in range(1100):
-            run = new_run(rehearsal.workspace, "long", f"long{number:04}", status="Completed")
+            run = new_run(rehearsal.workspace, "long", f"long{number:04}", status="Completed", runType="t")
             run["createdUtc"] = run["startTimeUtc"] = f"2024-01-01T00:{number // 60:02}:{number % 60:02}.000000Z"
             run["tags"] = {"third": str(number % 3), "of two": "a and b" if number % 2 else "a or b"}
     answer = client("""
@@ -487,7 +554,7 @@ runs = list(experiment.get_runs())
 answer["ids"] = [run.id for run in runs]
 answer["third"] = len(list(experiment.get_runs(tags={"third": "1"})))
 answer["two"] = len(list(experiment.get_runs(tags={"third": "0", "of two": "a and b"})))
-answer["type"] = len(list(experiment.get_runs(type="azureml.scriptrun")))
+answer["type"] = len(list(experiment.get_runs(type="t")))
 answer["has"] = len(list(experiment.get_runs(tags="third"))), len(list(experiment.get_runs(tags="none")))
 answer["first"] = next(experiment.get_runs()).id
 """)

@@ -75,6 +75,25 @@ def test_each_kind_of_import_closes_a_circle(line: str, tmp_path: Path) -> None:
     assert set(found) == {"made.lower", "made.upper"}
 
 
+FIRST = """
+import importlib, sys, traceback
+for name in sys.argv[1:]:
+    for known in [known for known in sys.modules if known.partition(".")[0] == "aml_rehearsal"]:
+        del sys.modules[known]
+    try:
+        importlib.import_module(name)
+    except Exception as error:
+        print(f"{name}: {traceback.format_exception_only(error)[0]}", end="")
+"""
+
+
+def test_each_module_can_be_the_first_that_is_imported() -> None:
+    """Each anew, as in a fresh interpreter; what it takes from other packages is loaded once for all."""
+    names = sorted(modules(Path(aml_rehearsal.__file__).parent))
+    done = subprocess.run([sys.executable, "-c", FIRST, *names], capture_output=True, text=True, check=True)
+    assert done.stdout == "" and len(names) > 40
+
+
 @pytest.mark.parametrize("program", ["run_process", "container"])
 def test_what_starts_with_each_run_and_service_loads_no_client_of_azure(program: str) -> None:
     """It would take four times as long to start."""

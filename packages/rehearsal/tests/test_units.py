@@ -324,3 +324,9 @@ def test_a_run_that_is_to_stop_can_only_end() -> None:
     set_status(run, "Canceled")
     set_status(run, "Failed", "too late")
     assert run["status"] == "Canceled" and "error" not in run
+
+
+def test_azureml_without_a_version_is_none_of_2019() -> None:
+    pip = ["azureml-core", " azureml-defaults", "azureml-defaults==1.0.45", "azureml-mlflow"]
+    read = conda_file.read(["python=3.8", {"pip": pip}]).packages
+    assert read == ["azureml-core>=1.34", "azureml-defaults>=1.34", "azureml-defaults==1.0.45", "azureml-mlflow"]

@@ -15,12 +15,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from callers import Caller, Client
+from callers import SERVER, Caller, Client
 from test_command import gone, processes
 
-from aml_rehearsal import Fault, Provisioning, Rehearsal, azurite, interpreters
+from aml_rehearsal import Fault, Provisioning, Rehearsal
 
-SERVER = "azureml-inference-server-http==1.5.1"
 SERVICES = "/modelmanagement/v1.0SCOPE/services"
 ECHO = "def init(): pass\ndef run(data): return {'said': data}\n"
 RAISES = "def init(): raise RuntimeError('the model is not there')\ndef run(data): pass\n"
@@ -195,16 +194,6 @@ service.delete()
 
 
 # ------------------------------------------------------------------------- what the real client would not send
-
-
-@pytest.fixture(scope="session")
-def python() -> Path:
-    """A Python that has the inference server, as a deployment builds it."""
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    said: list[bytes] = []
-    return interpreters.build(
-        [f"python={version}", {"pip": [SERVER]}], azurite.cache_folder(), dict(os.environ), said.append
-    )
 
 
 def score(service: dict[str, Any], path: str = "", body: str = "{}") -> tuple[int, bytes]:

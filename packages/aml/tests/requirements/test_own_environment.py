@@ -13,7 +13,7 @@ def test_a_real_python_is_asked() -> None:
     own = own_environment.ask(sys.executable)
     assert own.python == f"{sys.version_info.major}.{sys.version_info.minor}"
     assert own.modules["yaml"] == ["pyyaml"] and own.versions["pytest"]
-    assert "aml-template-rehearsal" in own.local
+    assert "aml-rehearsal" in own.local
 
 
 def test_the_users_python_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,6 +158,12 @@ def test_what_is_worse_by_step_ends_early(quick: Quick) -> None:
     assert float(rows[-1]["score"]) == pytest.approx(1 - 0.36)
 
 
+def test_a_policy_without_anything_by_step_is_told(quick: Quick) -> None:
+    quick.says(("parallel: 2", "parallel: 2\nstop: {policy: bandit}"))
+    done = aml(quick.root, "search")
+    assert done.err == "NOTE: stop: train.py has logged no score by step, so that no trial could end early\n"
+
+
 def test_a_second_search_in_a_folder_is_refused(quick: Quick) -> None:
     with record.alone(quick.results):
         done = aml(quick.root, "search")
@@ -214,7 +220,7 @@ def test_ctrl_c_ends_the_trials_and_the_same_command_goes_on(quick: Quick) -> No
     (quick.folder / "train.py").write_text((quick.folder / "train.py").read_text().replace('== "hang"', '== "-"'))
     done = aml(quick.root, "search")
     assert "1 of 2 trials are done" in done.out and "1 that was cut short again" in done.out
-    assert quick.starts() == ["0001", "0002", "0002"]
+    assert sorted(quick.starts()) == ["0001", "0002", "0002"]
 
 
 def test_stop_ends_the_search_that_runs_elsewhere(quick: Quick) -> None:

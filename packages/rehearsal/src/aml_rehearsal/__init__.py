@@ -7,26 +7,30 @@ with Rehearsal(folder, project=Path(".")) as rehearsal:
 
 from __future__ import annotations
 
-import os
+import threading
 from collections.abc import Iterable
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from aml_rehearsal.addresses import TENANT, Names
+from aml_rehearsal import variables
+from aml_rehearsal.addresses import LOOPBACK, Names
 from aml_rehearsal.faults import Fault, Faults, Provisioning
 
 if TYPE_CHECKING:
     from aml_rehearsal.azurite import Azurite
 
-LOGIN = ("AZUREML_", "MSI_", "IDENTITY_")  # how the caller's own login, or a run, would be found
-
 __all__ = ["Fault", "Names", "Provisioning", "Rehearsal"]
 
 
 class Rehearsal:
-    """A workspace that runs as long as the with-block."""
+    """A workspace that runs as long as the with-block.
+
+    With another host than loopback, clients on other computers reach it, by the address that outside says: anybody who
+    can reach it can then run code here.
+    """
 
     def __init__(
         self,
@@ -35,6 +39,8 @@ class Rehearsal:
         names: Names | None = None,
         project: Path | None = None,
         port: int = 0,
+        host: str = LOOPBACK,
+        outside: str = "",
         internet: bool = False,
         deterministic: bool = False,
         fresh: bool = False,
@@ -43,7 +49,8 @@ class Rehearsal:
     ) -> None:
         # Not at the top: the process of each run imports this package as well, and needs none of them.
         from aml_rehearsal import seed, server
-        from aml_rehearsal.state import claim, forget
+        from aml_rehearsal.services import schedules
+        from aml_rehearsal.state import NOTE, claim, forget
         from aml_rehearsal.workspace import Workspace
 
         self.folder = folder.resolve()
@@ -51,6 +58,7 @@ class Rehearsal:
         wishes = seed.read(project) if project else seed.Wishes(Names())
         with ExitStack() as stack:
             stack.enter_context(claim(self.folder))
+            (self.folder / NOTE).unlink(missing_ok=True)  # of one that was killed: its process is somebody else's now
             if fresh:
                 forget(self.folder)
             self.workspace = Workspace(
@@ -59,9 +67,12 @@ class Rehearsal:
             stack.callback(self.workspace.close)
             seed.furnish(self.workspace)
             self.made = seed.sow(self.workspace, project, wishes) if project else []
-            self.server = server.start(self.workspace, port, internet=internet)
+            self.server = server.start(self.workspace, port, internet=internet, host=host, outside=outside)
             stack.callback(self.server.close)
             stack.callback(self.workspace.hosting.close)
+            over = threading.Event()
+            stack.callback(over.set)
+            threading.Thread(target=schedules.watch, args=(self.workspace, over), daemon=True).start()
             stack.callback(self.workspace.cancel_runs)  # the nodes hear of it from the server
             self.parts = stack.pop_all()
 
@@ -69,6 +80,10 @@ class Rehearsal:
     def url(self) -> str:
         """The page, and the proxy."""
         return self.server.url
+
+    @property
+    def names(self) -> Names:
+        return self.workspace.names
 
     @property
     def faults(self) -> Faults:
@@ -85,6 +100,10 @@ class Rehearsal:
         with self.workspace.state.lock:
             computes.planted(self.workspace, name, kind)
 
+    def put_clock_forward(self, **lengths: float) -> None:
+        """Let time pass for schedules, as in hours=1: what is then due starts within a second or two, once."""
+        self.workspace.ahead += timedelta(**lengths)
+
     def artifact(self, run_id: str, path: str) -> bytes:
         """The content of a run's file."""
         return self.workspace.blobs.read("azureml", f"ExperimentRun/dcid.{run_id}/{path}")
@@ -94,30 +113,18 @@ class Rehearsal:
         tables = self.workspace.state.tables
         with self.workspace.state.lock:
             files = tables.snapshots[tables.runs[run_id]["properties"]["ContentSnapshotId"]]["files"]
-        return {name: self.workspace.blobs.read("azureml", file["blob"]) for name, file in files.items()}
+        read = self.workspace.blobs.read
+        return {name: read(file.get("container", "azureml"), file["blob"]) for name, file in files.items()}
 
     def environment(self, role: str = "contributor") -> dict[str, str]:
         """The variables of a process whose client is to come here, logged in with a role."""
-        own = {name: text for name, text in os.environ.items() if not name.startswith(LOGIN)}
-        return own | self.variables(role)
+        return variables.foreign() | self.variables(role)
 
     def variables(self, role: str = "contributor") -> dict[str, str]:
         """What leads a client here, without the variables that are set already."""
-        home = self.folder / "home"  # the client keeps what it knows of a workspace in its home
-        home.mkdir(exist_ok=True)
         principal = self.workspace.tokens.principals[role]
-        caches = Path.home() / ".cache"
-        return self.workspace.entrance.variables | {
-            "HOME": str(home),
-            "USERPROFILE": str(home),
-            "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR") or str(caches / "uv"),
-            "PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR") or str(caches / "pip"),
-            "AZURE_CONFIG_DIR": str(home / ".azure"),
-            "AZURE_CORE_COLLECT_TELEMETRY": "0",
-            "AZUREML_SERVICE_PRINCIPAL_ID": principal.client_id,
-            "AZUREML_SERVICE_PRINCIPAL_PASSWORD": principal.secret,
-            "AZUREML_SERVICE_PRINCIPAL_TENANT_ID": TENANT,
-        }
+        way = self.workspace.entrance.variables
+        return way | variables.at_home(self.folder / "home") | variables.login(principal)
 
     def close(self) -> None:
         self.parts.close()

@@ -6,7 +6,13 @@ from aml_rehearsal.messages import Identity, Refusal, Request
 from aml_rehearsal.workspace import Workspace
 
 DENIED = "AuthorizationFailed"
-LOOKS = ("/list", "/full", "/rundata", ":query")  # requests that only read, though they are no GET
+LOOKS = (
+    "/list",
+    "/full",
+    "/rundata",
+    "/batchGetResolvedUris",
+    ":query",
+)  # requests that only read, though they are no GET
 
 
 def admit(workspace: Workspace, request: Request) -> None:
@@ -33,7 +39,14 @@ def admit(workspace: Workspace, request: Request) -> None:
 
 
 def admit_run(workspace: Workspace, identity: Identity, run_id: str) -> None:
-    """Refuse what a run writes to another run, unless that one is its child."""
-    other = workspace.state.tables.runs.get(run_id)
-    if identity.role == "run" and other and identity.name not in {run_id, other["parentRunId"], other["rootRunId"]}:
-        raise Refusal(403, f"The token of {identity.name} is not for {run_id}.", DENIED)
+    """Refuse what a run writes to another run, unless that one is its child, or a parent of it."""
+    runs = workspace.state.tables.runs
+    other = runs.get(run_id)
+    if identity.role != "run" or not other or identity.name in {run_id, other["parentRunId"], other["rootRunId"]}:
+        return
+    above = runs.get(identity.name)
+    while above and above["parentRunId"]:
+        if above["parentRunId"] == run_id:
+            return
+        above = runs.get(above["parentRunId"])
+    raise Refusal(403, f"The token of {identity.name} is not for {run_id}.", DENIED)

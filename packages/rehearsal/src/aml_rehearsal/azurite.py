@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import quote
 
 from azure.core.credentials import AzureSasCredential
 from azure.core.exceptions import ResourceExistsError
@@ -23,9 +24,11 @@ from azure.storage.blob import (
     BlobSasPermissions,
     BlobServiceClient,
     ContainerClient,
+    ContainerSasPermissions,
     ResourceTypes,
     generate_account_sas,
     generate_blob_sas,
+    generate_container_sas,
 )
 
 from aml_rehearsal.state import Unavailable
@@ -84,7 +87,10 @@ def install(npm: list[str], folder: Path) -> None:
         reasons = [
             line for line in said if re.match(r"npm (ERR!|error) (?!A complete log|code |syscall |errno )\S", line)
         ] or said[-1:]
-        raise Unavailable(f"npm could not install Azurite: {' '.join(reasons[:1]) or f'exit code {done.returncode}'}")
+        why = " ".join(reasons[:1]).strip() or f"exit code {done.returncode}"
+        raise Unavailable(
+            f"npm could not install Azurite: {why} (the first start needs npm's registry, later ones nothing)"
+        )
 
 
 class Azurite:
@@ -94,6 +100,7 @@ class Azurite:
 
     def __init__(self, folder: Path, accounts: Iterable[str] = ()) -> None:
         node, script = installed()
+        self.node = len(node) == 1  # this computer has one of its own
         folder.mkdir(parents=True, exist_ok=True)
         self.keys = {name: kept_key(folder / f"{name}.key") for name in (ACCOUNT, SECOND, *accounts)}
         self.key = self.keys[ACCOUNT]
@@ -141,7 +148,8 @@ class Azurite:
                 return int(match[1])
             if self.process.poll() is not None:
                 lines = said.strip().splitlines() or [f"exit code {self.process.returncode}"]
-                raise Unavailable(f"Azurite did not start: {lines[-1]}")
+                mend = "" if self.node else "; with Node.js on this computer, it need not be fetched"
+                raise Unavailable(f"Azurite did not start: {lines[-1]}{mend}")
             time.sleep(0.05)
         raise Unavailable("Azurite did not answer within a minute")
 
@@ -173,7 +181,12 @@ class Azurite:
         blob.append_block(content)
 
     def read(self, container: str, name: str) -> bytes:
-        return bytes(self.containers[container].download_blob(name).readall())
+        return bytes(self.client.get_container_client(container).download_blob(name).readall())
+
+    def copy(self, account: str, container: str, name: str, artifact: str) -> None:
+        """Have a blob of any account among the artifacts too."""
+        source = f"{self.url(account)}/{container}/{quote(name)}?{self.signature(container, name, 'r', account)}"
+        self.containers[ARTIFACTS].get_blob_client(artifact).start_copy_from_url(source)
 
     def names(self, container: str, prefix: str) -> list[str]:
         return list(self.client.get_container_client(container).list_blob_names(name_starts_with=prefix))
@@ -189,6 +202,13 @@ class Azurite:
             account_key=key or self.keys[account],
             permission=BlobSasPermissions.from_string(permission),
             expiry=expiry or soon(),
+        )
+        return str(signed)
+
+    def container_signature(self, container: str, permission: str) -> str:
+        """A SAS for all that a container holds."""
+        signed: Any = generate_container_sas(
+            ACCOUNT, container, self.key, permission=ContainerSasPermissions.from_string(permission), expiry=soon()
         )
         return str(signed)
 

@@ -14,11 +14,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aml_rehearsal.addresses import LOOPBACK, Names, numeric
+
 if TYPE_CHECKING:
-    from aml_rehearsal import Names, Rehearsal
+    from aml_rehearsal import Rehearsal
 
 EXAMPLES = """examples:
   aml-rehearsal shell                          a shell in which the client finds the rehearsal; exit ends it
@@ -28,7 +31,9 @@ EXAMPLES = """examples:
   eval "$(aml-rehearsal status)"               the same for another terminal; it says whether one runs here
   aml-rehearsal stop                           ends the one that runs here
 """
-NOTE = "running.json"  # of the folder: who runs there, and how a client gets there
+URL = "what clients on other computers call it, with --host (default: AML_REHEARSAL_URL, else http://localhost:PORT)"
+WORKSPACE = "SUBSCRIPTION/GROUP/NAME (default: AML_REHEARSAL_WORKSPACE, else those of the folder's config.json)"
+COMMANDS = ("shell", "serve", "status", "stop")
 SECONDS = 60  # that one in the background may take to end
 
 
@@ -41,20 +46,29 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument(
         "what",
-        choices=["shell", "serve", "status", "stop"],
+        choices=COMMANDS,
+        metavar=f"{{{','.join(COMMANDS)}}}",  # what is missing, where none is given
         help="open a shell, or only serve; say whether one runs, or end it",
     )
     parser.add_argument("--project", type=Path, default=Path(), help="the folder to rehearse (default: this one)")
     parser.add_argument("--folder", type=Path, help="where it is kept (default: PROJECT/.rehearsal)")
     parser.add_argument("--port", type=port, default=0, help="of the page (default: a free one)")
+    parser.add_argument(
+        "--host", type=host, default=LOOPBACK, help="where serve listens, as 0.0.0.0 (default: for this computer alone)"
+    )
+    parser.add_argument("--url", default=os.environ.get("AML_REHEARSAL_URL", ""), help=URL)
+    parser.add_argument("--workspace", type=names_of, default=os.environ.get("AML_REHEARSAL_WORKSPACE"), help=WORKSPACE)
     parser.add_argument("--detach", action="store_true", help="serve in the background: stop ends it")
     parser.add_argument("--fresh", action="store_true", help="forget the runs and models of earlier rehearsals")
+    parser.add_argument("--version", action="version", version=f"aml-rehearsal {metadata.version('aml-rehearsal')}")
     own, command = split(sys.argv[1:] if argv is None else argv)
     args = parser.parse_args(own)
     if command and args.what != "shell":
         parser.error(f"a command belongs to shell, not to {args.what}")
     if args.detach and args.what != "serve":
         parser.error(f"--detach belongs to serve, not to {args.what}")
+    if args.host != LOOPBACK and args.what != "serve":
+        parser.error(f"--host belongs to serve, not to {args.what}")
     if not args.project.is_dir():
         print(f"ERROR: {args.project}: no such folder", file=sys.stderr)
         return 2
@@ -63,7 +77,22 @@ def main(argv: list[str] | None = None) -> int:
         return status(args.folder)
     if args.what == "stop":
         return stop(args.folder)
+    if args.host != LOOPBACK and not args.detach:
+        print(f"WARNING: whoever reaches {args.host} can run code on this computer, as its user.", file=sys.stderr)
     return detach(args.folder, own) if args.detach else rehearse(args, command)
+
+
+def host(text: str) -> str:
+    if not numeric(text) or ":" in text:
+        raise argparse.ArgumentTypeError(f"an address of this computer, or 0.0.0.0 for all of them, not {text}")
+    return text
+
+
+def names_of(text: str) -> Names:
+    parts = [part for part in text.split("/") if part]
+    if len(parts) != 3:
+        raise argparse.ArgumentTypeError(f"SUBSCRIPTION/GROUP/NAME, not {text}")
+    return Names(*parts)
 
 
 def port(text: str) -> int:
@@ -81,27 +110,40 @@ def split(argv: list[str]) -> tuple[list[str], list[str]]:
 
 
 def rehearse(args: argparse.Namespace, command: list[str]) -> int:
-    from aml_rehearsal import Rehearsal, seed
     from aml_rehearsal.state import Unavailable
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what has started ends in order
     try:
-        names = seed.read(args.project).names
-        rehearsal = Rehearsal(args.folder, names=names, port=args.port, internet=True, fresh=args.fresh)
-    except (Unavailable, OSError) as error:
-        print(f"ERROR: the rehearsal can't start: {error}", file=sys.stderr)
-        return 3
+        from aml_rehearsal import Rehearsal, seed
+
+        names = args.workspace or seed.read(args.project).names
+        where = {"port": args.port, "host": args.host, "outside": args.url}
+        rehearsal = Rehearsal(args.folder, names=names, internet=True, fresh=args.fresh, **where)
+    except Unavailable as error:
+        return failed(str(error))
+    except OSError as error:
+        return failed(unusable(error))
     except KeyboardInterrupt:
         print("Interrupted before it had started.", file=sys.stderr)
         return 130
     with rehearsal, noted(rehearsal):
-        print(introduction(names, rehearsal.url))
+        print(introduction(names, rehearsal.workspace.entrance.outside))
         if not command:
             for line in next_steps(rehearsal, args.project):
                 print(f"  {line}")
         sys.stdout.flush()
         if args.what == "serve":
-            return serve(rehearsal.variables())
+            return serve(rehearsal)
         return shell(rehearsal.environment(), args.project, command)
+
+
+def failed(why: str) -> int:
+    print(f"ERROR: the rehearsal can't start: {why}", file=sys.stderr)
+    return 3
+
+
+def unusable(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}; --folder names another place" if error.filename else str(error)
 
 
 def introduction(names: Names, url: str) -> str:
@@ -111,6 +153,8 @@ def introduction(names: Names, url: str) -> str:
 @contextmanager
 def noted(rehearsal: Rehearsal) -> Iterator[None]:
     """Leave a note in the folder while it runs; git is to see nothing of the folder."""
+    from aml_rehearsal.state import NOTE
+
     ignored = rehearsal.folder / ".gitignore"
     if not ignored.exists():
         ignored.write_text("*\n")
@@ -129,27 +173,26 @@ def noted(rehearsal: Rehearsal) -> Iterator[None]:
 
 def running(folder: Path) -> dict[str, Any] | None:
     """The note of what runs in a folder; None where nothing does, whatever was left there."""
-    from aml_rehearsal.state import Unavailable, claim
+    from aml_rehearsal.state import NOTE, held
 
-    if not (folder / NOTE).exists():
-        return None
     try:
-        claim(folder).close()
-    except Unavailable:
-        try:
-            return dict(json.loads((folder / NOTE).read_text()))
-        except (OSError, ValueError):
-            return None  # it has just ended
-    return None
+        note = dict(json.loads((folder / NOTE).read_text()))
+        return note if held(folder) else None  # asked last: to ask takes the folder for a moment
+    except (OSError, ValueError):
+        return None  # it is just starting, or ending
 
 
 def detach(folder: Path, own: list[str]) -> int:
     """Start the same in the background, and wait until it is there."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    log = folder / "serve.log"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        log.touch()
+    except OSError as error:
+        return failed(unusable(error))
     if running(folder):
         print(f"ERROR: {folder}: a rehearsal is running here already; aml-rehearsal status", file=sys.stderr)
         return 3
-    log = folder / "serve.log"
     with log.open("w") as file:
         started = subprocess.Popen(
             [sys.executable, "-m", "aml_rehearsal.command", *(word for word in own if word != "--detach")],
@@ -179,14 +222,19 @@ def status(folder: Path) -> int:
 
 def stop(folder: Path) -> int:
     """End what runs in a folder, and wait for its end."""
+    from aml_rehearsal.state import held
+
     note = running(folder)
+    if note is None and held(folder):
+        print(f"ERROR: {folder}: a rehearsal is starting or ending here, or is a program's own", file=sys.stderr)
+        return 3
     if note is None:
         print(f"No rehearsal runs in {folder}.")
         return 0
     with contextlib.suppress(ProcessLookupError):
         os.kill(note["pid"], signal.SIGTERM)
     over = time.monotonic() + SECONDS
-    while running(folder):
+    while held(folder):
         if time.monotonic() > over:
             print(f"ERROR: process {note['pid']} has not ended in {SECONDS} seconds", file=sys.stderr)
             return 3
@@ -200,12 +248,18 @@ def print_variables(variables: dict[str, str]) -> None:
         print(f"export {name}={shlex.quote(text)}")
 
 
-def serve(variables: dict[str, str]) -> int:
+def serve(rehearsal: Rehearsal) -> int:
     over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):  # before it is said that Ctrl-C ends it
         signal.signal(number, lambda *_: over.set())
-    print("In the other terminal:")
-    print_variables(variables)
+    entrance = rehearsal.workspace.entrance
+    if entrance.apart:
+        print("In a terminal of another computer, or outside of this container:")
+        print(f"curl -fsS {entrance.outside}/roots.pem -o roots.pem")
+        print(f'eval "$(curl -fsS "{entrance.outside}/variables?roots=$PWD/roots.pem")"')
+    else:
+        print("In the other terminal:")
+        print_variables(rehearsal.variables())
     print("Ctrl-C ends it.", flush=True)
     while not over.wait(1):
         pass
@@ -248,7 +302,6 @@ def shell(environment: dict[str, str], project: Path, command: list[str]) -> int
             rc = Path(environment["HOME"]) / ".bashrc"
             rc.write_text("PS1='(rehearsal) \\w \\$ '\n")
         print('You are logged in. Type "exit" to end the rehearsal.', flush=True)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the rehearsal ends in order
     signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for what runs in the shell, which does not inherit this
     try:
         code = subprocess.run(command, cwd=project, env=environment).returncode

@@ -25,6 +25,7 @@ LIBRARIES = re.compile(
     r"|readline|ncurses|tk|xz|bzip2|gcc.*|gxx.*|hdf5|ffmpeg|geos|proj|icu|jpeg|krb5|nomkl|glib|tbb"
 )
 INSTALLERS = {"pip", "setuptools", "wheel", "conda"}
+FLOOR = "1.34"  # of azureml: unlike pip, the installer walks back to releases of 2019 else, which nothing of today runs
 SPEC = re.compile(r"(?:[\w./-]+::)?(?P<name>[\w.-]+)\s*(?P<version>(?:[=<>!~ ].*)?)")
 
 
@@ -42,7 +43,7 @@ def read(dependencies: list[Any]) -> CondaFile:
     found = CondaFile()
     for item in dependencies:
         if isinstance(item, dict):
-            found.packages += [str(line) for line in item.get("pip") or []]
+            found.packages += [floored(str(line).strip()) for line in item.get("pip") or []]
             continue
         match = SPEC.fullmatch(str(item).strip())
         if match is None:
@@ -63,6 +64,11 @@ def read(dependencies: list[Any]) -> CondaFile:
             found.packages.append(package)
             found.notes.append(f"{item}: of conda, installed from the Python package index as {package}")
     return found
+
+
+def floored(line: str) -> str:
+    """A line of pip's, with a version at least for what is named without one."""
+    return f"{line}>={FLOOR}" if re.fullmatch(r"azureml-(core|defaults)", line) else line
 
 
 def pinned(wanted: str) -> str | None:

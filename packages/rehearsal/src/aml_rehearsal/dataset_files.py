@@ -65,18 +65,11 @@ def folder(workspace: Workspace, store: str, path: str) -> list[File]:
     """All files at a path of a datastore, by their names below it; the name of a single file is empty."""
     with workspace.state.lock:
         place = Place(workspace, datastores.find(workspace, store))
-    return [File(blob[len(path) :].strip("/"), place.url(blob), store) for blob in place.matching(path)]
+    return below(place, path)
 
 
-def write(workspace: Workspace, store: str, path: str, content: bytes) -> None:
-    """Put a file into a datastore."""
-    with workspace.state.lock:
-        place = Place(workspace, datastores.find(workspace, store))
-    try:
-        service = place.blobs.service(place.account, place.credential)
-        service.get_container_client(place.container).upload_blob(path, content, overwrite=True)
-    except (AzureError, ValueError) as error:
-        raise place.refused(place.why(error)) from None
+def below(place: Place, path: str) -> list[File]:
+    return [File(blob[len(path) :].strip("/"), place.url(blob), place.name) for blob in place.matching(path)]
 
 
 def places(dataset: Record) -> list[tuple[str, str]]:

@@ -27,6 +27,11 @@ class Output:
     mechanism: str
     overwrite: bool
     registration: Record
+    reference: bool  # a place in a datastore that a script fills itself, and no dataset unless it gets a name
+
+    def blob(self, name: str) -> str:
+        """Where a file of it lies; without a name the output is that file."""
+        return f"{self.path}/{name}".strip("/")
 
     def refused(self, reason: object) -> Refusal:
         return Refusal(400, f"outputData: {self.name}: {reason}")
@@ -57,7 +62,13 @@ def of_run(run: Record) -> dict[str, Output]:
             str(wish["mechanism"]).lower(),
             bool((options.get("uploadOptions") or {}).get("overwrite")),
             options.get("registrationOptions") or {},
+            bool(wish.get("reference")),
         )
+    for name, wish in (run["runDefinition"].get("dataReferences") or {}).items():
+        if str(wish["mode"]).lower() == "upload":
+            path = str(wish.get("pathOnDataStore") or "").strip("/")
+            overwrite = bool(wish.get("overwrite"))
+            found[name] = Output(name, wish["dataStoreName"], path, "upload", overwrite, {}, reference=True)
     return found
 
 
@@ -73,7 +84,7 @@ def opened(workspace: Workspace, output: Output) -> dataset_files.Place:
 def write(workspace: Workspace, output: Output, name: str, content: bytes) -> None:
     """Put a file to where the output goes."""
     place = opened(workspace, output)
-    blob, overwrite = f"{output.path}/{name}", output.mechanism == "mount" or output.overwrite
+    blob, overwrite = output.blob(name), output.mechanism == "mount" or output.overwrite
     try:
         place.client().upload_blob(blob, content, overwrite=overwrite)
     except ResourceExistsError:
@@ -86,7 +97,7 @@ def remove(workspace: Workspace, output: Output, name: str) -> None:
     """Take away a file that the run has removed from a folder that is mounted."""
     place = opened(workspace, output)
     try:
-        place.client().delete_blob(f"{output.path}/{name}")
+        place.client().delete_blob(output.blob(name))
     except ResourceNotFoundError:
         return
     except (AzureError, ValueError) as error:
@@ -98,9 +109,11 @@ def keep(workspace: Workspace, run: Record) -> None:
     for output in of_run(run).values():
         options = output.registration.get("datasetRegistrationOptions") or {}
         more = steps(output.name, options.get("additionalTransformation"))
+        name = output.registration.get("name")
+        if output.reference and not name:
+            continue
         dataflow = datasets.dataflow(workspace, output.store, output.path, more)
         kind = "tabular" if more else "file"
-        name = output.registration.get("name")
         if name:
             words = {key: output.registration.get(key) for key in ("description", "tags")}
             wish = {"name": name, "datasetType": kind, "latest": {"dataflow": dataflow}}

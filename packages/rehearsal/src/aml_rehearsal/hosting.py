@@ -19,11 +19,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from aml_rehearsal import interpreters
+from aml_rehearsal import interpreters, private_wheels
 from aml_rehearsal.addresses import Entrance, Names
 from aml_rehearsal.azurite import ARTIFACTS, Azurite, cache_folder
 from aml_rehearsal.state import Record, State, now
-from aml_rehearsal.webservice_door import Door
+from aml_rehearsal.webservice_door import WEB_SERVICES, Door
 
 SECONDS = 60.0  # that a server gets until it answers, its environment being there
 TOKEN_SECONDS = 12 * 3600
@@ -182,8 +182,10 @@ class Hosting:
         }
         if service.get("scoringTimeoutMs"):
             variables["SCORING_TIMEOUT_MS"] = str(service["scoringTimeoutMs"])
+        wish = interpreters.wish(environment)
         return {
-            **interpreters.wish(environment),
+            "interpreter": wish["interpreter"],
+            "packages": private_wheels.at_hand(wish["packages"], self.blobs, self.folder.parent / "wheels"),
             "alone": service["computeType"] == "ACI",  # one container group: the old one goes as the new one comes
             "server": self.entrance.url,
             "cache": str(cache_folder()),
@@ -226,7 +228,10 @@ class Hosting:
                 self.doors[name] = Door(prefix(service), lambda header: self.admits(name, header))
             door = self.doors[name]
             before, others = door.turn(port), self.containers_of(name, but=operation)
-            service |= {"state": "Healthy", "error": None, "scoringUri": f"{door.url}/score", "updatedTime": now()}
+            address = f"{door.url}/score"
+            if self.entrance.apart:
+                address = f"{self.entrance.outside}{WEB_SERVICES}{name}{door.prefix}/score"
+            service |= {"state": "Healthy", "error": None, "scoringUri": address, "updatedTime": now()}
             finish(self.state.tables.operations[operation], "Succeeded")
         door.drain(before, PATIENCE)
         for other in others:

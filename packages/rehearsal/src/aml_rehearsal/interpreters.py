@@ -42,7 +42,8 @@ def wish(environment: dict[str, Any]) -> dict[str, Any]:
 def provide(wished: dict[str, Any], cache: Path, outside: dict[str, str], say: Say) -> Path:
     """The Python that is wished for, built unless it is there; outside are the variables that lead to the packages."""
     if wished["interpreter"]:
-        active = shutil.which(str(wished["interpreter"]))
+        named = str(wished["interpreter"])
+        active = shutil.which(named) or (shutil.which("python3") if named == "python" else None)
         if active is None:
             raise Failed(f"interpreterPath: there is no {wished['interpreter']} on the PATH")
         return Path(active)
@@ -55,7 +56,7 @@ def build(dependencies: list[Any], cache: Path, outside: dict[str, str], say: Sa
         say(f"Warning: {note}\n".encode())
     if wanted.unknown:
         raise Failed(f"The environment can't be built: the package index can't have {', '.join(wanted.unknown)}")
-    key = hashlib.sha256(json.dumps([wanted.version, sorted(wanted.packages)]).encode()).hexdigest()[:16]
+    key = hashlib.sha256(json.dumps([wanted.version, "pip", sorted(wanted.packages)]).encode()).hexdigest()[:16]
     target = cache / "environments" / key
     python = target / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if python.exists():
@@ -80,7 +81,7 @@ def build(dependencies: list[Any], cache: Path, outside: dict[str, str], say: Sa
 
 def make(version: str, folder: Path, outside: dict[str, str], say: Say) -> None:
     """An empty environment: of the very version if that is at hand, else of the same minor one, else fetched."""
-    venv = [*UV, "venv", "--quiet", "--relocatable"]
+    venv = [*UV, "venv", "--quiet", "--relocatable", "--seed"]  # conda brings pip along, and setuptools
     minor = ".".join(version.split(".")[:2])
     for wanted in dict.fromkeys((version, minor) if minor[:1].isdigit() else (version,)):
         if not subprocess.run(
@@ -91,7 +92,10 @@ def make(version: str, folder: Path, outside: dict[str, str], say: Say) -> None:
         ).returncode:
             return
     say(f"Python {version} is not at hand.\n".encode())
-    step([*venv, "--python", version, str(folder)], outside, say)
+    try:
+        step([*venv, "--python", version, str(folder)], outside, say)
+    except Failed as failed:
+        raise Failed(f"Python {version} is not at hand, and can't be fetched. {failed}") from None
 
 
 def version_of(folder: Path) -> str:

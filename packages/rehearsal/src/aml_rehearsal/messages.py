@@ -58,14 +58,15 @@ MLFLOW = {
 
 
 class Refusal(Exception):
-    """What the service says instead of an answer, in Azure's form and, beside that, in MLflow's."""
+    """What the service says instead of an answer, in Azure's form and, beside that, in MLflow's and that of models."""
 
     def __init__(self, status: int, message: str, code: str = "UserError", headers: dict[str, str] | None = None):
         super().__init__(message)
         # The client stumbles over an error that has no list of details.
         error = {"code": code, "message": message, "details": []}
         own = code if code.isupper() else MLFLOW.get(status, "INTERNAL_ERROR")
-        self.reply = Reply({"error": error, "error_code": own, "message": message}, status, headers or {})
+        of_models = {"code": code, "statusCode": status, "details": [{"code": code, "message": message}]}
+        self.reply = Reply({"error": error, "error_code": own, "message": message} | of_models, status, headers or {})
 
     def as_body(self, body: Any) -> Refusal:
         """The same refusal, as a service says it whose errors look otherwise."""

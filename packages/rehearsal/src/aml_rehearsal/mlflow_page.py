@@ -13,7 +13,6 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from aml_rehearsal.azurite import ARTIFACTS, cache_folder
 from aml_rehearsal.messages import Refusal, Reply, Request
@@ -98,8 +97,7 @@ def protocol(workspace: Workspace, request: Request, path: str) -> Reply:
     if request.method not in {"GET", "HEAD"}:
         host = request.headers.get("host", "")
         sender = request.headers.get("origin")
-        local = urlsplit(f"//{host}").hostname in {"127.0.0.1", "localhost", "::1"}
-        if not local or sender not in {None, f"http://{host}"}:
+        if not workspace.entrance.welcomes(host) or sender not in {None, f"http://{host}"}:
             raise Refusal(403, "Only MLflow's page at this address may write.")
         if not request.headers.get("content-type", "").startswith("application/json"):
             raise Refusal(415, "What is written is JSON.")

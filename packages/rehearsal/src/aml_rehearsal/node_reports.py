@@ -6,6 +6,7 @@ import re
 
 from aml_rehearsal import azurite, dataset_files, dataset_outputs
 from aml_rehearsal.messages import Refusal, Reply, Request
+from aml_rehearsal.services import jobs
 from aml_rehearsal.services.artifacts import plain
 from aml_rehearsal.services.datasets import find
 from aml_rehearsal.services.history import run_of
@@ -14,8 +15,10 @@ from aml_rehearsal.workspace import Workspace
 
 
 def answer(workspace: Workspace, request: Request) -> Reply:
-    """What a node reports or asks for: /nodes/RUN/(status|log|artifact|data|output|outputs|folder)."""
-    match = re.fullmatch(r"/nodes/(?P<run>[^/]+)/(?P<what>status|log|artifact|data|outputs?|folder)", request.path)
+    """What a node reports or asks for: /nodes/RUN/(status|log|artifact|data|output|outputs|folder|input)."""
+    match = re.fullmatch(
+        r"/nodes/(?P<run>[^/]+)/(?P<what>status|log|artifact|data|outputs?|folder|input)", request.path
+    )
     if match is None:
         raise Refusal(404, request.path)
     identity = workspace.tokens.check(request.headers.get("authorization"))
@@ -26,12 +29,12 @@ def answer(workspace: Workspace, request: Request) -> Reply:
             dataset = find(workspace, saved=request.query["saved"])
         listed = [vars(file) for file in dataset_files.files(workspace, dataset)]
         return Reply({"dataset": dataset_files.title(dataset), "files": listed})
+    if match["what"] == "input":
+        return Reply({"files": jobs.read(workspace, match["run"], request.query["name"])})
     if match["what"] == "folder":
-        store, path = request.query["store"], plain(request.query["path"])
-        if request.method == "GET":
-            return Reply({"files": [vars(file) for file in dataset_files.folder(workspace, store, path)]})
-        dataset_files.write(workspace, store, path, request.body)
-    elif match["what"] == "status":
+        store, path = request.query["store"], request.query["path"]
+        return Reply({"files": [vars(file) for file in dataset_files.folder(workspace, store, path)]})
+    if match["what"] == "status":
         with workspace.state.lock:
             set_status(run_of(workspace, match["run"]), request.json["status"], request.json.get("error", ""))
     elif match["what"] == "output":
@@ -40,7 +43,8 @@ def answer(workspace: Workspace, request: Request) -> Reply:
         output(workspace, run, request)
     elif match["what"] == "outputs":
         with workspace.state.lock:
-            dataset_outputs.keep(workspace, run_of(workspace, match["run"]))
+            job = match["run"] in workspace.state.tables.jobs
+            (jobs.keep_outputs if job else dataset_outputs.keep)(workspace, run_of(workspace, match["run"]))
     else:
         with workspace.state.lock:
             run = run_of(workspace, match["run"])
@@ -58,10 +62,11 @@ def answer(workspace: Workspace, request: Request) -> Reply:
 
 def output(workspace: Workspace, run: Record, request: Request) -> None:
     """Open the place that an output goes to, or put or remove a file there."""
-    wanted = dataset_outputs.of_run(run)[request.query["name"]]
+    wanted, path = dataset_outputs.of_run(run)[request.query["name"]], request.query.get("path", "")
+    name = plain(path) if path else ""
     if request.method == "GET":
         dataset_outputs.opened(workspace, wanted)
     elif request.method == "DELETE":
-        dataset_outputs.remove(workspace, wanted, plain(request.query["path"]))
+        dataset_outputs.remove(workspace, wanted, name)
     else:
-        dataset_outputs.write(workspace, wanted, plain(request.query["path"]), request.body)
+        dataset_outputs.write(workspace, wanted, name, request.body)

@@ -15,7 +15,7 @@ import time
 import zipfile
 from pathlib import Path
 
-from aml_rehearsal import azurite, interpreters
+from aml_rehearsal import azurite, dataset_outputs, interpreters, private_wheels
 from aml_rehearsal.addresses import API, API_HOST, WORKSPACE_ID, free_port
 from aml_rehearsal.messages import Refusal
 from aml_rehearsal.state import Record, set_status
@@ -34,6 +34,7 @@ def job(
 ) -> Record:
     """Everything that a node needs to know about its run."""
     configuration = run["runDefinition"]
+    references = configuration.get("dataReferences") or {}
     data = [
         {
             "name": name,
@@ -45,16 +46,30 @@ def job(
         }
         for name, wish in (configuration["data"] or {}).items()
     ]
+    asked = configuration.get("outputData") or {}
     writes = [
         {
-            "name": name,
-            "path": (wish.get("additionalOptions") or {}).get("pathOnCompute"),
-            "mounted": str(wish["mechanism"]).lower() == "mount",
-            "globs": globs((wish.get("additionalOptions") or {}).get("uploadOptions") or {}),
+            "name": output.name,
+            "path": path_on_compute(output, asked.get(output.name) or references[output.name]),
+            "mounted": output.mechanism == "mount",
+            "globs": globs((asked.get(output.name, {}).get("additionalOptions") or {}).get("uploadOptions") or {}),
+            "made": not output.reference,  # before the script starts
         }
-        for name, wish in (configuration.get("outputData") or {}).items()
+        for output in dataset_outputs.of_run(run).values()
+    ]
+    reads = [
+        {
+            "name": name,
+            "path": wish.get("pathOnCompute") or f"{wish['dataStoreName']}/{wish.get('pathOnDataStore') or ''}",
+            "store": wish["dataStoreName"],
+            "blobs": str(wish.get("pathOnDataStore") or "").strip("/"),
+        }
+        for name, wish in references.items()
+        if str(wish["mode"]).lower() != "upload"
     ]
     history = configuration["history"]
+    wish = interpreters.wish(configuration["environment"])
+    wheels = workspace.folder / "wheels"
     ways = [f"{one['variable']}:{'Direct' if one['direct'] else 'Mount'}" for one in data]
     return {
         "server": workspace.entrance.url,
@@ -64,21 +79,28 @@ def job(
         "script": configuration["script"],
         "command": configuration.get("command") or "",
         "arguments": [str(argument) for argument in configuration["arguments"] or []],
-        **interpreters.wish(configuration["environment"]),
+        "interpreter": wish["interpreter"],
+        "packages": private_wheels.at_hand(wish["packages"], workspace.blobs, wheels),
         "docker": bool((configuration.get("docker") or {}).get("useDocker")),
         "environment": run_variables(workspace, run, experiment)
         | {"AZUREML_DATASET_ENVIRONMENT_VARS": ",".join(ways)}
-        | ({"AZUREML_DATASET_FILE_OUTPUTS": ";".join(one["name"] for one in writes)} if writes else {})
+        | ({"AZUREML_DATASET_FILE_OUTPUTS": ";".join(asked)} if asked else {})
         | (configuration["environment"].get("environmentVariables") or {})
         | (configuration.get("environmentVariables") or {}),
         "processes": processes,
         "data": data,
-        "folders": [],  # of datastores, which the run reads or writes
+        "reads": reads,
         "writes": writes,
         "outputs": bool(history["outputCollection"]),
         "watched": history["directoriesToWatch"] or [],
         "seconds": configuration.get("maxRunDurationSeconds") or 30 * 24 * 3600,
     }
+
+
+def path_on_compute(output: dataset_outputs.Output, wish: Record) -> str | None:
+    """Where a run finds what it is to write; a reference lies where its datastore would be mounted."""
+    path = wish.get("pathOnCompute") or (wish.get("additionalOptions") or {}).get("pathOnCompute")
+    return path or (f"{output.store}/{output.path}" if output.reference else None)
 
 
 def globs(upload: Record) -> list[str]:
@@ -204,10 +226,11 @@ def watch(workspace: Workspace, job: Record, snapshot: Record) -> None:
     message = "The node's process ended before it had reported."
     try:
         work = folder / "work"
+        work.mkdir()
         for name, file in snapshot["files"].items():
             target = work / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(workspace.blobs.read(azurite.ARTIFACTS, file["blob"]))
+            target.write_bytes(workspace.blobs.read(file.get("container", azurite.ARTIFACTS), file["blob"]))
         own = {name: os.environ[name] for name in KEPT if name in os.environ}
         own |= workspace.entrance.variables | {"HOME": str(folder)}
         job = job | {"root": str(folder), "cache": str(azurite.cache_folder()), "own": own}

@@ -1,4 +1,4 @@
-"""The folders of a node that go to datastores: mounted ones while the run goes on, the others when it has completed."""
+"""What goes from a node to datastores: mounted folders while the run goes on, the others when it has completed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LARGEST = 1 << 30
 
 
 class OutputFolder:
-    """One folder that a script writes to."""
+    """One folder that a script writes to, or one file."""
 
     def __init__(self, name: str, folder: Path, *, mounted: bool, globs: list[str], send: Callable[..., object]):
         self.name, self.folder, self.mounted, self.globs, self.send = name, folder, mounted, globs, send
@@ -22,6 +22,9 @@ class OutputFolder:
     def files(self) -> dict[str, Stamp]:
         """What lies there now, that is to go to the datastore."""
         found = {}
+        if self.folder.is_file():
+            known = self.folder.stat()
+            return {"": (known.st_mtime_ns, known.st_size)}
         for file in {file for pattern in self.globs or ["**/*"] for file in self.folder.glob(pattern)}:
             try:
                 if file.is_file() and self.folder in file.resolve().parents:
@@ -39,7 +42,7 @@ class OutputFolder:
                 if stamp[1] > LARGEST:
                     raise Failed(f"outputData: {self.name}: {name} has more than 1 GB, which the rehearsal can't take")
                 try:
-                    content = (self.folder / name).read_bytes()
+                    content = (self.folder / name if name else self.folder).read_bytes()
                 except FileNotFoundError:
                     continue
                 self.send("POST", "output", content, name=self.name, path=name)

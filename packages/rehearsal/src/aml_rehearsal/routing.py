@@ -20,20 +20,21 @@ class Router:
 
     def __init__(self) -> None:
         self.routes: list[tuple[set[str], re.Pattern[str], Handler]] = []
+        self.last: list[tuple[set[str], re.Pattern[str], Handler]] = []  # for what no other route fits
         self.open: set[Handler] = set()  # those that want no token
 
-    def route(self, methods: str, *paths: str, token: bool = True) -> Callable[[Handler], Handler]:
+    def route(self, methods: str, *paths: str, token: bool = True, last: bool = False) -> Callable[[Handler], Handler]:
         def remember(handler: Handler) -> Handler:
             if not token:
                 self.open.add(handler)
             for path in paths:
-                self.routes.append((set(methods.split()), compile_path(path), handler))
+                (self.last if last else self.routes).append((set(methods.split()), compile_path(path), handler))
             return handler
 
         return remember
 
     def find(self, method: str, path: str) -> tuple[Handler, dict[str, str]]:
-        for methods, pattern, handler in self.routes:
+        for methods, pattern, handler in (*self.routes, *self.last):
             if method in methods and (match := pattern.fullmatch(path)):
                 return handler, {name: text or "" for name, text in match.groupdict().items()}
         raise Refusal(501, f"The rehearsal does not know {method} {path}", "NotImplemented")

@@ -26,7 +26,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
 
 from aml_rehearsal import interpreters
 from aml_rehearsal.interpreters import Failed
@@ -34,6 +34,7 @@ from aml_rehearsal.output_folders import OutputFolder
 
 LOG = "user_logs/std_log.txt"
 BUILD_LOG = "azureml-logs/20_image_build_log.txt"
+IN_RUNS = str(Path(__file__).parent / "in_runs")  # what each Python of a run starts with
 BEAT = 0.25  # seconds between two reports
 LOOK = 1  # seconds between two looks at what is mounted
 PATIENCE = 10  # seconds that a process gets to end by itself
@@ -102,13 +103,13 @@ class Node:
             self.channel.status("Preparing")
             python = self.python()
             places = self.fetch_data()
-            self.fetch_folders()
+            self.fetch_references()
             self.make_folders(places)
+            self.lead_job()
             self.channel.status("Running")
             self.execute(python, places)
             self.channel.status("Finalizing")
             self.upload()
-            self.upload_folders()
             self.hand_in()
         except Canceled:
             status = "Canceled"
@@ -164,37 +165,29 @@ class Node:
                 self.download(self.targets(data, answer["files"], folder))
             except Failed as failed:
                 raise Failed(f"data: {data['name']}: {answer['dataset']}: {failed}") from None
-            places[data["path"]] = str(folder)
+            if data["path"] != data["name"]:  # else nobody has named a path, and an argument may be that word
+                places[data["path"]] = str(folder)
             self.job["environment"][data["variable"]] = str(folder)
             self.job["environment"][f"AZUREML_DATAREFERENCE_{data['name']}"] = str(folder)
             self.replace(f"DatasetConsumptionConfig:{data['name']}", str(folder))
         return places
 
-    def fetch_folders(self) -> None:
-        """Bring the folders of datastores that the run reads, and make those that it writes."""
-        for one in sorted(self.job["folders"], key=lambda folder: -len(folder["port"])):
-            place = self.place(one["at"] or f"{one['store']}/{one['path']}")
-            if not one["output"]:
-                files = self.channel.send("GET", "folder", store=one["store"], path=one["path"])["files"]
-                if [file["name"] for file in files] == [""]:
-                    place.rmdir()
-                self.download({place / file["name"] if file["name"] else place: file for file in files})
-            one["place"] = str(place)
-            self.job["environment"][f"AZUREML_DATAREFERENCE_{one['name']}"] = str(place)
-            named = "DatasetOutputConfig" if one["output"] else "DatasetConsumptionConfig"
-            for text in (f"$AZUREML_DATAREFERENCE_{one['name']}", f"{named}:{one['port']}"):
-                self.replace(text, str(place))
+    def fetch_references(self) -> None:
+        """Bring what the run reads of datastores that is no dataset: folders, or single files."""
+        for one in sorted(self.job["reads"], key=longest_first):
+            place = self.place(one["path"])
+            files = self.channel.send("GET", "folder", store=one["store"], path=one["blobs"])["files"]
+            if [file["name"] for file in files] == [""]:
+                place.rmdir()
+            self.download({place / file["name"] if file["name"] else place: file for file in files})
+            self.lead(one["name"], place)
 
-    def upload_folders(self) -> None:
-        """Keep what the script wrote to folders of datastores."""
-        for one in self.job["folders"]:
-            place = Path(one["place"])
-            if not one["output"]:
-                continue
-            for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
-                if file.is_file():
-                    path = one["path"] if file == place else f"{one['path']}/{file.relative_to(place).as_posix()}"
-                    self.channel.send("POST", "folder", file.read_bytes(), store=one["store"], path=path)
+    def lead(self, name: str, place: Path) -> None:
+        """Let the script find a place by a variable, and where an argument names it."""
+        variable = f"AZUREML_DATAREFERENCE_{name}"
+        self.job["environment"][variable] = str(place)
+        for text in (f"${variable}", f"DatasetConsumptionConfig:{name}", f"DatasetOutputConfig:{name}"):
+            self.replace(text, str(place))
 
     def targets(self, data: dict[str, Any], files: list[dict[str, str]], folder: Path) -> dict[Path, dict[str, str]]:
         """Where each file is to lie: below the folder, and on no other's place."""
@@ -241,11 +234,13 @@ class Node:
 
     def make_folders(self, places: dict[str, str]) -> None:
         """Make the folders that go to datastores, and see that those are there."""
-        for output in self.job["writes"]:
+        for output in sorted(self.job["writes"], key=longest_first):
             self.channel.send("GET", "output", name=output["name"])
             path = output["path"]
             if not path:
                 folder = Path(tempfile.mkdtemp(prefix="output-", dir=self.root))
+            elif not output["made"]:
+                folder = self.place(str(Path(path).parent)) / Path(path).name  # the script makes it
             elif Path(path).is_absolute():
                 folder = self.place(path)
                 places[path] = str(folder)
@@ -253,7 +248,7 @@ class Node:
                 folder = self.work / path
                 folder.mkdir(parents=True, exist_ok=True)
             self.job["environment"][output["name"]] = str(folder)
-            self.replace(f"DatasetOutputConfig:{output['name']}", str(folder))
+            self.lead(output["name"], folder)
             self.folders.append(
                 OutputFolder(
                     output["name"],
@@ -263,6 +258,33 @@ class Node:
                     send=self.channel.send,
                 )
             )
+
+    def lead_job(self) -> None:
+        """Bring what a job of the second generation reads, and let it find that and what it writes."""
+        known = self.job.get("second")
+        if known is None:
+            return
+        found = {f"inputs.{name}": direct or self.fetch_input(name) for name, direct in known["inputs"].items()}
+        for folder in self.folders:
+            found[f"outputs.{folder.name}"] = str(folder.folder / known["outputs"][folder.name])
+        for name, place in found.items():
+            kind, _, plain = name.partition(".")
+            self.job["environment"][f"AZURE_ML_{kind.upper().rstrip('S')}_{plain}"] = place
+            self.job["environment"][f"AZUREML_DATAREFERENCE_{plain}"] = place
+            self.replace(f"${{{{{name}}}}}", place)
+
+    def fetch_input(self, name: str) -> str:
+        """Bring the files of an input; where that is one file, it lies in a folder of its own."""
+        files = self.channel.send("GET", "input", name=name)["files"]
+        folder = self.place(f"inputs/{name}")
+        alone = [file["name"] for file in files] == [""]
+        if alone:
+            files[0]["name"] = Path(unquote(urlsplit(files[0]["url"]).path)).name
+        try:
+            self.download({folder / file["name"]: file for file in files})
+        except Failed as failed:
+            raise Failed(f"inputs: {name}: {failed}") from None
+        return str(folder / files[0]["name"] if alone else folder)
 
     def hand_in(self) -> None:
         """Send what the script has written to datastores; the run ends with the datasets of it."""
@@ -309,6 +331,10 @@ class Node:
         logs = [LOG if alone else f"user_logs/std_log_process_{rank}.txt" for rank in range(len(self.job["processes"]))]
         for folder in ("outputs", "logs"):
             (self.work / folder).mkdir(exist_ok=True)
+        if self.job.get("driver"):
+            target = self.work / self.job["script"]
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(Path(__file__).with_name("parallel_driver.py"), target)
         pumps = []
         for rank, (own, log) in enumerate(zip(self.job["processes"], logs, strict=True)):
             per_node = int(own.get("OMPI_COMM_WORLD_LOCAL_SIZE") or own.get("LOCAL_WORLD_SIZE") or 1)
@@ -316,6 +342,8 @@ class Node:
             variables = dict(self.job.get("own", os.environ))  # a cluster does not know its caller's variables
             variables |= {name: str(text) for name, text in (self.job["environment"] | own).items()}
             variables["PATH"] = os.pathsep.join((str(Path(python).parent), variables.get("PATH", os.defpath)))
+            found = [IN_RUNS, *filter(None, [variables.get("PYTHONPATH")])]
+            variables["PYTHONPATH"] = os.pathsep.join(found)
             process = subprocess.Popen(
                 command,
                 env=variables,
@@ -410,6 +438,11 @@ class Pump:
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
+def longest_first(one: dict[str, Any]) -> int:
+    """An order in which no name is taken for the beginning of another one."""
+    return -len(one["name"])
+
+
 def inside(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
@@ -432,7 +465,7 @@ def download(file: dict[str, str], target: Path, over: threading.Event) -> None:
 
 def content(file: dict[str, str], over: threading.Event) -> Iterator[bytes]:
     """A blob, piece by piece."""
-    blob = f"datastore {file['store']}: {file['name']}"
+    blob = f"datastore {file['store']}: {file['name']}" if file["store"] else file["url"].partition("?")[0]
     try:
         with urllib.request.urlopen(file["url"], timeout=60) as source:
             left = int(source.headers["Content-Length"])

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from aml_rehearsal.addresses import SCOPE, Names
-from aml_rehearsal.azurite import ACCOUNT, DATA, SECOND
+from aml_rehearsal.azurite import ACCOUNT, ARTIFACTS, DATA, SECOND
 from aml_rehearsal.services import computes, datasets, datastores, resources, storage
 from aml_rehearsal.workspace import Workspace
 
@@ -74,13 +74,14 @@ def add(wishes: Wishes, run: dict[str, Any], vm_size: str, data: Path) -> None:
 
 
 def furnish(workspace: Workspace) -> None:
-    """Make what is there from the start: the resource group, two storage accounts and the default datastore."""
+    """Make what is there from the start: the resource group, two storage accounts, the workspace's own datastores."""
     group = workspace.names.resource_group
     with workspace.state.lock:
         resources.add_group(workspace, group)
         for account in (ACCOUNT, SECOND):
             storage.add_account(workspace, group, account)
         datastores.add_datastore(workspace, "workspaceblobstore", DATA)
+        datastores.add_datastore(workspace, datastores.ARTIFACT_STORE, ARTIFACTS)
 
 
 def sow(workspace: Workspace, project: Path, wishes: Wishes) -> list[str]:

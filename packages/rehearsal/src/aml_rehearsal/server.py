@@ -11,6 +11,7 @@ import http.client
 import json
 import select
 import socket
+import sqlite3
 import ssl
 import sys
 import threading
@@ -20,11 +21,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from aml_rehearsal import certificates, mlflow_page, node_reports, page, request_body, storage_door
+from aml_rehearsal import certificates, mlflow_page, node_reports, page, request_body, storage_door, variables, visitors
+from aml_rehearsal.addresses import EVERYWHERE, LOOPBACK
 from aml_rehearsal.faults import Fault
 from aml_rehearsal.messages import Refusal, Reply, Request
 from aml_rehearsal.services import ROUTERS
 from aml_rehearsal.state import Unavailable
+from aml_rehearsal.webservice_door import WEB_SERVICES
 from aml_rehearsal.workspace import Workspace
 
 AZURE = (
@@ -40,11 +43,14 @@ class Server(ThreadingHTTPServer):
     allow_reuse_address = True
     request_queue_size = 128
 
-    def __init__(self, workspace: Workspace, port: int = 0, *, internet: bool = False) -> None:
+    def __init__(
+        self, workspace: Workspace, port: int = 0, *, internet: bool = False, host: str = LOOPBACK, outside: str = ""
+    ) -> None:
         try:
-            super().__init__(("127.0.0.1", port), Connection)
+            super().__init__((host, port), Connection)
         except OSError as error:
-            raise Unavailable(f"port {port}: {error.strerror}") from None
+            free = "; without --port it takes a free one" if port else ""
+            raise Unavailable(f"port {port}: {error.strerror}{free}") from None
         self.workspace = workspace
         self.internet = internet
         self.requests: list[str] = []  # one line each: METHOD host/path status
@@ -53,20 +59,16 @@ class Server(ThreadingHTTPServer):
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.tls.load_cert_chain(made.certificate, made.key)
         workspace.entrance.url = self.url
-        workspace.entrance.variables = {
-            "HTTPS_PROXY": self.url,
-            "https_proxy": self.url,
-            "NO_PROXY": "127.0.0.1,localhost",
-            "no_proxy": "127.0.0.1,localhost",
-            # requests reads it again for each connection: where there is nobody else to reach, one root is enough.
-            "REQUESTS_CA_BUNDLE": str(made.roots if internet else made.root),
-            "SSL_CERT_FILE": str(made.roots),
-            "AZUREML_CURRENT_CLOUD": "AzureCloud",  # else the client asks Azure which clouds there are
-        }
+        elsewhere = outside.rstrip("/") or self.url.replace(LOOPBACK, "localhost")
+        workspace.entrance.outside = self.url if host == LOOPBACK else elsewhere
+        # requests reads what it trusts again for each connection: where nobody else is reached, one root is enough.
+        trusted = made.roots if internet else made.root
+        workspace.entrance.variables = variables.way(self.url, str(trusted), str(made.roots))
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        host, port = str(self.server_address[0]), self.server_address[1]
+        return f"http://{LOOPBACK if host == EVERYWHERE else host}:{port}"
 
     def note(self, line: str) -> None:
         self.requests.append(line)
@@ -199,6 +201,10 @@ class Connection(BaseHTTPRequestHandler):
     def serve(self, request: Request) -> Reply:
         try:
             return ROUTERS[request.host].answer(self.server.workspace, request)
+        except sqlite3.OperationalError as error:
+            why = f"{self.server.workspace.state.lock.file}: {error}: nothing of this request is kept, all before is"
+            print(f"ERROR: {why}", file=sys.stderr, flush=True)
+            return Refusal(500, why, "InternalServerError").reply
         except Exception as error:
             traceback.print_exc()
             return Refusal(500, f"The rehearsal failed: {error!r}", "InternalServerError").reply
@@ -233,6 +239,8 @@ class Connection(BaseHTTPRequestHandler):
     def own(self, request: Request) -> Reply:
         """Answer on the port itself: the page, the state, the nodes."""
         try:
+            if request.path in visitors.PLACES or request.path.startswith(WEB_SERVICES):
+                return visitors.answer(self.server.workspace, request, self.path)
             if request.path.startswith("/nodes/"):
                 return node_reports.answer(self.server.workspace, request)
             if request.path.startswith(mlflow_page.PLACE):
@@ -260,8 +268,10 @@ def as_bytes(reply: Reply) -> bytes:
     return b"" if reply.body is None else json.dumps(reply.body).encode()
 
 
-def start(workspace: Workspace, port: int = 0, *, internet: bool = False) -> Server:
+def start(
+    workspace: Workspace, port: int = 0, *, internet: bool = False, host: str = LOOPBACK, outside: str = ""
+) -> Server:
     """Listen, in a thread of its own."""
-    server = Server(workspace, port, internet=internet)
+    server = Server(workspace, port, internet=internet, host=host, outside=outside)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server

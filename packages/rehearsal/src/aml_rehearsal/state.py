@@ -22,9 +22,11 @@ Record = dict[str, Any]
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "aml-rehearsal")  # its ids are its own
 FILE = "state.db"
 EARLIER = "state.json"  # of rehearsals of before
+LOCK = "lock"  # held as long as a rehearsal has the folder
+NOTE = "running.json"  # who runs there as a command, and how a client gets there
 PIPELINES = (
     *("DataTypes", "Modules", "DataSources", "Graphs", "PipelineRuns", "Reusable", "Pipelines", "PipelineEndpoints"),
-    *("Schedules", "PipelineDrafts", "GraphDrafts"),
+    *("Schedules", "PipelineDrafts", "GraphDrafts", "AzureMLModules", "AzureMLModuleVersions"),
 )
 SINGLE: dict[str, Any] = {"default_datastore": "workspaceblobstore", "ids": 0}
 FINAL = ("Completed", "Failed", "Canceled")
@@ -53,15 +55,25 @@ class Tables:
         self.artifacts: Table[Record] = Table(store, "artifacts")  # by origin/container/path
         self.snapshots: Table[Record] = Table(store, "snapshots")
         self.computes: Table[Record] = Table(store, "computes")
+        self.compute_keys: Table[Record] = Table(store, "compute_keys")  # what opens those that are attached
         self.datastores: Table[Record] = Table(store, "datastores")
         self.datasets: Table[list[Record]] = Table(store, "datasets")  # by name: every version
         self.saved_datasets: Table[Record] = Table(store, "saved_datasets")  # used, but under no name; by id
         self.environments: Table[list[Record]] = Table(store, "environments")  # by name: every version
         self.submitted_environments: Table[list[Record]] = Table(store, "submitted_environments")  # brought by runs
         self.assets: Table[Record] = Table(store, "assets")
+        # Of the second generation: code, data and jobs that it alone has, and what it alone says of the rest, by path.
+        self.codes: Table[Record] = Table(store, "codes")
+        by = ("name", "anonymous")
+        self.data_assets: Table[Record] = Table(store, "data_assets", *by, indexed=by)  # by name:version
+        self.jobs: Table[Record] = Table(store, "jobs")  # as they were sent, by the name of the run
+        self.asset_words: Table[Record] = Table(store, "asset_words")
         self.models: Table[Record] = Table(store, "models")  # by name:version
         self.registered_models: Table[Record] = Table(store, "registered_models")  # what MLflow knows of all versions
         self.secrets: Table[Record] = Table(store, "secrets")  # of the Key Vault, by name
+        self.connections: Table[Record] = Table(store, "connections")  # of the workspace, by name
+        self.linked_services: Table[Record] = Table(store, "linked_services")
+        self.image_builds: Table[Record] = Table(store, "image_builds")  # by id
         self.services: Table[Record] = Table(store, "services")  # by name
         # What pipelines are made of, by kind, then id.
         self.pipelines: dict[str, Table[Record]] = {kind: Table(store, f"pipelines_{kind}") for kind in PIPELINES}
@@ -149,7 +161,7 @@ def read(file: Path) -> Record:
 
 def claim(folder: Path) -> IO[bytes]:
     """Take a folder for this rehearsal alone, until the file is closed or the process ends."""
-    file = (folder / "lock").open("ab")
+    file = (folder / LOCK).open("ab")
     try:
         if sys.platform == "win32":
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
@@ -159,6 +171,17 @@ def claim(folder: Path) -> IO[bytes]:
         file.close()
         raise Unavailable(f"{folder}: a rehearsal is running here already") from None
     return file
+
+
+def held(folder: Path) -> bool:
+    """Whether a rehearsal has the folder: from before it says that it runs until all of it has ended."""
+    if not (folder / LOCK).exists():
+        return False
+    try:
+        claim(folder).close()
+    except Unavailable:
+        return True
+    return False
 
 
 def forget(folder: Path) -> None:

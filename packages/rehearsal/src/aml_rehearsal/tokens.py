@@ -16,6 +16,7 @@ from aml_rehearsal.addresses import TENANT
 from aml_rehearsal.messages import Identity, Refusal
 
 LIFETIME = 24 * 3600
+MANAGEMENT = "https://management.core.windows.net/"  # whom a token is for that nobody has asked for another
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,10 @@ class Tokens:
                 raise LoginRefused(7000215, "invalid_client", "Invalid client secret provided.")
         raise LoginRefused(700016, "unauthorized_client", f"Application '{client_id}' was not found in the directory.")
 
-    def issue(self, name: str, role: str, lifetime: float | None = None) -> str:
+    def issue(self, name: str, role: str, lifetime: float | None = None, audience: str = MANAGEMENT) -> str:
         expires = int(time.time() + (self.lifetime if lifetime is None else lifetime))
         claims = {"exp": expires, "tid": TENANT, "oid": name, "name": name, "role": role, "epoch": self.epoch}
-        claims["aud"] = "https://management.core.windows.net/"
+        claims["aud"] = audience
         signed = f"{encode({'alg': 'HS256', 'typ': 'JWT'})}.{encode(claims)}"
         return f"{signed}.{self.sign(signed)}"
 

@@ -15,6 +15,7 @@ from typing import Any
 from aml_rehearsal import request_body
 
 HOP = {"transfer-encoding", "connection", "keep-alive", "content-length", "host"}
+WEB_SERVICES = "/webservices/"  # where the rehearsal's own port hands on what clients elsewhere ask of one
 SECONDS = 300  # that an answer may take; the server in the container has a limit of its own
 
 
@@ -102,16 +103,11 @@ class Visit(BaseHTTPRequestHandler):
 
     def pass_on(self, port: int, body: bytes) -> None:
         """Ask the container, and hand its answer back as it is."""
-        upstream = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
-        headers = {name: text for name, text in self.headers.items() if name.lower() not in HOP}
+        path = self.path.removeprefix(self.server.prefix)
         try:
-            upstream.request(self.command, self.path.removeprefix(self.server.prefix), body or None, headers)
-            response = upstream.getresponse()
-            self.reply(response.status, response.read(), dict(response.getheaders()))
+            self.reply(*ask(port, self.command, path, body, dict(self.headers.items())))
         except (OSError, http.client.HTTPException) as error:
             self.refuse(502, f"The container closed the connection before it had answered: {error}")
-        finally:
-            upstream.close()
 
     def refuse(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:
         body = json.dumps({"message": message}).encode()
@@ -126,3 +122,15 @@ class Visit(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+
+def ask(port: int, method: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes, dict[str, str]]:
+    """Ask what listens on a port of loopback; the status, the body and the headers of its answer."""
+    upstream = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
+    kept = {name: text for name, text in headers.items() if name.lower() not in HOP}
+    try:
+        upstream.request(method, path, body or None, kept)
+        response = upstream.getresponse()
+        return response.status, response.read(), dict(response.getheaders())
+    finally:
+        upstream.close()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Iterable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from urllib.parse import quote
 
@@ -43,10 +46,15 @@ class Workspace:
         self.blobs = blobs or Azurite(folder / "blobs", [*accounts, *known])
         self.entrance = Entrance()
         self.nodes: list[threading.Thread] = []
+        self.ahead = timedelta()  # of the clock that schedules go by
         self.quota = 1000  # cores that a cluster may have at most
         self.provisioning = Provisioning()  # of the clusters that are made from now on
         self.waiting: dict[str, Provisioning] = {}  # by the name of what is being made
         self.hosting = Hosting(folder / "services", names, self.state, self.blobs, self.entrance)
+
+    def clock(self) -> datetime:
+        """The time that schedules go by: a test may put it forward."""
+        return datetime.now(timezone.utc) + self.ahead
 
     def blob_uri(self, container: str, name: str, permission: str) -> str:
         """The address that the client is given for a blob."""
@@ -55,9 +63,12 @@ class Workspace:
 
     def cancel_runs(self) -> None:
         """Ask what still runs to stop, and wait for it."""
-        with self.state.lock:
-            for run in unfinished(self.state):
-                set_status(run, "CancelRequested")
+        try:
+            with self.state.lock:
+                for run in unfinished(self.state):
+                    set_status(run, "CancelRequested")
+        except sqlite3.OperationalError as error:  # as on a full disk: the next start notes that they have ended
+            print(f"WARNING: {self.state.lock.file}: {error}", file=sys.stderr)
         over = time.monotonic() + 15
         for node in self.nodes:
             node.join(max(0, over - time.monotonic()))

@@ -131,7 +131,7 @@ def tell(engine: Engine, order: Order, number: int | None) -> int:
     from aml_project.search import record, results
 
     is_running = engine.refresh(order)
-    place = engine.folder_of(order)
+    place = engine.kept_in(order)
     trials = record.Record(place).trials
     if not trials:
         raise Failure(f"nothing was tried yet for {order.model}: make search MODEL={order.model}")

@@ -206,8 +206,8 @@ def examine(folder: Path) -> tuple[Search | None, list[str]]:
 
 def parse(text: str) -> tuple[Search | None, list[str]]:
     """The search that a text defines, or what is wrong with it, a line each with the mend."""
-    loader = Loader(text)
     try:
+        loader = Loader(text)
         content = loader.get_single_data()
     except yaml.YAMLError as error:
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or str(error)
@@ -215,8 +215,6 @@ def parse(text: str) -> tuple[Search | None, list[str]]:
         return None, [f"{where}{' '.join(problem.split())}: mend it"]
     except (ValueError, RecursionError) as error:
         return None, [f"{' '.join(str(error).split())}: mend it"]
-    finally:
-        loader.dispose()
     if loader.findings:
         return None, loader.findings
     if not isinstance(content, dict):
@@ -437,8 +435,10 @@ class Reading:
         for number, option in enumerate(given):
             if not isinstance(option, bool | int | float | str):
                 self.findings.append(f"{place}: {option!r}: write texts, numbers, true or false")
-            elif option in given[:number]:  # 1 and true are one value to more than one engine
-                self.findings.append(f"{place}: {option!r} stands there twice: remove one")
+            elif option in given[:number]:  # true and 1 are one value to more than one engine
+                other = given[given.index(option)]
+                twice = "stands there twice" if same(option, other) else f"and {other!r} are one value to an engine"
+                self.findings.append(f"{place}: {option!r} {twice}: remove one")
         return tuple(given)
 
     def when(self, place: str, given: object, before: Mapping[str, Parameter]) -> dict[str, tuple[Value, ...]]:

@@ -11,6 +11,8 @@ from string import Template
 from typing import Any
 
 import optuna
+from optuna import visualization as view
+from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import TrialState
 from plotly.graph_objects import Figure
 from plotly.offline import get_plotlyjs
@@ -86,7 +88,6 @@ def plots(trials: list[Trial], search: Search) -> Iterator[tuple[str, dict[str, 
     ]
     if not complete:
         return
-    view = optuna.visualization
     yield "History", drawn(lambda: view.plot_optimization_history(study, target_name=search.metric))
     if len(complete) < 2 or not varied:
         return
@@ -100,7 +101,7 @@ def plots(trials: list[Trial], search: Search) -> Iterator[tuple[str, dict[str, 
     yield heading, drawn(lambda: view.plot_parallel_coordinate(few, params=coordinates, target_name=search.metric))
     always = [name for name in varied if all(name in trial.params for trial in complete)]
     if always and len({trial.value for trial in complete}) > 1:
-        evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+        evaluator = PedAnovaImportanceEvaluator()
         yield (
             "Importance of each parameter",
             drawn(

@@ -16,6 +16,7 @@ from typing import Any
 from aml_project.command_line import Failure
 from aml_project.kill_points import reached
 from aml_project.project import shown
+from aml_project.search import RECORD
 from aml_project.search.definition import Search, Values
 
 RUNNING, COMPLETE, STOPPED, FAILED = "running", "complete", "stopped early", "failed"
@@ -53,16 +54,11 @@ def best_of(steps: list[tuple[int, float]], search: Search) -> float | None:
     return max(values) if search.maximizes else min(values)
 
 
-def folder_of(model_folder: Path) -> Path:
-    """Where a model's search keeps everything."""
-    return model_folder / "outputs" / "search"
-
-
 class Record:
     """The trials of a search so far. Whoever writes has the lock: see `alone`."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.file = folder, folder / "trials.jsonl"
+        self.folder, self.file = folder, folder / RECORD
         self.trials: dict[int, Trial] = {}
         self.read()
 

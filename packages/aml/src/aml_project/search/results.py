@@ -58,7 +58,8 @@ def line_of(trial: Trial, search: Search, is_running: bool, is_best: bool = Fals
     reached = "" if value is None else f"{search.metric} {value:.6g}"
     said = {True: "best", False: "" if state == "complete" else state}[is_best]
     why = f"  {trial.why[:LONGEST]}" if trial.why else ""
-    return f"{trial.number:>5}  {reached:{len(search.metric) + 11}}  {said:13}  {described(trial.values)}{why}".rstrip()
+    result = f"{reached:{len(search.metric) + 11}}  {said:13}"
+    return f"trial {trial.number:<4} {result}  {described(trial.values)}{why}".rstrip()
 
 
 def about(trial: Trial, search: Search, folder: Path, is_running: bool) -> list[str]:

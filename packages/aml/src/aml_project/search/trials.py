@@ -98,11 +98,13 @@ class Running:
     gpu: str | None
     steps: Steps
     began: float = field(default_factory=time.monotonic)
+    asked_to_end: float = 0.0  # when
     stopped_early: bool = False
     too_long: bool = False
 
     def end(self) -> None:
         """Ask the process and all that it has started to end; `kill` is for those that do not."""
+        self.asked_to_end = time.monotonic()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGINT)
 

@@ -72,10 +72,14 @@ def below(workspace: Workspace, request: Request) -> list[str]:
     *(path + "/batch/metadata" for path in OF_RUN),
 )
 def announce(workspace: Workspace, request: Request) -> Any:
-    """Make empty artifacts, and say where their content is to be put."""
+    """Make empty artifacts, and say where their content is to be put; what is there already stays as it is."""
     known: Record = {"artifacts": {}, "artifactContentInformation": {}, "errors": {}}
     for wish in request.json["paths"]:
         key = key_of(request, wish["path"])
+        if key in workspace.state.tables.artifacts:
+            said = f"Resource Conflict: ArtifactId {key} already exists."
+            known["errors"][wish["path"]] = {"error": {"code": "UserError", "message": said}}
+            continue
         workspace.state.tables.artifacts[key] = {"createdTime": now()}
         known["artifacts"][wish["path"]] = described(key)
         known["artifactContentInformation"][wish["path"]] = located(workspace, key, "racw")
@@ -89,7 +93,12 @@ def announce(workspace: Workspace, request: Request) -> Any:
     *(path + "/prefix/contentinfo" for path in OF_RUN),
 )
 def locate_all(workspace: Workspace, request: Request) -> Any:
-    return {"value": [located(workspace, key) for key in below(workspace, request)], "continuationToken": None}
+    found = below(workspace, request)
+    if (
+        not found and key_of(request).rstrip("/") in workspace.state.tables.artifacts
+    ):  # the client takes it for a folder
+        found = [key_of(request).rstrip("/")]
+    return {"value": [located(workspace, key) for key in found], "continuationToken": None}
 
 
 @api.route(

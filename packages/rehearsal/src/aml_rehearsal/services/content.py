@@ -80,7 +80,7 @@ def packed(workspace: Workspace, request: Request) -> Any:
     together = io.BytesIO()
     with zipfile.ZipFile(together, "w", zipfile.ZIP_DEFLATED) as archive:
         for path, file in workspace.state.tables.snapshots[name]["files"].items():
-            archive.writestr(path, workspace.blobs.read(ARTIFACTS, file["blob"]))
+            archive.writestr(path, workspace.blobs.read(file.get("container", ARTIFACTS), file["blob"]))
     key = f"snapshots/{name}.zip"
     workspace.blobs.write(ARTIFACTS, key, together.getvalue())
     return {"zipSasUri": workspace.blob_uri(ARTIFACTS, key, "r")}

@@ -195,9 +195,3 @@ def data_version(workspace: Workspace, request: Request) -> Any:
         "rslexYaml": steps,
         "legacyDataflow": dataflow,
     }
-
-
-@api.route("GET", "/data/v1.0{scope}/dataversion/{name}/versions/{version}")
-def asset_of_the_second_generation(workspace: Workspace, request: Request) -> Any:
-    """Where the client looks next for a dataset that is not there."""
-    raise Refusal(404, f"{request.names['name']}: the rehearsal has no data assets.", "NotFound")

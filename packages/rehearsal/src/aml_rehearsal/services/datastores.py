@@ -8,13 +8,15 @@ from typing import Any
 from azure.core.exceptions import AzureError, ResourceExistsError
 
 from aml_rehearsal.azurite import ACCOUNT
-from aml_rehearsal.messages import Refusal, Request
-from aml_rehearsal.services.hosts import api
+from aml_rehearsal.messages import Refusal, Reply, Request
+from aml_rehearsal.services.hosts import api, arm
+from aml_rehearsal.services.versioned_assets import resource
 from aml_rehearsal.state import Record, creator, now
 from aml_rehearsal.workspace import Workspace
 
 BASE = "/datastore/v1.0{scope}"
 NAME = re.compile(r"[A-Za-z0-9_]{1,255}")
+ARTIFACT_STORE = "workspaceartifactstore"  # what runs keep
 CREDENTIALS = ("credential", "accountKey", "sasToken", "clientCredentials")
 TAKEN = "Another datastore with the same name already exists"  # by these words the client knows that it can update
 
@@ -38,9 +40,9 @@ def without_key(store: Record) -> Record:
     return store | {"azureStorageSection": storage and storage | dict.fromkeys(CREDENTIALS)}
 
 
-def keep(workspace: Workspace, request: Request, name: str) -> Record:
+def keep(workspace: Workspace, request: Request, name: str, wish: Record | None = None) -> Record:
     """Keep what a request says of a datastore."""
-    store: Record = dict(request.json)
+    store: Record = dict(request.json if wish is None else wish)
     if not NAME.fullmatch(name):
         message = "A datastore name has letters, digits and underscores only, at most 255 of them"
         raise Refusal(400, f"{message}, not '{name}'.")
@@ -104,7 +106,7 @@ def add_datastore(workspace: Workspace, name: str, container: str) -> None:
 def datastores(workspace: Workspace, request: Request) -> Any:
     table = workspace.state.tables.datastores
     if request.method == "GET":
-        return {"value": [without_key(store) for store in table.values()], "continuationToken": None}
+        return {"value": [shown(request, store) for store in table.values()], "continuationToken": None}
     name = str(request.json.get("name") or "")
     if name.lower() in table:
         raise Refusal(400, f"{TAKEN}: {name}.")
@@ -128,10 +130,84 @@ def datastore(workspace: Workspace, request: Request) -> Any:
     if request.method == "PUT":
         return keep(workspace, request, store["name"])
     if request.method == "DELETE":
-        if store["name"] == workspace.state.tables.default_datastore:
-            raise Refusal(400, f"{store['name']} is the default datastore: it can't be removed.")
-        del workspace.state.tables.datastores[store["name"]]
+        remove(workspace, store["name"])
     return shown(request, store)
+
+
+# --- the second generation
+
+
+def told(workspace: Workspace, store: Record) -> Record:
+    """A datastore as the resource manager tells it: how it opens, not with what."""
+    storage = store.get("azureStorageSection") or {}
+    kind = storage.get("credentialType") or "None"
+    properties = {
+        "datastoreType": store.get("dataStoreType", "AzureBlob"),
+        "credentials": {"credentialsType": kind if storage.get("credential") else "None"},
+        "isDefault": store["name"] == workspace.state.tables.default_datastore,
+        "description": store.get("description"),
+        "tags": store.get("tags") or {},
+        "properties": store.get("properties") or {},
+        "accountName": storage.get("accountName"),
+        "containerName": storage.get("containerName"),
+        "endpoint": storage.get("endpoint"),
+        "protocol": storage.get("protocol"),
+    }
+    return resource(workspace, f"datastores/{store['name']}", properties, store["createdTime"])
+
+
+def as_kept(wish: Record) -> Record:
+    """A datastore of the second generation as the first one writes it."""
+    if wish.get("datastoreType") != "AzureBlob":
+        message = f"The rehearsal has datastores of type AzureBlob only, not {wish.get('datastoreType')}."
+        raise Refusal(501, message, "NotImplemented")
+    credentials = wish.get("credentials") or {}
+    kind, secrets = credentials.get("credentialsType") or "None", credentials.get("secrets") or {}
+    if kind not in {"AccountKey", "Sas", "None"}:
+        raise Refusal(501, f"The rehearsal opens datastores by key, SAS or login, not by {kind}.", "NotImplemented")
+    storage = {key: wish.get(key) for key in ("accountName", "containerName", "endpoint", "protocol")}
+    storage |= {"credentialType": kind, "credential": secrets.get("key") or secrets.get("sasToken")}
+    words = {key: wish[key] for key in ("description", "tags", "properties") if wish.get(key) is not None}
+    return {"dataStoreType": "AzureBlob", "hasBeenValidated": True, "azureStorageSection": storage} | words
+
+
+@arm.route("GET", "{scope}/datastores")
+def listed(workspace: Workspace, request: Request) -> Any:
+    found = [told(workspace, store) for store in workspace.state.tables.datastores.values()]
+    if request.query.get("isDefault", "").lower() == "true":
+        found = [store for store in found if store["properties"]["isDefault"]]
+    return {"value": found, "nextLink": None}
+
+
+@arm.route("GET PUT DELETE", "{scope}/datastores/{name}")
+def one(workspace: Workspace, request: Request) -> Any:
+    name = request.names["name"]
+    known = name.lower() in workspace.state.tables.datastores
+    if request.method == "PUT":
+        keep(workspace, request, name, as_kept(request.json.get("properties") or {}))
+        return Reply(told(workspace, find(workspace, name)), 200 if known else 201)
+    if request.method == "DELETE":
+        if known:
+            remove(workspace, name.lower())
+        return Reply(status=200 if known else 204)
+    return told(workspace, find(workspace, name))
+
+
+@arm.route("POST", "{scope}/datastores/{name}/listSecrets")
+def secrets(workspace: Workspace, request: Request) -> Any:
+    """With what a datastore opens: its key also where one that expires is asked for, as the client signs with it."""
+    storage = find(workspace, request.names["name"]).get("azureStorageSection") or {}
+    if not storage.get("credential"):
+        raise Refusal(400, f"The datastore {request.names['name']} has no credentials.", "UserError")
+    if storage["credentialType"] == "Sas":
+        return {"secretsType": "Sas", "sasToken": storage["credential"]}
+    return {"secretsType": "AccountKey", "key": storage["credential"]}
+
+
+def remove(workspace: Workspace, name: str) -> None:
+    if name == workspace.state.tables.default_datastore:
+        raise Refusal(400, f"{name} is the default datastore: it can't be removed.")
+    del workspace.state.tables.datastores[name]
 
 
 def find(workspace: Workspace, name: str) -> Record:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 from aml_rehearsal.addresses import LOGIN_HOST, TENANT
 from aml_rehearsal.messages import Reply, Request
 from aml_rehearsal.services.hosts import login
-from aml_rehearsal.tokens import LoginRefused, encode
+from aml_rehearsal.tokens import MANAGEMENT, LoginRefused, encode
 from aml_rehearsal.workspace import Workspace
 
 HOST = f"https://{LOGIN_HOST}"
@@ -46,10 +46,10 @@ def device_code(workspace: Workspace, request: Request) -> Any:
     return {
         "user_code": "REHEARSE",
         "device_code": workspace.tokens.sign("device"),
-        "verification_uri": f"{workspace.entrance.url}/",
+        "verification_uri": f"{workspace.entrance.outside}/",
         "expires_in": 900,
         "interval": 1,
-        "message": f"The rehearsal needs no code: {workspace.entrance.url}/ has already confirmed it.",
+        "message": f"The rehearsal needs no code: {workspace.entrance.outside}/ has already confirmed it.",
     }
 
 
@@ -73,7 +73,7 @@ def token(workspace: Workspace, request: Request) -> Any:
         "expires_in": workspace.tokens.lifetime,
         "ext_expires_in": workspace.tokens.lifetime,
         "scope": form.get("scope", ""),
-        "access_token": workspace.tokens.issue(name, role),
+        "access_token": workspace.tokens.issue(name, role, audience=audience(form.get("scope", ""))),
     }
     if kind != "client_credentials":
         # A person, whom the client remembers by these: whoever logs in with a code is not asked again.
@@ -81,3 +81,9 @@ def token(workspace: Workspace, request: Request) -> Any:
         answer["id_token"] = workspace.tokens.describe(name, form.get("client_id", ""), f"{HOST}/{TENANT}/v2.0")
         answer["client_info"] = encode({"uid": name, "utid": TENANT})
     return Reply(answer)
+
+
+def audience(scope: str) -> str:
+    """Whom a token is for: the client looks, where it asks for the machine learning service."""
+    resource = scope.split(" ", maxsplit=1)[0].removesuffix("/.default").rstrip("/")
+    return resource if resource == "https://ml.azure.com" else MANAGEMENT

@@ -17,6 +17,7 @@ from aml_rehearsal.workspace import Workspace
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 RESERVED = ("azureml", "microsoft")
 SAVED = "Autosave_"  # how the version of what a run has brought begins
+ANONYMOUS = "CliV2AnonymousEnvironment"  # as the second generation's client calls what a job brings
 BASE = "/environment/v1.0{scope}/environments"
 
 
@@ -33,11 +34,29 @@ def all_versions(workspace: Workspace, request: Request) -> Any:
 
 @api.route("GET", BASE + "/{name}/labels/{label}")
 def labelled(workspace: Workspace, request: Request) -> Any:
-    """The one label that is there without anybody having set it."""
+    """The newest version, which has its label without anybody having set it, or the one that has another."""
     name, label = request.names["name"], request.names["label"]
-    if label.lower() != "latest":
-        raise Refusal(404, f"Environment {name} has no label {label}", "EnvironmentNotFound")
-    return found(workspace, name)[-1]
+    versions = found(workspace, name)
+    if label.lower() == "latest":
+        return versions[-1]
+    for version in versions:
+        if label in version.get("labels", []):
+            return version
+    raise Refusal(404, f"Environment {name} has no label {label}", "EnvironmentNotFound")
+
+
+@api.route("PUT", BASE + "/{name}/versions/{version}/metadata")
+def set_labels(workspace: Workspace, request: Request) -> Any:
+    """Give a version labels, which others of its name lose."""
+    name, version = request.names["name"], request.names["version"]
+    wanted = [str(label) for label in request.json.get("Labels") or []]
+    if curated_environments.find(name):
+        raise Refusal(400, f"{name} is Azure's own: it can't be labelled.")
+    found(workspace, name, version)
+    for one in workspace.state.tables.environments[name]:
+        left = [label for label in one.get("labels", []) if label not in wanted]
+        one["labels"] = wanted if one["version"] == version else left
+    return {}
 
 
 @api.route("GET PUT", BASE + "/{name}", BASE + "/{name}/versions/{version}")
@@ -55,7 +74,8 @@ def found(workspace: Workspace, name: str, version: str = "") -> list[Record]:
     tables = workspace.state.tables
     if curated := curated_environments.find(name, version):
         return [curated]
-    known = (tables.submitted_environments if version.startswith(SAVED) else tables.environments).get(name, [])
+    brought = version.startswith(SAVED) or name == ANONYMOUS
+    known = (tables.submitted_environments if brought else tables.environments).get(name, [])
     known = [environment for environment in known if version in {"", environment["version"]}]
     if not known:
         raise Refusal(404, f"Environment {name} {version} was not found".replace("  ", " "), "EnvironmentNotFound")
@@ -120,5 +140,5 @@ def packages_of(conda: Any) -> list[list[str]]:
 
 def contents(environment: Record) -> str:
     return json.dumps(
-        {key: value for key, value in environment.items() if key not in {"name", "version"}}, sort_keys=True
+        {key: value for key, value in environment.items() if key not in {"name", "version", "labels"}}, sort_keys=True
     )

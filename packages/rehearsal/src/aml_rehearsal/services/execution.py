@@ -11,7 +11,7 @@ from aml_rehearsal import dataset_outputs, nodes
 from aml_rehearsal.messages import Refusal, Reply, Request
 from aml_rehearsal.services import computes, environments
 from aml_rehearsal.services.datasets import find, identifier
-from aml_rehearsal.services.history import new_run
+from aml_rehearsal.services.history import new_run, run_of
 from aml_rehearsal.services.hosts import api
 from aml_rehearsal.state import FINAL, Record
 from aml_rehearsal.workspace import Workspace
@@ -22,8 +22,12 @@ EXPERIMENT = "/execution/v1.0{scope}/experiments/{experiment}"
 @api.route("POST", EXPERIMENT + "/localrun")
 def local_run(workspace: Workspace, request: Request) -> Any:
     """Answer with what starts the run on the caller's own computer."""
+    if workspace.entrance.apart:
+        message = "A run on your own computer needs a rehearsal there: aml-rehearsal shell. On a cluster it runs here."
+        raise Refusal(501, message, "NotImplemented")
     definition = json.loads(parts(request)["definition.json"])
-    job = accept(workspace, request.names["experiment"], request.query["runId"], definition["Configuration"])
+    names, parent = request.names, str(definition.get("ParentRunId") or "")
+    job = accept(workspace, names["experiment"], request.query["runId"], definition["Configuration"], parent)
     return Reply(nodes.local_archive(job), headers={"Content-Type": "application/zip"})
 
 
@@ -33,13 +37,14 @@ def snapshot_run(workspace: Workspace, request: Request) -> Any:
     snapshot = workspace.state.tables.snapshots.get(definition["SnapshotId"])
     if snapshot is None:
         raise Refusal(400, f"Snapshot {definition['SnapshotId']} was not found")
-    job = accept(workspace, request.names["experiment"], request.query["runId"], definition["Configuration"])
+    names, parent = request.names, str(definition.get("ParentRunId") or "")
+    job = accept(workspace, names["experiment"], request.query["runId"], definition["Configuration"], parent)
     nodes.start(workspace, job, snapshot)
     return {"runId": request.query["runId"]}
 
 
-def accept(workspace: Workspace, experiment: str, run_id: str, configuration: Record) -> Record:
-    """Check what is to run; make the run and the node's job."""
+def accept(workspace: Workspace, experiment: str, run_id: str, configuration: Record, parent: str = "") -> Record:
+    """Check what is to run; make the run, which may be another's child, and the node's job."""
     known = workspace.state.tables.runs.get(run_id)
     if known and known["runDefinition"]:
         raise Refusal(409, f"Run {run_id} was submitted already", "RunExists")
@@ -54,7 +59,10 @@ def accept(workspace: Workspace, experiment: str, run_id: str, configuration: Re
     processes = nodes.processes(configuration)
     configuration["environment"] = environments.submitted(workspace, experiment, configuration["environment"])
     run = new_run(workspace, experiment, run_id)
+    if parent:
+        run |= {"parentRunId": parent, "rootRunId": run_of(workspace, parent)["rootRunId"]}
     run |= {
+        "runType": run["runType"] or "azureml.scriptrun",
         "target": target,
         "status": "Queued" if target != "local" else "Preparing",
         "runDefinition": configuration,

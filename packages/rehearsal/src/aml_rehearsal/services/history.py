@@ -16,6 +16,7 @@ from aml_rehearsal.workspace import Workspace
 BASE = "/history/v1.0{scope}"
 # The client names a run's experiment in one of two ways.
 RUN = (BASE + "/experiments/{experiment}/runs/{run}", BASE + "/experimentids/{experiment_id}/runs/{run}")
+ANY = (*RUN, BASE + "/runs/{run}")  # or does without
 LOGS = ("azureml-logs/", "user_logs/", "system_logs/", "logs/")
 EVENTS = {
     "Start": "Running",
@@ -83,7 +84,7 @@ def new_run(workspace: Workspace, experiment: str, run_id: str, **known: Any) ->
             "dataContainerId": f"dcid.{run_id}",
             "description": None,
             "hidden": False,
-            "runType": "azureml.scriptrun",
+            "runType": None,  # of one that is only logged
             "properties": {},
             "parameters": {},
             "scriptName": None,
@@ -115,11 +116,13 @@ def shown(workspace: Workspace, run: Record) -> Record:
 
 @api.route("GET", BASE + "/experiments")
 def experiments(workspace: Workspace, request: Request) -> Any:
-    wanted = str((request.json if request.method == "POST" else request.query).get("viewType") or "ActiveOnly")
+    wish = request.json if request.method == "POST" else {key.strip("$"): text for key, text in request.query.items()}
+    wanted, words = str(wish.get("viewType") or "ActiveOnly"), str(wish.get("filter") or "")
     found = [
         experiment
         for experiment in workspace.state.tables.experiments.values()
-        if wanted == "All" or (wanted == "ArchivedOnly") == bool(experiment["archivedTime"])
+        if (wanted == "All" or (wanted == "ArchivedOnly") == bool(experiment["archivedTime"]))
+        and (not words or run_filter.fits(experiment, words))
     ]
     return {"value": found, "continuationToken": None, "nextLink": None}
 
@@ -137,9 +140,15 @@ def experiment(workspace: Workspace, request: Request) -> Any:
     return experiment_of(workspace, name)
 
 
-@api.route("GET PATCH", BASE + "/experimentids/{experiment_id}")
+@api.route("GET PATCH DELETE", BASE + "/experimentids/{experiment_id}")
 def experiment_by_id(workspace: Workspace, request: Request) -> Any:
-    record = workspace.state.tables.experiments[experiment_name(workspace, request)]
+    name = experiment_name(workspace, request)
+    record = workspace.state.tables.experiments[name]
+    if request.method == "DELETE":
+        if workspace.state.tables.runs.keys_where(experimentId=record["experimentId"]):
+            raise Refusal(409, f"Experiment {name} has runs. Only empty experiments can be deleted.")
+        del workspace.state.tables.experiments[name]
+        return {}
     if request.method == "PATCH":
         changes = request.json
         if changes.get("archive") is not None:
@@ -147,6 +156,13 @@ def experiment_by_id(workspace: Workspace, request: Request) -> Any:
         record["tags"] |= changes.get("tags") or {}
         record |= {key: changes[key] for key in ("name", "description") if changes.get(key) is not None}
     return record
+
+
+@api.route("POST", BASE + "/experimentids/{experiment_id}/tags:delete")
+def remove_tags(workspace: Workspace, request: Request) -> Any:
+    record = workspace.state.tables.experiments[experiment_name(workspace, request)]
+    record["tags"] = {name: text for name, text in record["tags"].items() if name not in request.json["tags"]}
+    return {"errors": {}}
 
 
 @api.route("POST", BASE + "/experiments/{experiment}/runs:query", BASE + "/experimentids/{experiment_id}/runs:query")
@@ -192,7 +208,24 @@ def run(workspace: Workspace, request: Request) -> Any:
         return shown(workspace, run_of(workspace, run_id))
     record = new_run(workspace, experiment_name(workspace, request), run_id)
     merge(record, request.json)
+    rooted(workspace, record)
     return shown(workspace, record)
+
+
+@api.route("DELETE", *(path + "/tags" for path in RUN))
+def remove_run_tags(workspace: Workspace, request: Request) -> Any:
+    record = run_of(workspace, request.names["run"])
+    record["tags"] = {name: text for name, text in record["tags"].items() if name not in request.json}
+    return shown(workspace, record)
+
+
+@api.route("GET", BASE + "/computes/{compute}/runs")
+def runs_on_compute(workspace: Workspace, request: Request) -> Any:
+    """The runs of all experiments that were sent to a compute target."""
+    runs, wanted = workspace.state.tables.runs, request.query.get("$filter", "")
+    on_it = (run for run in runs.copies(list(runs)) if run["target"] == request.names["compute"])
+    found = [shown(workspace, run) for run in on_it if not wanted or run_filter.fits(run, wanted)]
+    return {"value": found, "continuationToken": None, "nextLink": None}
 
 
 @api.route("PATCH", BASE + "/experiments/{experiment}/batch/runs", BASE + "/experimentids/{experiment_id}/batch/runs")
@@ -202,10 +235,16 @@ def many_runs(workspace: Workspace, request: Request) -> Any:
     for wish in request.json["runs"]:
         record = new_run(workspace, experiment, wish["runId"])
         merge(record, wish)
-        if record["parentRunId"]:
-            record["rootRunId"] = run_of(workspace, record["parentRunId"])["rootRunId"]
+        rooted(workspace, record)
         told[wish["runId"]] = shown(workspace, record)
     return {"runs": told, "errors": {}}
+
+
+def rooted(workspace: Workspace, record: Record) -> None:
+    """Let a child have its parent's root."""
+    parent = workspace.state.tables.runs.get(record["parentRunId"] or "")
+    if parent:
+        record["rootRunId"] = parent["rootRunId"]
 
 
 def merge(record: Record, changes: Record) -> None:
@@ -221,7 +260,7 @@ def merge(record: Record, changes: Record) -> None:
             record[key] = change
 
 
-@api.route("GET", *(path + "/details" for path in RUN))
+@api.route("GET", *(path + "/details" for path in ANY))
 def details(workspace: Workspace, request: Request) -> Any:
     record = run_of(workspace, request.names["run"])
     prefix = f"ExperimentRun/dcid.{record['runId']}/"
@@ -257,11 +296,16 @@ def events_of_many(workspace: Workspace, request: Request) -> Any:
 
 
 def happened(record: Record, event: Record) -> None:
-    status = EVENTS.get(str(event.get("name", "")).rpartition(".")[2])
+    name = str(event.get("name", "")).rpartition(".")[2]
+    data = {key.lower(): value for key, value in (event.get("data") or {}).items()}
+    status = EVENTS.get(name)
     if status:
         set_status(record, status)
-    if status == "Failed":
-        record["error"] = (event.get("data") or {}).get("errorResponse") or event.get("data")
+    if name in {"Failed", "Error"}:  # the client tells first what is wrong, then that the run has failed
+        record["error"] = data.get("errorresponse") or record["error"]
+    if name == "Warning":
+        warning = {"source": data.get("source"), "message": data.get("message")}
+        record["warnings"] = [*(record["warnings"] or []), warning]
 
 
 @api.route(
@@ -273,7 +317,14 @@ def cancel(workspace: Workspace, request: Request) -> Any:
     return {}
 
 
-@api.route("GET", *(path + "/children" for path in RUN))
+@api.route("GET", BASE + "/runs/{run}/serviceinstances/{node}")
+def service_instances(workspace: Workspace, request: Request) -> Any:
+    """What a run serves on its nodes: nothing."""
+    run_of(workspace, request.names["run"])
+    return {"instances": {}}
+
+
+@api.route("GET", *(path + "/children" for path in ANY))
 def children(workspace: Workspace, request: Request) -> Any:
     parent = run_of(workspace, request.names["run"])["runId"]
     runs = workspace.state.tables.runs

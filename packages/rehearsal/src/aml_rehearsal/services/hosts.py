@@ -1,9 +1,10 @@
 """The hosts that the rehearsal plays; each module of this folder adds its routes to one of them."""
 
-from aml_rehearsal.addresses import API_HOST, ARM_HOST, LOGIN_HOST
+from aml_rehearsal.addresses import API_HOST, ARM_HOST, LOGIN_HOST, REGISTRY_HOST
 from aml_rehearsal.routing import Router
 
 arm = Router()
 login = Router()
 api = Router()
-ROUTERS = {ARM_HOST: arm, LOGIN_HOST: login, API_HOST: api}
+registries = Router()
+ROUTERS = {ARM_HOST: arm, LOGIN_HOST: login, API_HOST: api, REGISTRY_HOST: registries}

@@ -9,9 +9,10 @@ from typing import Any
 from aml_rehearsal.addresses import API
 from aml_rehearsal.messages import Refusal, Reply, Request
 from aml_rehearsal.routing import Handler
-from aml_rehearsal.services import pipeline_runs
+from aml_rehearsal.services import pipeline_runs, schedules
 from aml_rehearsal.services.hosts import api
-from aml_rehearsal.services.pipeline_runs import PipelineRun, find, kept
+from aml_rehearsal.services.pipeline_records import add, find, kept, listed, named
+from aml_rehearsal.services.pipeline_runs import GIVEN, PipelineRun, new_graph, of_published, prepared
 from aml_rehearsal.state import FINAL, Record, now, set_status
 from aml_rehearsal.workspace import Workspace
 
@@ -22,11 +23,9 @@ FILES = (
     *("AzureSqlDatabaseReference", "AzurePostgresDatabaseReference", "AzureMySqlDatabaseReference"),
     *("AzureMLDataset", "DBFSReference"),
 )
-ACTIVE = {"0", "Active"}
-GIVEN = ("ParameterAssignments", "DataPathAssignments", "DataSetDefinitionValueAssignments")  # the values of parameters
 
 
-def route(method: str, path: str) -> Callable[[Handler], Handler]:
+def route(method: str, *paths: str) -> Callable[[Handler], Handler]:
     """A route whose refusals are written as this service's client reads them: its names begin with capitals."""
 
     def remember(handler: Handler) -> Handler:
@@ -39,28 +38,155 @@ def route(method: str, path: str) -> Callable[[Handler], Handler]:
                 capital = {"Code": error["code"], "Message": error["message"], "Details": []}
                 raise refusal.as_body({"error": error, "Error": capital}) from None
 
-        return api.route(method, path)(answer)
+        return api.route(method, *paths)(answer)
 
     return remember
 
 
-def add(workspace: Workspace, kind: str, wish: Record, **known: Any) -> Record:
-    """Keep something new."""
-    record: Record = {"EntityStatus": "0", "CreatedDate": now(), "LastModifiedDate": now()}
-    record |= wish | {"Id": workspace.state.new_id()} | known
-    kept(workspace, kind)[record["Id"]] = record
+# ------------------------------------------------------------------------------ what is made, read, changed by its kind
+
+
+@route(
+    "POST",
+    BASE + "/{kind:(Modules|DataSources|GraphDrafts|AzureMLModules|AzureMLModuleVersions)}",
+    BASE + "/{kind:(Pipelines|PipelineEndpoints|Schedules|PipelineDrafts)}/Create",
+)
+def create(workspace: Workspace, request: Request) -> Any:
+    kind, wish = request.names["kind"], request.json
+    make = MAKERS.get(kind)
+    record = add(workspace, kind, wish, **(make(workspace, wish) if make else {}))
+    return record if kind == "Modules" else shown(kind, record)
+
+
+def uploaded(workspace: Workspace, wish: Record) -> Record:
+    """A module: what its snapshot holds was sent before."""
+    return {"UploadState": "1"}
+
+
+def placed(workspace: Workspace, wish: Record) -> Record:
+    """A data source: a place in a datastore."""
+    place = {"RelativePath": wish.get("PathOnDataStore"), "AmlDataStoreName": wish.get("DataStoreName")}
+    return {"DataLocation": {"StorageType": "0", "DataReference": {"Type": "1", "AzureBlobReference": place}}}
+
+
+def unnamed(workspace: Workspace, kind: str, name: str) -> None:
+    if named(workspace, kind, name):
+        raise Refusal(409, f"{name} exists among the {kind}.")
+
+
+def module_with_a_name(workspace: Workspace, wish: Record) -> Record:
+    unnamed(workspace, "AzureMLModules", wish["Name"])
+    return {"Versions": [], "DefaultVersion": None}
+
+
+def version_of_a_module(workspace: Workspace, wish: Record) -> Record:
+    """A version of a module that has a name; the first, or one that is to be it, is the default."""
+    module, own = find(workspace, "AzureMLModules", wish["AmlModuleId"]), workspace.state.new_id()
+    numbers = [version["Version"] for version in module["Versions"]]
+    number = wish.get("Version") or str(1 + max((int(text) for text in numbers if text.isdigit()), default=0))
+    if number in numbers:
+        raise Refusal(409, f"Module {module['Name']} has a version {number} already.")
+    module["Versions"] = [*module["Versions"], {"ModuleVersionId": own, "Version": number}]
+    if wish.get("SetAsDefaultVersion") or not module["DefaultVersion"]:
+        module["DefaultVersion"] = number
+    return {"Id": own, "Version": number, "UploadState": "1"}
+
+
+def first_version(workspace: Workspace, wish: Record) -> Record:
+    """An endpoint, which begins with one pipeline."""
+    unnamed(workspace, "PipelineEndpoints", wish["Name"])
+    find(workspace, "Pipelines", wish["PipelineId"])
+    own, versions = workspace.state.new_id(), [{"Version": "0", "PipelineId": wish["PipelineId"]}]
+    place = f"{API}/pipelines/v1.0{workspace.names.scope}/PipelineRuns/PipelineEndpointSubmit/Id/{own}"
+    return {"Id": own, "DefaultVersion": "0", "PipelineVersionList": versions, "Url": place}
+
+
+def published(workspace: Workspace, wish: Record) -> Record:
+    """A pipeline that stays: its graph is kept by itself."""
+    known, own = new_graph(workspace, wish), workspace.state.new_id()
+    interface = known["GraphInterface"]
+    del wish["Graph"]
+    wish.pop("GraphInterface", None)
+    return {
+        "Id": own,
+        "GraphId": known["Id"],
+        "ParameterAssignments": {
+            one["Name"]: str(one.get("DefaultValue")) for one in interface.get("Parameters") or []
+        },
+        "TotalRunSteps": len(known["Graph"].get("ModuleNodes") or []),
+        "Url": f"{API}/pipelines/v1.0{workspace.names.scope}/PipelineRuns/PipelineSubmit/{own}",
+    }
+
+
+MAKERS: dict[str, Callable[[Workspace, Record], Record]] = {
+    "Modules": uploaded,
+    "DataSources": placed,
+    "AzureMLModules": module_with_a_name,
+    "AzureMLModuleVersions": version_of_a_module,
+    "Pipelines": published,
+    "PipelineEndpoints": first_version,
+    "Schedules": schedules.planned,
+}
+
+
+def shown(kind: str, record: Record) -> Record:
+    """A record as the client reads it: a module has beside it what it takes and gives."""
+    if kind in {"Modules", "AzureMLModuleVersions"}:
+        return with_interface(record) | ({"ModuleId": record["AmlModuleId"]} if "AmlModuleId" in record else {})
     return record
 
 
-def listed(workspace: Workspace, request: Request, kind: str, **wanted: str) -> list[Record]:
-    """What there is of a kind, on request only what is active."""
+@route("GET", BASE + "/{kind:(Pipelines|PipelineEndpoints|Schedules)}")
+def listing(workspace: Workspace, request: Request) -> Any:
     active = request.query.get("activeOnly", "").lower() == "true"
-    return [
-        record
-        for record in kept(workspace, kind).values()
-        if not (active and record["EntityStatus"] not in ACTIVE)
-        and all(record.get(name) == text for name, text in wanted.items())
-    ]
+    return listed(workspace, request.names["kind"], active=active)
+
+
+@route(
+    "GET",
+    BASE + "/{kind:(Modules|DataSources|Schedules|Pipelines|PipelineDrafts|GraphDrafts|AzureMLModuleVersions)}/{id}",
+    BASE + "/{kind:(PipelineEndpoints)}/Id/{id}",
+)
+def by_id(workspace: Workspace, request: Request) -> Any:
+    return shown(request.names["kind"], find(workspace, request.names["kind"], request.names["id"]))
+
+
+@route("GET", BASE + "/{kind:(PipelineEndpoints|AzureMLModules)}/Name")
+def by_name(workspace: Workspace, request: Request) -> Any:
+    kind, name = request.names["kind"], request.query.get("Name") or request.query.get("name") or ""
+    record = named(workspace, kind, name)
+    if record is None:
+        raise Refusal(404, f"There is no {name} among the {kind}.")
+    return record
+
+
+@route("GET", BASE + "/AzureMLModules/{id}")
+def module_by_id(workspace: Workspace, request: Request) -> Any:
+    return find(workspace, "AzureMLModules", request.names["id"])
+
+
+@route(
+    "PUT",
+    BASE + "/{kind:(Modules|DataSources|Schedules|PipelineDrafts|GraphDrafts|PipelineEndpoints)}/{id}",
+    BASE + "/{kind:(AzureMLModules|AzureMLModuleVersions)}/{id}",
+)
+def update(workspace: Workspace, request: Request) -> Any:
+    kind, wish = request.names["kind"], request.json
+    record = find(workspace, kind, request.names["id"])
+    changes = wish.get("Data") or wish
+    if kind in {"Modules", "AzureMLModuleVersions"}:
+        changes = {name: text for name, text in changes.items() if text is not None}
+    record |= changes | {"Id": record["Id"], "LastModifiedDate": now()}
+    if kind == "Schedules" and record.get("Recurrence"):
+        schedules.go_on(workspace, record)
+    return record if kind == "Modules" else shown(kind, record)
+
+
+@route("DELETE", BASE + "/{kind:(PipelineDrafts|GraphDrafts)}/{id}")
+def delete(workspace: Workspace, request: Request) -> Any:
+    find(workspace, request.names["kind"], request.names["id"])
+    del kept(workspace, request.names["kind"])[request.names["id"]]
+    return {}
 
 
 # ------------------------------------------------------------------------------------------- what graphs are made of
@@ -95,25 +221,8 @@ def by_hash(workspace: Workspace, request: Request) -> Any:
     kind = request.names["kind"]
     for record in reversed(list(kept(workspace, kind).values())):
         if record.get("IdentifierHash") == request.names["hash"]:
-            return with_interface(record) if kind == "Modules" else record
+            return shown(kind, record)
     return Reply(b"null", headers={"Content-Type": "application/json"})
-
-
-@route("POST", BASE + "/Modules")
-def create_module(workspace: Workspace, request: Request) -> Any:
-    return add(workspace, "Modules", request.json, UploadState="1")
-
-
-@route("GET", BASE + "/Modules/{id}")
-def module(workspace: Workspace, request: Request) -> Any:
-    return with_interface(find(workspace, "Modules", request.names["id"]))
-
-
-@route("PUT", BASE + "/Modules/{id}")
-def update_module(workspace: Workspace, request: Request) -> Any:
-    record = find(workspace, "Modules", request.names["id"])
-    record |= {key: value for key, value in request.json.items() if value is not None and key != "Id"}
-    return record
 
 
 def with_interface(record: Record) -> Record:
@@ -138,33 +247,6 @@ def with_interface(record: Record) -> Record:
     return {"Data": record, "Interface": interface}
 
 
-@route("POST", BASE + "/DataSources")
-def create_data_source(workspace: Workspace, request: Request) -> Any:
-    wish = request.json
-    place = {"RelativePath": wish.get("PathOnDataStore"), "AmlDataStoreName": wish.get("DataStoreName")}
-    located = {"StorageType": "0", "DataReference": {"Type": "1", "AzureBlobReference": place}}
-    return add(workspace, "DataSources", wish, DataLocation=located)
-
-
-@route("GET", BASE + "/{kind:(DataSources|Schedules|PipelineDrafts|GraphDrafts)}/{id}")
-def by_id(workspace: Workspace, request: Request) -> Any:
-    return find(workspace, request.names["kind"], request.names["id"])
-
-
-@route("PUT", BASE + "/{kind:(DataSources|Schedules|PipelineDrafts|GraphDrafts|PipelineEndpoints)}/{id}")
-def update(workspace: Workspace, request: Request) -> Any:
-    record = find(workspace, request.names["kind"], request.names["id"])
-    record |= request.json | {"Id": record["Id"], "LastModifiedDate": now()}
-    return record
-
-
-@route("DELETE", BASE + "/{kind:(PipelineDrafts|GraphDrafts)}/{id}")
-def delete(workspace: Workspace, request: Request) -> Any:
-    find(workspace, request.names["kind"], request.names["id"])
-    del kept(workspace, request.names["kind"])[request.names["id"]]
-    return {}
-
-
 @route("GET", BASE + "/Graphs/{id}")
 def graph(workspace: Workspace, request: Request) -> Any:
     return find(workspace, "Graphs", request.names["id"])["Graph"]
@@ -175,15 +257,6 @@ def interface(workspace: Workspace, request: Request) -> Any:
     return find(workspace, "Graphs", request.names["id"])["GraphInterface"]
 
 
-def new_graph(workspace: Workspace, sent: Record) -> Record:
-    """Keep a graph; a dataset that it refers to by id gets its name, by which the client reads it."""
-    for node in sent["Graph"].get("DatasetNodes") or []:
-        reference = ((node.get("DataSetDefinition") or {}).get("Value") or {}).get("DataSetReference")
-        if reference and not reference.get("Name"):
-            reference["Name"] = pipeline_runs.referred(workspace, reference)["name"]
-    return add(workspace, "Graphs", {"Graph": sent["Graph"], "GraphInterface": sent.get("GraphInterface") or {}})
-
-
 # ---------------------------------------------------------------------------------------------------------- runs
 
 
@@ -191,40 +264,14 @@ def new_graph(workspace: Workspace, sent: Record) -> Record:
 def prepare(workspace: Workspace, request: Request) -> Any:
     """Keep a run that is to be submitted."""
     sent = request.json
-    known = new_graph(workspace, sent)
     wish = sent.get("CreationInfo") or {}
-    return shown(workspace, new_run(workspace, known, wish, request.query["experimentName"]))
+    return seen(workspace, prepared(workspace, new_graph(workspace, sent), wish, request.query["experimentName"]))
 
 
-def new_run(workspace: Workspace, graph: Record, wish: Record, experiment: str, **known: Any) -> Record:
-    """A run of a graph: its parameters have the values that were given, the others their own."""
-    interface = graph["GraphInterface"]
-    values = {name: dict(wish.get(name) or {}) for name in GIVEN}
-    for one in interface.get("Parameters") or []:
-        values["ParameterAssignments"].setdefault(one["Name"], str(one.get("DefaultValue")))
-    for one in interface.get("DataPathParameters") or []:
-        values["DataPathAssignments"].setdefault(one["Name"], one.get("DefaultValue"))
-    unknown = set(values["ParameterAssignments"]) - {one["Name"] for one in interface.get("Parameters") or []}
-    if unknown:
-        raise Refusal(400, f"The pipeline has no parameter {min(unknown)}.")
-    keep = {key: wish.get(key) for key in ("Description", "RunSource", "RunType", "ScheduleId")}
-    goes_on = wish.get("ContinueExperimentOnNodeFailure") or wish.get("ContinueRunOnStepFailure")
-    return add(
-        workspace,
-        "PipelineRuns",
-        keep | values,
-        GraphId=graph["Id"],
-        RunHistoryExperimentName=experiment,
-        ContinueRunOnStepFailure=bool(goes_on),
-        TotalRunSteps=len(graph["Graph"].get("ModuleNodes") or []),
-        **known,
-    )
-
-
-def start(workspace: Workspace, record: Record, parent: str = "") -> Record:
+def started(workspace: Workspace, request: Request, record: Record) -> Record:
     """Run it."""
-    PipelineRun(workspace, record).start(parent)
-    return shown(workspace, record)
+    PipelineRun(workspace, record).start(request.query.get("parentRunId", ""))
+    return seen(workspace, record)
 
 
 @route("POST", BASE + "/PipelineRuns/Submit/{run}")
@@ -232,15 +279,15 @@ def submit(workspace: Workspace, request: Request) -> Any:
     record = find(workspace, "PipelineRuns", request.names["run"])
     if record["Id"] in workspace.state.tables.runs:
         raise Refusal(409, f"Pipeline run {record['Id']} was submitted already.")
-    return start(workspace, record, request.query.get("parentRunId", ""))
+    return started(workspace, request, record)
 
 
 @route("GET", RUN)
 def run(workspace: Workspace, request: Request) -> Any:
-    return shown(workspace, find(workspace, "PipelineRuns", request.names["run"]))
+    return seen(workspace, find(workspace, "PipelineRuns", request.names["run"]))
 
 
-def shown(workspace: Workspace, record: Record) -> Record:
+def seen(workspace: Workspace, record: Record) -> Record:
     """A run as it is read: with its state, and no secret of ours."""
     history = workspace.state.tables.runs.get(record["Id"])
     code = {"Completed": "Finished", "CancelRequested": "Running"}
@@ -261,12 +308,13 @@ def cancel(workspace: Workspace, request: Request) -> Any:
 @route("GET", BASE + "/PipelineRuns/{kind:(Pipeline|Schedule)}/{id}")
 def runs_of(workspace: Workspace, request: Request) -> Any:
     wanted = {f"{request.names['kind'].capitalize()}Id": request.names["id"]}
-    return [shown(workspace, record) for record in listed(workspace, request, "PipelineRuns", **wanted)]
+    return [seen(workspace, record) for record in listed(workspace, "PipelineRuns", wanted)]
 
 
 @route("GET", BASE + "/PipelineRuns/Schedule/{id}/Last")
 def last_run_of_a_schedule(workspace: Workspace, request: Request) -> Any:
-    return Reply(status=204)  # the rehearsal keeps schedules, and never starts one
+    runs = listed(workspace, "PipelineRuns", {"ScheduleId": request.names["id"]})
+    return seen(workspace, runs[-1]) if runs else Reply(status=204)
 
 
 # --------------------------------------------------------------------------------------------------- steps of a run
@@ -349,41 +397,10 @@ def step_log(workspace: Workspace, request: Request) -> Any:
     if request.names["log"] == "STDERR" or key not in workspace.state.tables.artifacts:
         key = "ExperimentRun/empty"
         workspace.blobs.write("azureml", key, b"")
-    return workspace.blob_uri("azureml", key, "r")
+    return Reply(workspace.blob_uri("azureml", key, "r").encode(), headers={"Content-Type": "text/plain"})
 
 
 # ------------------------------------------------------------------------------- published pipelines and endpoints
-
-
-@route("POST", BASE + "/Pipelines/Create")
-def publish(workspace: Workspace, request: Request) -> Any:
-    return published(workspace, request.json)
-
-
-def published(workspace: Workspace, sent: Record) -> Record:
-    known = new_graph(workspace, sent)
-    defaults = {one["Name"]: str(one.get("DefaultValue")) for one in known["GraphInterface"].get("Parameters") or []}
-    kept_words = {name: value for name, value in sent.items() if name not in {"Graph", "GraphInterface"}}
-    record = add(
-        workspace,
-        "Pipelines",
-        kept_words,
-        GraphId=known["Id"],
-        ParameterAssignments=defaults,
-        TotalRunSteps=len(sent["Graph"].get("ModuleNodes") or []),
-    )
-    record["Url"] = f"{API}/pipelines/v1.0{workspace.names.scope}/PipelineRuns/PipelineSubmit/{record['Id']}"
-    return record
-
-
-@route("GET", BASE + "/Pipelines")
-def pipelines(workspace: Workspace, request: Request) -> Any:
-    return listed(workspace, request, "Pipelines")
-
-
-@route("GET", BASE + "/Pipelines/{id}")
-def pipeline(workspace: Workspace, request: Request) -> Any:
-    return find(workspace, "Pipelines", request.names["id"])
 
 
 @route("PUT", BASE + "/Pipelines/{id}/status")
@@ -394,98 +411,28 @@ def set_pipeline_status(workspace: Workspace, request: Request) -> Any:
 
 @route("POST", BASE + "/PipelineRuns/PipelineSubmit/{id}")
 def submit_published(workspace: Workspace, request: Request) -> Any:
-    return run_published(workspace, request, request.names["id"])
-
-
-def run_published(workspace: Workspace, request: Request, pipeline_id: str) -> Record:
-    """Run a published pipeline, with the parameters that are given."""
-    known, wish = find(workspace, "Pipelines", pipeline_id), request.json
-    if known["EntityStatus"] not in ACTIVE:
-        raise Refusal(400, f"The pipeline {pipeline_id} is disabled.")
-    if not wish.get("ExperimentName"):
-        raise Refusal(400, "The submission names no experiment: ExperimentName.")
-    goes_on = wish.get("ContinueRunOnStepFailure")
-    wish["ContinueRunOnStepFailure"] = known.get("ContinueRunOnStepFailure") if goes_on is None else goes_on
-    assigned = (known.get("DataSetDefinitionValueAssignments") or {}) | (wish.get(GIVEN[2]) or {})
-    graph = find(workspace, "Graphs", known["GraphId"])
-    record = new_run(workspace, graph, wish | {GIVEN[2]: assigned}, wish["ExperimentName"], PipelineId=pipeline_id)
-    return start(workspace, record, request.query.get("parentRunId", ""))
-
-
-@route("POST", BASE + "/PipelineEndpoints/Create")
-def create_endpoint(workspace: Workspace, request: Request) -> Any:
-    wish = request.json
-    if any(known["Name"] == wish["Name"] for known in kept(workspace, "PipelineEndpoints").values()):
-        raise Refusal(409, f"A pipeline endpoint {wish['Name']} exists.")
-    find(workspace, "Pipelines", wish["PipelineId"])
-    versions = [{"Version": "0", "PipelineId": wish["PipelineId"]}]
-    record = add(workspace, "PipelineEndpoints", wish, DefaultVersion="0", PipelineVersionList=versions)
-    record["Url"] = f"{API}/pipelines/v1.0{workspace.names.scope}/PipelineRuns/PipelineEndpointSubmit/Id/{record['Id']}"
-    return record
-
-
-@route("GET", BASE + "/PipelineEndpoints")
-def endpoints(workspace: Workspace, request: Request) -> Any:
-    return listed(workspace, request, "PipelineEndpoints")
-
-
-@route("GET", BASE + "/PipelineEndpoints/Id/{id}")
-def endpoint(workspace: Workspace, request: Request) -> Any:
-    return find(workspace, "PipelineEndpoints", request.names["id"])
-
-
-@route("GET", BASE + "/PipelineEndpoints/Name")
-def endpoint_by_name(workspace: Workspace, request: Request) -> Any:
-    name = request.query.get("Name", "")
-    for record in kept(workspace, "PipelineEndpoints").values():
-        if record["Name"] == name:
-            return record
-    raise Refusal(404, f"There is no pipeline endpoint {name}.")
+    return started(workspace, request, of_published(workspace, request.names["id"], request.json))
 
 
 @route("GET", BASE + "/PipelineEndpoints/{id}/pipelines")
 def pipelines_of_an_endpoint(workspace: Workspace, request: Request) -> Any:
     versions = find(workspace, "PipelineEndpoints", request.names["id"])["PipelineVersionList"]
     own = {version["PipelineId"] for version in versions}
-    return [record for record in listed(workspace, request, "Pipelines") if record["Id"] in own]
+    return [record for record in listed(workspace, "Pipelines") if record["Id"] in own]
 
 
 @route("POST", BASE + "/PipelineRuns/PipelineEndpointSubmit/Id/{id}")
 def submit_endpoint(workspace: Workspace, request: Request) -> Any:
-    record = find(workspace, "PipelineEndpoints", request.names["id"])
-    version = request.query.get("pipelineVersion") or record["DefaultVersion"]
-    for known in record["PipelineVersionList"]:
-        if known["Version"] == version:
-            return run_published(workspace, request, known["PipelineId"])
-    raise Refusal(404, f"The pipeline endpoint {record['Name']} has no version {version}.")
+    wanted = schedules.pipeline_of(workspace, request.names["id"], request.query.get("pipelineVersion"))
+    return started(workspace, request, of_published(workspace, wanted, request.json))
 
 
 # ----------------------------------------------------------------------------------------------- schedules, drafts
 
 
-@route("POST", BASE + "/Schedules/Create")
-def create_schedule(workspace: Workspace, request: Request) -> Any:
-    """Keep a schedule; a rehearsal fires none."""
-    wish = request.json
-    for kind, key in (("Pipelines", "PipelineId"), ("PipelineEndpoints", "PipelineEndpointId")):
-        if wish.get(key):
-            find(workspace, kind, wish[key])
-    return add(workspace, "Schedules", wish, ProvisioningStatus="1")
-
-
-@route("GET", BASE + "/Schedules")
-def schedules(workspace: Workspace, request: Request) -> Any:
-    return listed(workspace, request, "Schedules")
-
-
 @route("GET", BASE + "/Schedules/{kind:(Pipeline|PipelineEndpoint)}/{id}")
 def schedules_of(workspace: Workspace, request: Request) -> Any:
-    return listed(workspace, request, "Schedules", **{f"{request.names['kind']}Id": request.names["id"]})
-
-
-@route("POST", BASE + "/{kind:(GraphDrafts|PipelineDrafts/Create)}")
-def create_draft(workspace: Workspace, request: Request) -> Any:
-    return add(workspace, request.names["kind"].partition("/")[0], request.json)
+    return listed(workspace, "Schedules", {f"{request.names['kind']}Id": request.names["id"]})
 
 
 @route("POST", BASE + "/PipelineDrafts")
@@ -534,9 +481,7 @@ def graph_of_a_draft(workspace: Workspace, draft: Record) -> Record:
 def submit_draft(workspace: Workspace, request: Request) -> Any:
     draft = find(workspace, "PipelineDrafts", request.json["Id"])
     known, info = new_graph(workspace, graph_of_a_draft(workspace, draft)), draft["PipelineSubmissionInfo"]
-    told = start(
-        workspace, new_run(workspace, known, info, info["ExperimentName"]), request.query.get("parentRunId", "")
-    )
+    told = started(workspace, request, prepared(workspace, known, info, info["ExperimentName"]))
     draft["LastSubmittedPipelineRunId"] = told["Id"]
     return told
 
@@ -546,4 +491,5 @@ def publish_draft(workspace: Workspace, request: Request) -> Any:
     draft = find(workspace, "PipelineDrafts", request.json["Id"])
     words = {name: draft.get(name) for name in ("Name", "Description")}
     values = {GIVEN[2]: draft["PipelineSubmissionInfo"].get(GIVEN[2])}
-    return published(workspace, graph_of_a_draft(workspace, draft) | words | values)
+    wish = graph_of_a_draft(workspace, draft) | words | values
+    return add(workspace, "Pipelines", wish, **published(workspace, wish))

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from aml_rehearsal import azurite
-from aml_rehearsal.addresses import API, REGION, TENANT, WORKSPACE_ID
+from aml_rehearsal.addresses import API, API_HOST, REGION, TENANT, WORKSPACE_ID
 from aml_rehearsal.messages import Refusal, Reply, Request
 from aml_rehearsal.services.hosts import api, arm
 from aml_rehearsal.state import Record
@@ -26,6 +26,17 @@ def subscriptions(workspace: Workspace, request: Request) -> Any:
 @arm.route("GET", "/subscriptions/{subscription}")
 def subscription(workspace: Workspace, request: Request) -> Any:
     return describe(workspace)
+
+
+@arm.route("GET", "/subscriptions/{subscription}/providers/Microsoft.MachineLearningServices")
+def provider(workspace: Workspace, request: Request) -> Any:
+    """Where workspaces can be."""
+    kind = {"resourceType": "workspaces", "locations": ["West Europe"], "apiVersions": ["2021-01-01"]}
+    return {
+        "namespace": "Microsoft.MachineLearningServices",
+        "registrationState": "Registered",
+        "resourceTypes": [kind],
+    }
 
 
 def describe(workspace: Workspace) -> dict[str, Any]:
@@ -50,6 +61,18 @@ def found_resources(workspace: Workspace, request: Request) -> Any:
         raise Refusal(501, message, "NotImplemented")
     whole = workspace_resource(workspace, request)
     return {"value": [{key: whole[key] for key in ("id", "name", "type", "location", "tags", "sku", "identity")}]}
+
+
+@arm.route(
+    "GET",
+    "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearningServices/workspaces",
+    "/subscriptions/{subscription}/providers/Microsoft.MachineLearningServices/workspaces",
+)
+def workspaces(workspace: Workspace, request: Request) -> Any:
+    """The one, unless it lies in another group."""
+    group = request.names.get("group", workspace.names.resource_group)
+    own = group.lower() == workspace.names.resource_group.lower()
+    return {"value": [workspace_resource(workspace, request)] if own else [], "nextLink": None}
 
 
 def add_group(workspace: Workspace, name: str, location: str = REGION, tags: Record | None = None) -> Record:
@@ -96,30 +119,29 @@ def group(workspace: Workspace, request: Request) -> Any:
 def workspace_resource(workspace: Workspace, request: Request) -> Any:
     """The one workspace; who makes it finds it made."""
     names, group_scope = workspace.names, workspace.names.group_scope
+    said = workspace.state.tables.single.get("workspace", {})  # what somebody has changed of it
     return {
         "id": names.scope,
         "name": names.workspace_name,
+        "kind": "Default",
         "type": "Microsoft.MachineLearningServices/workspaces",
         "location": REGION,
-        "tags": {},
+        "tags": said.get("tags", {}),
         "sku": {"name": "Basic", "tier": "Basic"},
         "identity": {"principalId": "rehearsal", "tenantId": TENANT, "type": "SystemAssigned"},
         "properties": {
             "workspaceId": WORKSPACE_ID,
             "friendlyName": names.workspace_name,
             "discoveryUrl": f"{API}/discovery",
+            "mlFlowTrackingUri": f"azureml://{API_HOST}/mlflow/v1.0{names.scope}",
             "provisioningState": "Succeeded",
             "creationTime": "2024-01-01T00:00:00Z",
             "storageAccount": f"{group_scope}/providers/Microsoft.Storage/storageAccounts/{azurite.ACCOUNT}",
             "keyVault": f"{group_scope}/providers/Microsoft.KeyVault/vaults/rehearsal",
             "applicationInsights": f"{group_scope}/providers/Microsoft.Insights/components/rehearsal",
+            **said.get("properties", {}),
         },
     }
-
-
-@arm.route("POST", "{scope}/listKeys", "{scope}/listStorageAccountKeys")
-def keys(workspace: Workspace, request: Request) -> Any:
-    raise Refusal(403, "The rehearsal gives out no keys.", "AuthorizationFailed")
 
 
 @api.route("GET", "/discovery{rest:rest}", token=False)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
+import shlex
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
-from aml_rehearsal import azurite, nodes
+from aml_rehearsal import azurite, nodes, sampling
 from aml_rehearsal.messages import Refusal
 from aml_rehearsal.sampling import Point, Sampler
 from aml_rehearsal.services import execution, metrics
+from aml_rehearsal.services.datastores import ARTIFACT_STORE
+from aml_rehearsal.services.history import new_run
 from aml_rehearsal.state import FINAL, Record, now, set_status
 from aml_rehearsal.stopping import Policy
 from aml_rehearsal.workspace import Workspace
@@ -26,19 +32,104 @@ COLUMNS = {
     "final": "Boolean",
 }
 SYSTEM = "_aml_system_"
+KEPT = (  # of the wish, where the client finds it again
+    *("max_concurrent_jobs", "max_total_jobs", "max_duration_minutes"),
+    *("policy_config", "generator_config", "primary_metric_config", "platform_config"),
+)
+RESUME = "resume_from"  # where a run finds what an earlier one has kept
+LIMITS = {"max_total_jobs": 1000, "max_concurrent_jobs": 100, "max_duration_minutes": 43200}
+# How a search starts a run: by the run's id and its hyperparameters; of an earlier run, if it goes on from that.
+Trial = Callable[[str, Point, "Record | None"], None]
+
+
+def check(workspace: Workspace, wish: Record) -> None:
+    """Refuse what is no search, or one whose runs could not run."""
+    for name, most in LIMITS.items():
+        if not 1 <= int(wish.get(name) or 0) <= most:
+            raise Refusal(400, f"{name} is from 1 to {most}, not {wish.get(name)}.")
+    metric = wish["primary_metric_config"]
+    if not metric.get("name") or str(metric.get("goal")).lower() not in {"maximize", "minimize"}:
+        raise Refusal(400, f"The primary metric has a name and a goal, maximize or minimize, not {json.dumps(metric)}.")
+    for key in [*(wish.get("resume_from") or []), *(wish.get("resume_child_runs") or [])]:
+        if key["run_id"] not in workspace.state.tables.runs:
+            raise Refusal(400, f"There is no run {key['run_id']} to go on from.")
+    sampling.check(wish["generator_config"]["name"].lower(), wish["generator_config"]["parameter_space"])
+    Policy(wish["policy_config"], maximize=True)
+    if "CreationInfoWithGraph" in wish["platform_config"]:
+        return
+    definition = wish["platform_config"]["Definition"]
+    configuration = definition["Overrides"]
+    if definition.get("SnapshotId") not in workspace.state.tables.snapshots:
+        raise Refusal(400, f"Snapshot {definition.get('SnapshotId')} was not found")
+    if configuration["target"] == "local":
+        raise Refusal(400, "Automated hyperparameter tuning is not supported on this computer.")
+    execution.check_compute(workspace, configuration["target"], int(configuration["nodeCount"]))
+
+
+def begin(
+    workspace: Workspace,
+    experiment: str,
+    wish: Record,
+    run_id: str = "",
+    *,
+    parent: Record | None = None,
+    name: str | None = None,
+    trial: Trial | None = None,
+) -> Record:
+    """Check a search, make its run and let it go."""
+    run_id = run_id or f"HD_{workspace.state.new_id()}"
+    if run_id in workspace.state.tables.runs:
+        raise Refusal(409, f"Run {run_id} exists", "RunExists")
+    check(workspace, wish)
+    search = Search(workspace, experiment, run_id, wish, trial)
+    definition = wish["platform_config"]["Definition"]
+    run = new_run(workspace, experiment, run_id, runType="hyperdrive", name=name)
+    run["target"] = (definition.get("Overrides") or {}).get("target")
+    if parent:
+        run |= {"parentRunId": parent["runId"], "rootRunId": parent["rootRunId"]}
+    run["tags"] |= tags(wish)
+    run["properties"] |= {
+        "primary_metric_config": compact(wish["primary_metric_config"]),
+        "resume_from": compact(wish.get("resume_from")),
+        "resume_child_runs": compact(wish.get("resume_child_runs")),
+        "runTemplate": "HyperDrive",
+        "azureml.runsource": "hyperdrive",
+        "platform": wish["platform"],
+        "ContentSnapshotId": definition.get("SnapshotId") or "",
+        "space_size": sampling.size(wish["generator_config"]["parameter_space"]),
+    }
+    set_status(run, "Running")
+    search.start()
+    return run
+
+
+def tags(wish: Record) -> dict[str, str]:
+    """What the client makes its configuration of again; older clients ask without the prefix."""
+    texts = {name: text if isinstance(text := wish[name], str) else compact(text) for name in KEPT}
+    texts |= {"all_jobs_generated": "false", "cancellation_requested": "false"}
+    return texts | {SYSTEM + name: text for name, text in texts.items()}
+
+
+def compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 class Search:
     """One search, from its first run to its last."""
 
-    def __init__(self, workspace: Workspace, experiment: str, run_id: str, wish: Record) -> None:
+    def __init__(
+        self, workspace: Workspace, experiment: str, run_id: str, wish: Record, trial: Trial | None = None
+    ) -> None:
         self.workspace, self.experiment, self.run_id, self.wish = workspace, experiment, run_id, wish
+        self.trial = trial or self.script
         self.metric = wish["primary_metric_config"]["name"]
         self.maximize = str(wish["primary_metric_config"]["goal"]).lower() == "maximize"
         generator = wish["generator_config"]
         self.sampler = Sampler(generator["name"], generator["parameter_space"], run_id, maximize=self.maximize)
         self.policy = Policy(wish["policy_config"], maximize=self.maximize)
         self.points: dict[str, Point] = {}  # by the run that tries it
+        self.inherited = {name: point for key in wish.get("resume_from") or [] for name, point in self.tried(key)}
+        self.resumed = [key["run_id"] for key in wish.get("resume_child_runs") or []]  # that are still to go on
         self.seen = -1  # of the changes to the workspace
         self.best: tuple[str, float] | None = None
         self.complete = False  # every run that there is to be was started
@@ -106,35 +197,69 @@ class Search:
 
     def started(self) -> list[Record]:
         """Start the next run; none where the search has had all of them."""
-        point = self.sampler.next(self.results()) if len(self.points) < int(self.wish["max_total_jobs"]) else None
+        earlier, point = self.next_point() if len(self.points) < int(self.wish["max_total_jobs"]) else (None, None)
         if point is None:
             self.complete = True
             self.parent["tags"] |= {SYSTEM + "all_jobs_generated": "true", "all_jobs_generated": "true"}
             self.say("GENERATOR", f"All jobs are generated: {len(self.points)}.")
             return []
-        run_id = f"{self.run_id}_{len(self.points)}"
-        definition, text = self.wish["platform_config"]["Definition"], json.dumps(point)
-        configuration = dict(definition["Overrides"])
-        given = [part for name, value in point.items() for part in (option(name), str(value))]
-        configuration["arguments"] = [*(configuration["arguments"] or []), *given]
-        job = execution.accept(self.workspace, self.experiment, run_id, configuration)
+        run_id, text = f"{self.run_id}_{len(self.points)}", json.dumps(point)
+        self.trial(run_id, point, earlier)
         run = self.workspace.state.tables.runs[run_id]
         run |= {"parentRunId": self.run_id, "rootRunId": self.parent["rootRunId"]}
-        run["properties"]["ContentSnapshotId"] = definition["SnapshotId"]
         run["tags"] |= {SYSTEM + "hyperparameters": text, "hyperparameters": text}
         self.parent["tags"] |= {SYSTEM + run_id: text, run_id: text}
         self.points[run_id] = point
-        nodes.start(self.workspace, job, self.workspace.state.tables.snapshots[definition["SnapshotId"]])
         self.say("SCHEDULER", f"Job {run_id} is scheduled: {text}")
         return [run]
 
+    def next_point(self) -> tuple[Record | None, Point | None]:
+        """What to try next: first what earlier runs have tried that are to go on, then what the sampler draws."""
+        if self.resumed:
+            earlier = self.workspace.state.tables.runs[self.resumed.pop(0)]
+            return earlier, json.loads(earlier["tags"]["hyperparameters"])
+        return None, self.sampler.next(self.results())
+
+    def script(self, run_id: str, point: Point, earlier: Record | None) -> None:
+        """Start a run of a script or a command, which takes hyperparameters as options."""
+        definition = self.wish["platform_config"]["Definition"]
+        configuration = dict(definition["Overrides"])
+        given = [part for name, value in point.items() for part in (option(name), str(value))]
+        if earlier:
+            path = f"ExperimentRun/{earlier['dataContainerId']}/outputs"
+            place = {"dataStoreName": ARTIFACT_STORE, "mode": "download", "pathOnDataStore": path}
+            configuration["dataReferences"] = (configuration.get("dataReferences") or {}) | {RESUME: place}
+            given += ["--resume-from", f"$AZUREML_DATAREFERENCE_{RESUME}"]
+        command = configuration.get("command")
+        if command:
+            words = command if isinstance(command, list) else [command]
+            configuration["command"] = " ".join([*map(str, words), *map(shlex.quote, given)])
+        else:
+            configuration["arguments"] = [*(configuration["arguments"] or []), *given]
+        job = execution.accept(self.workspace, self.experiment, run_id, configuration)
+        run = self.workspace.state.tables.runs[run_id]
+        run["properties"]["ContentSnapshotId"] = definition["SnapshotId"]
+        nodes.start(self.workspace, job, self.workspace.state.tables.snapshots[definition["SnapshotId"]])
+
+    def tried(self, key: Record) -> list[tuple[str, Point]]:
+        """The runs of an earlier search, with what they have tried."""
+        runs = self.workspace.state.tables.runs
+        children = [runs[name] for name in runs.keys_where(parentRunId=key["run_id"])]
+        return [(run["runId"], json.loads(run["tags"]["hyperparameters"])) for run in children]
+
+    def logged(self, run_id: str) -> list[float]:
+        """What a run has logged of the primary metric; what is no number is neither better nor worse than others."""
+        return [value for value in metrics.numbers(self.workspace, run_id, self.metric) if not math.isnan(value)]
+
     def histories(self) -> dict[str, list[float]]:
         """What each run has logged of the primary metric."""
-        return {name: metrics.numbers(self.workspace, name, self.metric) for name in self.points}
+        return {name: self.logged(name) for name in self.points}
 
     def results(self) -> list[tuple[Point, float]]:
-        better = max if self.maximize else min
-        return [(self.points[name], better(values)) for name, values in self.histories().items() if values]
+        """What was tried, here and in the searches that this one goes on from, and what it came to."""
+        better, points = max if self.maximize else min, self.inherited | self.points
+        known = {name: self.logged(name) for name in points}
+        return [(points[name], better(values)) for name, values in known.items() if values]
 
     def judge(self, running: list[str]) -> None:
         """Let the policy end what lags behind."""

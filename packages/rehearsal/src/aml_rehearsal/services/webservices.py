@@ -222,7 +222,7 @@ def begun(workspace: Workspace, name: str) -> Record:
         "endTime": None,
         "error": None,
         "resourceLocation": f"{workspace.names.scope}/services/{name}",
-        "operationLog": f"{workspace.entrance.url}/services/{name}",
+        "operationLog": f"{workspace.entrance.outside}/services/{name}",
         "operationDetails": {"subOperationType": "DeployService", "subOperationState": "Running"},
     }
     workspace.state.tables.operations[number] = operation

@@ -33,7 +33,7 @@ class Order:
 class Engine(Protocol):
     """A module of this folder."""
 
-    def folder_of(self, order: Order) -> Path:
+    def kept_in(self, order: Order) -> Path:
         """Where it keeps what was tried."""
 
     def lacks(self, search: Search) -> list[str]:

@@ -18,7 +18,7 @@ from aml_project import patience, tools
 from aml_project.command_line import DONE, SERVICE_FAILED, Failure, Progress, note
 from aml_project.files import write_whole
 from aml_project.project import shown
-from aml_project.search import azure_space, record, results, trials
+from aml_project.search import azure_space, folder_of, record, results, trials
 from aml_project.search.definition import Search, Values
 from aml_project.search.engines import Order
 from aml_project.search.record import COMPLETE, FAILED, STOPPED, Record, Trial
@@ -44,8 +44,8 @@ def lacks(search: Search) -> list[str]:
     return azure_space.lacks(search, WHO)
 
 
-def folder_of(order: Order) -> Path:
-    return record.folder_of(order.folder) / NAME
+def kept_in(order: Order) -> Path:
+    return folder_of(order.folder) / NAME
 
 
 def run(order: Order) -> int:
@@ -55,7 +55,7 @@ def run(order: Order) -> int:
         raise Failure("hyperdrive: name a cluster: --on cpu-cluster")
     if order.search.per_gpu:
         note("per_gpu: HyperDrive gives each trial a node of its own; without effect")
-    with record.alone(folder_of(order)):
+    with record.alone(kept_in(order)):
         return Driver(order).run()
 
 
@@ -103,7 +103,7 @@ class Driver:
 
     def __init__(self, order: Order) -> None:
         self.order, self.search = order, order.search
-        self.folder = folder_of(order)
+        self.folder = kept_in(order)
         self.note = self.folder / "searches.json"
         if order.fresh:
             self.begin_anew()
@@ -475,7 +475,7 @@ def refresh(order: Order) -> bool:
     from aml_project.service.run_log import ENDED
     from aml_project.service.submission import find
 
-    if record.searcher(folder_of(order)) is not None:
+    if record.searcher(kept_in(order)) is not None:
         return True
     driver = Driver(order)
     noted = driver.noted()

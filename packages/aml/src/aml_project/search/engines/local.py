@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import importlib
 import os
 import queue
 import shutil
@@ -18,7 +19,7 @@ from aml_project import tools
 from aml_project.command_line import DONE, Failure, note
 from aml_project.kill_points import reached
 from aml_project.project import shown
-from aml_project.search import record, results, trials
+from aml_project.search import RECORD, folder_of, record, results, trials
 from aml_project.search.definition import Search, Values
 from aml_project.search.engines import Order
 from aml_project.search.mlflow_runs import Tracking
@@ -36,24 +37,24 @@ def lacks(search: Search) -> list[str]:  # noqa: ARG001 # it has all that search
 def run(order: Order) -> int:
     script = trials.script_of(order.root, order.model)
     tools.bring("search")
-    folder = record.folder_of(order.folder)
+    folder = folder_of(order.folder)
     with record.alone(folder), interruptible():
         if order.fresh:
             begin_anew(order)
         return Driver(order, script, Record(folder)).run()
 
 
-def folder_of(order: Order) -> Path:
-    return record.folder_of(order.folder)
+def kept_in(order: Order) -> Path:
+    return folder_of(order.folder)
 
 
 def refresh(order: Order) -> bool:
     """The record is always up to date here."""
-    return record.searcher(folder_of(order)) is not None
+    return record.searcher(kept_in(order)) is not None
 
 
 def stop(order: Order) -> int:
-    return end(folder_of(order), order.model)
+    return end(kept_in(order), order.model)
 
 
 def end(folder: Path, model: str) -> int:
@@ -69,12 +70,12 @@ def end(folder: Path, model: str) -> int:
 
 
 def begin_anew(order: Order) -> None:
-    folder = record.folder_of(order.folder)
+    folder = folder_of(order.folder)
     if count := len(Record(folder).trials):
         print(f"--fresh: {count} earlier trials are removed", flush=True)
     for place in folder.glob("trials/*"):
         trials.end_leftover(place)
-    for name in ("trials.jsonl", "mlflow-run.txt"):
+    for name in (RECORD, "mlflow-run.txt"):
         (folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder / "trials", ignore_errors=True)
 
@@ -132,6 +133,8 @@ class Driver:
             self.begin()
             if self.again or len(self.over) < self.search.trials:
                 self.tracking.begin()
+                # What draws the page takes a second to import: that is over while the trials run.
+                threading.Thread(target=importlib.import_module, args=("aml_project.search.page",), daemon=True).start()
             self.go_on()
         except KeyboardInterrupt:
             self.end_all()
@@ -235,13 +238,16 @@ class Driver:
     def look(self) -> None:
         """See what the trials have logged, and end those that are to end."""
         for running in self.running.values():
-            if self.follow(running) and not running.stopped_early:
-                running.stopped_early = True
-                running.kill()
             limit = self.search.trial_minutes
-            if limit and not running.too_long and time.monotonic() - running.began > limit * 60:
+            if running.asked_to_end:
+                if time.monotonic() - running.asked_to_end > trials.GRACE:
+                    running.kill()
+            elif self.follow(running):
+                running.stopped_early = True
+                running.end()
+            elif limit and time.monotonic() - running.began > limit * 60:
                 running.too_long = True
-                running.kill()
+                running.end()
 
     def follow(self, running: trials.Running) -> bool:
         """Take what a trial has logged since the last look; say whether it is to end with it."""
@@ -281,7 +287,8 @@ class Driver:
         )
         if is_best:
             self.best = trial
-        print(f"{len(self.over):>5}/{self.search.trials}{results.line_of(trial, self.search, True, is_best)}"
+        counted = f"{len(self.over)}/{self.search.trials}"
+        print(f"{counted:>9}  {results.line_of(trial, self.search, True, is_best)}"
               f"{self.best_so_far()}", flush=True)  # fmt: skip
         if time.monotonic() - self.table_written > TABLE_EVERY:
             self.write_table()
@@ -345,6 +352,8 @@ class Driver:
             failed = next((trial for trial in self.over if trial.why), None)
             why = f": trial {failed.number} {failed.why}" if failed else ""
             raise Failure(f"none of {done} trials has a {self.search.metric}{why}")
+        if self.search.stop and not any(trial.steps for trial in self.over):
+            note(f"stop: train.py has logged no {self.search.metric} by step, so that no trial could end early")
         value = self.best.value(self.search)
         print(f"Best of {done}: trial {self.best.number}, {self.search.metric} {value:.6g}:"
               f" {trials.described(self.best.values)}")  # fmt: skip

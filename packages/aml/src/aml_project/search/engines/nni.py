@@ -29,7 +29,7 @@ from aml_project.command_line import DONE, Failure, Progress, note
 from aml_project.files import write_whole
 from aml_project.kill_points import reached
 from aml_project.project import shown
-from aml_project.search import nni_space, record, results, trials
+from aml_project.search import folder_of, nni_space, record, results, trials
 from aml_project.search.definition import Search
 from aml_project.search.engines import Order
 from aml_project.search.engines.local import interruptible
@@ -53,8 +53,8 @@ STARTS = 3  # NNI gives its own parts ten seconds to find each other
 TICK = 1.0
 
 
-def folder_of(order: Order) -> Path:
-    return record.folder_of(order.folder) / "nni"
+def kept_in(order: Order) -> Path:
+    return folder_of(order.folder) / "nni"
 
 
 def lacks(search: Search) -> list[str]:
@@ -62,23 +62,21 @@ def lacks(search: Search) -> list[str]:
 
 
 def refresh(order: Order) -> bool:
-    return record.searcher(folder_of(order)) is not None
+    return record.searcher(kept_in(order)) is not None
 
 
 def stop(order: Order) -> int:
     from aml_project.search.engines import local
 
-    return local.end(folder_of(order), order.model)
+    return local.end(kept_in(order), order.model)
 
 
 def run(order: Order) -> int:
     if order.write:
-        raise Failure(
-            f"nni: what nnictl takes has files beside it: make search writes all to {shown(folder_of(order))}"
-        )
-    with record.alone(folder_of(order)), interruptible():
+        raise Failure(f"nni: what nnictl takes has files beside it: make search writes all to {shown(kept_in(order))}")
+    with record.alone(kept_in(order)), interruptible():
         if order.fresh:
-            begin_anew(folder_of(order))
+            begin_anew(kept_in(order))
         place = environment(order.root, with_client=bool(order.on))
         return (ClusterDriver if order.on else Driver)(order, place).run()
 
@@ -137,7 +135,7 @@ class Driver:
 
     def __init__(self, order: Order, place: Path) -> None:
         self.order, self.search, self.place = order, order.search, place
-        self.folder = folder_of(order)
+        self.folder = kept_in(order)
         self.record = Record(self.folder)
         self.port = 0
         self.again = 0  # trials that NNI begins again: it counts them twice
@@ -511,8 +509,8 @@ class ClusterDriver(Driver):
 
     def service(self, made: dict[str, Any]) -> dict[str, Any]:
         subscription, group, name = project.workspace(self.order.root)
-        service: dict[str, Any] = {"platform": "aml", "subscriptionId": subscription, "resourceGroup": group, "workspaceName": name,
-                   "computeTarget": self.order.on}  # fmt: skip
+        names = {"subscriptionId": subscription, "resourceGroup": group, "workspaceName": name}
+        service: dict[str, Any] = {"platform": "aml", **names, "computeTarget": self.order.on}
         if self.search.per_gpu:
             made["trialGpuNumber"] = 1
             service["maxTrialNumberPerGpu"] = self.search.per_gpu

@@ -30,7 +30,7 @@ NAMES = {
 }
 
 
-def folder_of(order: Order) -> Path:
+def kept_in(order: Order) -> Path:
     raise Failure(
         f"sweep: its trials are in the workspace alone, in the job that az ml has made of {order.model}'s file"
     )
@@ -44,12 +44,12 @@ def lacks(search: Search) -> list[str]:
 
 
 def refresh(order: Order) -> bool:
-    folder_of(order)
+    kept_in(order)
     return False
 
 
 def stop(order: Order) -> int:
-    folder_of(order)
+    kept_in(order)
     return DONE
 
 

@@ -1,0 +1,82 @@
+"""A trial of a search here as a run of the workspace: with that its model goes through the same gate as any other's.
+
+The run's id is made of the trial, so that the same call again finds what an interrupted one has sent and adds the rest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from aml_project.command_line import Failure
+from aml_project.search import folder_of, record
+from aml_project.search.definition import Search
+from aml_project.search.record import COMPLETE, Record, Trial
+from aml_project.search.trials import place_of
+from aml_project.service import submission
+from aml_project.service.asking import ask
+from aml_project.service.errors import is_no_refusal
+
+COMPLETED = "Completed"
+
+
+def chosen(model_folder: Path, search: Search, number: int | None) -> Trial:
+    """The trial of that number, or the best one; a Failure says why its model can't be registered."""
+    folder = folder_of(model_folder)
+    kept = Record(folder)
+    trial = kept.trials.get(number) if number is not None else record.best(kept.of(search), search)
+    if trial is None:
+        what = "none has gone to its end" if number is None else f"there is no trial {number}"
+        raise Failure(f"--trial: {what}: make search MODEL={model_folder.name}, or ARGS=--list to see them")
+    if trial.state != COMPLETE:
+        raise Failure(f"--trial: trial {trial.number} is {trial.state}; take one that went to its end")
+    return trial
+
+
+def id_of(model: str, trial: Trial) -> str:
+    digest = hashlib.sha256(json.dumps([trial.values, trial.started], sort_keys=True).encode()).hexdigest()
+    return f"{model}_trial_{trial.number}_{digest[:8]}"
+
+
+def tags_of(model: str, trial: Trial, search: Search) -> dict[str, str]:
+    """What its values were, and which search it is of."""
+    values = {name: str(value) for name, value in trial.values.items()}
+    return values | {"search": f"{model}, trial {trial.number}: {search.goal} {search.metric}, {search.algorithm}"}
+
+
+def bring(workspace: Any, model_folder: Path, trial: Trial, search: Search) -> Any:
+    """Have the run of a trial in the workspace, with its parameters, metrics and outputs (azureml.core.Run)."""
+    from azureml.core import Experiment
+
+    model, outputs = model_folder.name, place_of(folder_of(model_folder), trial.number) / "outputs"
+    if not outputs.is_dir():
+        raise Failure(f"{outputs}: not there any more: search again, or take another --trial")
+    run_id = id_of(model, trial)
+    experiment = Experiment(workspace, model)
+
+    def find() -> Any:
+        return submission.find(workspace, run_id)
+
+    def make() -> Any:
+        name = f"trial {trial.number}"
+        return experiment.start_logging(run_id=run_id, display_name=name, snapshot_directory=None, outputs=False)
+
+    run = find() or ask(workspace, make, passes=is_no_refusal, find=find, makes="run")
+    if run.get_status() == COMPLETED:
+        return run
+    ask(workspace, lambda: run.set_tags(tags_of(model, trial, search)))
+    logged = ask(workspace, run.get_metrics)
+    for name, value in trial.metrics.items():
+        if name not in logged:
+            run.log(name, value)
+    run.flush()
+    there = set(ask(workspace, run.get_file_names))
+    for file in sorted(path for path in outputs.rglob("*") if path.is_file()):
+        name = f"outputs/{file.relative_to(outputs).as_posix()}"
+        if name not in there:
+            ask(workspace, partial(run.upload_file, name, str(file)))
+    ask(workspace, run.complete)
+    return run
