@@ -381,7 +381,7 @@ class Driver:
         self.record.over(trial)
         if self.search.fits(trial.values):
             line = results.line_of(trial, self.search, True, trial.run == (self.best.run if self.best else ""))
-            print(f"{len(self.over):>5}/{self.search.trials}{line}{self.best_so_far()}", flush=True)
+            print(f"{f'{len(self.over)}/{self.search.trials}':>9}  {line}{self.best_so_far()}", flush=True)
         return True
 
     def best_so_far(self) -> str:

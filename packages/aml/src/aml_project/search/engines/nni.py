@@ -389,7 +389,7 @@ class Driver:
         self.record.over(trial)
         is_best = trial.run == (self.best.run if self.best else "")
         line = results.line_of(trial, self.search, True, is_best)
-        print(f"{len(self.over):>5}/{self.search.trials}{line}{self.best_so_far()}", flush=True)
+        print(f"{f'{len(self.over)}/{self.search.trials}':>9}  {line}{self.best_so_far()}", flush=True)
 
     def begun(self, job: dict[str, Any]) -> Trial | None:
         if not job.get("hyperParameters"):
@@ -469,11 +469,13 @@ class ClusterDriver(Driver):
 
     def after(self) -> None:
         """End the runs of a call that was killed: their runners would wait ten minutes for work."""
+        from azureml.core import Run
+
         from aml_project.service.run_log import ENDED
 
         for run in self.submitted():
             if run.get_status() not in ENDED:
-                run.cancel()
+                Run.cancel(run)  # its class would look for the folder that it was submitted from
 
     def submitted(self) -> list[Any]:
         from aml_project.service.submission import find
