@@ -2,12 +2,16 @@
 
 import json
 import os
+import runpy
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
+from aml_project.search import definition, nni_space
+from aml_project.search.engines import nni
 from search.quick_search import Quick
 from tests.aml import Done, aml, start
 from tests.owner import PATIENCE, wait_for
@@ -128,8 +132,6 @@ def test_what_it_lacks_is_said_before_anything_starts(quick: Quick, changes: lis
 
 
 def test_without_a_python_that_it_runs_on_it_is_refused(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
-    from aml_project.search.engines import nni
-
     monkeypatch.setattr(nni, "PYTHONS", "3.5")
     done = search(quick)
     assert done.code == 1
@@ -137,8 +139,6 @@ def test_without_a_python_that_it_runs_on_it_is_refused(quick: Quick, monkeypatc
 
 
 def test_a_space_in_its_words() -> None:
-    from aml_project.search import definition, nni_space
-
     text = """
 metric: score
 goal: minimize
@@ -164,3 +164,36 @@ parameters:
     assert values == {"solver": "saga", "l1": 0.25, "units": 7, "rate": 0.001, "n": 4}
     assert search.fits(values)
     assert json.dumps(values["units"]) == "7"
+
+
+@pytest.mark.parametrize(("command", "code"), [("true", 0), ("false", 1), ("exit 3", 1)])
+def test_a_runner_that_fails_makes_its_run_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, code: int
+) -> None:
+    """NNI's own script ends well whatever its runner does."""
+    settings, script = tmp_path / "client.json", tmp_path / "nni_script.py"
+    settings.write_text("{}")
+    monkeypatch.setenv("AML_PROJECT_NNI", str(settings))
+    script.write_text(f"import os\nos.system('{command}')")
+    assert subprocess.run([sys.executable, script]).returncode == 0
+    runpy.run_path(str(nni.PARTS / "aml_client.py"))["honest"](script)
+    assert subprocess.run([sys.executable, script]).returncode == code
+
+
+def test_with_the_driver_all_that_it_has_started_ends(tmp_path: Path) -> None:
+    """Also what has left its group and its session, as NNI's server and trials do."""
+    theirs, ours = os.pipe()
+    daemon = (
+        f"import os, time; os.setsid(); open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    )
+    command = f'"{sys.executable}" -c "{daemon}" &'
+    guard = [sys.executable, nni.PARTS / "guard.py", str(theirs), tmp_path / "said", "sh", "-c", command]
+    process = subprocess.Popen(guard, pass_fds=[theirs], start_new_session=True)
+    os.close(theirs)
+    wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), process)
+    pid = int((tmp_path / "pid").read_text())
+    os.kill(pid, 0)
+    os.close(ours)
+    process.wait(PATIENCE)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
