@@ -144,7 +144,7 @@ def test_what_is_drawn(engine: Draw) -> None:
 def test_what_nni_draws(nni_environment: Path) -> None:
     """Its random tuner; and what its TPE tries, which is no distribution, stays within the bounds."""
     space = json.dumps(nni_space.space(SEARCH))
-    asked = [nni_environment / "bin" / "python", "-c", NNI, str(DRAWS)]
+    asked = [str(nni_environment / "bin" / "python"), "-c", NNI, str(DRAWS)]
     done = subprocess.run(asked, input=space, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
@@ -169,9 +169,13 @@ def test_the_rehearsal_draws_by_the_documents_words(kind: str, arguments: list[f
     """round(uniform(low, high) / q) * q, which is not clipped; so this package asks for a choice instead."""
     low, high, step = arguments
     chance, again = random.Random(1), random.Random(1)
-    plain = (lambda: again.uniform(low, high)) if kind == "quniform" else (lambda: math.exp(again.uniform(low, high)))
+
+    def value() -> float:
+        plain = again.uniform(low, high)
+        return plain if kind == "quniform" else math.exp(plain)
+
     assert [sampling.drawn(chance, kind, arguments) for _ in range(1000)] == [
-        round(plain() / step) * step for _ in range(1000)
+        round(value() / step) * step for _ in range(1000)
     ]
     if kind == "quniform":
         values = {sampling.drawn(chance, kind, arguments) for _ in range(1000)}

@@ -187,7 +187,7 @@ def test_with_the_driver_all_that_it_has_started_ends(tmp_path: Path) -> None:
         f"import os, time; os.setsid(); open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(600)"
     )
     command = f'"{sys.executable}" -c "{daemon}" &'
-    guard = [sys.executable, nni.PARTS / "guard.py", str(theirs), tmp_path / "said", "sh", "-c", command]
+    guard = [sys.executable, str(nni.PARTS / "guard.py"), str(theirs), str(tmp_path / "said"), "sh", "-c", command]
     process = subprocess.Popen(guard, pass_fds=[theirs], start_new_session=True)
     os.close(theirs)
     wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), process)
