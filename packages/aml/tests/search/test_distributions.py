@@ -133,7 +133,10 @@ def chi_square(counts: Counter[Any], shares: dict[Any, float]) -> None:
     assert found < allowed, f"{found} of {allowed}: {dict(counts)}"
 
 
-@pytest.mark.parametrize("engine", [by_optuna, by_azure], ids=["Optuna", "HyperDrive and sweep"])
+@pytest.mark.parametrize(
+    "engine",
+    [pytest.param(by_optuna, marks=pytest.mark.full, id="Optuna"), pytest.param(by_azure, id="HyperDrive and sweep")],
+)
 def test_what_is_drawn(engine: Draw) -> None:
     drawn = engine()
     for parameter in SEARCH.parameters:
