@@ -161,7 +161,10 @@ def alone(folder: Path) -> Iterator[None]:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
-        yield
+        try:
+            yield
+        finally:
+            fcntl.flock(lock, fcntl.LOCK_UN)  # also for a process that is just being started, and still holds a copy
 
 
 def searcher(folder: Path) -> int | None:
