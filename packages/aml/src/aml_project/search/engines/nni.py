@@ -138,17 +138,16 @@ class Driver:
         self.folder = kept_in(order)
         self.record = Record(self.folder)
         self.port = 0
-        self.again = 0  # trials that NNI begins again: it counts them twice
 
     def run(self) -> int:
         self.write_files()
-        if (missing := self.search.trials - len(self.over)) > 0:
+        if len(self.over) < self.search.trials:
             if self.over:
                 print(f"Going on: {self.progress()}", flush=True)
             try:
                 self.before()
                 with self.server():
-                    self.follow(missing)
+                    self.follow()
                 self.after()
             except KeyboardInterrupt:
                 self.after()
@@ -270,7 +269,6 @@ class Driver:
 
     def earlier(self) -> str:
         """The experiment of an earlier call, if NNI came to note it."""
-        self.again = 0
         try:
             experiment = (self.folder / "experiments" / "_latest").readlink().name
             with contextlib.closing(
@@ -279,20 +277,25 @@ class Driver:
                 if not kept.execute("select count(*) from ExperimentProfile").fetchone()[0]:
                     return ""
                 last = dict(kept.execute("select trialJobId, event from TrialJobEvent order by rowid"))
-                self.sow(kept, self.search.seed + len(last))
+                self.change(kept, last)
         except (OSError, sqlite3.Error):
             return ""
-        self.again = sum(event not in FINAL for event in last.values())
         return experiment
 
-    def sow(self, kept: sqlite3.Connection, seed: int) -> None:
-        """Give NNI's tuner another seed: by its own it would draw from the beginning, and all of it twice."""
+    def change(self, kept: sqlite3.Connection, last: dict[str, str]) -> None:
+        """Say how many trials there are to be, and give NNI's tuner another seed, before it goes on.
+
+        NNI counts what it begins again twice, and those that no longer fit; and its tuner would draw from the beginning.
+        """
+        again = sum(event not in FINAL for event in last.values())
+        other = sum(trial.is_over and not self.search.fits(trial.values) for trial in self.record.trials.values())
         for number, text in kept.execute("select rowid, params from ExperimentProfile").fetchall():
             params = json.loads(text)
+            params["maxTrialNumber"] = self.search.trials + other + again
             arguments = params.get("tuner", {}).get("classArgs") or {}
             if "seed" in arguments:
-                arguments["seed"] = seed
-                kept.execute("update ExperimentProfile set params = ? where rowid = ?", (json.dumps(params), number))
+                arguments["seed"] = self.search.seed + len(last)
+            kept.execute("update ExperimentProfile set params = ? where rowid = ?", (json.dumps(params), number))
         kept.commit()
 
     def variables(self) -> dict[str, str]:
@@ -305,18 +308,14 @@ class Driver:
             "PYTHONWARNINGS": "ignore",
         }
 
-    def ask(self, path: str, body: Any = None) -> Any:
+    def ask(self, path: str) -> Any:
         """What its server answers."""
         address = f"http://127.0.0.1:{self.port}/api/v1/nni{path}"
-        sent = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(address, sent, {"Content-Type": "application/json"})  # loopback
-        if body is not None:
-            request.method = "PUT"
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         pauses = iter((1, 2, 4))
         while True:
             try:
-                with direct.open(request, timeout=30) as answer:
+                with direct.open(address, timeout=30) as answer:
                     text = answer.read().decode()
                     return json.loads(text) if text.strip() else None
             except (OSError, ValueError) as error:
@@ -335,13 +334,7 @@ class Driver:
     def best(self) -> Trial | None:
         return record.best(self.over, self.search)
 
-    def follow(self, missing: int) -> None:
-        profile = self.ask("/experiment")
-        other = len([job for job in self.ask("/trial-jobs") if self.is_known(job)]) - len(self.over)
-        wanted = self.search.trials + max(other, 0) + self.again  # those that no longer fit count for NNI alone
-        if profile["params"]["maxTrialNumber"] != wanted and missing:
-            profile["params"]["maxTrialNumber"] = wanted
-            self.ask("/experiment?update_type=MAX_TRIAL_NUM", profile)
+    def follow(self) -> None:
         while True:
             state = self.ask("/check-status")
             jobs = self.ask("/trial-jobs")
@@ -363,9 +356,6 @@ class Driver:
         lines = read_text(log).rstrip().splitlines()
         if lines and "Traceback" in "\n".join(lines[-60:]) and not lines[-1].startswith((" ", "[")):
             raise Failure(f"NNI's tuner has ended: {lines[-1]} ({shown(log)})")
-
-    def is_known(self, job: dict[str, Any]) -> bool:
-        return any(trial.run == job["trialJobId"] and trial.is_over for trial in self.record.trials.values())
 
     def look(self, job: dict[str, Any]) -> None:
         known = {trial.run: trial for trial in self.record.trials.values()}
