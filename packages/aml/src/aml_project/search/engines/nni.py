@@ -50,7 +50,8 @@ FINAL = {"SUCCEEDED": COMPLETE, "EARLY_STOPPED": STOPPED, "FAILED": FAILED, "USE
          "SYS_CANCELED": FAILED}  # fmt: skip
 ENDED = ("DONE", "ERROR", "STOPPED")
 STARTS = 3  # NNI gives its own parts ten seconds to find each other
-TICK = 1.0
+TICK = 1.0  # seconds between two looks
+PATIENCE = 15  # looks: of an experiment that goes on, it says for a while that it is done
 
 
 def kept_in(order: Order) -> Path:
@@ -285,7 +286,7 @@ class Driver:
     def change(self, kept: sqlite3.Connection, last: dict[str, str]) -> None:
         """Say how many trials there are to be, and give NNI's tuner another seed, before it goes on.
 
-        NNI counts what it begins again twice, and those that no longer fit; and its tuner would draw from the beginning.
+        NNI counts what it begins again twice, and what no longer fits; and its tuner would draw from the beginning.
         """
         again = sum(event not in FINAL for event in last.values())
         other = sum(trial.is_over and not self.search.fits(trial.values) for trial in self.record.trials.values())
@@ -335,6 +336,7 @@ class Driver:
         return record.best(self.over, self.search)
 
     def follow(self) -> None:
+        idle = 0
         while True:
             state = self.ask("/check-status")
             jobs = self.ask("/trial-jobs")
@@ -342,9 +344,11 @@ class Driver:
                 self.refuse_dead_tuner()
             for job in sorted(jobs, key=lambda job: int(job["sequenceId"])):
                 self.look(job)
-            if state["status"] in ENDED and not any(job["status"] not in FINAL for job in jobs):
-                if state["errors"]:
-                    raise Failure(f"NNI ended with an error: {' '.join(str(state['errors'][0]).split())}")
+            if state["errors"]:
+                raise Failure(f"NNI ended with an error: {' '.join(str(state['errors'][0]).split())}")
+            is_over = state["status"] in ENDED and all(job["status"] in FINAL for job in jobs)
+            idle = idle + 1 if is_over else 0
+            if idle > PATIENCE:
                 return
             if len(self.over) >= self.search.trials:
                 return
