@@ -391,7 +391,7 @@ class Driver:
         drawn = json.loads(job["hyperParameters"][0])["parameters"]
         started = datetime.fromtimestamp(job.get("startTime", 0) / 1000, timezone.utc).isoformat(timespec="seconds")
         values = nni_space.values_of(drawn, self.search)
-        return self.record.begun(int(job["sequenceId"]) + 1, values, started, job["trialJobId"])
+        return self.record.begun(self.record.next_number, values, started, job["trialJobId"])
 
     def put(self, place: Path, trial: Trial) -> None:
         """Leave of a trial's folder what it has made, under its number."""
