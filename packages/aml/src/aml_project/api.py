@@ -323,6 +323,25 @@ class Model:
         return Run(self.project, noted.experiment, noted.run_id)
 
     @in_one_sentence
+    def search(self, trials: int | None = None, *, fresh: bool = False) -> list[Trial]:
+        """Try the hyperparameters that search.yml names, here; return the trials, the best first.
+
+        Interrupted, the same call goes on. `fresh` removes what was tried before.
+        """
+        from aml_project.search import definition, engines, folder_of, record, results
+        from aml_project.search.trials import place_of
+
+        wanted = definition.read(self.folder)
+        if trials is not None:
+            wanted = definition.with_trials(wanted, trials)
+        engines.get("local").run(engines.Order(self.project.root, self.name, wanted, fresh=fresh))
+        folder = folder_of(self.folder)
+        return [
+            Trial(one.number, one.state, one.value(wanted), one.values, one.metrics, place_of(folder, one.number))
+            for one in results.ordered(record.Record(folder).of(wanted), wanted)
+        ]
+
+    @in_one_sentence
     def trial(self, number: int | None = None) -> Run:
         """A trial of the search here, the best one if none is named, as a run of the workspace: register() takes it."""
         from aml_project.search import definition
@@ -557,6 +576,22 @@ class ModelVersion(namedtuple("ModelVersion", "name version id run_id tags")):
 
     def __repr__(self) -> str:
         return f"Model {self.name}, version {self.version}, id {self.id}, of run {self.run_id}"
+
+
+class Trial(namedtuple("Trial", "number state value values metrics folder")):
+    """A training of a search here: its values, and what it has reached in the search's metric and in all of them."""
+
+    number: int
+    state: str
+    value: float | None
+    values: dict[str, Any]
+    metrics: dict[str, float]
+    folder: Path
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        reached = "" if self.value is None else f", {self.value:.6g}"
+        return f"Trial {self.number}, {self.state}{reached}: {self.values}"
 
 
 class Dataset(namedtuple("Dataset", "name version is_new")):

@@ -75,6 +75,12 @@ def test_what_it_says_is_plain_data() -> None:
         ("policy: median", "policy: hyperband", "stop.policy: no 'hyperband': write median or truncation or bandit"),
         ("median,", "median, slack: 1,", "stop.slack: no such key: there are policy, after"),
         ("median,", "bandit, slack: 0,", "stop.slack: 0: write a number above 0, as in 0.1"),
+        # Folds.
+        ("hours: 2", "folds: 5", "folds: name one argument of train.py and its values, as in {fold: [1, 2, 3]}"),
+        ("hours: 2", "folds: {a: [1]}", "folds: only a grid tries each combination with each: write algorithm: grid"),
+        ("tpe", "grid\nfolds: {solver: [a, b]}", "folds: solver is one of the parameters as well: remove it there"),
+        ("tpe", "grid\nfolds: {--a: [1, 2]}", "folds: --a: name an argument of train.py without its --, as in fold"),
+        ("tpe", "grid\nfolds: {fold: [1, 1]}", "folds: 1 stands there twice: remove one"),
         # Ranges without sense.
         ("1.0e-4", "0", "parameters.regularization: log takes no logarithm of low 0: write a low above 0"),
         ("low: 100,", "low: 3000,", "parameters.max-iter: low 3000 is not below high 2000: exchange them"),

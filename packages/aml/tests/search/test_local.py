@@ -1,6 +1,7 @@
 """A search on this computer: its trials, what becomes of each, and what is left of a search that was stopped."""
 
 import contextlib
+import csv
 import errno
 import json
 import os
@@ -121,6 +122,34 @@ def test_a_grid_is_gone_through_once(quick: Quick) -> None:
     tried = [(row["x"], row["fast"], row["n"]) for row in quick.rows()]
     flags = [("True", "2"), ("True", "3"), ("False", "")]
     assert sorted(tried) == sorted((x, *flag) for x in ("0.1", "0.2", "0.3") for flag in flags)
+
+
+def test_a_grid_with_folds_is_judged_by_the_mean_of_each_combination(quick: Quick) -> None:
+    """The x that is best in one fold is not the one that is best in all."""
+    train = quick.folder / "train.py"
+    text = train.read_text().replace("score = 1 -", "score = (args.n == 2) * (args.x == 0.9) -")
+    train.write_text(text)
+    quick.says(
+        ("x: {low: 0.0, high: 1.0}", "x: [0.9, 0.25, 0.35]"),
+        ("random", "grid\nfolds: {n: [1, 2, 3]}"),
+        ("trials: 4", "trials: 30"),
+    )
+    done = aml(quick.root, "search")
+    assert done.code == 0, done.err
+    assert len(quick.rows()) == len(quick.starts()) == 9
+    assert [(row["x"], row["n"]) for row in quick.rows()[:4]] == [
+        ("0.9", "1"),
+        ("0.9", "2"),
+        ("0.9", "3"),
+        ("0.25", "1"),
+    ]
+    assert "Best of 9: trial 4, score -0.0025, the mean of 3 folds: x=0.25\n" in done.out
+    with (quick.results / "combinations.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["x"], row["folds"]) for row in rows] == [("0.25", "3"), ("0.35", "3"), ("0.9", "3")]
+    assert float(rows[2]["mean score"]) == pytest.approx(1 / 3 - 0.36)
+    assert rows[0]["trials"].split() == ["4", "5", "6"] and float(rows[0]["standard deviation"]) == 0
+    assert "trial 4, score -0.0025, the mean of 3 folds" in (quick.results / "index.html").read_text()
 
 
 @pytest.mark.parametrize("algorithm", ["tpe", "bayesian"])

@@ -16,9 +16,7 @@ SEARCH = of("x: {low: 0.0, high: 1.0}\nkind: [a, b]\nn: {low: 1, high: 9, when: 
 
 def made(folder: Path, trials: list[Trial]) -> tuple[str, list[str], list[dict[str, object]]]:
     """The page's text, the headings of its plots, and its rows."""
-    file = folder / "index.html"
-    page.write(file, "The search of <m>", trials, SEARCH)
-    text = file.read_text(encoding="utf-8")
+    text = page.text(folder, "The search of <m>", trials, SEARCH)
     rows = re.search(r"columns = .*?, rows = (.*);$", text, re.MULTILINE)
     assert rows
     return text, re.findall(r"<h2>(.*?)</h2>", text), json.loads(rows[1])

@@ -2,6 +2,9 @@
 
 import json
 
+import pytest
+
+from aml_project.search.engines import local
 from aml_project.search.record import Record
 from service.quick_model import Trainer
 
@@ -74,6 +77,29 @@ def test_killed_while_the_trial_is_sent_the_same_command_goes_on(trainer: Traine
         trainer.die("register", at=at)
     assert "Model quick, version 1" in trainer.out("register")
     assert len(trainer.runs) == len(trainer.versions("quick")) == 1
+
+
+def test_the_whole_search_is_a_run_with_its_trials_as_children(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched(trainer)
+    monkeypatch.setattr(local, "run", lambda _: 0)  # all of it is over
+    done = trainer.call("search", "--track")
+    assert done.code == 0, done.err
+    assert "in experiment quick has the 3 trials as children" in done.out
+    runs = {run_id.rpartition("_")[0]: run for run_id, run in trainer.runs.items()}
+    assert sorted(runs) == ["quick_search", "quick_trial_1", "quick_trial_2", "quick_trial_3"]
+    [parent] = [run_id for run_id in trainer.runs if "_search_" in run_id]
+    children = [run for name, run in runs.items() if "trial" in name]
+    assert {run["parentRunId"] for run in children} == {parent}
+    assert [run["status"] for _, run in sorted(runs.items())] == ["Completed", "Completed", "Completed", "Failed"]
+    assert (runs["quick_trial_2"]["tags"]["x"], runs["quick_search"]["tags"]["best_trial"]) == ("0.5", "2")
+    assert trainer.call("search", "--track").code == 0
+    assert len(trainer.runs) == 4, "sent once"
+    assert "Model quick, version 1" in trainer.out("register", "--require", "accuracy>=0.8")
+    [model] = trainer.rehearsal.state()["models"].values()
+    assert model["runId"].startswith("quick_trial_2_") and len(trainer.runs) == 4
+    assert trainer.rehearsal.artifact(model["runId"], "outputs/model/weights.txt") == b"weights 2"
 
 
 def test_a_run_after_the_search_is_what_is_registered(trainer: Trainer) -> None:

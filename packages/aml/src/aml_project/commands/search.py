@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from aml_project.api import project_of
 from aml_project.command_line import DONE, WRONG_USE, Failure, Parser, run
 from aml_project.project import pick_model, root
 
@@ -50,6 +51,7 @@ def main(argv: list[str] | None = None) -> int:
         "-e", "--experiment-name", dest="experiment", metavar="NAME", help="with --on (default: the model's name)"
     )
     parser.add_argument("--skip-check", action="store_true", help="with --on: do without the check that comes first")
+    parser.add_argument("--track", action="store_true", help="send all trials to the workspace when they are over")
     parser.add_argument("--list", action="store_true", help="the trials so far, the best first")
     parser.add_argument("--show", type=int, metavar="N", help="one trial: its values, metrics and the end of its log")
     parser.add_argument("--stop", action="store_true", help="end the search that runs; aml search goes on with it")
@@ -76,7 +78,12 @@ def act(args: argparse.Namespace) -> int:
         raise Failure("\nERROR: ".join(lacking))
     if args.on and not args.write and not args.skip_check:
         refuse_what_would_fail(here, model, args.config)
-    return engine.run(order)
+    code = engine.run(order)
+    if args.track:
+        from aml_project.service import search_runs
+
+        print(search_runs.send(project_of(args).workspace.sdk, order.folder, search))
+    return code
 
 
 def engine_of(args: argparse.Namespace) -> str:
@@ -90,6 +97,8 @@ def engine_of(args: argparse.Namespace) -> str:
             raise Failure(f"--write {args.write}: name the engine that it is for: --engine with {listed}", WRONG_USE)
     else:
         name = "hyperdrive" if args.on else "local"
+    if args.track and name != "local":
+        raise Failure(f"--track: only what the engine local tried can be sent: leave it out with {name}", WRONG_USE)
     if name == "local" and (args.on or args.write):
         option = "--on" if args.on else "--write"
         raise Failure(f"{option}: the engine local searches on this computer: leave --engine out", WRONG_USE)
@@ -112,11 +121,10 @@ def changed(search: Search, changes: dict[str, Any]) -> Search:
     """The search with what the command line has in place of the file."""
     import dataclasses
 
-    from aml_project.search.definition import MOST, Reading
+    from aml_project.search.definition import Reading, with_trials
 
-    trials = changes.get("trials", 1)
-    if not 1 <= trials <= MOST["trials"]:
-        raise Failure(f"--trials: a whole number from 1 to {MOST['trials']}, not {trials}", WRONG_USE)
+    if "trials" in changes:
+        search = with_trials(search, changes["trials"])
     search = dataclasses.replace(search, **changes)
     if search.algorithm == "grid":
         reading = Reading({})

@@ -17,14 +17,14 @@ import itertools
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from aml_project.command_line import Failure
+from aml_project.command_line import WRONG_USE, Failure
 
 FILE = "search.yml"  # in the model's folder
 GOALS = ("maximize", "minimize")
@@ -137,6 +137,9 @@ class Search:
     trial_minutes: float | None = None  # for one trial
     per_gpu: int | None = None
     seed: int = 42
+    folds: Choice | None = (
+        None  # the last of the parameters: each combination of the others is tried with each of these
+    )
 
     @property
     def maximizes(self) -> bool:
@@ -153,6 +156,10 @@ class Search:
         """Whether a trial is one of this search: it has each parameter, in its range, and no other."""
         wanted = {parameter.name: parameter for parameter in self.parameters if self.active(parameter, values)}
         return wanted.keys() == values.keys() and all(wanted[name].holds(value) for name, value in values.items())
+
+    def combination(self, values: Values) -> Values:
+        """The values without the fold."""
+        return {name: value for name, value in values.items() if self.folds is None or name != self.folds.name}
 
     def endless(self) -> list[str]:
         """The parameters that a grid can't go through."""
@@ -183,6 +190,13 @@ def same(one: object, other: object) -> bool:
         and isinstance(one, bool) == isinstance(other, bool)
         and isinstance(one, str) == isinstance(other, str)
     )
+
+
+def with_trials(search: Search, trials: int) -> Search:
+    """The same search with another number of trials."""
+    if not 1 <= trials <= MOST["trials"]:
+        raise Failure(f"--trials: a whole number from 1 to {MOST['trials']}, not {trials}", WRONG_USE)
+    return replace(search, trials=trials)
 
 
 def read(folder: Path) -> Search:
@@ -316,11 +330,13 @@ class Reading:
         numbers = {name: self.whole(name, most) for name, most in MOST.items() if name in self.content}
         limits = {name: self.positive(name) for name in ("hours", "trial-minutes") if name in self.content}
         parameters = tuple(self.parameters(self.content.get("parameters")))
+        folds = self.folds(self.content["folds"], parameters) if self.content.get("folds") is not None else None
         stop = self.stop(self.content["stop"]) if self.content.get("stop") is not None else None
         if self.findings:
             return None
         given: dict[str, Any] = {"hours": limits.get("hours"), "trial_minutes": limits.get("trial-minutes"), **numbers}
-        search = Search(str(metric), goal, parameters, algorithm=algorithm, stop=stop, **given)
+        everything = (*parameters, *([folds] if folds else []))
+        search = Search(str(metric), goal, everything, algorithm=algorithm, stop=stop, folds=folds, **given)
         if algorithm == "grid":
             self.refuse_endless(search)
         return search
@@ -368,6 +384,20 @@ class Reading:
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
                 self.findings.append(f"stop.{name}: {value!r}: write a number above 0, as in {own[name]}")
         return None if self.findings else Stop(policy, after, **given)
+
+    def folds(self, content: object, parameters: tuple[Parameter, ...]) -> Choice | None:
+        """The argument of train.py that says which fold, or which seed, a fit is of."""
+        if not isinstance(content, dict) or len(content) != 1 or not isinstance(next(iter(content.values())), list):
+            self.findings.append("folds: name one argument of train.py and its values, as in {fold: [1, 2, 3]}")
+            return None
+        if self.content.get("algorithm") != "grid":
+            self.findings.append("folds: only a grid tries each combination with each: write algorithm: grid")
+        ((name, options),) = content.items()
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            self.findings.append(f"folds: {name}: name an argument of train.py without its --, as in fold")
+        elif name in (parameter.name for parameter in parameters):
+            self.findings.append(f"folds: {name} is one of the parameters as well: remove it there")
+        return Choice(str(name), self.options("folds", options))
 
     def parameters(self, content: object) -> Iterator[Parameter]:
         if not isinstance(content, dict) or not content:

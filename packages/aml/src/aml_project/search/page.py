@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 import json
+import pickle
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +22,7 @@ from plotly.offline import get_plotlyjs
 from aml_project.files import write_whole
 from aml_project.search import results
 from aml_project.search.definition import Search
-from aml_project.search.record import Trial, best
+from aml_project.search.record import Standing, Trial
 from aml_project.search.sampling import Study
 from aml_project.search.trials import described, place_of, tail
 
@@ -29,17 +31,29 @@ LOG = 4_000  # bytes of each trial's log
 LAYOUT = Path(__file__).with_name("page.html")
 
 
+def main() -> None:
+    """Wait for what `text` takes, and answer with the page."""
+    given = sys.stdin.buffer.read()
+    if given:  # else the search is gone
+        sys.stdout.buffer.write(text(*pickle.loads(given)).encode("utf-8"))
+
+
 def write(file: Path, title: str, trials: list[Trial], search: Search) -> None:
-    """Write the page of these trials."""
+    """Write the page of these trials beside the folder of what they have left."""
+    write_whole(file, text(file.parent, title, trials, search))
+
+
+def text(folder: Path, title: str, trials: list[Trial], search: Search) -> str:
+    """The page of these trials, which lie in a search's folder."""
     fitting = [trial for trial in trials if search.fits(trial.values)]
-    leading = best(fitting, search)
+    standing = Standing(search, fitting)
     figures = list(plots(fitting, search))
     parameters = list(dict.fromkeys(name for trial in trials for name in trial.values))
     ordered = results.ordered(trials, search)
-    rows = [row_of(trial, search, parameters, file.parent, trial is leading) for trial in ordered]
-    content = Template(LAYOUT.read_text(encoding="utf-8")).substitute(
+    rows = [row_of(trial, search, parameters, folder, trial is standing.leading) for trial in ordered]
+    return Template(LAYOUT.read_text(encoding="utf-8")).substitute(
         title=html.escape(title),
-        summary=summary(trials, search, leading),
+        summary=summary(trials, search, standing),
         sections="".join(
             f'<section><h2>{html.escape(heading)}</h2><div class="plot" id="plot{number}"></div></section>'
             for number, (heading, _) in enumerate(figures)
@@ -49,7 +63,6 @@ def write(file: Path, title: str, trials: list[Trial], search: Search) -> None:
         columns=as_script(["trial", "state", search.metric, *parameters, "seconds"]),
         rows=as_script(rows),
     )
-    write_whole(file, content)
 
 
 def as_script(content: Any) -> str:
@@ -57,17 +70,16 @@ def as_script(content: Any) -> str:
     return json.dumps(content, ensure_ascii=False).replace("<", "\\u003c").encode("utf-8", "replace").decode()
 
 
-def summary(trials: list[Trial], search: Search, leading: Trial | None) -> str:
+def summary(trials: list[Trial], search: Search, standing: Standing) -> str:
     counted: dict[str, int] = {}
     for trial in trials:
         counted[trial.state] = counted.get(trial.state, 0) + 1
     states = ", ".join(f"{count} {state}" for state, count in counted.items())
     said = f"{len(trials)} trials: {states}. {search.goal} {search.metric}, by {search.algorithm}."
-    if leading is None:
+    if standing.leading is None:
         return html.escape(said)
-    reached = f"{search.metric} {leading.value(search):.6g}"
-    values = html.escape(described(leading.values))
-    return f"{html.escape(said)}<br><b>Best: trial {leading.number}, {html.escape(reached)}</b> <code>{values}</code>"
+    values = html.escape(described(standing.leading.values))
+    return f"{html.escape(said)}<br><b>Best: {html.escape(standing.described())}</b> <code>{values}</code>"
 
 
 def row_of(trial: Trial, search: Search, parameters: list[str], folder: Path, is_best: bool) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,7 +103,8 @@ class Record:
             try:
                 stream.write(line)
                 stream.flush()
-                os.fsync(stream.fileno())
+                if "state" in said:  # what has only begun would begin again after a power cut, and may
+                    os.fsync(stream.fileno())
             except OSError:
                 with contextlib.suppress(OSError):
                     stream.truncate(size)
@@ -132,15 +133,61 @@ class Record:
         return [trial for trial in self.trials.values() if search.fits(trial.values)]
 
 
+class Standing:
+    """Which trial leads, of those that went to their end: by its value, and of equal ones the first.
+
+    Where a search has folds, it is the mean of a combination that counts once all its folds are over, and the first of
+    them stands for it.
+    """
+
+    def __init__(self, search: Search, trials: Iterable[Trial] = ()) -> None:
+        self.search = search
+        self.leading: Trial | None = None
+        self.value = 0.0  # that of the lead
+        self.combinations: dict[str, list[Trial]] = {}
+        for trial in trials:
+            self.take(trial)
+
+    def take(self, trial: Trial) -> bool:
+        """Have one more; say whether the lead is new."""
+        if trial.state != COMPLETE or trial.value(self.search) is None:
+            return False
+        fits = self.combinations.setdefault(self.combination(trial), [])
+        fits.append(trial)
+        if len(fits) < self.folds:
+            return False
+        value, first = self.mean(fits), min(fits, key=lambda fit: fit.number)
+        if self.leading is not None:
+            as_good_and_earlier = value == self.value and first.number < self.leading.number
+            if not (as_good_and_earlier or self.search.better(value, self.value)):
+                return False
+        self.leading, self.value = first, value
+        return True
+
+    @property
+    def folds(self) -> int:
+        return self.search.folds.count if self.search.folds else 1
+
+    def combination(self, trial: Trial) -> str:
+        """The values without the fold; without folds each trial is one of its own."""
+        return as_text(self.search.combination(trial.values)) if self.search.folds else str(trial.number)
+
+    def mean(self, fits: list[Trial]) -> float:
+        return sum(fit.value(self.search) or 0.0 for fit in fits) / len(fits)
+
+    def described(self) -> str:
+        if self.leading is None:
+            return "none"
+        how = f", the mean of {self.folds} folds" if self.search.folds else ""
+        return f"trial {self.leading.number}, {self.search.metric} {self.value:.6g}{how}"
+
+
+def as_text(values: Values) -> str:
+    return json.dumps(values, sort_keys=True)
+
+
 def best(trials: list[Trial], search: Search) -> Trial | None:
-    """The best of the trials that went to their end; of equal ones the first."""
-    found: Trial | None = None
-    reached_by_it = 0.0
-    for trial in trials:
-        value = trial.value(search)
-        if trial.state == COMPLETE and value is not None and (found is None or search.better(value, reached_by_it)):
-            found, reached_by_it = trial, value
-    return found
+    return Standing(search, trials).leading
 
 
 @contextlib.contextmanager

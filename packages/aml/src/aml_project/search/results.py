@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
+from statistics import pstdev
 
 from aml_project.files import write_whole
 from aml_project.project import shown
 from aml_project.search.definition import Search
-from aml_project.search.record import FAILED, RUNNING, STOPPED, Trial, best
+from aml_project.search.record import FAILED, RUNNING, STOPPED, Standing, Trial, best
 from aml_project.search.trials import described, place_of, tail
 
 LONGEST = 110  # characters of what went wrong, in a line of the list
@@ -34,11 +35,40 @@ def write_table(file: Path, trials: list[Trial], search: Search) -> None:
     write_whole(file, out.getvalue())
 
 
+def write_combinations(file: Path, trials: list[Trial], search: Search) -> None:
+    """Where a search has folds: a row for each combination of the other values, the best mean first."""
+    standing = Standing(search, trials)
+    fits = [fits for fits in standing.combinations.values() if len(fits) == standing.folds]
+    parameters = list(dict.fromkeys(name for first, *_ in fits for name in search.combination(first.values)))
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([*parameters, f"mean {search.metric}", "standard deviation", "folds", "trials"])
+    for some in sorted(fits, key=standing.mean, reverse=search.maximizes):
+        values = [fit.value(search) or 0.0 for fit in some]
+        numbers = " ".join(str(fit.number) for fit in some)
+        writer.writerow(
+            [
+                *(some[0].values.get(name, "") for name in parameters),
+                standing.mean(some),
+                pstdev(values),
+                len(some),
+                numbers,
+            ]
+        )
+    write_whole(file, out.getvalue())
+
+
 def ordered(trials: list[Trial], search: Search) -> list[Trial]:
-    """The best first, then those that were stopped early, then those that have no result."""
+    """The best first, then those that were stopped early, then those that have no result.
+
+    A fit of a combination is as good as the mean of all its folds.
+    """
+    standing = Standing(search, trials)
+    complete = [fits for fits in standing.combinations.values() if len(fits) == standing.folds]
+    means = {fit.number: standing.mean(fits) for fits in complete for fit in fits}
 
     def order(trial: Trial) -> tuple[int, float]:
-        value = trial.value(search)
+        value = means.get(trial.number, trial.value(search))
         if value is None:
             return (3 if trial.state == FAILED else 2), trial.number
         return (1 if trial.state == STOPPED else 0), -value if search.maximizes else value

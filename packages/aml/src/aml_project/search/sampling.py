@@ -6,7 +6,6 @@ that a search that was killed does not draw the same again.
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import warnings
@@ -19,7 +18,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from aml_project.search.definition import Choice, Parameter, Search, Values
-from aml_project.search.record import COMPLETE, STOPPED, Trial
+from aml_project.search.record import COMPLETE, STOPPED, Trial, as_text
 
 STARTUP = 4  # trials that go to their end before any is compared with them
 STATES = {COMPLETE: TrialState.COMPLETE, STOPPED: TrialState.PRUNED}
@@ -40,7 +39,7 @@ class Study:
         self.taken: set[str] = set()
         self.grid = search.grid() if search.algorithm == "grid" else iter(())
         past = list(past)
-        self.taken.update(key(trial.values) for trial in past)
+        self.taken.update(as_text(trial.values) for trial in past)
         self.study.add_trials([frozen for trial in past if (frozen := self.frozen(trial))])
 
     def frozen(self, trial: Trial) -> optuna.trial.FrozenTrial | None:
@@ -57,9 +56,9 @@ class Study:
     def propose(self, number: int) -> Values | None:
         """The values of the next trial; nothing where a grid has no more."""
         if self.search.algorithm == "grid":
-            values = next((values for values in self.grid if key(values) not in self.taken), None)
+            values = next((values for values in self.grid if as_text(values) not in self.taken), None)
             if values is not None:
-                self.taken.add(key(values))
+                self.taken.add(as_text(values))
             return None if values is None else self.enter(number, values)
         if self.search.algorithm == "bayesian":
             from aml_project.search import gaussian
@@ -89,10 +88,6 @@ class Study:
         value = trial.value(self.search)
         state = TrialState.FAIL if value is None else STATES[trial.state]
         self.study.tell(self.open.pop(trial.number), value if state == TrialState.COMPLETE else None, state=state)
-
-
-def key(values: Values) -> str:
-    return json.dumps(values, sort_keys=True)
 
 
 def distribution(parameter: Parameter) -> BaseDistribution:

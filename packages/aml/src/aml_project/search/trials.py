@@ -23,7 +23,19 @@ from aml_project.kill_points import reached
 from aml_project.search.definition import Search, Value, Values
 from aml_project.search.record import COMPLETE, FAILED, Trial, best_of
 
-PROCESS = Path(__file__).with_name("trial_process.py")
+# The process of a trial, which ends with the search: that holds the other end of the pipe on stdin. When it is gone, by
+# kill -9 or otherwise, so is all that the script has started. The first argument is a file that says: it ended well.
+KEEPER = """
+ended=$1; shift
+exec 3<&0 </dev/null 4>&2 2>/dev/null
+{ read -r _ <&3; kill -9 0; } &
+(exec "$@" 3<&- 2>&4 4>&-)
+code=$?
+[ $code -ne 0 ] || true >"$ended"
+exit $code
+"""
+BY_SIGNAL = 128  # above it, a shell's code says which signal has ended a program
+SCRIPT = "train.py"
 STEPS_VARIABLE = "AML_STEPS_FILE"  # where runtime/tracking.py writes what train.py logs by step
 # Of the model's folder what a trial does not see: results of others, and what no training reads.
 NOT_LINKED = {"outputs", "mlruns", "logs", "run.json", "tests", "deployment"}
@@ -49,7 +61,7 @@ class Script:
 
 def script_of(root: Path, model: str) -> Script:
     model_environment.installed(root, model)
-    train = root / "models" / model / "train.py"
+    train = root / "models" / model / SCRIPT
     takes = local_imports.mentions(list(local_imports.closure(train, [])), *model_environment.DATA_PATH)
     data = ["--data-path", str(project.data_folder(root, model))] if takes else []
     variables = model_environment.variables_of_a_program() | {"PYTHONUNBUFFERED": "1"}
@@ -147,6 +159,17 @@ def start(script: Script, search_folder: Path, trial: Trial, gpu: str | None, ex
             (folder / entry.name).symlink_to(entry.path)
     reached("before trial starts")
     theirs, ours = os.pipe()
+    # By its path, a script that is a link would find its modules, and their folder, where the link leads to.
+    command: list[str | Path] = [
+        "sh",
+        "-c",
+        KEEPER,
+        "sh",
+        folder / "ended",
+        script.python,
+        "-m",
+        SCRIPT.removesuffix(".py"),
+    ]
     variables = script.variables | {STEPS_VARIABLE: str(folder / STEPS_FILE), **extra}
     if gpu is not None:
         variables["CUDA_VISIBLE_DEVICES"] = gpu
@@ -154,9 +177,8 @@ def start(script: Script, search_folder: Path, trial: Trial, gpu: str | None, ex
     with (folder / "log.txt").open("wb") as log:
         try:
             process = subprocess.Popen(
-                [script.python, PROCESS, str(theirs), folder / "ended", "train.py", *arguments],
-                cwd=folder, env=variables, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True, pass_fds=[theirs],
+                [*command, *arguments], cwd=folder, env=variables, stdin=theirs, stdout=log, stderr=log,
+                start_new_session=True,
             )  # fmt: skip
         except BaseException:
             os.close(ours)
@@ -226,7 +248,8 @@ def read_metrics(file: Path) -> dict[str, float]:
 
 
 def crash(folder: Path, code: int) -> str:
-    how = f"killed by signal {-code}" if code < 0 else f"ended with the code {code}"
+    number = -code if code < 0 else code - BY_SIGNAL
+    how = f"killed by signal {number}" if 0 < number < signal.NSIG else f"ended with the code {code}"
     said = next((line for line in reversed(tail(folder / "log.txt")) if line.strip()), "")
     return f"{how}: {said.strip()[:LONGEST]}" if said else how
 

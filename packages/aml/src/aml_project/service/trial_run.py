@@ -65,18 +65,24 @@ def bring(workspace: Any, model_folder: Path, trial: Trial, search: Search) -> A
         return experiment.start_logging(run_id=run_id, display_name=name, snapshot_directory=None, outputs=False)
 
     run = find() or ask(workspace, make, passes=is_no_refusal, find=find, makes="run")
-    if run.get_status() == COMPLETED:
-        return run
-    ask(workspace, lambda: run.set_tags(tags_of(model, trial, search)))
-    logged = ask(workspace, run.get_metrics)
-    for name, value in trial.metrics.items():
-        if name not in logged:
-            run.log(name, value)
-    run.flush()
+    is_over = run.get_status() == COMPLETED  # of aml search --track, which sends no files
+    if not is_over:
+        describe(workspace, run, tags_of(model, trial, search), trial.metrics)
     there = set(ask(workspace, run.get_file_names))
     for file in sorted(path for path in outputs.rglob("*") if path.is_file()):
         name = f"outputs/{file.relative_to(outputs).as_posix()}"
         if name not in there:
             ask(workspace, partial(run.upload_file, name, str(file)))
-    ask(workspace, run.complete)
+    if not is_over:
+        ask(workspace, run.complete)
     return run
+
+
+def describe(workspace: Any, run: Any, tags: dict[str, str], metrics: dict[str, float]) -> None:
+    """Have these tags and metrics in a run that is open, each once."""
+    ask(workspace, lambda: run.set_tags(tags))
+    logged = ask(workspace, run.get_metrics)
+    for name, value in metrics.items():
+        if name not in logged:
+            run.log(name, value)
+    run.flush()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import importlib
 import os
 import queue
 import shutil
@@ -17,15 +16,17 @@ from pathlib import Path
 
 from aml_project import tools
 from aml_project.command_line import DONE, Failure, note
+from aml_project.files import write_whole
 from aml_project.kill_points import reached
 from aml_project.project import shown
 from aml_project.search import RECORD, folder_of, record, results, trials
 from aml_project.search.definition import Search, Values
 from aml_project.search.engines import Order
 from aml_project.search.mlflow_runs import Tracking
-from aml_project.search.record import COMPLETE, FAILED, STOPPED, Record, Trial
+from aml_project.search.page_process import PageProcess
+from aml_project.search.record import FAILED, STOPPED, Record, Trial
 
-TABLE, PAGE = "trials.csv", "index.html"
+TABLE, COMBINATIONS, PAGE = "trials.csv", "combinations.csv", "index.html"
 TICK = 0.25  # seconds between two looks at what the trials log
 TABLE_EVERY = 10.0  # seconds
 
@@ -109,13 +110,14 @@ class Driver:
         self.again = [trial for trial in mine if not trial.is_over]  # what a kill or Ctrl-C has cut short
         self.over = [trial for trial in mine if trial.is_over]
         self.study = Study(self.search, self.over)
-        self.tracking = Tracking(script, kept.folder)
+        self.tracking, self.page = Tracking(script, kept.folder), PageProcess()
         self.running: dict[int, trials.Running] = {}
         self.ended: queue.SimpleQueue[trials.Running] = queue.SimpleQueue()
         self.unwritten: list[Trial] = []  # results for which the disk had no room
         self.no_room: OSError | None = None
+        self.ahead: tuple[int, Values] | None = None  # the next trial, by its number
         self.no_more = False  # of a grid
-        self.best = record.best(self.over, self.search)
+        self.standing = record.Standing(self.search, self.over)
         self.table_written = time.monotonic()
         self.ends = time.monotonic() + self.search.hours * 3600 if self.search.hours else None
         gpus, per_gpu = trials.gpus(), self.search.per_gpu
@@ -133,8 +135,6 @@ class Driver:
             self.begin()
             if self.again or len(self.over) < self.search.trials:
                 self.tracking.begin()
-                # What draws the page takes a second to import: that is over while the trials run.
-                threading.Thread(target=importlib.import_module, args=("aml_project.search.page",), daemon=True).start()
             self.go_on()
         except KeyboardInterrupt:
             self.end_all()
@@ -142,6 +142,7 @@ class Driver:
             raise KeyboardInterrupt(f"Interrupted: {self.progress()}; the same command goes on.") from None
         except BaseException:
             self.end_all()
+            self.page.end()
             raise
         self.write_results()
         return self.say_end()
@@ -175,6 +176,8 @@ class Driver:
             self.start_more()
             if not self.running:
                 break
+            self.page.begin()
+            self.draw_ahead()
             with contextlib.suppress(queue.Empty):
                 self.finish(self.ended.get(timeout=TICK))
             self.look()
@@ -212,14 +215,21 @@ class Driver:
             trial = self.again.pop(0)
             self.study.enter(trial.number, trial.values)
             return trial
-        if self.no_more or len(self.over) + len(self.running) >= self.search.trials:
+        if len(self.over) + len(self.running) >= self.search.trials:
             return None
+        self.draw_ahead()
+        if self.ahead is None:
+            return None
+        (number, values), self.ahead = self.ahead, None
+        return self.note(number, values)
+
+    def draw_ahead(self) -> None:
+        """Have the values of the next new trial: to draw them takes time, in which the others run."""
+        if self.ahead or self.no_more or len(self.over) + len(self.running) >= self.search.trials:
+            return
         number = self.record.next_number
         values = self.study.propose(number)
-        if values is None:
-            self.no_more = True
-            return None
-        return self.note(number, values)
+        self.ahead, self.no_more = (number, values) if values is not None else None, values is None
 
     def note(self, number: int, values: Values) -> Trial | None:
         try:
@@ -279,14 +289,7 @@ class Driver:
         self.study.over(trial)
         self.unwritten.append(trial)
         self.write_unwritten()
-        value = trial.value(self.search)
-        is_best = (
-            trial.state == COMPLETE
-            and value is not None
-            and (self.best is None or self.search.better(value, self.best.value(self.search) or 0.0))
-        )
-        if is_best:
-            self.best = trial
+        is_best = self.standing.take(trial)
         counted = f"{len(self.over)}/{self.search.trials}"
         print(f"{counted:>9}  {results.line_of(trial, self.search, True, is_best)}"
               f"{self.best_so_far()}", flush=True)  # fmt: skip
@@ -306,8 +309,8 @@ class Driver:
             self.unwritten.pop(0)
 
     def best_so_far(self) -> str:
-        value = self.best.value(self.search) if self.best else None
-        return f"  (best: {value:.6g}, trial {self.best.number})" if self.best and value is not None else ""
+        leading = self.standing.leading
+        return f"  (best: {self.standing.value:.6g}, trial {leading.number})" if leading else ""
 
     def end_all(self) -> None:
         """End what runs; the record keeps it as begun, and the same command begins it again."""
@@ -328,19 +331,19 @@ class Driver:
         everything = sorted(self.record.trials.values(), key=lambda trial: trial.number)
         with contextlib.suppress(OSError):  # it is made again of the record
             results.write_table(self.record.folder / TABLE, everything, self.search)
+            if self.search.folds:
+                results.write_combinations(self.record.folder / COMBINATIONS, self.over, self.search)
         self.table_written = time.monotonic()
 
     def write_results(self) -> None:
         """The table and the page; both are made of the record, so that one more call makes up for one that failed."""
-        from aml_project.search import page
-
         self.write_table()
         everything = sorted(self.record.trials.values(), key=lambda trial: trial.number)
         title = f"The search of {self.script.model}"
         try:
-            page.write(self.record.folder / PAGE, title, everything, self.search)
-        except OSError as error:
-            note(f"{shown(self.record.folder / PAGE)}: {error.strerror}")
+            write_whole(self.record.folder / PAGE, self.page.text(self.record.folder, title, everything, self.search))
+        except (OSError, ValueError) as error:
+            note(f"{shown(self.record.folder / PAGE)}: {getattr(error, 'strerror', None) or error}")
 
     def say_end(self) -> int:
         done, wanted = len(self.over), self.search.trials
@@ -348,16 +351,18 @@ class Driver:
             print(f"The grid has no more than {done} combinations.")
         elif done < wanted:
             print(f"hours: {self.search.hours:g} are over: {self.progress()}; the same command goes on.")
-        if self.best is None:
+        leading = self.standing.leading
+        if leading is None:
             failed = next((trial for trial in self.over if trial.why), None)
             why = f": trial {failed.number} {failed.why}" if failed else ""
             raise Failure(f"none of {done} trials has a {self.search.metric}{why}")
         if self.search.stop and not any(trial.steps for trial in self.over):
             note(f"stop: train.py has logged no {self.search.metric} by step, so that no trial could end early")
-        value = self.best.value(self.search)
-        print(f"Best of {done}: trial {self.best.number}, {self.search.metric} {value:.6g}:"
-              f" {trials.described(self.best.values)}")  # fmt: skip
-        tags = {"aml.best_trial": str(self.best.number), "aml.trials": str(done)}
-        self.tracking.end(tags, self.best.metrics, [self.record.folder / TABLE, self.record.folder / PAGE])
-        print(f"All of them: {shown(self.record.folder / PAGE)} and {TABLE}")
+        print(
+            f"Best of {done}: {self.standing.described()}: {trials.described(self.search.combination(leading.values))}"
+        )
+        tags = {"aml.best_trial": str(leading.number), "aml.trials": str(done)}
+        files = [PAGE, TABLE, *([COMBINATIONS] if self.search.folds else [])]
+        self.tracking.end(tags, leading.metrics, [self.record.folder / name for name in files])
+        print(f"All of them: {shown(self.record.folder / PAGE)} and {' and '.join(files[1:])}")
         return DONE

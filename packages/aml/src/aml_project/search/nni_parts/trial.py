@@ -77,7 +77,7 @@ def train(place: Path, arguments: list[str], variables: dict[str, str]) -> None:
     (place / "steps.jsonl").unlink(missing_ok=True)
     with (place / "log.txt").open("wb") as log:
         process = subprocess.Popen(
-            [SETTINGS["python"] or sys.executable, "train.py", *SETTINGS["arguments"], *arguments],
+            [SETTINGS["python"] or sys.executable, "-m", "train", *SETTINGS["arguments"], *arguments],
             cwd=place, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
 
