@@ -48,7 +48,7 @@ time.sleep(5)
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the time to the first line of a run's log.")
-    parser.add_argument("--project", type=Path, help="a project that is rendered, attached and set up")
+    parser.add_argument("--project", type=Path, help="a project that is attached, after make setup client")
     parser.add_argument("--runs", type=int, default=9, help="runs of each (default: %(default)s)")
     args = parser.parse_args()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an owner's Python keeps what it has compiled
@@ -67,17 +67,17 @@ def make_project(folder: Path) -> Path:
     """Render and install the default project."""
     say("Installing a project")
     project = render(folder, *WORKSPACE)
-    make(project, "setup")
+    make(project, "setup", "client")  # the bare call needs the SDK as well
     return project
 
 
 def measure(folder: Path, project: Path, model: Path, runs: int) -> dict[str, list[float]]:
-    python = bin_of(model) / "python"
+    python = tools_of(project) / "python"  # where the client is, for both
     (folder / "bare.py").write_text(BARE, encoding="utf-8")
     aml = tools_of(project) / "aml"
     found: dict[str, list[float]] = {}
     with Rehearsal(folder / "rehearsal", project=project) as rehearsal:
-        env = rehearsal.environment() | {"PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"}
+        env = rehearsal.environment() | {"PATH": f"{bin_of(model)}{os.pathsep}{os.environ['PATH']}"}
         for turn in range(runs + 1):
             for config in ("train-local", "train-amlcompute"):
                 commands: dict[str, list[str | Path]] = {

@@ -996,7 +996,7 @@ def searches() -> None:
     write("search/train.py", "import time; time.sleep(300)")
     stopped = search(1)
     stopped.cancel()
-    stopped.wait_for_completion()
+    stopped.wait_for_completion(wait_post_processing=True)  # else it waits no longer than until the end was asked for
     assert stopped.get_status() == "Canceled"
 
 

@@ -34,6 +34,35 @@ answer["gone"] = refused(ml.datastores.get, "second_store")[:2]
     assert answer["gone"] == [404, "UserError"]
 
 
+def test_datastores_of_other_kinds(client: Client, ml_client: Client) -> None:
+    """What the first generation has registered: a database is no datastore of the second."""
+    client("""
+from azureml.core import Datastore
+principal = {"tenant_id": "t", "client_id": "c", "client_secret": "s"}
+Datastore.register_azure_file_share(ws, "share", "files", "account", account_key="a2V5")
+Datastore.register_azure_data_lake(ws, "lake", "one", **principal)
+Datastore.register_azure_data_lake_gen2(ws, "newer", "two", "account", **principal)
+Datastore.register_azure_sql_database(ws, "sql", "server", "base", username="me", password="p")
+""")
+    answer = ml_client("""
+kinds = {one.name: one for one in ml.datastores.list()}
+answer["share"] = kinds["share"].type, kinds["share"].file_share_name
+answer["lake"] = kinds["lake"].type, kinds["lake"].store_name, kinds["lake"].credentials.client_id
+answer["newer"] = kinds["newer"].type, kinds["newer"].filesystem, kinds["newer"].credentials.tenant_id
+answer["sql"] = "sql" in kinds, refused(ml.datastores.get, "sql")[0]
+for name in ("share", "lake", "newer"):
+    ml.datastores.delete(name)
+""")
+    client("""
+from azureml.core import Datastore
+Datastore.get(ws, "sql").unregister()
+""")
+    assert answer["share"] == ["AzureFile", "files"]
+    assert answer["lake"] == ["AzureDataLakeGen1", "one", "c"]
+    assert answer["newer"] == ["AzureDataLakeGen2", "two", "t"]
+    assert answer["sql"] == [False, 404]
+
+
 def test_environments(rehearsal: Rehearsal, ml_client: Client, client: Client) -> None:
     """One list with the first generation, in whose words the same environment is told."""
     answer = ml_client("""

@@ -137,19 +137,40 @@ def datastore(workspace: Workspace, request: Request) -> Any:
 # --- the second generation
 
 
+# The second generation's kinds, by those of the first, and what each calls its place; databases are none of them.
+KINDS = {
+    "AzureBlob": ("AzureBlob", "containerName"),
+    "AzureFile": ("AzureFile", "fileShareName"),
+    "AzureDataLake": ("AzureDataLakeGen1", "storeName"),
+    "AzureDataLakeGen2": ("AzureDataLakeGen2", "filesystem"),
+}
+LOGINS = {"AccountKey": "AccountKey", "Sas": "Sas", "ClientCredentials": "ServicePrincipal"}
+
+
 def told(workspace: Workspace, store: Record) -> Record:
     """A datastore as the resource manager tells it: how it opens, not with what."""
     storage = store.get("azureStorageSection") or {}
-    kind = storage.get("credentialType") or "None"
+    lake = store.get("azureDataLakeSection") or {}
+    kind, place = KINDS[store.get("dataStoreType", "AzureBlob")]
+    principal = lake or storage.get("clientCredentials") or {}
+    login = LOGINS.get(storage.get("credentialType") or "None", "None")
+    if principal.get("clientId"):
+        login = "ServicePrincipal"
+    elif not storage.get("credential"):
+        login = "None"
+    credentials: Record = {"credentialsType": login}
+    if login == "ServicePrincipal":
+        credentials |= {name: principal.get(name) for name in ("clientId", "tenantId", "authorityUrl")}
+        credentials["resourceUrl"] = principal.get("resourceUri")
     properties = {
-        "datastoreType": store.get("dataStoreType", "AzureBlob"),
-        "credentials": {"credentialsType": kind if storage.get("credential") else "None"},
+        "datastoreType": kind,
+        "credentials": credentials,
         "isDefault": store["name"] == workspace.state.tables.default_datastore,
         "description": store.get("description"),
         "tags": store.get("tags") or {},
         "properties": store.get("properties") or {},
         "accountName": storage.get("accountName"),
-        "containerName": storage.get("containerName"),
+        place: lake.get("storeName") or storage.get("containerName"),
         "endpoint": storage.get("endpoint"),
         "protocol": storage.get("protocol"),
     }
@@ -173,7 +194,8 @@ def as_kept(wish: Record) -> Record:
 
 @arm.route("GET", "{scope}/datastores")
 def listed(workspace: Workspace, request: Request) -> Any:
-    found = [told(workspace, store) for store in workspace.state.tables.datastores.values()]
+    stores = workspace.state.tables.datastores.values()
+    found = [told(workspace, store) for store in stores if store.get("dataStoreType", "AzureBlob") in KINDS]
     if request.query.get("isDefault", "").lower() == "true":
         found = [store for store in found if store["properties"]["isDefault"]]
     return {"value": found, "nextLink": None}
@@ -190,7 +212,10 @@ def one(workspace: Workspace, request: Request) -> Any:
         if known:
             remove(workspace, name.lower())
         return Reply(status=200 if known else 204)
-    return told(workspace, find(workspace, name))
+    store = find(workspace, name)
+    if store.get("dataStoreType", "AzureBlob") not in KINDS:
+        raise Refusal(404, f"Datastore {name} is a {store['dataStoreType']}: the second generation has no such kind.")
+    return told(workspace, store)
 
 
 @arm.route("POST", "{scope}/datastores/{name}/listSecrets")

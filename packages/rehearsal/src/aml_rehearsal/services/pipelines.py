@@ -176,6 +176,10 @@ def update(workspace: Workspace, request: Request) -> Any:
     changes = wish.get("Data") or wish
     if kind in {"Modules", "AzureMLModuleVersions"}:
         changes = {name: text for name, text in changes.items() if text is not None}
+    if kind == "AzureMLModules":
+        changes = {
+            name: text for name, text in changes.items() if name != "Versions"
+        }  # the client sends none of numbers
     record |= changes | {"Id": record["Id"], "LastModifiedDate": now()}
     if kind == "Schedules" and record.get("Recurrence"):
         schedules.go_on(workspace, record)
