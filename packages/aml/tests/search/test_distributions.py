@@ -150,7 +150,7 @@ def test_what_nni_draws(nni_environment: Path) -> None:
     asked = [str(nni_environment / "bin" / "python"), "-c", NNI, str(DRAWS)]
     done = subprocess.run(asked, input=space, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout)
+    answer = json.loads(done.stdout.splitlines()[-1])  # NNI has its own lines before it
     drawn = [nni_space.values_of(point, SEARCH) for point in answer["drawn"]]
     for parameter in SEARCH.parameters:
         judge(parameter, [point[parameter.name] for point in drawn])
