@@ -185,3 +185,22 @@ def test_a_search_that_was_ended_goes_on(searcher: Searcher) -> None:
     done = searcher.search()
     assert done.code == 0, done.err
     assert len([row for row in searcher.rows() if row["state"] == "complete"]) == 4
+
+
+def test_what_it_found_is_registered_through_the_gate(searcher: Searcher) -> None:
+    assert searcher.search("--trials", "2").code == 0
+    rows = {row["trial"]: row for row in searcher.rows()}
+    best, other = sorted(rows, key=lambda number: float(rows[number]["score"]), reverse=True)
+    assert searcher.error("register", "--require", "score>1", code=1).startswith("ERROR: not registered: score is ")
+    searcher.out("register", "--require", "score>=0.1", "--tag", "stage=test")
+    searcher.out("register", "--trial", other)
+    [parent] = searcher.parents
+    versions = sorted(searcher.rehearsal.state()["models"].values(), key=lambda model: int(model["version"]))
+    for number, version in zip((best, other), versions, strict=True):
+        tags = version["kvTags"]
+        assert version["runId"] == f"{parent['runId']}_{int(number) - 1}"
+        assert (tags["search"], tags["n"]) == (parent["runId"], rows[number]["n"])
+        assert float(tags["x"]) == float(rows[number]["x"])
+        assert searcher.rehearsal.artifact(version["runId"], "outputs/model/x.txt") == rows[number]["x"].encode()
+    assert versions[0]["kvTags"]["stage"] == "test"
+    assert len(searcher.runs) == 3, "a trial in the workspace is a run already"

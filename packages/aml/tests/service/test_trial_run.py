@@ -61,7 +61,7 @@ def test_the_best_trial_is_registered_through_the_gate(trainer: Trainer) -> None
 def test_another_trial_is_registered_by_its_number(trainer: Trainer) -> None:
     searched(trainer)
     said = trainer.out("register", "--trial", "1", "--dry-run")
-    assert said.startswith("Would register outputs/model of trial 1 of the search here as quick")
+    assert said.startswith("Would register outputs/model of trial 1 of the last search as quick")
     assert "Model quick, version 1" in trainer.out("register", "--trial", "1")
     assert trainer.rehearsal.artifact(next(iter(trainer.runs)), "outputs/model/weights.txt") == b"weights 1"
     assert trainer.error("register", "--trial", "3", code=1) == (

@@ -6,7 +6,9 @@ and `randint` begins at 0 and ends before its bound. So what can be counted beco
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from aml_project.search.definition import Choice, Parameter, Range, Search
@@ -84,6 +86,13 @@ def policy(search: Search) -> tuple[str, dict[str, Any]]:
     if stop.policy == "truncation":
         return stop.policy, {"truncation_percentage": int(stop.percent), **when}
     return stop.policy, when
+
+
+def values_in(tags: Mapping[str, str] | None) -> dict[str, Any]:
+    """The values of a trial, as its run has them; nothing of a run that is no trial."""
+    tags = tags or {}
+    text = tags.get("hyperparameters") or tags.get("_aml_system_hyperparameters") or "{}"
+    return {str(name).lstrip("-"): value for name, value in json.loads(text).items()}
 
 
 def value_of(parameter: Parameter, given: Any) -> Any:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
+from aml_project.search import folder_of
 from aml_project.search.definition import Search
+from aml_project.search.record import Trial
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,17 @@ class Engine(Protocol):
     def refresh(self, order: Order) -> bool:
         """Bring the record of what was tried up to date; whether a search is running."""
 
+    def run_of(self, workspace: Any, folder: Path, trial: Trial) -> Any:
+        """The run of the workspace that a trial was (azureml.core.Run); None of one that ran here."""
+
     def stop(self, order: Order) -> int:
         """End the search that runs; the exit code."""
 
 
 def get(name: str) -> Engine:
     return cast(Engine, importlib.import_module(f"{__name__}.{name}"))
+
+
+def whose(model_folder: Path, folder: Path) -> Engine:
+    """The engine that keeps what it tried in this folder."""
+    return get("local" if folder == folder_of(model_folder) else folder.name)

@@ -346,9 +346,7 @@ class Driver:
         return self.record.begun(self.record.next_number, self.values(child), started, child.id)
 
     def values(self, child: Any) -> Values:
-        tags = child.tags or {}
-        text = tags.get("hyperparameters") or tags.get("_aml_system_hyperparameters") or "{}"
-        given = {str(name).lstrip("-"): value for name, value in json.loads(text).items()}
+        given = azure_space.values_in(child.tags)
         known = {parameter.name: parameter for parameter in self.search.parameters}
         return {name: azure_space.value_of(known[name], value) if name in known else value
                 for name, value in given.items()}  # fmt: skip
@@ -468,6 +466,12 @@ def seconds_of(child: Any) -> float:
     except ValueError:
         return 0.0
     return round(max(took.total_seconds(), 0.0), 3)
+
+
+def run_of(workspace: Any, folder: Path, trial: Trial) -> Any:  # noqa: ARG001 # NNI has to look for it
+    from aml_project.service.submission import find
+
+    return find(workspace, trial.run)
 
 
 def refresh(order: Order) -> bool:

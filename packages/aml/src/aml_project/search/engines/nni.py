@@ -48,6 +48,7 @@ ON_THE_NODE = [RELEASE, "setuptools==80.9.0", "websockets==15.0.1"]
 PYTHONS = ">=3.10,<3.12"
 FINAL = {"SUCCEEDED": COMPLETE, "EARLY_STOPPED": STOPPED, "FAILED": FAILED, "USER_CANCELED": FAILED,
          "SYS_CANCELED": FAILED}  # fmt: skip
+RUNS = "runs.txt"  # that NNI has submitted, in the folder of the search
 ENDED = ("DONE", "ERROR", "STOPPED")
 STARTS = 3  # NNI gives its own parts ten seconds to find each other
 TICK = 1.0  # seconds between two looks
@@ -452,7 +453,6 @@ class ClusterDriver(Driver):
 
     def __init__(self, order: Order, place: Path) -> None:
         super().__init__(order, place)
-        self.runs = self.folder / "runs.txt"  # that NNI has submitted
         self.workspace: Any = None
 
     def before(self) -> None:
@@ -467,15 +467,9 @@ class ClusterDriver(Driver):
 
         from aml_project.service.run_log import ENDED
 
-        for run in self.submitted():
+        for run in submitted(self.workspace, self.folder):
             if run.get_status() not in ENDED:
                 Run.cancel(run)  # its class would look for the folder that it was submitted from
-
-    def submitted(self) -> list[Any]:
-        from aml_project.service.submission import find
-
-        found = [find(self.workspace, run_id) for run_id in read_text(self.runs).split()]
-        return [run for run in found if run is not None]
 
     def write_files(self) -> None:
         from aml_project.snapshot import whole
@@ -486,7 +480,7 @@ class ClusterDriver(Driver):
             (code / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(self.order.folder / name, code / name)
         client = {"model": str(self.order.folder), "config": self.order.config, "experiment": self.order.experiment,
-                  "packages": ON_THE_NODE, "runs": str(self.runs)}  # fmt: skip
+                  "packages": ON_THE_NODE, "runs": str(self.folder / RUNS)}  # fmt: skip
         write_whole(self.folder / "client.json", json.dumps(client))
         super().write_files()
 
@@ -524,13 +518,25 @@ class ClusterDriver(Driver):
 
         code = super().say_end()
         if self.best is not None and self.workspace is not None:
-            for run in self.submitted():
-                for child in run.get_children(tags={"nni_trial": self.best.run}):
-                    run_file.write(self.order.folder / "run.json", child)
-                    print(f"Its run is noted in {shown(self.order.folder / 'run.json')}."
-                          f" Next: make register MODEL={self.order.model}")  # fmt: skip
-                    return code
+            kept = self.order.folder / "run.json"
+            if (run := run_of(self.workspace, self.folder, self.best)) is not None:
+                run_file.write(kept, run)
+                print(f"Its run is noted in {shown(kept)}. Next: make register MODEL={self.order.model}")
         return code
+
+
+def submitted(workspace: Any, folder: Path) -> list[Any]:
+    """The runs of NNI's runners, the newest last."""
+    from aml_project.service.submission import find
+
+    found = [find(workspace, run_id) for run_id in read_text(folder / RUNS).split()]
+    return [run for run in found if run is not None]
+
+
+def run_of(workspace: Any, folder: Path, trial: Trial) -> Any:
+    """A trial that was cut short may have another run of before."""
+    there = [run for one in submitted(workspace, folder) for run in one.get_children(tags={"nni_trial": trial.run})]
+    return max(there, key=lambda run: run.status == "Completed", default=None)
 
 
 def free_port() -> int:

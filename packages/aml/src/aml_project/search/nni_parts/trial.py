@@ -27,17 +27,22 @@ NOT_LINKED = {"outputs", "mlruns", "logs", "run.json", "tests", "deployment"}
 TICK = 0.5  # seconds between two looks at what is logged by step
 
 
-def words(drawn: dict[str, Any]) -> list[str]:
-    """The values as train.py takes them; a value of a choice that has parameters of its own is a dictionary."""
-    given: list[str] = []
+def values_of(drawn: dict[str, Any]) -> dict[str, Any]:
+    """What NNI has drawn, by name; a value of a choice that has parameters of its own is a dictionary."""
+    found: dict[str, Any] = {}
     for name, value in drawn.items():
         if isinstance(value, dict):
-            given += words({name: value["_name"], **{key: inner for key, inner in value.items() if key != "_name"}})
-        elif name in SETTINGS["whole"]:
-            given.append(f"--{name}={round(value)}")
-        elif value is not False:
-            given.append(f"--{name}" if value is True else f"--{name}={value}")
-    return given
+            found[name] = value["_name"]
+            found.update(values_of({key: inner for key, inner in value.items() if key != "_name"}))
+        else:
+            found[name] = round(value) if name in SETTINGS["whole"] else value
+    return found
+
+
+def words(values: dict[str, Any]) -> list[str]:
+    """The values as train.py takes them."""
+    given = {name: value for name, value in values.items() if value is not False}
+    return [f"--{name}" if value is True else f"--{name}={value}" for name, value in given.items()]
 
 
 def folder() -> Path:
@@ -105,7 +110,7 @@ def result(place: Path) -> float:
 
 
 @contextlib.contextmanager
-def run_of_its_own(drawn: dict[str, Any], place: Path) -> Iterator[dict[str, str]]:
+def run_of_its_own(values: dict[str, Any], place: Path) -> Iterator[dict[str, str]]:
     """On a cluster, a child of the runner's run, with its values and metrics as numbers; NNI's own are texts."""
     if not SETTINGS["in_workspace"]:
         yield {}
@@ -114,7 +119,7 @@ def run_of_its_own(drawn: dict[str, Any], place: Path) -> Iterator[dict[str, str
 
     whole = Run.get_context()
     own = whole.child_run(name=f"trial {int(os.environ['NNI_TRIAL_SEQ_ID']) + 1}")
-    own.set_tags({"hyperparameters": json.dumps(drawn), "nni_trial": os.environ["NNI_TRIAL_JOB_ID"]})
+    own.set_tags({"hyperparameters": json.dumps(values), "nni_trial": os.environ["NNI_TRIAL_JOB_ID"]})
     try:
         yield {"AZUREML_RUN_ID": own.id, "MLFLOW_RUN_ID": own.id}
         logged = own.get_metrics()
@@ -131,12 +136,12 @@ def run_of_its_own(drawn: dict[str, Any], place: Path) -> Iterator[dict[str, str
 
 
 def main() -> None:
-    drawn = nni.get_next_parameter()
+    values = values_of(nni.get_next_parameter())
     place = folder()
     ended = place / "ended"
     if not ended.exists():  # a search that was killed then may begin a trial again whose training had ended
-        with run_of_its_own(drawn, place) as variables:
-            train(place, words(drawn), variables)
+        with run_of_its_own(values, place) as variables:
+            train(place, words(values), variables)
         ended.touch()
     nni.report_final_result(result(place))
 
