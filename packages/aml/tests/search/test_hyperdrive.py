@@ -191,6 +191,7 @@ def test_what_it_found_is_registered_through_the_gate(searcher: Searcher) -> Non
     assert searcher.search("--trials", "2").code == 0
     rows = {row["trial"]: row for row in searcher.rows()}
     best, other = sorted(rows, key=lambda number: float(rows[number]["score"]), reverse=True)
+    assert f"  | x is {rows[other]['x']}" in searcher.out("search", "--on", "cpu-cluster", "--show", other)
     assert searcher.error("register", "--require", "score>1", code=1).startswith("ERROR: not registered: score is ")
     searcher.out("register", "--require", "score>=0.1", "--tag", "stage=test")
     searcher.out("register", "--trial", other)

@@ -46,6 +46,7 @@ def test_the_page_from_its_fourth_step(by_nni: Searcher) -> None:
         logged = by_nni.rehearsal.state()["metrics"][child["runId"]]
         assert isinstance(logged["score"]["value"][-1]["data"]["score"], float)
     assert by_nni.best_run() in {child["runId"] for child in children}
+    assert "  | x is " in by_nni.out("search", "--engine", "nni", "--on", "cpu-cluster", "--show", "2")
     by_nni.out("register", "--require", "score>=0.1")
     by_nni.out("register", "--trial", "2", "--name", "second")
     for version in by_nni.rehearsal.state()["models"].values():

@@ -73,7 +73,7 @@ def act(args: argparse.Namespace) -> int:
     if args.stop:
         return engine.stop(order)
     if args.list or args.show is not None:
-        return tell(engine, order, args.show)
+        return tell(engine, order, args)
     if lacking := engine.lacks(search):
         raise Failure("\nERROR: ".join(lacking))
     if args.on and not args.write and not args.skip_check:
@@ -134,12 +134,12 @@ def changed(search: Search, changes: dict[str, Any]) -> Search:
     return search
 
 
-def tell(engine: Engine, order: Order, number: int | None) -> int:
+def tell(engine: Engine, order: Order, args: argparse.Namespace) -> int:
     """Say what was tried so far: all of it in lines, or one trial."""
     from aml_project.search import record, results
 
     is_running = engine.refresh(order)
-    place = engine.kept_in(order)
+    number, place = args.show, engine.kept_in(order)
     trials = record.Record(place).trials
     if not trials:
         raise Failure(f"nothing was tried yet for {order.model}: make search MODEL={order.model}")
@@ -148,5 +148,9 @@ def tell(engine: Engine, order: Order, number: int | None) -> int:
         return DONE
     if number not in trials:
         raise Failure(f"--show: no trial {number}; there are 1 to {max(trials)}", WRONG_USE)
+    if order.on:
+        from aml_project.service import trial_run
+
+        trial_run.bring_log(project_of(args).workspace.sdk, order.folder, place, trials[number])
     print(*results.about(trials[number], order.search, place, is_running), sep="\n")
     return DONE

@@ -127,6 +127,13 @@ class Follower:
             self.spoke = now
 
 
+def all_of(run: Any) -> str:
+    """What the script of a run has printed so far."""
+    follower = Follower(run)
+    logs = follower.logs(run._client.get_runstatus())
+    return b"".join(follower.fetch(address, 0) for address in logs.values()).decode("utf-8", "replace")
+
+
 def impatient(run: Any) -> None:
     """The client would repeat a request in silence, for minutes; and wait 100 seconds for a byte."""
     for client in (run._client.run, run._client.artifacts):

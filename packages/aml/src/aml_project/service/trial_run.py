@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from aml_project.command_line import Failure
+from aml_project.files import write_whole
 from aml_project.search import definition, engines, last_search, record
 from aml_project.search.definition import Search
 from aml_project.search.record import COMPLETE, Record, Trial
 from aml_project.search.trials import place_of
-from aml_project.service import submission
+from aml_project.service import run_log, submission
 from aml_project.service.asking import ask
 from aml_project.service.errors import is_no_refusal
 
@@ -93,6 +94,13 @@ def bring(workspace: Any, model_folder: Path, found: Chosen) -> Any:
     if not is_over:
         ask(workspace, run.complete)
     return run
+
+
+def bring_log(workspace: Any, model_folder: Path, folder: Path, trial: Trial) -> None:
+    """Have what a trial in the workspace has printed so far where one that ran here has it."""
+    run = engines.whose(model_folder, folder).run_of(workspace, folder, trial)
+    if run is not None and (printed := ask(workspace, lambda: run_log.all_of(run))):
+        write_whole(place_of(folder, trial.number) / "log.txt", printed)
 
 
 def describe(workspace: Any, run: Any, tags: dict[str, str], metrics: dict[str, float]) -> None:

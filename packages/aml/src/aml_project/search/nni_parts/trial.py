@@ -129,10 +129,17 @@ def run_of_its_own(values: dict[str, Any], place: Path) -> Iterator[dict[str, st
         whole.log(SETTINGS["metric"], result(place))
         if (place / "outputs").is_dir():
             own.upload_folder("outputs", str(place / "outputs"))
+        send_log(own, place)
     except BaseException as error:
+        send_log(own, place)
         own.fail(error_details=str(error))
         raise
     own.complete()
+
+
+def send_log(own: Any, place: Path) -> None:
+    if (place / "log.txt").is_file():
+        own.upload_file("user_logs/std_log.txt", str(place / "log.txt"))
 
 
 def main() -> None:
