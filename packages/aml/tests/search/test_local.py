@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +235,21 @@ def test_a_disk_that_is_full_ends_the_search_in_one_line_and_loses_nothing(
     monkeypatch.setattr(record.Record, "over", real)
     assert aml(quick.root, "search").code == 0
     assert sorted(quick.starts()) == ["0001", "0002", "0003", "0004"], "what had ended was taken as it was"
+
+
+def test_a_real_limit_of_the_system_is_such_a_disk(quick: Quick) -> None:
+    """The record may grow to 512 bytes, which ends within a line."""
+    command = ["sh", "-c", 'ulimit -f 1; exec "$@"', "sh", sys.executable, "-m", "aml_project", "search"]
+    env = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}  # or this package's own would be cut as well
+    done = subprocess.run(command, cwd=quick.root, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        1, "ERROR: models/quick/outputs/search: File too large: make room, then the same command goes on\n",
+    )  # fmt: skip
+    kept = (quick.results / "trials.jsonl").read_bytes()
+    assert 0 < len(kept) <= 512 and kept.endswith(b"\n")
+    assert aml(quick.root, "search").code == 0
+    assert {row["state"] for row in quick.rows()} == {"complete"}
+    assert sorted(quick.starts()) == ["0001", "0002", "0003", "0004"]
 
 
 def test_ctrl_c_ends_the_trials_and_the_same_command_goes_on(quick: Quick) -> None:

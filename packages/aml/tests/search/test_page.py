@@ -8,6 +8,7 @@ import pytest
 
 from aml_project.search import page
 from aml_project.search.definition import Values
+from aml_project.search.page_process import PageProcess
 from aml_project.search.record import COMPLETE, FAILED, RUNNING, STOPPED, Trial
 from search.test_definition import of
 
@@ -56,6 +57,30 @@ def test_what_a_log_says_is_text(tmp_path: Path) -> None:
     assert rows[0]["log"] == "</script>\n\n</script><script>alert(1)</script> \N{REPLACEMENT CHARACTER}"
     assert "<script>alert" not in text
     assert "The search of &lt;m&gt;" in text
+
+
+@pytest.mark.usefixtures("own_page")
+def test_a_process_of_its_own_draws_the_same(tmp_path: Path) -> None:
+    trials = [Trial(number, values(number), COMPLETE, {"m": number / 2}) for number in range(1, 9)]
+    process = PageProcess()
+    process.begin()
+    given = process.text(tmp_path, "The search of <m>", trials, SEARCH)
+    assert given == page.text(tmp_path, "The search of <m>", trials, SEARCH)
+    assert process.process is None
+
+
+@pytest.mark.usefixtures("own_page")
+def test_a_process_that_was_killed_is_told(tmp_path: Path) -> None:
+    process = PageProcess()
+    process.begin()
+    assert process.process
+    process.process.kill()
+    process.process.wait()
+    with pytest.raises(ValueError, match="its process ended with -9"):
+        process.text(tmp_path, "m", [], SEARCH)
+    process.begin()
+    process.end()
+    assert process.process is None
 
 
 @pytest.mark.parametrize(

@@ -97,12 +97,12 @@ class Record:
         self.folder.mkdir(parents=True, exist_ok=True)
         line = json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace") + b"\n"
         reached(f"before {point}")
-        with self.file.open("ab") as stream:
+        with self.file.open("ab", buffering=0) as stream:  # a buffer would be written when it closes, after the cut
             size = self.whole_size(stream.tell())
             stream.truncate(size)
             try:
-                stream.write(line)
-                stream.flush()
+                while line:
+                    line = line[stream.write(line) :]
                 if "state" in said:  # what has only begun would begin again after a power cut, and may
                     os.fsync(stream.fileno())
             except OSError:
