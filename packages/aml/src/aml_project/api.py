@@ -348,17 +348,13 @@ class Model:
 
     @in_one_sentence
     def trial(self, number: int | None = None) -> Run:
-        """A trial of the search here, the best one if none is named, as a run of the workspace: register() takes it."""
-        from aml_project.search import definition
+        """A trial of the last search, the best one if none is named, as a run of the workspace: register() takes it."""
         from aml_project.service import trial_run
 
-        search = definition.read(self.folder)
-        found = trial_run.chosen(self.folder, search, number)
-        with Progress(f"Registering trial {found.number}"):
-            sdk = trial_run.bring(self.project.workspace.sdk, self.folder, found, search)
-        run = Run(self.project, self.name, sdk.id, sdk=sdk)
-        run._tags = trial_run.tags_of(self.name, found, search)
-        return run
+        found = trial_run.chosen(self.folder, number)
+        with Progress(f"Registering trial {found.trial.number}"):
+            sdk = trial_run.bring(self.project.workspace.sdk, self.folder, found)
+        return Run(self.project, sdk.experiment.name, sdk.id, sdk=sdk)
 
     @in_one_sentence
     def register(
@@ -391,7 +387,7 @@ class Model:
             with Progress("Registering"):
                 registered = registration.register(
                     sdk, **rules, experiment=run.experiment, run_id=run.id, requirements=bounds,
-                    tags=run._tags | said["tag"], properties=said["property"], description=description, say=note,
+                    tags=said["tag"], properties=said["property"], description=description, say=note,
                 )  # fmt: skip
         except registration.Refused as refused:
             raise Failure(f"not registered: {refused}") from refused
@@ -489,7 +485,6 @@ class Run:
         run_file: Path | None = None,
     ) -> None:
         self.project, self.experiment, self.id = project, experiment, id
-        self._tags: dict[str, str] = {}  # what a version is tagged with that is registered from it
         self._sdk, self._submission, self._run_file = sdk, submission, run_file
         self._debug = project._debug
         self._seen = sdk.status if sdk is not None else ""

@@ -274,7 +274,7 @@ def test_stop_ends_the_search_that_runs_elsewhere(quick: Quick) -> None:
     process = start(quick.root, "search")
     wait_for(lambda: len(list(quick.folder.glob("hangs-*"))) == 2, process)
     stopped = aml(quick.root, "search", "--stop")
-    assert stopped.out == "The search of quick has ended; make search MODEL=quick goes on with it.\n"
+    assert stopped.out == "The search of quick has ended; the same command without --stop goes on with it.\n"
     process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert hanging(quick) == []

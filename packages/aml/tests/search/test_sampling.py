@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from aml_project.search.definition import Choice, Parameter
+from aml_project.search.definition import Choice, Parameter, Stop
+from aml_project.search.record import COMPLETE, Trial
 from aml_project.search.sampling import Study, draw
+from aml_rehearsal.stopping import Policy
 from search.test_definition import of
 
 SAMPLES = 10_000
@@ -75,3 +77,24 @@ def check(parameter: Parameter, values: list[object]) -> None:
         shares = [(math.log(n + 0.5) - math.log(n - 0.5)) / (high - low) for n in map(int, options)]
     expected = np.array(shares) / sum(shares) * len(values)
     assert stats.chisquare([counted[repr(option)] for option in options], expected).pvalue > UNLIKELY
+
+
+@pytest.mark.parametrize(
+    ("goal", "leading", "kept", "ended"),
+    [
+        ("maximize", 0.8, 0.67, 0.66),  # 0.8 / 1.2: the example of Azure ML's own page
+        ("minimize", 0.5, 0.59, 0.61),
+        ("maximize", -0.5, -0.59, -0.61),
+        ("minimize", -0.8, -0.67, -0.66),
+    ],
+)
+def test_bandit_ends_what_azure_ml_ends(goal: str, leading: float, kept: float, ended: float) -> None:
+    search = dataclasses.replace(of("x: [1, 2, 3]"), goal=goal, algorithm="random", stop=Stop("bandit", slack=0.2))
+    name = search.metric
+    study = Study(search, [Trial(1, {"x": 1}, COMPLETE, metrics={name: leading}, steps=[(0, leading)])])
+    for number, value, is_over in ((2, kept, False), (3, ended, True)):
+        study.enter(number, {"x": number})
+        assert study.ends_early(number, 0, value) is is_over
+    policy = Policy({"name": "Bandit", "properties": {"slack_factor": 0.2}}, maximize=search.maximizes)
+    logged = {"best": [leading], "kept": [kept], "ended": [ended]}
+    assert policy.ended(logged, ["kept", "ended"]) == ["ended"], "the rehearsal's service does as well"

@@ -1,6 +1,7 @@
 """aml register after a search here: the best trial's model, through the same gate as a run's."""
 
 import json
+import os
 
 import pytest
 
@@ -17,20 +18,23 @@ parameters:
 """
 
 
-def searched(trainer: Trainer) -> None:
+def searched(trainer: Trainer, where: str = "") -> Record:
     """Leave a model as a search of three trials does, the last of which has failed."""
     model = trainer.project / "models" / "quick"
     (model / "search.yml").write_text(SEARCH)
-    kept = Record(model / "outputs" / "search")
+    kept = Record(model / "outputs" / "search" / where)
     for number, accuracy in enumerate((0.7, 0.9, None), 1):
-        trial = kept.begun(number, {"x": number / 4, "kind": "a"}, "2026-01-01T00:00:00+00:00")
+        trial = kept.begun(
+            number, {"x": number / 4, "kind": "a"}, "2026-01-01T00:00:00+00:00", where and f"job{number}"
+        )
         trial.state = "complete" if accuracy else "failed"
         trial.metrics = {"accuracy": accuracy, "loss": 0.25} if accuracy else {}
         kept.over(trial)
         folder = kept.folder / "trials" / f"{number:04}" / "outputs"
         (folder / "model").mkdir(parents=True)
-        (folder / "model" / "weights.txt").write_text(f"weights {number}")
+        (folder / "model" / "weights.txt").write_text(f"weights {number}{where}")
         (folder / "metrics.json").write_text(json.dumps(trial.metrics))
+    return kept
 
 
 def test_the_best_trial_is_registered_through_the_gate(trainer: Trainer) -> None:
@@ -61,7 +65,7 @@ def test_the_best_trial_is_registered_through_the_gate(trainer: Trainer) -> None
 def test_another_trial_is_registered_by_its_number(trainer: Trainer) -> None:
     searched(trainer)
     said = trainer.out("register", "--trial", "1", "--dry-run")
-    assert said.startswith("Would register outputs/model of trial 1 of the search here as quick")
+    assert said.startswith("Would register outputs/model of trial 1 of the last search as quick")
     assert "Model quick, version 1" in trainer.out("register", "--trial", "1")
     assert trainer.rehearsal.artifact(next(iter(trainer.runs)), "outputs/model/weights.txt") == b"weights 1"
     assert trainer.error("register", "--trial", "3", code=1) == (
@@ -69,6 +73,17 @@ def test_another_trial_is_registered_by_its_number(trainer: Trainer) -> None:
     )
     assert trainer.error("register", "--trial", "9", code=1).startswith("ERROR: --trial: there is no trial 9: ")
     assert trainer.error("register", "--trial", "1", "-f", "run.json", code=2).startswith("ERROR: --trial: it is of")
+
+
+def test_of_two_searches_the_last_is_meant(trainer: Trainer) -> None:
+    """NNI's here as well: its trials are no runs yet, though they have ids of NNI's."""
+    earlier = searched(trainer)
+    searched(trainer, "nni")
+    os.utime(earlier.file, (1, 1))
+    trainer.out("register")
+    [version] = trainer.rehearsal.state()["models"].values()
+    assert trainer.rehearsal.artifact(version["runId"], "outputs/model/weights.txt") == b"weights 2nni"
+    assert version["kvTags"]["x"] == "0.5"
 
 
 def test_killed_while_the_trial_is_sent_the_same_command_goes_on(trainer: Trainer) -> None:

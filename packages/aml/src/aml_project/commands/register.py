@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     )  # fmt: skip
     parser.add_argument(
         "--trial", type=int, metavar="N",
-        help="a trial of the search here (default: the best one, if there was a search since the last run)",
+        help="a trial of the last search (default: the best one, if there was a search since the last run)",
     )  # fmt: skip
     parser.add_argument("-d", "--description", help="a sentence for people")
     for kind in ("tag", "property"):
@@ -67,10 +67,10 @@ def register(args: argparse.Namespace) -> int:
     registration.check_arguments(**rules)
     number = searched(model, args)
     if args.trial is not None and args.run_file is not None:
-        raise Failure("--trial: it is of the search here; a run is -f: name one of them", WRONG_USE)
+        raise Failure("--trial: it is of the last search; a run is -f: name one of them", WRONG_USE)
     trained = None if number else model.last_run(args.run_file)
     if args.dry_run:
-        whose = f"run {trained.id} ({trained.experiment})" if trained else f"trial {number} of the search here"
+        whose = f"run {trained.id} ({trained.experiment})" if trained else f"trial {number} of the last search"
         what = f"{args.asset_path} of {whose}"
         print(f"Would register {what} as {rules['name']}; asked nobody")
         for title, values in {"tags": args.tag, "properties": args.property, "if": conditions(args)}.items():
@@ -91,10 +91,9 @@ def searched(model: Model, args: argparse.Namespace) -> int | None:
 
     if args.run_file is not None or (args.trial is None and not searched_since(model.folder)):
         return None
-    from aml_project.search import definition
     from aml_project.service import trial_run
 
-    number = trial_run.chosen(model.folder, definition.read(model.folder), args.trial).number
+    number = trial_run.chosen(model.folder, args.trial).trial.number
     if args.trial is None:
         note(f"trial {number} is the best of the search since the last run; -f run.json takes the run, --trial another")
     return number

@@ -14,7 +14,16 @@ def folder_of(model_folder: Path) -> Path:
     return model_folder / "outputs" / "search"
 
 
+def last_search(model_folder: Path) -> Path:
+    """Where the search that has found something last keeps everything: each engine but the local one in its folder."""
+    here = folder_of(model_folder)
+    return max((here, here / "nni", here / "hyperdrive"), key=lambda folder: changed(folder / RECORD))
+
+
 def searched_since(model_folder: Path) -> bool:
-    """Whether the search has found something after the last run of the model was submitted."""
-    file, run_file = folder_of(model_folder) / RECORD, model_folder / "run.json"
-    return file.is_file() and (not run_file.is_file() or file.stat().st_mtime > run_file.stat().st_mtime)
+    """Whether a search has found something after the last run of the model was noted."""
+    return changed(last_search(model_folder) / RECORD) > changed(model_folder / "run.json")
+
+
+def changed(file: Path) -> float:
+    return file.stat().st_mtime if file.is_file() else 0.0

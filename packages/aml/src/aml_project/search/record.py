@@ -34,6 +34,7 @@ class Trial:
     seconds: float = 0.0
     started: str = ""
     why: str = ""  # it has failed
+    run: str = ""  # its id in the workspace, if it ran there
 
     @property
     def is_over(self) -> bool:
@@ -80,13 +81,16 @@ class Record:
         trial = self.trials[said["number"]] = Trial(**told)
         return trial
 
-    def begun(self, number: int, values: Values, started: str) -> Trial:
-        """Note a trial before anything of it runs."""
-        return self.note({"number": number, "values": values, "started": started}, "trial noted")
+    def begun(self, number: int, values: Values, started: str, run: str = "") -> Trial:
+        """Note a trial before anything of it runs, or that it runs in the workspace."""
+        said = {"number": number, "values": values, "started": started} | ({"run": run} if run else {})
+        return self.note(said, "trial noted")
 
     def over(self, trial: Trial) -> Trial:
         """Note what has become of it."""
-        said = {name: value for name, value in asdict(trial).items() if name not in ("values", "started") and value}
+        said = {
+            name: value for name, value in asdict(trial).items() if name not in ("values", "started", "run") and value
+        }
         return self.note({"number": trial.number} | said, "result noted")
 
     def note(self, said: dict[str, Any], point: str) -> Trial:
@@ -204,7 +208,10 @@ def alone(folder: Path) -> Iterator[None]:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
-        yield
+        try:
+            yield
+        finally:
+            fcntl.flock(lock, fcntl.LOCK_UN)  # also for a process that is just being started, and still holds a copy
 
 
 def searcher(folder: Path) -> int | None:

@@ -131,7 +131,10 @@ def draw(parameter: Parameter, source: random.Random) -> Any:
 
 
 class Bandit(optuna.pruners.BasePruner):
-    """Ends what is behind the best by more than a share of it, as Azure ML's policy of that name does."""
+    """Ends what is behind the best by more than a share, as Azure ML's policy of that name does.
+
+    With a slack of 0.1, the best has to be more than 1.1 times as good.
+    """
 
     def __init__(self, search: Search, slack: float, after: int) -> None:
         self.search, self.slack, self.after = search, slack, after
@@ -140,17 +143,16 @@ class Bandit(optuna.pruners.BasePruner):
         step = trial.last_step
         if step is None or step < self.after:
             return False
-        best = max if self.search.maximizes else min
+        sign = 1 if self.search.maximizes else -1  # so that more is better
         others = [
-            best(value for at, value in other.intermediate_values.items() if at <= step)
+            max(sign * value for at, value in other.intermediate_values.items() if at <= step)
             for other in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
             if any(at <= step for at in other.intermediate_values)
         ]
         if not others:
             return False
-        reached, leading = best(trial.intermediate_values.values()), best(others)
-        allowed = self.slack * abs(leading)
-        return reached < leading - allowed if self.search.maximizes else reached > leading + allowed
+        reached, leading = max(sign * value for value in trial.intermediate_values.values()), max(others)
+        return reached < (leading / (1 + self.slack) if leading > 0 else leading * (1 + self.slack))
 
 
 def pruner(search: Search) -> optuna.pruners.BasePruner:

@@ -1,31 +1,43 @@
-"""A trial of a search here as a run of the workspace: with that its model goes through the same gate as any other's.
+"""A trial of a search as a run of the workspace: with that its model goes through the same gate as any other's.
 
-The run's id is made of the trial, so that the same call again finds what an interrupted one has sent and adds the rest.
+One that ran here is sent. The run's id is made of the trial, so that the same call again finds what an interrupted one
+has sent and adds the rest.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from aml_project.command_line import Failure
-from aml_project.search import folder_of, record
+from aml_project.files import write_whole
+from aml_project.search import definition, engines, last_search, record
 from aml_project.search.definition import Search
 from aml_project.search.record import COMPLETE, Record, Trial
 from aml_project.search.trials import place_of
-from aml_project.service import submission
+from aml_project.service import run_log, submission
 from aml_project.service.asking import ask
 from aml_project.service.errors import is_no_refusal
 
 COMPLETED = "Completed"
 
 
-def chosen(model_folder: Path, search: Search, number: int | None) -> Trial:
-    """The trial of that number, or the best one; a Failure says why its model can't be registered."""
-    folder = folder_of(model_folder)
+@dataclass(frozen=True)
+class Chosen:
+    """A trial whose model is to be registered."""
+
+    trial: Trial
+    search: Search
+    folder: Path  # where its search keeps everything
+
+
+def chosen(model_folder: Path, number: int | None) -> Chosen:
+    """The trial of that number in the last search, or the best one; a Failure says why it can't be registered."""
+    folder, search = last_search(model_folder), definition.read(model_folder)
     kept = Record(folder)
     trial = kept.trials.get(number) if number is not None else record.best(kept.of(search), search)
     if trial is None:
@@ -33,7 +45,7 @@ def chosen(model_folder: Path, search: Search, number: int | None) -> Trial:
         raise Failure(f"--trial: {what}: make search MODEL={model_folder.name}, or ARGS=--list to see them")
     if trial.state != COMPLETE:
         raise Failure(f"--trial: trial {trial.number} is {trial.state}; take one that went to its end")
-    return trial
+    return Chosen(trial, search, folder)
 
 
 def id_of(model: str, trial: Trial) -> str:
@@ -44,14 +56,20 @@ def id_of(model: str, trial: Trial) -> str:
 def tags_of(model: str, trial: Trial, search: Search) -> dict[str, str]:
     """What its values were, and which search it is of."""
     values = {name: str(value) for name, value in trial.values.items()}
-    return values | {"search": f"{model}, trial {trial.number}: {search.goal} {search.metric}, {search.algorithm}"}
+    about = {"hyperparameters": json.dumps(trial.values)}  # as HyperDrive and NNI have them on theirs
+    return (
+        values | about | {"search": f"{model}, trial {trial.number}: {search.goal} {search.metric}, {search.algorithm}"}
+    )
 
 
-def bring(workspace: Any, model_folder: Path, trial: Trial, search: Search) -> Any:
+def bring(workspace: Any, model_folder: Path, found: Chosen) -> Any:
     """Have the run of a trial in the workspace, with its parameters, metrics and outputs (azureml.core.Run)."""
     from azureml.core import Experiment
 
-    model, outputs = model_folder.name, place_of(folder_of(model_folder), trial.number) / "outputs"
+    trial, search = found.trial, found.search
+    if trial.run and (run := engines.whose(model_folder, found.folder).run_of(workspace, found.folder, trial)):
+        return run
+    model, outputs = model_folder.name, place_of(found.folder, trial.number) / "outputs"
     if not outputs.is_dir():
         raise Failure(f"{outputs}: not there any more: search again, or take another --trial")
     run_id = id_of(model, trial)
@@ -76,6 +94,13 @@ def bring(workspace: Any, model_folder: Path, trial: Trial, search: Search) -> A
     if not is_over:
         ask(workspace, run.complete)
     return run
+
+
+def bring_log(workspace: Any, model_folder: Path, folder: Path, trial: Trial) -> None:
+    """Have what a trial in the workspace has printed so far where one that ran here has it."""
+    run = engines.whose(model_folder, folder).run_of(workspace, folder, trial)
+    if run is not None and (printed := ask(workspace, lambda: run_log.all_of(run))):
+        write_whole(place_of(folder, trial.number) / "log.txt", printed)
 
 
 def describe(workspace: Any, run: Any, tags: dict[str, str], metrics: dict[str, float]) -> None:

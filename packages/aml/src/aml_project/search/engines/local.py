@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import queue
 import shutil
 import signal
@@ -11,6 +12,8 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
 
 from aml_project import tools
 from aml_project.command_line import DONE, Failure, note
@@ -42,6 +45,35 @@ def run(order: Order) -> int:
         if order.fresh:
             begin_anew(order)
         return Driver(order, script, Record(folder)).run()
+
+
+def kept_in(order: Order) -> Path:
+    return folder_of(order.folder)
+
+
+def refresh(order: Order) -> bool:
+    """The record is always up to date here."""
+    return record.searcher(kept_in(order)) is not None
+
+
+def run_of(workspace: Any, folder: Path, trial: Trial) -> Any:  # noqa: ARG001
+    return None
+
+
+def stop(order: Order) -> int:
+    return end(kept_in(order), order.model)
+
+
+def end(folder: Path, model: str) -> int:
+    """End the search of a folder as Ctrl-C does, and wait until it is gone."""
+    process = record.searcher(folder)
+    if process is None:
+        raise Failure(f"no search of {model} is running here")
+    os.kill(process, signal.SIGINT)
+    while record.searcher(folder) == process:
+        time.sleep(0.05)
+    print(f"The search of {model} has ended; the same command without --stop goes on with it.")
+    return DONE
 
 
 def begin_anew(order: Order) -> None:
