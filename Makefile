@@ -36,8 +36,9 @@ lint: .venv/dev ## Check the sources: ruff, mypy
 	$(BIN)/mypy packages/aml/src packages/az/azext_aml_project
 	MYPYPATH=packages/aml/tests $(BIN)/mypy packages/aml/tests
 	MYPYPATH=packages/rehearsal/src:packages/rehearsal/tests $(BIN)/mypy $(addprefix packages/rehearsal/,src tests)
-	$(foreach framework,$(FRAMEWORKS),MYPYPATH="templates/frameworks/$(framework):templates/networks:$(MODEL)" $(BIN)/mypy \
-		templates/frameworks/$(framework) $(if $(wildcard templates/frameworks/$(framework)/network.py),templates/networks) templates/runtime "$(MODEL)" &&) true
+	$(foreach framework,$(FRAMEWORKS),MYPYPATH="templates/frameworks/$(framework):templates/classifiers:templates/networks:$(MODEL)" $(BIN)/mypy \
+		templates/frameworks/$(framework) $(if $(wildcard templates/frameworks/$(framework)/network.py),templates/networks) \
+		$(if $(wildcard templates/frameworks/$(framework)/evaluation.py),,templates/classifiers templates/runtime) "$(MODEL)" &&) true
 
 format: .venv/dev ## Format the sources
 	$(BIN)/ruff check --config pyproject.toml --fix .
@@ -56,6 +57,7 @@ bench: .venv/dev ## Measure each part beside its floor, as ratios within one run
 	$(BIN)/python benchmarks/upload.py
 	$(BIN)/python benchmarks/notebooks.py
 	$(BIN)/python benchmarks/train.py
+	$(BIN)/python benchmarks/auto3dseg.py
 	$(BIN)/python benchmarks/batch.py
 	$(BIN)/python benchmarks/search.py
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from jinja2.filters import do_int
 
 NETWORKS = ("pytorch", "tensorflow")  # the frameworks that train networks
+SEGMENTS = ("auto3dseg",)  # those whose model draws masks; every other one classifies rows or images
 GPU_SERIES = ("NC", "ND", "NG", "NV")
 AMD = ("_MI300X_", "_V620_", "_V710_")
 # VM sizes by how many GPUs they have; those that are not here have one, or none.
@@ -78,6 +79,11 @@ def launcher(answers: Answers) -> str:
 def trains_network(answers: Answers) -> bool:
     """Whether the framework trains networks."""
     return answers["framework"] in NETWORKS
+
+
+def classifies(answers: Answers) -> bool:
+    """Whether the model answers with labels: of rows, or of images."""
+    return answers["framework"] not in SEGMENTS
 
 
 def base_image(answers: Answers) -> str:

@@ -131,6 +131,12 @@ def contradictions(answers: Answers) -> list[tuple[str, str]]:
             found.append(("node_count", f"{alone}, {others} (got {answers['node_count']!r})"))
         if processes != "1":
             found.append(("processes_per_node", f"{alone}, or none for code of your own (got {processes!r})"))
+    if answers["framework"] == "auto3dseg":
+        alone = "1 for auto3dseg, whose AutoRunner starts a process for each GPU of its node itself"
+        several = [field for field in ("node_count", "processes_per_node") if answers[field] != "1"]
+        found += [(field, f"{alone} (got {answers[field]!r})") for field in several]
+    if answers["framework"] == "auto3dseg" and answers["notebook"]:
+        found.append(("notebook", f"none for auto3dseg, whose train.py runs task.yaml (got {answers['notebook']!r})"))
     if answers["framework"] == "tensorflow" and processes != "1":
         reason = "whose strategy drives all GPUs of a node from one process"
         found.append(("processes_per_node", f"1 for tensorflow, {reason} (got {processes!r})"))

@@ -5,6 +5,7 @@ Dockerfiles are built as they are. Their FROM is looked up in a registry on loop
 
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.containers import base_image
-from tests.support import BIN, SERVER_STARTS_IN, answers, free_port, heartbeat, run
+from tests.support import BIN, PYTHON, SERVER_STARTS_IN, answers, free_port, heartbeat, run
 
 PROGRAMS = ["podman", "runc", "netavark", "aardvark-dns", "iptables", "docker-registry"]
 PODMANS_OWN = Path("/usr/lib/podman")  # where Debian keeps netavark and aardvark-dns
@@ -132,6 +133,14 @@ class Containers:
             self.write_registries([SHORT_NAMES, host])
         self.podman("push", "--quiet", "--tls-verify=false", image, f"{self.address}/{host}/{name}")
 
+    def make_bases(self, model: Path) -> None:
+        """Put into the registry what both Dockerfiles of a model begin with."""
+        python = run(BIN / "uv", "python", "find", "--system", "--no-project", PYTHON, cwd=model).strip()
+        self.make_base(Path(python))
+        self.make_conda()
+        self.publish("localhost/conda", base_of(model / "Dockerfile"))
+        self.publish("localhost/python", base_of(model / "Dockerfile.inference"))
+
     def make_base(self, python: Path) -> None:
         """Make the image localhost/python."""
         archive = self.folder / "python.tar"
@@ -190,6 +199,13 @@ class Containers:
             if overlay.is_mount():
                 run("umount", overlay, cwd=self.folder.parent)
             run("rm", "--recursive", "--force", self.folder, cwd=self.folder.parent)  # unlike rmtree(), it shows
+
+
+def base_of(dockerfile: Path) -> str:
+    """The image that a Dockerfile begins with."""
+    found = re.search(r"^ARG BASE_IMAGE=(\S+)\nFROM \$\{BASE_IMAGE\}", dockerfile.read_text(), flags=re.MULTILINE)
+    assert found
+    return found[1]
 
 
 @cache

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.containers.podman import Containers, Server
+from tests.containers.podman import Containers, Server, base_of
 from tests.environments import Environments
-from tests.support import BIN, PYTHON, copy_of, free_port, rendered, run
+from tests.support import PYTHON, copy_of, free_port, rendered, run
 
 USER = "1000"
 
@@ -40,21 +40,10 @@ def containers(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterato
     """podman, and the base images of both Dockerfiles in a registry."""
     started = Containers(tmp_path_factory.mktemp("podman"))
     try:
-        python = run(BIN / "uv", "python", "find", "--system", "--no-project", PYTHON, cwd=model).strip()
-        started.make_base(Path(python))
-        started.make_conda()
-        started.publish("localhost/conda", base_of(model / "Dockerfile"))
-        started.publish("localhost/python", base_of(model / "Dockerfile.inference"))
+        started.make_bases(model)
         yield started
     finally:
         started.close()
-
-
-def base_of(dockerfile: Path) -> str:
-    """The image that a Dockerfile begins with."""
-    found = re.search(r"^ARG BASE_IMAGE=(\S+)\nFROM \$\{BASE_IMAGE\}", dockerfile.read_text(), flags=re.MULTILINE)
-    assert found
-    return found[1]
 
 
 @pytest.fixture(scope="session")

@@ -69,7 +69,7 @@ def test_a_fresh_render_is_fine_on_every_number_of_processes(
             runconfig(project).write_text(rendered_file(TEMPLATE_RUNCONFIG, **answers), encoding="utf-8")
             assert said(project, config=CLOUD) == [], answers
             tried += 1
-    assert tried == {"sklearn": 1, "tensorflow": 4}.get(framework, 6)
+    assert tried == {"sklearn": 1, "auto3dseg": 1, "tensorflow": 4}.get(framework, 6)
 
 
 @pytest.mark.parametrize(

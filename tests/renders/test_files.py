@@ -19,7 +19,6 @@ REPO_FILES = {
     ".gitignore",
     "Makefile",
     "README.md",
-    "data/model1/customers.csv",
     "pyproject.toml",
     "requirements-dev.txt",
     "requirements-tools.txt",
@@ -49,16 +48,10 @@ MODEL_FILES = {
     "evaluation.py",
     "runtime/__init__.py",
     "runtime/arguments.py",
-    "runtime/batch/files.py",
-    "runtime/batch/output.py",
-    "runtime/batch/run.py",
-    "runtime/batch/scorer.py",
-    "runtime/batch/workers.py",
     "runtime/data.py",
     "runtime/input_schema.py",
     "runtime/serving.py",
     "runtime/tracking.py",
-    "sample-request.json",
     "score.py",
     "score_batch.py",
     "tests/conftest.py",
@@ -67,7 +60,12 @@ MODEL_FILES = {
     "tests/test_train.py",
     "train.py",
 }
-NETWORKS = FRAMEWORK_FOLDERS.parent / "networks"
+# What is not a file of the framework's folder, as it is: texts of the answers, and a file that is no text.
+SAMPLES = {
+    "classifiers": {"data/model1/customers.csv"},
+    "auto3dseg": {"data/model1/README.md", "models/model1/task.yaml", "models/model1/sample-request.nii.gz"},
+}
+NETWORKS, CLASSIFIERS = FRAMEWORK_FOLDERS.parent / "networks", FRAMEWORK_FOLDERS.parent / "classifiers"
 # What a framework's folder holds for the template, not for the model.
 REQUIREMENTS = {"train-requirements.txt", "inference-requirements.txt"}
 WORKSPACE = {
@@ -78,9 +76,10 @@ WORKSPACE = {
 
 
 def folders_of(framework: str) -> list[Path]:
-    """Where a framework's files lie: its own folder, and what all networks share if it trains one."""
+    """Where a framework's files lie: its own folder, and what all networks, or all classifiers, share if it is one."""
     own = FRAMEWORK_FOLDERS / framework
-    return [own, NETWORKS] if (own / "network.py").exists() else [own]
+    shared = [] if (own / "evaluation.py").exists() else [CLASSIFIERS]
+    return [own, *shared, NETWORKS] if (own / "network.py").exists() else [own, *shared]
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
@@ -88,7 +87,8 @@ def test_exactly_these_files(bake: Bake, framework: str) -> None:
     own = {path.relative_to(folder).as_posix() for folder in folders_of(framework) for path in folder.rglob("*.*")}
     model = {f"models/model1/{name}" for name in MODEL_FILES | own - REQUIREMENTS}
     project = bake(framework=framework)
-    assert set(files_of(project)) == REPO_FILES | LOCAL | model
+    samples = SAMPLES["auto3dseg" if framework == "auto3dseg" else "classifiers"]
+    assert set(files_of(project)) == REPO_FILES | LOCAL | samples | model
     assert [path for path in project.rglob("*") if path.is_dir() and not any(path.iterdir())] == []
 
 
@@ -103,6 +103,8 @@ def test_the_python_is_the_frameworks_files_byte_for_byte(bake: Bake, framework:
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_no_template_is_left(bake: Bake, framework: str) -> None:
     for name, content in files_of(bake(framework=framework)).items():
+        if name.endswith(".gz"):
+            continue
         code = content.replace(b".cookiecutter.json", b"")
         if name.endswith(".http"):  # its variables are written so
             code = re.sub(rb"\{\{(url|\$dotenv SERVICE_(URL|KEY))\}\}", b"", code)
@@ -122,7 +124,7 @@ def test_every_file_parses(bake: Bake, answers: dict[str, str]) -> None:
             compile(text, path, "exec")
         elif path.suffix == ".json":
             json.loads(text)
-        elif path.suffix in (".yml", ".runconfig"):
+        elif path.suffix in (".yml", ".yaml", ".runconfig"):
             yaml.safe_load(text)
         elif path.suffix == ".toml":
             tomllib.loads(text)

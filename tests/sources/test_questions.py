@@ -203,6 +203,19 @@ def test_the_gpu_fits_the_vm_size() -> None:
             {"framework": "tensorflow", "processes_per_node": "8"},
             "processes_per_node: 1 for tensorflow, whose strategy drives all GPUs of a node from one process (got '8')",
         ),
+        (
+            {"framework": "auto3dseg", "node_count": "2", "processes_per_node": "4"},
+            (
+                "node_count: 1 for auto3dseg, whose AutoRunner starts a process for each GPU of its node itself"
+                " (got '2')\n"
+                "processes_per_node: 1 for auto3dseg, whose AutoRunner starts a process for each GPU of its node itself"
+                " (got '4')"
+            ),
+        ),
+        (
+            {"framework": "auto3dseg", "notebook": "analysis.ipynb"},
+            "notebook: none for auto3dseg, whose train.py runs task.yaml (got 'analysis.ipynb')",
+        ),
         ({"framework": "tensorflow", "node_count": "4"}, ""),
         ({"framework": "pytorch", "node_count": "4", "processes_per_node": "2"}, ""),
         ({"framework": "none", "node_count": "4", "processes_per_node": "2"}, ""),

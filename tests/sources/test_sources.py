@@ -19,7 +19,8 @@ SOURCES = [
     ).stdout.split("\0")
     if name and (TEMPLATE / name).exists()
 ]  # fmt: skip
-JINJA = [path for path in SOURCES if path.is_relative_to(PROJECT) or path.is_relative_to(TEMPLATE / "templates")]
+RENDERED = [path for path in SOURCES if path.is_relative_to(PROJECT) or path.is_relative_to(TEMPLATE / "templates")]
+JINJA = [path for path in RENDERED if ".nii.gz" not in path.name]  # which is copied as it is
 PYTHON = [path for path in SOURCES if path.suffix == ".py"]
 OF_FRAMEWORK = re.compile(r"\{\{ of_framework\(.*\) \}\}\n")
 
@@ -39,7 +40,7 @@ def test_compiles_as_jinja(path: Path) -> None:
 def test_python_parses_unrendered(path: Path) -> None:
     """Only a file that is nothing but the place of its framework's file is no Python by itself."""
     text = path.read_text(encoding="utf-8")
-    if path.parent == MODEL and OF_FRAMEWORK.fullmatch(text):
+    if path.parent in (MODEL, MODEL / "tests") and OF_FRAMEWORK.fullmatch(text):
         return
     ast.parse(text)
     allowed = {"pre_gen_project.py": 1, "post_gen_project.py": 2}.get(path.name, 0)

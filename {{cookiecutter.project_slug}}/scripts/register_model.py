@@ -1,6 +1,6 @@
 """Register the model of the last run, if it is good enough.
 
-    .venv/.tools/bin/python scripts/register_model.py --require 'accuracy>=0.8'
+    .venv/.tools/bin/python scripts/register_model.py --tag by=me
 
 `make register` does the same with rules that it is given. Here yours stand.
 """
@@ -10,8 +10,7 @@ from argparse import ArgumentParser, Namespace
 
 from aml_project import Project, command  # of .venv/.tools, which make setup makes
 
-REQUIRE = ["accuracy>=0.7"]  # what a run has to keep, whoever registers it
-BETTER = "accuracy"  # in what it has to beat the newest version; None: in nothing
+LEAST = 0.7  # what a run has to reach in its model's metric, accuracy or dice, whoever registers it
 TAGS = ["stage=test"]
 
 
@@ -27,8 +26,8 @@ def main(args: Namespace) -> None:
     version = model.register(
         model.last_run(),
         name=args.name,
-        require=REQUIRE + args.require,
-        better_than_current=BETTER,
+        require=[f"{model.metric}>={LEAST}", *args.require],
+        better_than_current=model.metric,  # than the newest version; None: than nothing
         tags=TAGS + args.tag,
     )
     print(version)

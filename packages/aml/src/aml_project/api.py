@@ -216,6 +216,11 @@ class Model:
         return project.data_folder(self.project.root, self.name)
 
     @property
+    def metric(self) -> str:
+        """What it is judged by: accuracy, or dice if it draws masks."""
+        return project.metric(self.project.root, self.name)
+
+    @property
     def runconfigs(self) -> list[str]:
         """What submit() takes: the names of the runconfigs."""
         from aml_project.runconfigs import reading

@@ -10,6 +10,8 @@ import sys
 
 WORKSPACE = ("subscription_id", "resource_group", "workspace_name")
 FILES_ALONE = "AML_FILES_ALONE"  # set where this package renders for itself: an update, a second model
+# Folders of a model whose files not every framework has: cookiecutter makes each folder, also for no file.
+FOLDERS = ("runtime/batch", "algorithms/tiny/scripts", "algorithms/tiny/configs")
 JUST_NOW = 60  # seconds that a file of this render is old at the most
 
 
@@ -24,6 +26,7 @@ def after_render(answers: dict[str, str], place: dict[str, str]) -> None:
     if checkout.compares(answers) or os.environ.get(FILES_ALONE):
         return
     checkout.note(answers, place["root"])
+    remove_empty_folders(answers["model_name"])
     attach_later = attach(answers)
     later = take_over(answers) if answers["notebook"] or answers["environment_file"] else []
     if answers.get("search") == "yes" and not aml("add", "search", "--model", answers["model_name"]):
@@ -35,6 +38,15 @@ def after_render(answers: dict[str, str], place: dict[str, str]) -> None:
         print(f"  make setup train test MODEL={answers['model_name']}")
     if later:
         print("Before that, once what is said above is mended:\n  " + "\n  ".join(later))
+
+
+def remove_empty_folders(model: str) -> None:
+    """Remove what cookiecutter has made for files that this model does not have."""
+    for folder in FOLDERS:
+        try:
+            os.removedirs(f"models/{model}/{folder}")
+        except OSError:  # it has files, or is not there
+            continue
 
 
 def shell() -> str:

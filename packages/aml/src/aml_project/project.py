@@ -62,6 +62,16 @@ def data_path(root: Path, model: str) -> str:
     return Path("..", "..", data_folder(root, model).relative_to(root)).as_posix()
 
 
+def draws_masks(root: Path, model: str) -> bool:
+    """Whether a model segments volumes by a task.yaml, and does not classify."""
+    return (root / "models" / model / "task.yaml").is_file()
+
+
+def metric(root: Path, model: str) -> str:
+    """What a model is judged by, of all that its metrics.json has."""
+    return "dice" if draws_masks(root, model) else "accuracy"
+
+
 def pick_model(root: Path, given: str | None) -> str:
     """Return the name of the model that is meant: the given one, or the only one there is."""
     there = models(root)

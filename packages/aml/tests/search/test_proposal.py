@@ -16,6 +16,7 @@ PARAMETERS = {
     "pytorch": ["batch-size", "learning-rate", "es-patience"],
     "tensorflow": ["batch-size", "learning-rate", "es-patience"],
     "none": ["seed"],
+    "auto3dseg": ["learning-rate"],
 }
 SCRIPT = """
 import argparse, json
@@ -42,9 +43,9 @@ def test_each_framework_gets_what_it_takes(bake: Bake, tmp_path: Path, framework
     assert files_of(project).keys() - before.keys() == {"models/model1/search.yml"}
     search = definition.read(folder)
     assert [parameter.name for parameter in search.parameters] == PARAMETERS[framework]
-    assert (search.metric, search.goal) == (
-        ("validation_loss", "minimize") if "learning-rate" in PARAMETERS[framework] else ("roc_auc", "maximize")
-    )
+    metric = "validation_loss" if "es-patience" in PARAMETERS[framework] else "roc_auc"
+    metric = "dice" if framework == "auto3dseg" else metric
+    assert (search.metric, search.goal) == (metric, "minimize" if metric == "validation_loss" else "maximize")
     assert (search.stop is not None) == (search.metric == "validation_loss")
     assert list(search_rules.findings(folder)) == []
 

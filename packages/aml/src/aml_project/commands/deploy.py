@@ -15,6 +15,7 @@ from pathlib import Path
 from aml_project.api import project_of
 from aml_project.command_line import DONE, WRONG_USE, Failure, Parser, run
 from aml_project.project import attached_name
+from aml_project.serving.request_body import sample_of
 
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def describe(plan: Plan) -> int:
         "target": plan.deployment.get("computeTargetName") or plan.target,
         "code": f"{len(plan.files)} files, {size} bytes{f', commit {plan.commit}' if plan.commit else ''}",
         "variables": ", ".join(f"{name}={value}" for name, value in plan.variables().items()),
-        "tried with": f"sample-request.json, {len(plan.sample)} bytes",
+        "tried with": f"{sample_of(plan.folder).name}, {len(plan.sample)} bytes",
     }
     print("Would deploy; asked nobody:")
     for title, value in rows.items():

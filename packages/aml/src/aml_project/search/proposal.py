@@ -23,10 +23,10 @@ RANGES = {
 # What says where, how long or how fast, and not what is learned.
 LEFT = {
     "data-path", "dataset", "label", "train-test-split-ratio", "seed", "resume", "workers", "amp", "compile", "epochs",
-    "es-patience", "image-size", "help", "output", "outputs", "output-path", "random-state", "verbose",
+    "es-patience", "image-size", "keep", "processes", "task", "help", "output", "outputs", "output-path", "random-state", "verbose",
 }  # fmt: skip
 # By which metric, if there are several; the smaller is better of those that are here.
-PREFERRED = ("roc_auc", "accuracy", "f1_macro", "f1", "r2", "rmse", "mae", "mse", "log_loss", "loss")
+PREFERRED = ("dice", "roc_auc", "accuracy", "f1_macro", "f1", "r2", "rmse", "mae", "mse", "log_loss", "loss")
 SMALLER = {"rmse", "mae", "mse", "log_loss", "loss", "validation_loss"}
 PATIENCE = "es-patience"
 BY_STEP = "validation_loss"

@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 
 from aml_project.command_line import REFUSED, SERVICE_FAILED, Failure
+from aml_project.serving.request_body import is_volume, kind_of, sample_of
 
 SECONDS = 60  # that an answer may take
 ALIVE = 5  # seconds for a server to answer that it is alive
@@ -21,10 +22,11 @@ LONGEST = 300  # characters of an answer that are printed
 
 def read(folder: Path) -> bytes:
     """Return the model's sample request."""
-    file = folder / "sample-request.json"
+    file = sample_of(folder)
     try:
         body = file.read_bytes()
-        json.loads(body)
+        if not is_volume(body):
+            json.loads(body)
     except FileNotFoundError:
         raise Failure(f"models/{folder.name}/{file.name}: not there; it is what a deployment is tried with") from None
     except ValueError as error:
@@ -34,7 +36,7 @@ def read(folder: Path) -> bytes:
 
 def ask(url: str, body: bytes, version: str, key: str | None = None) -> str:
     """Return the answer of a version in a line; a Failure says that there was none, or what was refused."""
-    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+    headers = {"Content-Type": kind_of(body)} | ({"Authorization": f"Bearer {key}"} if key else {})
     over = time.monotonic() + PATIENCE
     while True:
         try:
@@ -65,6 +67,8 @@ def is_up(url: str) -> bool:
 
 
 def _in_a_line(answer: bytes) -> str:
+    if is_volume(answer):
+        return f"a mask of {len(answer)} bytes"
     text = answer.decode(errors="replace")
     try:
         text = json.dumps(json.loads(text), ensure_ascii=False)

@@ -1,0 +1,1 @@
+"""MONAI's Auto3DSeg by one file, task.yaml: checked, then run here or on a cluster."""

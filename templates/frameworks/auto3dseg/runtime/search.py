@@ -1,0 +1,49 @@
+"""AutoRunner's search by NNI, mended: it ends its own experiment alone, and does not wait for one that has failed."""
+
+import http.client
+import json
+import time
+from typing import Any
+
+from monai.apps.auto3dseg import auto_runner
+from monai.utils import run_cmd
+
+PORT = 8088  # where AutoRunner has NNI listen
+FAILED = ("FAILED", "SYS_CANCELED", "USER_CANCELED")  # trials without which AutoRunner would wait for ever
+
+
+class SearchFailed(Exception):
+    """What NNI says of it, in a line."""
+
+
+def stop() -> None:
+    """End the experiment."""
+    run_cmd(["nnictl", "stop", "--port", str(PORT)], check=False)
+
+
+def run(command: list[str], **options: Any) -> Any:
+    """Run nnictl as AutoRunner wants it, but for stop --all, which would end the experiments of others as well."""
+    return stop() if "--all" in command else run_cmd(command, **options)
+
+
+def wait(seconds: float) -> None:
+    """Wait as AutoRunner does until it counts the trials again."""
+    time.sleep(seconds)
+    told = ask("check-status")
+    if told["status"] == "ERROR":
+        raise SearchFailed(f"NNI: {'; '.join(told['errors'])}")
+    for trial in ask("trial-jobs"):
+        if trial["status"] in FAILED:
+            raise SearchFailed(f"NNI: trial {trial['trialJobId']} {trial['status']}; {trial.get('stderrPath', '')}")
+
+
+def ask(what: str) -> Any:
+    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)
+    try:
+        connection.request("GET", f"/api/v1/nni/{what}")
+        return json.load(connection.getresponse())
+    finally:
+        connection.close()
+
+
+auto_runner.run_cmd, auto_runner.sleep = run, wait

@@ -1,0 +1,192 @@
+"""Auto3DSeg with the real MONAI: docs/auto3dseg.md walked on a cluster, and a project in the hands of its owner."""
+
+import gzip
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.conftest import Rehearse
+from tests.environments import Environments
+from tests.owner import Owner, attached, read_until
+from tests.support import BIN, PYTHON, TEMPLATE, WORKSPACE, free_port, rendered, run
+
+PAGE = (TEMPLATE / "docs" / "auto3dseg.md").read_text(encoding="utf-8")
+FRAMEWORK = TEMPLATE / "templates" / "frameworks" / "auto3dseg"
+# What somebody writes in the place of what the page leaves open.
+WRITTEN = {
+    "<your_task_name>": "spheres", "<MRI or CT>": "MRI", "<your_new_datalist>": "datalist", "<True/False>": "False",
+    "<name of your compute cluster>": "cpu-cluster", "<name of your AzureML data asset>": "model1-data",
+    "<name of your AzureML datastore>": "workspaceblobstore", **{f"<{name}>": text for name, text in WORKSPACE.items()},
+}  # fmt: skip
+# What a computer without a GPU and without a network adds: the tiny algorithm, for two epochs.
+TINY = (
+    "\nalgos: [tiny]\ntemplates_path_or_url: algorithms\nclass_names: [ball, box]\ntraining_params: {num_epochs: 2}\n"
+)
+
+THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+EPOCH = re.compile(r"^(fold \d, epoch \d+): ", re.MULTILINE)
+# Put in the way of each Python that starts: one that has printed this stands still, to be killed at that point.
+HOLD = """
+import builtins, os, signal
+
+def held(*texts, printed=print, **options):
+    printed(*texts, **options)
+    if any(os.environ["HOLD_AFTER"] in str(text) for text in texts):
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+builtins.print = held
+"""
+
+
+def block(heading: str, kind: str) -> str:
+    """The first block of a kind below a heading of the page, with what is left open filled in."""
+    text = str(re.findall(rf"^#+ {heading}.*?^```{kind}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)[0])
+    for open_, written in WRITTEN.items():
+        text = text.replace(open_, written)
+    return text
+
+
+@pytest.fixture(scope="session")
+def owned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with its sample, nothing installed."""
+    project = rendered(tmp_path_factory.mktemp("volumes"), framework="auto3dseg", python_version=PYTHON, **WORKSPACE)
+    make = ["--with=nibabel==5.3.3", "--with=numpy==2.2.6", "python", "make_volumes.py", "../../data/model1"]
+    run(BIN / "uv", "run", "--quiet", "--no-project", "--python", PYTHON, *make, cwd=project / "models/model1")
+    return project
+
+
+def test_the_page_is_walked(owned: Path, tmp_path: Path, rehearse: Rehearse) -> None:
+    """Analyse, generate, train two folds, ensemble: on the cluster, with the data asset mounted."""
+    rehearsal = rehearse(owned)
+    run("sh", "-c", block("Empty directory", "shell"), cwd=tmp_path)
+    page = tmp_path / "azure_work_dir"
+    assert page.is_dir()
+    (page / "config.json").write_text(block("Configure the connection", "json"))
+    (page / "datalist.json").write_bytes((FRAMEWORK / "datalist.json").read_bytes())
+    options = block("Additional configuration options", "yaml")
+    task = block("Configure Auto3DSeg", "yaml")
+    (page / "task.yaml").write_text(task[: task.index("azureml_config:")] + options + TINY)
+    (page / "algorithms").symlink_to(FRAMEWORK / "algorithms")
+
+    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    said = run("sh", "-c", block("Running", "shell"), cwd=page, expect=0, PATH=path, **rehearsal.variables())
+    assert re.search(r"^URL to job: https://\S+/runs/my-new-experiment_\S+$", said, re.MULTILINE), said
+    assert re.search(r"Kept tiny_0, tiny_1: Dice 0\.\d+", said), said[-4000:]
+
+    ((run_id, record),) = rehearsal.state()["runs"].items()
+    assert (record["status"], record["displayName"]) == ("Completed", "The_name_of_the_new_run")
+    metrics = json.loads(rehearsal.artifact(run_id, "outputs/metrics.json"))
+    assert {"dice", "dice_ball", "dice_tiny_0", "dice_tiny_1_box", "test_dice"} <= set(metrics)
+    for name in (
+        "ensemble_output/images/volume08_ensemble.nii.gz",
+        "datastats.yaml",
+        "input.yaml",
+        "evaluation/slices.png",
+    ):
+        assert rehearsal.artifact(run_id, f"outputs/{name}"), name
+    assert rehearsal.artifact(run_id, "evaluation/slices.png"), "the figures are logged as well"
+    assert rehearsal.artifact(run_id, "outputs/model/ensemble.json")
+
+
+@pytest.fixture(scope="session")
+def project(owned: Path, environments: Environments) -> Path:
+    """The same, installed."""
+    return environments.set_up(owned)
+
+
+@pytest.mark.full
+def test_its_own_tests_pass(project: Path) -> None:
+    said = run("make", "test", cwd=project)
+    assert re.search(r"=+ \d+ passed", said), said[-2000:]
+    run("make", "lint", cwd=project)
+
+
+@pytest.mark.parametrize("keep", ["ensemble", pytest.param("best", marks=pytest.mark.full)])
+def test_it_is_registered_by_its_dice_and_served(project: Path, tmp_path: Path, rehearse: Rehearse, keep: str) -> None:
+    """Trained in the workspace, on this computer; the service answers with the mask that the ensemble has drawn."""
+    mine = attached(project, tmp_path)
+    model, port = mine / "models" / "model1", free_port()
+    owner = Owner(mine, rehearse(mine))
+    variables = owner.rehearsal.variables("contributor") | THREADS
+    owner.out("submit", "-c", "train-local", "--", "--epochs=12", f"--keep={keep}", **THREADS)
+    ((run_id, _),) = owner.rehearsal.state()["runs"].items()
+    metrics = json.loads(owner.rehearsal.artifact(run_id, "outputs/metrics.json"))
+    ensemble = json.loads(owner.rehearsal.artifact(run_id, "outputs/model/ensemble.json"))
+    assert len(ensemble["algorithms"]) == (2 if keep == "ensemble" else 1)
+
+    line = owner.error("register", "--require", "dice>=0.999", code=1)
+    assert re.fullmatch(r"ERROR: not registered: dice is 0\.\d+, not >= 0\.999", line)
+    script = [".venv/.tools/bin/python", "scripts/register_model.py"]
+    said = run(*script, "--require", "test_dice>1", cwd=mine, expect=1, **variables)
+    assert re.search(r"not registered: test_dice is 0\.\d+, not > 1", said), "its own rule, of the Dice, is kept"
+    (by_readme,) = re.findall(r"^make register .*", (mine / "README.md").read_text(), re.MULTILINE)
+    run("sh", "-c", by_readme, cwd=mine, expect=0, **variables)
+    assert "registered from this run already" in run(*script, cwd=mine, expect=0, **variables)
+    registered = owner.rehearsal.state()["models"]["model1:1"]
+    assert float(registered["kvTags"]["dice"]) == metrics["dice"] > 0.7
+
+    config = model / "deployment" / "deployment-config-local.yml"
+    config.write_text(config.read_text().replace("6789", str(port)))
+    deploy = ["make", "deploy", "ARGS=--target local --docker no"]
+    try:
+        assert re.search(r"a mask of \d+ bytes", run(*deploy, cwd=mine, expect=0, **variables))
+        volume = mine / "data" / "model1" / "images" / "volume08.nii.gz"
+        run("make", "request", f"ARGS={volume} --port {port} --output answer.nii.gz", cwd=mine, expect=0)
+    finally:
+        run("make", "deploy", "ARGS=--target local --stop", cwd=mine, expect=0, **variables)
+    if keep == "ensemble":
+        drawn = owner.rehearsal.artifact(run_id, "outputs/ensemble_output/images/volume08_ensemble.nii.gz")
+        assert gzip.decompress((mine / "answer.nii.gz").read_bytes()) == gzip.decompress(drawn)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("processes", [0, 2])
+def test_killed_in_the_middle_it_goes_on(project: Path, tmp_path: Path, processes: int) -> None:
+    """What has been trained is not trained again, and the epochs of the other fold are not lost."""
+    model = project / "models" / "model1"
+    shutil.rmtree(model / "outputs", ignore_errors=True)
+    (tmp_path / "sitecustomize.py").write_text(HOLD)
+    command = ["make", "train", f"ARGS=--epochs=3 --processes={processes}"]
+    process = subprocess.Popen(
+        command,
+        cwd=project,
+        env=os.environ | THREADS | {"PYTHONPATH": str(tmp_path), "HOLD_AFTER": "fold 1, epoch 2:"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    read_until(process, "fold 1, epoch 2:")
+    tree = psutil.Process(process.pid)
+    for each in [*tree.children(recursive=True), tree]:
+        each.kill()
+    process.communicate()
+
+    said = run(*command, cwd=project, expect=0, **THREADS)
+    assert "Going on in outputs/, where this training was stopped" in said
+    assert "fold 1: going on after epoch 2" in said
+    assert EPOCH.findall(said) == ["fold 1, epoch 3"]
+    assert json.loads((model / "outputs/metrics.json").read_text())["dice"] > 0
+    said = run("make", "batch", cwd=project, expect=0, **THREADS)
+    assert "outputs/masks: 4 masks drawn" in said
+    for drawn in sorted((model / "outputs/ensemble_output/images").iterdir()):
+        mask = model / "outputs/masks/images" / drawn.name.replace("_ensemble", "_mask")
+        assert gzip.decompress(mask.read_bytes()) == gzip.decompress(drawn.read_bytes()), drawn.name
+    again = run(*command, cwd=project, expect=0, **THREADS)
+    assert EPOCH.findall(again) == [f"fold {fold}, epoch {epoch}" for fold in (0, 1) for epoch in (1, 2, 3)]
+
+
+@pytest.mark.full
+def test_the_same_file_runs_here(project: Path) -> None:
+    """`aml auto3dseg run --local`, on the task.yaml of a model's folder."""
+    model = project / "models" / "model1"
+    aml = ["../../.venv/.tools/bin/aml", "auto3dseg", "run", "--local", "--", "--epochs=1"]
+    said = run(*aml, cwd=model, expect=0, **THREADS)
+    assert EPOCH.findall(said) == ["fold 0, epoch 1", "fold 1, epoch 1"]
+    assert re.search(r"^Kept tiny_0, tiny_1: Dice 0\.\d+$", said, re.MULTILINE)
+    assert (model / "outputs" / "model" / "ensemble.json").exists()
