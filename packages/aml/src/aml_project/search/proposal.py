@@ -23,8 +23,8 @@ RANGES = {
 # What says where, how long or how fast, and not what is learned.
 LEFT = {
     "data-path", "dataset", "label", "train-test-split-ratio", "seed", "resume", "workers", "amp", "compile", "epochs",
-    "es-patience", "image-size", "keep", "processes", "task", "help", "output", "outputs", "output-path", "random-state",
-    "verbose",
+    "es-patience", "image-size", "keep", "processes", "task", "help", "output", "outputs", "output-path",
+    "random-state", "verbose",
 }  # fmt: skip
 # By which metric, if there are several; the smaller is better of those that are here.
 PREFERRED = ("dice", "roc_auc", "accuracy", "f1_macro", "f1", "r2", "rmse", "mae", "mse", "log_loss", "loss")
