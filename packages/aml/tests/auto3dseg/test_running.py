@@ -15,8 +15,9 @@ import pytest
 import yaml
 from service.quick_model import project_of_quick_model
 
-from aml_project.auto3dseg import job
+from aml_project.auto3dseg import job, running
 from aml_project.auto3dseg import volumes as volume_check
+from tests.aml import Done, aml
 from tests.conftest import Rehearse
 from tests.owner import Owner
 from tests.support import PYTHON, TEMPLATE, WORKSPACE
@@ -170,9 +171,7 @@ def test_a_file_that_the_dataset_lacks_is_told_by_its_listing(owner: Owner, page
     assert line == "ERROR: training[3].label: 'labels/v33.nii.gz' is not in the dataset scans"
 
 
-def call(page: Path, *args: str) -> tuple[int, str, str]:
-    from tests.aml import aml
-
+def call(page: Path, *args: str) -> Done:
     return aml(page, "auto3dseg", *args)
 
 
@@ -234,6 +233,22 @@ def test_without_its_files_it_is_one_line(tmp_path: Path, page: Path) -> None:
 def test_to_run_here_needs_monai(page: Path, scans: Path) -> None:
     change(page, dataroot="../scans")
     assert "ERROR: MONAI is not in this Python: pip install 'aml-project[auto3dseg]'" in call(page, "run", "--local")[2]
+
+
+def test_what_stands_behind_two_dashes_is_for_the_script(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[list[str]] = []
+
+    def here(_keys: Any, _folder: Path, args: Any) -> int:
+        given.append(args.arguments)
+        return 0
+
+    monkeypatch.setattr(running, "here", here)
+    change(page, dataroot=".")
+    monkeypatch.setattr(running, "of_files", lambda *_, **__: [])
+    assert call(page, "run", "--local", "--", "--epochs", "2").code == 0
+    assert call(page, "run", "--local").code == 0
+    assert given == [["--epochs", "2"], []]
+    assert call(page, "run", "twice").code == 2
 
 
 def test_what_is_said_twice_is_the_same() -> None:

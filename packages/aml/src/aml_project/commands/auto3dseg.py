@@ -8,6 +8,7 @@ Both files are checked before anything is sent or begun. docs/auto3dseg.md has t
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from aml_project.command_line import DONE, Failure, Parser, note, run
@@ -22,13 +23,16 @@ EXAMPLE = """  aml auto3dseg run --input task.yaml
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = Parser("Run MONAI's Auto3DSeg by task.yaml, on the cluster that azureml_config names, or here.", EXAMPLE)
+    what = "Run MONAI's Auto3DSeg by task.yaml, on the cluster that azureml_config names, or here."
+    parser = Parser(f"{what} What stands after -- goes to train.py.", EXAMPLE)
     parser.add_argument("what", choices=("run", "check"), help="check: only say what is wrong with the files")
     parser.add_argument("--input", type=Path, default=Path("task.yaml"), help="(default: %(default)s)")
     parser.add_argument("--local", action="store_true", help="run here, whatever azureml_config says")
     parser.add_argument("--dry-run", action="store_true", help="say what a run would get, and send nothing")
-    parser.add_argument("arguments", nargs="*", help="after --: more arguments for train.py")
-    return run(act, parser, argv)
+    words = sys.argv[1:] if argv is None else argv
+    at = words.index("--") if "--" in words else len(words)
+    parser.set_defaults(arguments=words[at + 1 :])
+    return run(act, parser, words[:at])
 
 
 def act(args: argparse.Namespace) -> int:
