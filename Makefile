@@ -59,6 +59,7 @@ bench: .venv/dev ## Measure each part beside its floor, as ratios within one run
 	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/auto3dseg.py
 	$(BIN)/python benchmarks/batch.py
+	$(BIN)/python benchmarks/search.py
 
 .venv/bin/uv:
 	$(PYTHON) -m venv .venv

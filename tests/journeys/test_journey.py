@@ -232,6 +232,31 @@ def test_a_second_model(hostile: Walked) -> None:
         assert [run_id.partition("_")[0] for run_id in rehearsal.state()["runs"]] == ["yes"] * 4 + ["churn"] * 2
 
 
+def test_a_search(hostile: Walked) -> None:
+    """The lines of docs/search.md: three trials, each a run in MLflow, and the best one's model is registered."""
+    project, workspace, _ = hostile
+    model = project / "models" / "yes"
+    (lines,) = shown_commands(TEMPLATE / "docs" / "search.md")["In four lines"]
+    add, check, search, register = (f"{line} MODEL=yes" for line in lines)
+    follow(project, [add, check])
+    file = model / "search.yml"
+    file.write_text(file.read_text().replace("trials: 20", "trials: 3"))
+    said = follow(project, [search])[search]
+    best = re.search(r"^Best of 3: trial (\d), roc_auc 0\.8\d+: regularization=", said, flags=re.MULTILINE)
+    assert best, said
+    parents = [tag.read_text() for tag in model.glob("mlruns/*/*/tags/mlflow.parentRunId")]
+    assert len(parents) == 3 and len(set(parents)) == 1
+    (search_run,) = model.glob(f"mlruns/*/{parents[0]}")
+    assert (search_run / "tags" / "aml.best_trial").read_text() == best[1]
+    assert (search_run / "metrics" / "roc_auc").exists()
+    with Rehearsal(workspace, names=names_of(project)) as rehearsal:
+        before = set(rehearsal.state()["models"])
+        follow(project, [register], **rehearsal.environment())
+        ((key, registered),) = ((key, one) for key, one in rehearsal.state()["models"].items() if key not in before)
+    assert key.startswith("yes:") and registered["runId"].startswith(f"yes_trial_{best[1]}_")
+    assert {"regularization", "max-iter", "search"} <= registered["kvTags"].keys()
+
+
 @pytest.mark.full
 def test_after_an_update(template: Path, tmp_path: Path, rehearse: Rehearse) -> None:
     """A project from before there was anything to submit, attached and installed then, with a change of its owner's."""

@@ -83,13 +83,14 @@ def test_inference(bake: Bake, tmp_path: Path, framework: str, python: str) -> N
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_the_tools(tmp_path: Path, python: str) -> None:
-    """What make installs into .venv/.tools, what Azure ML's commands and notebooks add to it, and `make client`."""
+    """What make installs into .venv/.tools, what Azure ML's commands, notebooks and searches add, and `make client`."""
     project = tomllib.loads((TEMPLATE / "packages" / "aml" / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    assert set(extras) == {"azure", "notebooks", "sdk"}
+    assert set(extras) == {"azure", "notebooks", "search", "sdk"}
     versions = resolve(tmp_path, [*project["dependencies"], *itertools.chain(*extras.values())], python)
     assert versions["azureml-core"] == AZURE["azureml-core"]
     assert ("azureml-sdk" in versions) == (python in {"3.10", "3.11"})
     assert "azureml-dataset-runtime" in versions and "azure-storage-blob" in versions
+    assert {"optuna", "plotly", "scikit-learn"} <= versions.keys()
     assert ("standard-imghdr" in versions) == (python == "3.13"), "azureml-core fails on 3.13 without it"
     assert "setuptools" in versions or python in {"3.10", "3.11"}, "a stored login is not found without its distutils"

@@ -31,6 +31,7 @@ GOOD = {
     "launcher": "mpi",
     "data_access": "mount",
     "dataset_name": "model1-data",
+    "search": "no",
 }
 
 # Names at the edge of each rule. Where the real client has a check of its own, ours must say the same of all of them.
@@ -66,7 +67,7 @@ def accepts(question: str, text: str, **others: str) -> bool:
 def test_every_question_has_a_prompt() -> None:
     asked = [question for question in QUESTIONS if not question.startswith("_")]
     assert list(QUESTIONS["__prompts__"]) == asked
-    for question in ("framework", "launcher", "data_access"):
+    for question in ("framework", "launcher", "data_access", "search"):
         assert list(QUESTIONS["__prompts__"][question]) == ["__prompt__", *QUESTIONS[question]]
 
 

@@ -95,7 +95,11 @@ def test_added_changed_and_removed_files_arrive(changed: tuple[Path, str], tmp_p
 
 def test_what_the_owner_wrote_is_kept(changed: tuple[Path, str], tmp_path: Path) -> None:
     template, old = changed
-    project = create_and_commit(template, tmp_path / "old", "--checkout", old)
+    answers = tmp_path / "answers.json"
+    answers.write_text('{"search": "yes"}')
+    project = create_and_commit(template, tmp_path / "old", "--checkout", old, "--extra-context-file", str(answers))
+    search = project / "models" / "model1" / "search.yml"
+    search.write_text(search.read_text().replace("trials: 20", "trials: 40"))
     train = project / "models" / "model1" / "train.py"
     train.write_text(train.read_text().replace('default="churned"', 'default="bought"'))
     (project / "README.md").write_text((project / "README.md").read_text() + "\n## Ours\n\nWritten by us.\n")
@@ -105,6 +109,7 @@ def test_what_the_owner_wrote_is_kept(changed: tuple[Path, str], tmp_path: Path)
     update(project)
     assert 'default="bought"' in train.read_text()
     assert "max_iter=args.max_iter" in train.read_text()
+    assert "trials: 40" in search.read_text()
     assert "Written by us." in (project / "README.md").read_text()
     assert (project / "models" / "model1" / "helper.py").read_text() == "ANSWER = 42\n"
     assert (project / "data" / "model1" / "customers.csv").read_text() == "a,b\n1,2\n"

@@ -4,6 +4,7 @@ import inspect
 import json
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from argparse import Namespace
@@ -145,6 +146,24 @@ def test_the_journey(project: Project, rehearsal: Rehearsal, capfd: pytest.Captu
     better = model.submit("train-local", {"accuracy": 0.9})
     second = model.register(better, better_than_current="accuracy", tags=["stage=test"], name="gated")
     assert (second.version, second.tags["stage"]) == (2, "test")
+
+
+def test_a_search(project: Project, capfd: pytest.CaptureFixture[str]) -> None:
+    model = project.model()
+    file = model.folder / "search.yml"
+    file.write_text("metric: accuracy\ngoal: maximize\nparameters:\n  accuracy: {low: 0.5, high: 0.9}\n")
+    try:
+        with pytest.raises(Failure, match=r"^trials: a whole number from 1 to 10000, not 0$"):
+            model.search(0)
+        trials = model.search(2)
+        assert len(model.search(3)) == 3
+    finally:
+        file.unlink()
+        shutil.rmtree(model.folder / "outputs" / "search", ignore_errors=True)
+    assert [one.value for one in trials] == sorted((one.metrics["accuracy"] for one in trials), reverse=True)
+    assert trials[0].metrics["accuracy"] == trials[0].values["accuracy"]
+    assert (trials[0].folder / "log.txt").is_relative_to(model.folder)
+    assert str(trials[0]).startswith(f"Trial {trials[0].number}, complete, 0.")
 
 
 def test_a_run_that_fails_is_a_failure(project: Project) -> None:

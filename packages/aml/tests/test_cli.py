@@ -20,6 +20,7 @@ COMMANDS = PACKAGE / "commands"
 ANYWHERE = ("workspace", "client", "vendor", "init", "auto3dseg")
 WITHOUT_MAKE = ("auto3dseg",)  # whose folder need not be a project
 ARGUMENTS = {
+    "add": ["search"],
     "deploy": ["--target", "aci"],
     "model": ["remove", "churn"],
     "notebook": ["analysis.ipynb"],

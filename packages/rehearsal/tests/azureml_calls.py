@@ -1160,14 +1160,15 @@ def drafts_of_pipelines() -> None:
 def schedules() -> None:
     published = Pipeline(ws, [step()]).publish("scheduled", "d", "1")
     endpoint = PipelineEndpoint.publish(ws, "scheduled-endpoint", "d", published)
-    daily = ScheduleRecurrence("Day", 1)
+    far = "2999-01-01T00:00:00"  # without a start it begins at once
+    daily = ScheduleRecurrence("Day", 1, far)
     made = Schedule.create(ws, "daily", published.id, "pipelines", recurrence=daily)
     other = Schedule.create_for_pipeline_endpoint(ws, "of-endpoint", endpoint.id, "pipelines", recurrence=daily)
     assert Schedule.get(ws, made.id).recurrence.frequency == "Day"
     assert made.id in ids(Schedule.list(ws)) and made.id in ids(Schedule.get_all(ws))
     assert ids(Schedule.get_schedules_for_pipeline_id(ws, published.id)) == [made.id]
     assert ids(Schedule.get_schedules_for_pipeline_endpoint_id(ws, endpoint.id)) == [other.id]
-    made.update(name="weekly", recurrence=ScheduleRecurrence("Week", 1))
+    made.update(name="weekly", recurrence=ScheduleRecurrence("Week", 1, far))
     assert (Schedule.get(ws, made.id).name, Schedule.get(ws, made.id).recurrence.frequency) == ("weekly", "Week")
     assert made.get_pipeline_runs() == [] and made.get_last_pipeline_run() is None
     made.disable()

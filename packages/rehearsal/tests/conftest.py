@@ -262,7 +262,10 @@ from azure.ai.ml.entities import (
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.identity import DefaultAzureCredential
 logging.disable(logging.WARNING); warnings.simplefilter("ignore")
-ml = MLClient(DefaultAzureCredential(), *json.loads(os.environ["NAMES"]), enable_telemetry=False, show_progress=False)
+
+def logged_in():
+    names = json.loads(os.environ["NAMES"])
+    return MLClient(DefaultAzureCredential(), *names, enable_telemetry=False, show_progress=False)
 
 def refused(call, *arguments, **named):
     try:
@@ -290,9 +293,9 @@ def wait(name):
         pass
     return ml.jobs.get(name)
 
-known = dict(globals())
 for line in sys.stdin:
-    folder, names = json.loads(line), dict(known, answer={})
+    folder, ml = json.loads(line), logged_in()  # anew: another test may have let all tokens expire
+    names = dict(globals(), answer={})
     os.chdir(folder)
     try:
         exec(compile(Path("code.py").read_text(), "code.py", "exec"), names)

@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,13 @@ PAGE = Path(__file__).parents[3] / "docs" / "rehearsal-operations.md"
 README = Path(__file__).parents[1] / "README.md"
 HEADING = "## azureml"
 SHARE = re.compile(r"\*\*Of the \d+ operations of azureml's.*?\*\*", re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def rehearsal(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
+    """One for these calls alone: they list what there is, and leave much behind."""
+    with Rehearsal(tmp_path_factory.mktemp("rehearsal"), project=project) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")

@@ -308,17 +308,17 @@ Path("context").mkdir(); Path("context/Dockerfile").write_text("FROM scratch")
 image = Environment(image="mcr.microsoft.com/azureml/base")
 job = ml.jobs.create_or_update(command(command="python -c 'print(6 * 7)'", environment=image, compute="cpu-cluster"))
 answer["log"] = [job.name, wait(job.name).status]
-built = ml.environments.create_or_update(Environment(name="of-a-dockerfile", build=BuildContext(path="context")))
+built = ml.environments.create_or_update(Environment(name="of-a-context", build=BuildContext(path="context")))
 answer["built"] = built.build.dockerfile_path
 answer["refused"] = refused(ml.jobs.create_or_update,
-                            command(command="true", environment="of-a-dockerfile:1", compute="cpu-cluster"))
+                            command(command="true", environment="of-a-context:1", compute="cpu-cluster"))
 """)
     name, status = answer["log"]
     assert status == "Completed", rehearsal.state()["runs"][name]["error"]
     assert rehearsal.artifact(name, "user_logs/std_log.txt") == b"42\n"
     assert answer["built"] == "Dockerfile"
     assert answer["refused"][0] == 501
-    assert "environments of a Dockerfile: of-a-dockerfile" in answer["refused"][2]
+    assert "environments of a Dockerfile: of-a-context" in answer["refused"][2]
     own = "azureml://registries/azureml/environments/sklearn-1.5/labels/latest"
     wish = {"jobType": "Command", "command": "true", "computeId": "x/computes/none", "environmentId": own}
     status, told = caller.arm("PUT", "SCOPE/jobs/of-azure", {"properties": wish})

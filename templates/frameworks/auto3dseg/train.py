@@ -6,7 +6,6 @@ python train.py
 import argparse
 import json
 from pathlib import Path
-from typing import Any
 
 from runtime import input_schema
 from runtime.arguments import MODEL, parse
@@ -24,6 +23,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--dataset", default="", help="data of the run, to download to --data-path (mechanism: direct)")
     add("--task", type=Path, default=MODEL / "task.yaml", help="what is trained (default: the file beside this one)")
     add("--epochs", type=int, help="passes over the data, for each algorithm (default: as each has it)")
+    add("--learning-rate", type=float, help="of each algorithm (default: as each has it)")
     add("--processes", type=int, default=0, help="of a training without a GPU; with GPUs there is one for each")
     add("--keep", choices=("ensemble", "best"), default="ensemble", help="as the model (default: %(default)s)")
     return parse(parser, argv)
@@ -41,7 +41,8 @@ def main() -> None:
     from runtime import autorunner, ensemble
 
     task = autorunner.read_task(args.task, args.data_path)
-    parameters: dict[str, Any] = {"num_epochs": args.epochs} if args.epochs else {}
+    asked = {"num_epochs": args.epochs, "learning_rate": args.learning_rate}
+    parameters = {name: value for name, value in asked.items() if value}
     with tracked(args) as log:
         algorithms = autorunner.train(task, OUTPUTS, parameters, args.processes)
         from evaluation import classes_in, evaluate, read_losses

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         ModelVersion,
         Project,
         Run,
+        Trial,
         Workspace,
     )
     from aml_project.command_line import Failure, command
@@ -33,6 +34,7 @@ __all__ = [
     "Project",
     "Run",
     "Service",
+    "Trial",
     "Workspace",
     "command",
 ]

@@ -328,6 +328,35 @@ class Model:
         return Run(self.project, noted.experiment, noted.run_id)
 
     @in_one_sentence
+    def search(self, trials: int | None = None, *, fresh: bool = False) -> list[Trial]:
+        """Try the hyperparameters that search.yml names, here; return the trials, the best first.
+
+        Interrupted, the same call goes on. `fresh` removes what was tried before.
+        """
+        from aml_project.search import definition, engines, folder_of, record, results
+        from aml_project.search.trials import place_of
+
+        wanted = definition.read(self.folder)
+        if trials is not None:
+            wanted = definition.with_trials(wanted, trials)
+        engines.get("local").run(engines.Order(self.project.root, self.name, wanted, fresh=fresh))
+        folder = folder_of(self.folder)
+        return [
+            Trial(one.number, one.state, one.value(wanted), one.values, one.metrics, place_of(folder, one.number))
+            for one in results.ordered(record.Record(folder).of(wanted), wanted)
+        ]
+
+    @in_one_sentence
+    def trial(self, number: int | None = None) -> Run:
+        """A trial of the last search, the best one if none is named, as a run of the workspace: register() takes it."""
+        from aml_project.service import trial_run
+
+        found = trial_run.chosen(self.folder, number)
+        with Progress(f"Registering trial {found.trial.number}"):
+            sdk = trial_run.bring(self.project.workspace.sdk, self.folder, found)
+        return Run(self.project, sdk.experiment.name, sdk.id, sdk=sdk)
+
+    @in_one_sentence
     def register(
         self,
         run: Run | None = None,
@@ -357,8 +386,8 @@ class Model:
         try:
             with Progress("Registering"):
                 registered = registration.register(
-                    sdk, **rules, experiment=run.experiment, run_id=run.id, requirements=bounds, tags=said["tag"],
-                    properties=said["property"], description=description, say=note,
+                    sdk, **rules, experiment=run.experiment, run_id=run.id, requirements=bounds,
+                    tags=said["tag"], properties=said["property"], description=description, say=note,
                 )  # fmt: skip
         except registration.Refused as refused:
             raise Failure(f"not registered: {refused}") from refused
@@ -547,6 +576,22 @@ class ModelVersion(namedtuple("ModelVersion", "name version id run_id tags")):
 
     def __repr__(self) -> str:
         return f"Model {self.name}, version {self.version}, id {self.id}, of run {self.run_id}"
+
+
+class Trial(namedtuple("Trial", "number state value values metrics folder")):
+    """A training of a search here: its values, and what it has reached in the search's metric and in all of them."""
+
+    number: int
+    state: str
+    value: float | None
+    values: dict[str, Any]
+    metrics: dict[str, float]
+    folder: Path
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        reached = "" if self.value is None else f", {self.value:.6g}"
+        return f"Trial {self.number}, {self.state}{reached}: {self.values}"
 
 
 class Dataset(namedtuple("Dataset", "name version is_new")):

@@ -11,6 +11,7 @@ from aml_project.command_line import DONE, WRONG_USE, Failure
 VERBS = {
     "setup": "Install what a model needs into .venv/",
     "train": "Train on data/NAME/, results in models/*/outputs/",
+    "search": "Try hyperparameters, as search.yml says; stopped or killed, it goes on",
     "test": "Run the model's tests",
     "lint": "Check and format the code",
     "notebook": "Make train.py from a notebook or a folder of them",
@@ -20,6 +21,7 @@ VERBS = {
     "batch": "Score the files of data/NAME/ into models/*/outputs/scores.csv",
     "image": "Build an image that serves the model, with docker or podman",
     "model": "Add a model, rename one, remove one",
+    "add": "Add what not every model needs: search",
     "init": "Add to a repo with training code what it lacks to be a project",
     "update": "Bring the template's newest files here; what you have edited is kept",
     "workspace": "Print the lines that make a workspace; with --yes, run them",

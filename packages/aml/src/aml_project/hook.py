@@ -29,6 +29,8 @@ def after_render(answers: dict[str, str], place: dict[str, str]) -> None:
     remove_empty_folders(answers["model_name"])
     attach_later = attach(answers)
     later = take_over(answers) if answers["notebook"] or answers["environment_file"] else []
+    if answers.get("search") == "yes" and not aml("add", "search", "--model", answers["model_name"]):
+        later.append(f"make add ARGS=search MODEL={answers['model_name']}")
     if os.listdir("models") == [answers["model_name"]]:
         say_next(answers, attach_later)
     else:

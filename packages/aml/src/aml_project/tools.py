@@ -1,7 +1,7 @@
 """What a verb needs beyond the engine's own packages, brought when it is first needed.
 
 Azure's client alone is a hundred megabytes: who only trains here never gets it. The lists are the extras of this
-package, [azure] and [notebooks].
+package, [azure], [notebooks], [search] and so on.
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ DISTRIBUTION = "aml-project"
 COMMIT_FILE = "commit"  # beside wheels that aml vendor has made
 STARTED = "AML_PROJECT_STARTED"  # names a file: the command that was started again writes it
 # extra: its packages in words
-WHAT_FOR = {"azure": "what talks to Azure ML", "notebooks": "what converts notebooks", "sdk": "azureml-sdk"}
+WHAT_FOR = {
+    "azure": "what talks to Azure ML",
+    "hyperdrive": "what searches on a cluster",
+    "notebooks": "what converts notebooks",
+    "search": "what searches for hyperparameters",
+    "sdk": "azureml-sdk",
+}
 
 
 def bring_azure() -> None:

@@ -74,16 +74,22 @@ def below(place: Place, path: str) -> list[File]:
 
 def places(dataset: Record) -> list[tuple[str, str]]:
     """The datastores and the paths that a dataset names."""
+    found = []
+    for address in addresses(dataset):
+        match = ADDRESS.fullmatch(address)
+        if match is None:
+            raise Refusal(400, f"{title(dataset)}: {address} is no path of a datastore.")
+        found.append((match["store"], unquote(match["path"]).lstrip("/")))
+    text = dataset["latest"].get("dataflow") or ""
+    return found or [(match["store"], unquote(match["path"]).lstrip("/")) for match in PAIR.finditer(text)]
+
+
+def addresses(dataset: Record) -> list[str]:
+    """What a dataset of today's clients reads, as they wrote it: of a datastore, or of the web."""
     text = dataset["latest"].get("dataflow") or ""
     steps = json.loads(text).get("meta", {}).get("RsDataflow", "") if text else ""
-    found = []
-    for entry in (yaml.safe_load(steps) or {}).get("paths") or [] if steps else []:
-        for address in entry.values():
-            match = ADDRESS.fullmatch(str(address))
-            if match is None:
-                raise Refusal(400, f"{title(dataset)}: {address} is no path of a datastore.")
-            found.append((match["store"], unquote(match["path"]).lstrip("/")))
-    return found or [(match["store"], unquote(match["path"]).lstrip("/")) for match in PAIR.finditer(text)]
+    entries = (yaml.safe_load(steps) or {}).get("paths") or [] if steps else []
+    return [str(address) for entry in entries for address in entry.values()]
 
 
 def root(path: str) -> str:

@@ -80,7 +80,7 @@ def overview(workspace: Workspace) -> str:
             [
                 link(run["runId"]),
                 text(experiments.get(run["experimentId"], "")),
-                text(run["target"]),
+                text(run["target"] or ""),
                 status(run),
                 numbers(workspace, run),
             ]
@@ -139,7 +139,7 @@ def run_page(workspace: Workspace, run: Record) -> str:
     error = (run["error"] or {}).get("error", {}).get("message", "")
     return (
         f'<p><a href="/">all runs</a></p><h1>{html.escape(run["runId"])}</h1>'
-        f"<p>{status(run)} on {html.escape(run['target'])} {html.escape(error)}</p>"
+        f"<p>{status(run)} on {html.escape(run['target'] or 'no target')} {html.escape(error)}</p>"
         f"<h2>Metrics</h2><p>{metrics or '-'}</p>"
         f"<h2>Parameters</h2><p>{pairs(run['parameters']) or '-'}</p>"
         f"<h2>Log</h2><pre>{html.escape(log)}</pre><h2>Files</h2><ul>{listed}</ul>"

@@ -1,6 +1,8 @@
 """Log to MLflow: to mlruns/ here, to the job's own run in Azure ML."""
 
 import argparse
+import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +19,8 @@ class Log:
         self.args, self.active, self.began = args, active, False
 
     def metrics(self, values: dict[str, float], step: int | None = None) -> None:
+        if step is not None and self.active:
+            tell_the_search(values, step)
         if self.begin():
             sys.modules["mlflow"].log_metrics(values, step=step)
 
@@ -37,6 +41,13 @@ class Log:
     def end(self, status: str) -> None:
         if self.began:
             sys.modules["mlflow"].end_run(status)
+
+
+def tell_the_search(values: dict[str, float], step: int) -> None:
+    """Where this training is a trial of `make search`: let it end early if others do better."""
+    if file := os.environ.get("AML_STEPS_FILE"):
+        with Path(file).open("a", encoding="utf-8") as steps:
+            steps.write(json.dumps({"step": step, "metrics": values}) + "\n")
 
 
 @contextmanager

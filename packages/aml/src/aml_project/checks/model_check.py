@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aml_project.checks import runconfig_rules, script_arguments
+from aml_project.checks import runconfig_rules, script_arguments, search_rules
 from aml_project.checks.client_loader import Client
 from aml_project.command_line import Failure
 from aml_project.runconfigs import deployment_files as config_files
@@ -75,6 +75,7 @@ def check_model(root: Path, model: str, config: str | None, client: Client) -> C
     if config is None:
         found += [f"models/{model}/aml_config/{line}" for line in _agreements(folder, readings)]
         found += [f"models/{model}/{line}" for line in config_files.findings(folder)]
+        found += [f"models/{model}/{line}" for line in search_rules.findings(folder)]
     return checked
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import ast
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -36,6 +37,32 @@ class _Parser(argparse.ArgumentParser):
         """Say nothing: --help among the arguments must not print here."""
 
 
+@dataclass(frozen=True)
+class Argument:
+    """An option of a script, as far as its text says what it is."""
+
+    name: str  # as in --name
+    kind: type | None  # int, float or str; None where the script converts it by a function of its own
+    default: Any
+    choices: tuple[Any, ...]
+    takes_value: bool
+
+
+def arguments(script: Path) -> list[Argument] | None:
+    """The options that a script takes; None where its text does not say for certain."""
+    try:
+        tree = ast.parse(script.read_bytes())
+        parser = _parser_of(tree, script.parent, lenient=False, unused=False)
+    except (Undecidable, OSError, SyntaxError, ValueError, TypeError, argparse.ArgumentError):
+        return None
+    return [
+        Argument(flag[2:], action.kind, action.default, tuple(action.choices or ()), action.nargs != 0)  # type: ignore[attr-defined]
+        for action in parser._actions
+        for flag in action.option_strings
+        if flag.startswith("--") and flag != "--help"
+    ]
+
+
 def refusal(tree: ast.Module, arguments: list[str], *, lenient: bool, folder: Path | None = None) -> str | None:
     """What the script of this folder would say to the arguments, or None. Lenient: their values are filled in later."""
     try:
@@ -49,9 +76,10 @@ def refusal(tree: ast.Module, arguments: list[str], *, lenient: bool, folder: Pa
     return None
 
 
-def _parser_of(tree: ast.Module, folder: Path | None, *, lenient: bool) -> argparse.ArgumentParser:
+def _parser_of(tree: ast.Module, folder: Path | None, *, lenient: bool, unused: bool = True) -> argparse.ArgumentParser:
+    """The script's parser; with what it takes and has no use for, as runtime/arguments.py says, or without."""
     certain = list(_certain_calls(tree.body))
-    runtime = _runtime_functions(tree, folder) if folder else {}
+    runtime = _runtime_functions(tree, folder, unused=unused) if folder else {}
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     added_elsewhere = [more for call in certain for more in runtime.get(_called(call), [])]
     calls = [call for call in calls if _called(call) not in runtime]
@@ -80,7 +108,7 @@ def _parser_of(tree: ast.Module, folder: Path | None, *, lenient: bool) -> argpa
     return parser
 
 
-def _runtime_functions(tree: ast.Module, folder: Path) -> dict[str, list[ast.Call]]:
+def _runtime_functions(tree: ast.Module, folder: Path, *, unused: bool) -> dict[str, list[ast.Call]]:
     """What each function that the script imports from runtime/ adds to a parser, for certain."""
     found: dict[str, list[ast.Call]] = {}
     for node in [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]:
@@ -93,9 +121,16 @@ def _runtime_functions(tree: ast.Module, folder: Path) -> dict[str, list[ast.Cal
         own = {function.name: function for function in code.body if isinstance(function, ast.FunctionDef)}
         for alias in node.names:
             if alias.name in own:
-                calls = _certain_calls(own[alias.name].body)
-                found[alias.asname or alias.name] = [call for call in calls if _called(call) in short]
+                calls = [call for call in _certain_calls(own[alias.name].body) if _called(call) in short]
+                theirs = {parameter.arg for parameter in own[alias.name].args.args}
+                found[alias.asname or alias.name] = [call for call in calls if unused or _is_added_to(call, theirs)]
     return found
+
+
+def _is_added_to(call: ast.Call, parsers: set[str]) -> bool:
+    """Whether a call adds to one of some parsers, and not to another one."""
+    of = call.func.value if isinstance(call.func, ast.Attribute) else None
+    return not isinstance(of, ast.Name) or of.id in parsers
 
 
 def _short_names(tree: ast.Module) -> set[str]:
@@ -144,11 +179,13 @@ def _add(parser: argparse.ArgumentParser, call: ast.Call, *, lenient: bool) -> N
     """Repeat a call of add_argument."""
     flags = [_literal(part) for part in call.args]
     words: dict[str, Any] = {}
+    kind: type | None = str
     for word in call.keywords:
         if word.arg is None:
             raise Undecidable
         if word.arg == "type":
             name = word.value.id if isinstance(word.value, ast.Name) else ""
+            kind = TYPES.get(name)
             words["type"] = str if lenient else TYPES.get(name, str)
             if name not in TYPES:
                 words["unknown type"] = True
@@ -160,7 +197,7 @@ def _add(parser: argparse.ArgumentParser, call: ast.Call, *, lenient: bool) -> N
         words.pop("choices", None)  # they are compared after the conversion
     if isinstance(words.get("default"), str):
         words["default"] = None  # argparse would convert it, which is the script's affair
-    parser.add_argument(*flags, **words)
+    parser.add_argument(*flags, **words).kind = kind  # type: ignore[attr-defined]
 
 
 def _called(call: ast.Call) -> str:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from aml_project.api import pairs, project_of
-from aml_project.command_line import DONE, Parser, run
+from aml_project.api import Model, pairs, project_of
+from aml_project.command_line import DONE, WRONG_USE, Failure, Parser, note, run
 
 EXAMPLE = """  aml register --require 'accuracy>=0.8' --better-than-current accuracy --tag stage=test"""
 
@@ -27,6 +27,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "-f", "--run-metadata-file", dest="run_file", type=Path, metavar="FILE",
         help="the run, as its submission wrote it (default: run.json in the model's folder)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--trial", type=int, metavar="N",
+        help="a trial of the last search (default: the best one, if there was a search since the last run)",
     )  # fmt: skip
     parser.add_argument("-d", "--description", help="a sentence for people")
     for kind in ("tag", "property"):
@@ -61,19 +65,38 @@ def register(args: argparse.Namespace) -> int:
         "better_than_current": args.better_than_current,
     }
     registration.check_arguments(**rules)
-    trained = model.last_run(args.run_file)
+    number = searched(model, args)
+    if args.trial is not None and args.run_file is not None:
+        raise Failure("--trial: it is of the last search; a run is -f: name one of them", WRONG_USE)
+    trained = None if number else model.last_run(args.run_file)
     if args.dry_run:
-        what = f"{args.asset_path} of run {trained.id} ({trained.experiment})"
+        whose = f"run {trained.id} ({trained.experiment})" if trained else f"trial {number} of the last search"
+        what = f"{args.asset_path} of {whose}"
         print(f"Would register {what} as {rules['name']}; asked nobody")
         for title, values in {"tags": args.tag, "properties": args.property, "if": conditions(args)}.items():
             if values:
                 print(f"  {title + ':':12}{', '.join(values)}")
         return DONE
     try:
+        trained = trained or model.trial(number)
         print(model.register(trained, **rules, tags=tags, properties=properties, description=args.description))
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Interrupted; the same command again registers what is not registered yet.") from None
     return DONE
+
+
+def searched(model: Model, args: argparse.Namespace) -> int | None:
+    """The number of the trial that is meant; None where a run is."""
+    from aml_project.search import searched_since
+
+    if args.run_file is not None or (args.trial is None and not searched_since(model.folder)):
+        return None
+    from aml_project.service import trial_run
+
+    number = trial_run.chosen(model.folder, args.trial).trial.number
+    if args.trial is None:
+        note(f"trial {number} is the best of the search since the last run; -f run.json takes the run, --trial another")
+    return number
 
 
 def conditions(args: argparse.Namespace) -> list[str]:

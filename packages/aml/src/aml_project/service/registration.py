@@ -150,7 +150,7 @@ def register(
         if better and versions:
             check_better(workspace, metrics, better, versions[-1])
         found = {
-            "tags": {key: plain(value) for key, value in metrics.items()} | dict(tags),
+            "tags": {key: plain(value) for key, value in metrics.items()} | of_search(run) | dict(tags),
             "experiment_name": run.experiment.name,
             "run_id": run_id,
             "datasets": [{"name": TRAINING, "id": dataset} for dataset in input_datasets(workspace, run)],
@@ -210,6 +210,15 @@ def read_metrics(run: Any) -> dict[str, float]:
         if isinstance(last, int | float) and not isinstance(last, bool):
             numbers[name] = last
     return numbers
+
+
+def of_search(run: Any) -> dict[str, str]:
+    """The values of a run that is a trial of a search, and which search that is; of any other run nothing."""
+    from aml_project.search import azure_space
+
+    values = {name: str(value) for name, value in azure_space.values_in(run.tags).items()}
+    search = run.tags.get("search") or run._run_dto.get("parent_run_id")
+    return values | {"search": str(search)} if values else {}
 
 
 def check_requirements(metrics: Mapping[str, float], bounds: Sequence[Requirement]) -> None:

@@ -34,10 +34,7 @@ class Follower:
         self.rest: dict[str, bytes] = {}  # what came after it
         self.current = ""
         self.spoke = patience.clock.now()
-        # The client would repeat a request in silence, for minutes; and wait 100 seconds for a byte.
-        for client in (run._client.run, run._client.artifacts):
-            client.retries = 0
-            client._client.config.connection.timeout = TIMEOUT
+        impatient(run)
 
     def follow(self) -> Any:
         """Print the log until the run has ended; return its details (the client's RunDetailsDto)."""
@@ -128,6 +125,20 @@ class Follower:
         if status != last or now - self.spoke > SILENCE:
             print(f"{status}: {now - began:.0f} s", file=sys.stderr, flush=True)
             self.spoke = now
+
+
+def all_of(run: Any) -> str:
+    """What the script of a run has printed so far."""
+    follower = Follower(run)
+    logs = follower.logs(run._client.get_runstatus())
+    return b"".join(follower.fetch(address, 0) for address in logs.values()).decode("utf-8", "replace")
+
+
+def impatient(run: Any) -> None:
+    """The client would repeat a request in silence, for minutes; and wait 100 seconds for a byte."""
+    for client in (run._client.run, run._client.artifacts):
+        client.retries = 0
+        client._client.config.connection.timeout = TIMEOUT
 
 
 def error_of(details: Any) -> tuple[str, str]:

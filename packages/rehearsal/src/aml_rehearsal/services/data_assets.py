@@ -74,8 +74,10 @@ def versions(workspace: Workspace, name: str) -> list[Record]:
 
 def as_table(workspace: Workspace, dataset: Record) -> Record:
     """A dataset of the first generation."""
-    places = dataset_files.places(dataset)
-    uri = address(workspace, places[0][0], dataset_files.root(places[0][1])) if places else ""
+    uri = next(iter(dataset_files.addresses(dataset)), "")
+    if not uri.startswith(("http:", "https:")):
+        places = dataset_files.places(dataset)
+        uri = address(workspace, places[0][0], dataset_files.root(places[0][1])) if places else ""
     kind = f"{dataset['datasetType']} dataset of the first generation"
     words = {"description": dataset.get("description"), "tags": dataset.get("tags") or {}}
     properties = words | {"dataType": "mltable", "dataUri": uri, "properties": {"kind": kind}}

@@ -1,0 +1,374 @@
+"""Optuna, on this computer: it says what to try, and each trial is a process in the model's environment."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import queue
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from aml_project import tools
+from aml_project.command_line import DONE, Failure, note
+from aml_project.files import write_whole
+from aml_project.kill_points import reached
+from aml_project.project import shown
+from aml_project.search import RECORD, folder_of, record, results, trials
+from aml_project.search.definition import Search, Values
+from aml_project.search.engines import Order
+from aml_project.search.mlflow_runs import Tracking
+from aml_project.search.page_process import PageProcess
+from aml_project.search.record import FAILED, STOPPED, Record, Trial
+
+TABLE, COMBINATIONS, PAGE = "trials.csv", "combinations.csv", "index.html"
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # no room on the disk, or not for this user
+TICK = 0.25  # seconds between two looks at what the trials log
+TABLE_EVERY = 10.0  # seconds
+
+
+def lacks(search: Search) -> list[str]:  # noqa: ARG001 # it has all that search.yml can say
+    return []
+
+
+def run(order: Order) -> int:
+    script = trials.script_of(order.root, order.model)
+    tools.bring("search")
+    folder = folder_of(order.folder)
+    with record.alone(folder), interruptible():
+        if order.fresh:
+            begin_anew(order)
+        return Driver(order, script, Record(folder)).run()
+
+
+def kept_in(order: Order) -> Path:
+    return folder_of(order.folder)
+
+
+def refresh(order: Order) -> bool:
+    """The record is always up to date here."""
+    return record.searcher(kept_in(order)) is not None
+
+
+def run_of(workspace: Any, folder: Path, trial: Trial) -> Any:  # noqa: ARG001
+    return None
+
+
+def stop(order: Order) -> int:
+    return end(kept_in(order), order.model)
+
+
+def end(folder: Path, model: str) -> int:
+    """End the search of a folder as Ctrl-C does, and wait until it is gone."""
+    process = record.searcher(folder)
+    if process is None:
+        raise Failure(f"no search of {model} is running here")
+    os.kill(process, signal.SIGINT)
+    while record.searcher(folder) == process:
+        time.sleep(0.05)
+    print(f"The search of {model} has ended; the same command without --stop goes on with it.")
+    return DONE
+
+
+def begin_anew(order: Order) -> None:
+    folder = folder_of(order.folder)
+    if count := len(Record(folder).trials):
+        print(f"--fresh: {count} earlier trials are removed", flush=True)
+    for place in folder.glob("trials/*"):
+        trials.end_leftover(place)
+    for name in (RECORD, "mlflow-run.txt"):
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / "trials", ignore_errors=True)
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Let `kill` and the end of the terminal be what Ctrl-C is: the trials end with the search."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: object) -> None:  # noqa: ARG001
+        raise KeyboardInterrupt
+
+    kept = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, earlier in kept.items():
+            signal.signal(number, earlier)
+
+
+class Driver:
+    """Starts trials, watches them, and notes what becomes of them, until there are as many as are wanted."""
+
+    def __init__(self, order: Order, script: trials.Script, kept: Record) -> None:
+        from aml_project.search.sampling import Study
+
+        self.search, self.script, self.record = order.search, script, kept
+        mine = kept.of(self.search)
+        self.again = [trial for trial in mine if not trial.is_over]  # what a kill or Ctrl-C has cut short
+        self.over = [trial for trial in mine if trial.is_over]
+        self.study = Study(self.search, self.over)
+        self.tracking, self.page = Tracking(script, kept.folder), PageProcess()
+        self.running: dict[int, trials.Running] = {}
+        self.ended: queue.SimpleQueue[trials.Running] = queue.SimpleQueue()
+        self.unwritten: list[Trial] = []  # results for which the disk had no room
+        self.no_room: OSError | None = None
+        self.ahead: tuple[int, Values] | None = None  # the next trial, by its number
+        self.no_more = False  # of a grid
+        self.standing = record.Standing(self.search, self.over)
+        self.table_written = time.monotonic()
+        self.ends = time.monotonic() + self.search.hours * 3600 if self.search.hours else None
+        gpus, per_gpu = trials.gpus(), self.search.per_gpu
+        if per_gpu and not gpus:
+            note("per_gpu: there is no GPU here; without effect")
+        self.gpus = gpus
+        self.slots = min(self.search.parallel, len(gpus) * per_gpu) if gpus and per_gpu else self.search.parallel
+        if self.slots < self.search.parallel:
+            note(
+                f"parallel: {self.slots} at a time, per_gpu {per_gpu} on {len(gpus)} GPU{'s' if len(gpus) > 1 else ''}"
+            )
+
+    def run(self) -> int:
+        try:
+            self.begin()
+            if self.again or len(self.over) < self.search.trials:
+                self.tracking.begin()
+            self.go_on()
+        except KeyboardInterrupt:
+            self.end_all()
+            self.write_results()
+            raise KeyboardInterrupt(f"Interrupted: {self.progress()}; the same command goes on.") from None
+        except BaseException:
+            self.end_all()
+            self.page.end()
+            raise
+        self.write_results()
+        return self.say_end()
+
+    def begin(self) -> None:
+        """Take up what was there before."""
+        before = len(self.record.trials)
+        if other := before - len(self.over) - len(self.again):
+            fit = before - other
+            note(
+                f"search.yml: has changed since: {fit} of {before} earlier trials still fit and count; {other}"
+                f" {'does' if other == 1 else 'do'} not, and {'stays' if other == 1 else 'stay'} in the list alone"
+            )
+        for trial in list(self.again):
+            place = trials.place_of(self.record.folder, trial.number)
+            trials.end_leftover(place)
+            if trials.ended_unseen(self.record.folder, trial):
+                self.again.remove(trial)
+                self.study.enter(trial.number, trial.values)
+                trial.steps = trials.Steps(place / trials.STEPS_FILE).new(self.search.metric)
+                self.take(trials.judge(self.search, place, trial, 0))
+                trials.unlink(place)
+        if before:
+            cut = f", {len(self.again)} that {'was' if len(self.again) == 1 else 'were'} cut short again" * bool(
+                self.again
+            )
+            print(f"Going on: {self.progress()}{cut}", flush=True)
+
+    def go_on(self) -> None:
+        while True:
+            self.start_more()
+            if not self.running:
+                break
+            self.page.begin()
+            self.draw_ahead()
+            with contextlib.suppress(queue.Empty):
+                self.finish(self.ended.get(timeout=TICK))
+            self.look()
+            if self.ends and time.monotonic() > self.ends:
+                break
+        self.end_all()
+        self.write_unwritten()
+        if self.no_room:
+            free = "make room, then the same command goes on"
+            raise Failure(f"{shown(self.record.folder)}: {self.no_room.strerror}: {free}")
+
+    def start_more(self) -> None:
+        self.write_unwritten()
+        while len(self.running) < self.slots and not self.unwritten and (trial := self.next()):
+            loads = [running.gpu for running in self.running.values()]
+            gpu = min(self.gpus, key=loads.count) if self.gpus else None
+            try:
+                started = trials.start(
+                    self.script, self.record.folder, trial, gpu, self.tracking.of_trial(trial.number)
+                )
+            except OSError as error:
+                self.again.insert(0, trial)  # once another one has made room
+                self.study.over(Trial(trial.number, trial.values, FAILED))
+                self.no_room = error
+                if error.errno not in FULL:
+                    raise Failure(f"{error.filename or shown(self.record.folder)}: {error.strerror}") from None
+                return
+            self.no_room = None
+            self.running[trial.number] = started
+            threading.Thread(target=self.wait_for, args=(started,), daemon=True).start()
+
+    def next(self) -> Trial | None:
+        """The next trial, noted before anything of it runs."""
+        if self.again:
+            trial = self.again.pop(0)
+            self.study.enter(trial.number, trial.values)
+            return trial
+        if len(self.over) + len(self.running) >= self.search.trials:
+            return None
+        self.draw_ahead()
+        if self.ahead is None:
+            return None
+        (number, values), self.ahead = self.ahead, None
+        return self.note(number, values)
+
+    def draw_ahead(self) -> None:
+        """Have the values of the next new trial: to draw them takes time, in which the others run."""
+        if self.ahead or self.no_more or len(self.over) + len(self.running) >= self.search.trials:
+            return
+        number = self.record.next_number
+        values = self.study.propose(number)
+        self.ahead, self.no_more = (number, values) if values is not None else None, values is None
+
+    def note(self, number: int, values: Values) -> Trial | None:
+        try:
+            return self.record.begun(number, values, datetime.now(timezone.utc).isoformat(timespec="seconds"))
+        except OSError as error:
+            self.study.over(Trial(number, values, FAILED))
+            if error.errno not in FULL:
+                raise
+            self.no_room = error
+            return None
+
+    def wait_for(self, running: trials.Running) -> None:
+        running.process.wait()
+        self.ended.put(running)
+
+    def look(self) -> None:
+        """See what the trials have logged, and end those that are to end."""
+        for running in self.running.values():
+            limit = self.search.trial_minutes
+            if running.asked_to_end:
+                if time.monotonic() - running.asked_to_end > trials.GRACE:
+                    running.kill()
+            elif self.follow(running):
+                running.stopped_early = True
+                running.end()
+            elif limit and time.monotonic() - running.began > limit * 60:
+                running.too_long = True
+                running.end()
+
+    def follow(self, running: trials.Running) -> bool:
+        """Take what a trial has logged since the last look; say whether it is to end with it."""
+        new = running.steps.new(self.search.metric)
+        running.trial.steps += new
+        due = [self.study.ends_early(running.trial.number, step, value) for step, value in new]  # it is told of each
+        return any(due)
+
+    def finish(self, running: trials.Running) -> None:
+        """Note what has become of a trial whose process has ended."""
+        reached("after trial ends")
+        trial = running.trial
+        self.follow(running)
+        running.close()
+        del self.running[trial.number]
+        trial.seconds = round(time.monotonic() - running.began, 3)
+        if running.too_long:
+            trial.state, trial.why = FAILED, f"took longer than trial-minutes: {self.search.trial_minutes:g}"
+        elif running.stopped_early:
+            trial.state = STOPPED
+        else:
+            trials.judge(self.search, running.folder, trial, running.process.returncode)
+        if trial.state == FAILED:
+            trials.free(running.folder)
+        self.take(trial)
+
+    def take(self, trial: Trial) -> None:
+        self.over.append(trial)
+        self.study.over(trial)
+        self.unwritten.append(trial)
+        self.write_unwritten()
+        is_best = self.standing.take(trial)
+        counted = f"{len(self.over)}/{self.search.trials}"
+        print(f"{counted:>9}  {results.line_of(trial, self.search, True, is_best)}"
+              f"{self.best_so_far()}", flush=True)  # fmt: skip
+        if time.monotonic() - self.table_written > TABLE_EVERY:
+            self.write_table()
+
+    def write_unwritten(self) -> None:
+        while self.unwritten:
+            try:
+                self.record.over(self.unwritten[0])
+            except OSError as error:
+                if error.errno not in FULL:
+                    raise
+                self.no_room = error
+                return
+            self.no_room = None
+            self.unwritten.pop(0)
+
+    def best_so_far(self) -> str:
+        leading = self.standing.leading
+        return f"  (best: {self.standing.value:.6g}, trial {leading.number})" if leading else ""
+
+    def end_all(self) -> None:
+        """End what runs; the record keeps it as begun, and the same command begins it again."""
+        for running in self.running.values():
+            running.end()
+        patience = time.monotonic() + trials.GRACE
+        while any(running.process.poll() is None for running in self.running.values()) and time.monotonic() < patience:
+            time.sleep(0.02)
+        for running in self.running.values():
+            running.close()
+            running.process.wait()
+        self.running.clear()
+
+    def progress(self) -> str:
+        return f"{len(self.over)} of {self.search.trials} trials are done{self.best_so_far()}"
+
+    def write_table(self) -> None:
+        everything = sorted(self.record.trials.values(), key=lambda trial: trial.number)
+        with contextlib.suppress(OSError):  # it is made again of the record
+            results.write_table(self.record.folder / TABLE, everything, self.search)
+            if self.search.folds:
+                results.write_combinations(self.record.folder / COMBINATIONS, self.over, self.search)
+        self.table_written = time.monotonic()
+
+    def write_results(self) -> None:
+        """The table and the page; both are made of the record, so that one more call makes up for one that failed."""
+        self.write_table()
+        everything = sorted(self.record.trials.values(), key=lambda trial: trial.number)
+        title = f"The search of {self.script.model}"
+        try:
+            write_whole(self.record.folder / PAGE, self.page.text(self.record.folder, title, everything, self.search))
+        except (OSError, ValueError) as error:
+            note(f"{shown(self.record.folder / PAGE)}: {getattr(error, 'strerror', None) or error}")
+
+    def say_end(self) -> int:
+        done, wanted = len(self.over), self.search.trials
+        if self.no_more and done < wanted:
+            print(f"The grid has no more than {done} combinations.")
+        elif done < wanted:
+            print(f"hours: {self.search.hours:g} are over: {self.progress()}; the same command goes on.")
+        leading = self.standing.leading
+        if leading is None:
+            failed = next((trial for trial in self.over if trial.why), None)
+            why = f": trial {failed.number} {failed.why}" if failed else ""
+            raise Failure(f"none of {done} trials has a {self.search.metric}{why}")
+        if self.search.stop and not any(trial.steps for trial in self.over):
+            note(f"stop: train.py has logged no {self.search.metric} by step, so that no trial could end early")
+        print(
+            f"Best of {done}: {self.standing.described()}: {trials.described(self.search.combination(leading.values))}"
+        )
+        tags = {"aml.best_trial": str(leading.number), "aml.trials": str(done)}
+        files = [PAGE, TABLE, *([COMBINATIONS] if self.search.folds else [])]
+        self.tracking.end(tags, leading.metrics, [self.record.folder / name for name in files])
+        print(f"All of them: {shown(self.record.folder / PAGE)} and {' and '.join(files[1:])}")
+        return DONE

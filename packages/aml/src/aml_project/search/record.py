@@ -1,0 +1,230 @@
+"""What a search has tried, in a file that only grows: outputs/search/trials.jsonl, two lines a trial.
+
+A line is there or not, wherever its writer was killed: one that was cut short is cut off by whoever writes next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aml_project.command_line import Failure
+from aml_project.kill_points import reached
+from aml_project.project import shown
+from aml_project.search import RECORD
+from aml_project.search.definition import Search, Values
+
+RUNNING, COMPLETE, STOPPED, FAILED = "running", "complete", "stopped early", "failed"
+
+
+@dataclass
+class Trial:
+    """One training: its values, and what has become of it."""
+
+    number: int
+    values: Values
+    state: str = RUNNING
+    metrics: dict[str, float] = field(default_factory=dict)
+    steps: list[tuple[int, float]] = field(default_factory=list)  # the search's metric on its way
+    seconds: float = 0.0
+    started: str = ""
+    why: str = ""  # it has failed
+    run: str = ""  # its id in the workspace, if it ran there
+
+    @property
+    def is_over(self) -> bool:
+        return self.state != RUNNING
+
+    def value(self, search: Search) -> float | None:
+        """What the trial has reached in the search's metric; of one that was stopped early, so far."""
+        if self.state == COMPLETE and search.metric in self.metrics:
+            return self.metrics[search.metric]
+        return best_of(self.steps, search) if self.state in (COMPLETE, STOPPED) else None
+
+
+def best_of(steps: list[tuple[int, float]], search: Search) -> float | None:
+    values = [value for _, value in steps]
+    if not values:
+        return None
+    return max(values) if search.maximizes else min(values)
+
+
+class Record:
+    """The trials of a search so far. Whoever writes has the lock: see `alone`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.file = folder, folder / RECORD
+        self.trials: dict[int, Trial] = {}
+        self.read()
+
+    def read(self) -> None:
+        try:
+            content = self.file.read_bytes()
+        except FileNotFoundError:
+            return
+        for number, line in enumerate(content.split(b"\n")[:-1], 1):
+            try:
+                self.take(json.loads(line))
+            except (ValueError, TypeError, KeyError) as error:
+                begin = "remove this line, or begin anew with --fresh"
+                raise Failure(f"{shown(self.file)}: line {number}: {error}: {begin}") from None
+
+    def take(self, said: dict[str, Any]) -> Trial:
+        known = self.trials.get(said["number"])
+        told = (asdict(known) if known else {}) | said
+        told["steps"] = [(int(step), float(value)) for step, value in told.get("steps", [])]
+        trial = self.trials[said["number"]] = Trial(**told)
+        return trial
+
+    def begun(self, number: int, values: Values, started: str, run: str = "") -> Trial:
+        """Note a trial before anything of it runs, or that it runs in the workspace."""
+        said = {"number": number, "values": values, "started": started} | ({"run": run} if run else {})
+        return self.note(said, "trial noted")
+
+    def over(self, trial: Trial) -> Trial:
+        """Note what has become of it."""
+        said = {
+            name: value for name, value in asdict(trial).items() if name not in ("values", "started", "run") and value
+        }
+        return self.note({"number": trial.number} | said, "result noted")
+
+    def note(self, said: dict[str, Any], point: str) -> Trial:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        line = json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace") + b"\n"
+        reached(f"before {point}")
+        with self.file.open("ab", buffering=0) as stream:  # a buffer would be written when it closes, after the cut
+            size = self.whole_size(stream.tell())
+            stream.truncate(size)
+            try:
+                while line:
+                    line = line[stream.write(line) :]
+                if "state" in said:  # what has only begun would begin again after a power cut, and may
+                    os.fsync(stream.fileno())
+            except OSError:
+                with contextlib.suppress(OSError):
+                    stream.truncate(size)
+                raise
+        reached(f"after {point}")
+        return self.take(said)
+
+    def whole_size(self, size: int) -> int:
+        """How much of the file is whole lines."""
+        with self.file.open("rb") as stream:
+            while size:
+                begin = max(size - 65536, 0)
+                stream.seek(begin)
+                found = stream.read(size - begin).rfind(b"\n")
+                if found >= 0:
+                    return begin + found + 1
+                size = begin
+        return 0
+
+    @property
+    def next_number(self) -> int:
+        return max(self.trials, default=0) + 1
+
+    def of(self, search: Search) -> list[Trial]:
+        """The trials that are of this search, as its file stands now."""
+        return [trial for trial in self.trials.values() if search.fits(trial.values)]
+
+
+class Standing:
+    """Which trial leads, of those that went to their end: by its value, and of equal ones the first.
+
+    Where a search has folds, it is the mean of a combination that counts once all its folds are over, and the first of
+    them stands for it.
+    """
+
+    def __init__(self, search: Search, trials: Iterable[Trial] = ()) -> None:
+        self.search = search
+        self.leading: Trial | None = None
+        self.value = 0.0  # that of the lead
+        self.combinations: dict[str, list[Trial]] = {}
+        for trial in trials:
+            self.take(trial)
+
+    def take(self, trial: Trial) -> bool:
+        """Have one more; say whether the lead is new."""
+        if trial.state != COMPLETE or trial.value(self.search) is None:
+            return False
+        fits = self.combinations.setdefault(self.combination(trial), [])
+        fits.append(trial)
+        if len(fits) < self.folds:
+            return False
+        value, first = self.mean(fits), min(fits, key=lambda fit: fit.number)
+        if self.leading is not None:
+            as_good_and_earlier = value == self.value and first.number < self.leading.number
+            if not (as_good_and_earlier or self.search.better(value, self.value)):
+                return False
+        self.leading, self.value = first, value
+        return True
+
+    @property
+    def folds(self) -> int:
+        return self.search.folds.count if self.search.folds else 1
+
+    def combination(self, trial: Trial) -> str:
+        """The values without the fold; without folds each trial is one of its own."""
+        return as_text(self.search.combination(trial.values)) if self.search.folds else str(trial.number)
+
+    def mean(self, fits: list[Trial]) -> float:
+        return sum(fit.value(self.search) or 0.0 for fit in fits) / len(fits)
+
+    def described(self) -> str:
+        if self.leading is None:
+            return "none"
+        how = f", the mean of {self.folds} folds" if self.search.folds else ""
+        return f"trial {self.leading.number}, {self.search.metric} {self.value:.6g}{how}"
+
+
+def as_text(values: Values) -> str:
+    return json.dumps(values, sort_keys=True)
+
+
+def best(trials: list[Trial], search: Search) -> Trial | None:
+    return Standing(search, trials).leading
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Be the only search in a folder, however the process ends; a second one is refused."""
+    import fcntl
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            whose = searcher(folder)
+            of = f" (process {whose})" if whose else ""
+            raise Failure(
+                f"{shown(folder)}: a search is running here{of}: wait for it, or end it with --stop"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        try:
+            yield
+        finally:
+            fcntl.flock(lock, fcntl.LOCK_UN)  # also for a process that is just being started, and still holds a copy
+
+
+def searcher(folder: Path) -> int | None:
+    """The process that searches in a folder now."""
+    import fcntl
+
+    try:
+        with (folder / "lock").open("r") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                text = lock.read()
+                return int(text) if text.isdigit() else None
+    except FileNotFoundError:
+        pass
+    return None

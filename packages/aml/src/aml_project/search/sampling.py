@@ -1,0 +1,166 @@
+"""What to try next, and who is to end early: Optuna, told of all that was tried before.
+
+Optuna keeps nothing: the record does. What a trial draws depends on the seed, its number and what is known by then, so
+that a search that was killed does not draw the same again.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+
+from aml_project.search.definition import Choice, Parameter, Search, Values
+from aml_project.search.record import COMPLETE, STOPPED, Trial, as_text
+
+STARTUP = 4  # trials that go to their end before any is compared with them
+STATES = {COMPLETE: TrialState.COMPLETE, STOPPED: TrialState.PRUNED}
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+
+
+class Study:
+    """The trials as Optuna knows them."""
+
+    def __init__(self, search: Search, past: Iterable[Trial]) -> None:
+        self.search = search
+        direction = StudyDirection.MAXIMIZE if search.maximizes else StudyDirection.MINIMIZE
+        self.study = optuna.create_study(direction=direction, pruner=pruner(search))
+        self.distributions = {parameter.name: distribution(parameter) for parameter in search.parameters}
+        self.open: dict[int, optuna.trial.Trial] = {}  # by the number in the record
+        self.taken: set[str] = set()
+        self.grid = search.grid() if search.algorithm == "grid" else iter(())
+        past = list(past)
+        self.taken.update(as_text(trial.values) for trial in past)
+        self.study.add_trials([frozen for trial in past if (frozen := self.frozen(trial))])
+
+    def frozen(self, trial: Trial) -> optuna.trial.FrozenTrial | None:
+        """A trial of before; nothing of one that has no value to learn from."""
+        value = trial.value(self.search)
+        if value is None:
+            return None
+        return optuna.trial.create_trial(
+            state=STATES[trial.state], value=value, params=dict(trial.values),
+            distributions={name: self.distributions[name] for name in trial.values},
+            intermediate_values=dict(trial.steps),
+        )  # fmt: skip
+
+    def propose(self, number: int) -> Values | None:
+        """The values of the next trial; nothing where a grid has no more."""
+        if self.search.algorithm == "grid":
+            values = next((values for values in self.grid if as_text(values) not in self.taken), None)
+            if values is not None:
+                self.taken.add(as_text(values))
+            return None if values is None else self.enter(number, values)
+        if self.search.algorithm == "bayesian":
+            from aml_project.search import gaussian
+
+            return self.enter(number, gaussian.propose(self.search, self.study, self.search.seed + number))
+        return self.enter(number)
+
+    def enter(self, number: int, values: Values | None = None) -> Values:
+        """Begin a trial, with these values if they are known, and return them."""
+        if values is not None:
+            self.study.enqueue_trial(dict(values))
+        self.study.sampler = sampler(self.search.algorithm, self.search.seed + number)
+        trial = self.open[number] = self.study.ask()
+        drawn: Values = {}
+        for parameter in self.search.parameters:
+            if self.search.active(parameter, drawn):
+                drawn[parameter.name] = suggest(trial, parameter)
+        return drawn
+
+    def ends_early(self, number: int, step: int, value: float) -> bool:
+        """Take what a trial has reached by a step; say whether it is to end with it."""
+        trial = self.open[number]
+        trial.report(value, step)
+        return self.search.stop is not None and trial.should_prune()
+
+    def over(self, trial: Trial) -> None:
+        value = trial.value(self.search)
+        state = TrialState.FAIL if value is None else STATES[trial.state]
+        self.study.tell(self.open.pop(trial.number), value if state == TrialState.COMPLETE else None, state=state)
+
+
+def distribution(parameter: Parameter) -> BaseDistribution:
+    if isinstance(parameter, Choice):
+        return CategoricalDistribution(parameter.options)
+    if parameter.whole:
+        return IntDistribution(
+            int(parameter.low), int(parameter.high), log=parameter.log, step=int(parameter.step or 1)
+        )
+    return FloatDistribution(float(parameter.low), float(parameter.high), log=parameter.log, step=parameter.step)
+
+
+def suggest(trial: optuna.trial.Trial, parameter: Parameter) -> Any:
+    if isinstance(parameter, Choice):
+        return trial.suggest_categorical(parameter.name, parameter.options)
+    if parameter.whole:
+        step = int(parameter.step or 1)
+        return trial.suggest_int(parameter.name, int(parameter.low), int(parameter.high), step=step, log=parameter.log)
+    low, high = float(parameter.low), float(parameter.high)
+    return parameter.tidy(trial.suggest_float(parameter.name, low, high, step=parameter.step, log=parameter.log))
+
+
+def sampler(algorithm: str, seed: int) -> optuna.samplers.BaseSampler:
+    if algorithm == "tpe":
+        return optuna.samplers.TPESampler(seed=seed, constant_liar=True)
+    return optuna.samplers.RandomSampler(seed=seed)
+
+
+def draw(parameter: Parameter, source: random.Random) -> Any:
+    """A value of a parameter by chance, as `random` draws it."""
+    if isinstance(parameter, Choice):
+        return source.choice(parameter.options)
+    if parameter.log:
+        half = 0.5 if parameter.whole else 0.0
+        low, high = math.log(parameter.low - half), math.log(parameter.high + half)
+        return parameter.tidy(min(max(math.exp(source.uniform(low, high)), parameter.low), parameter.high))
+    if (count := parameter.count) is not None:
+        step = parameter.step or 1
+        return parameter.tidy(parameter.low + step * source.randrange(count))
+    return source.uniform(parameter.low, parameter.high)
+
+
+class Bandit(optuna.pruners.BasePruner):
+    """Ends what is behind the best by more than a share, as Azure ML's policy of that name does.
+
+    With a slack of 0.1, the best has to be more than 1.1 times as good.
+    """
+
+    def __init__(self, search: Search, slack: float, after: int) -> None:
+        self.search, self.slack, self.after = search, slack, after
+
+    def prune(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
+        step = trial.last_step
+        if step is None or step < self.after:
+            return False
+        sign = 1 if self.search.maximizes else -1  # so that more is better
+        others = [
+            max(sign * value for at, value in other.intermediate_values.items() if at <= step)
+            for other in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+            if any(at <= step for at in other.intermediate_values)
+        ]
+        if not others:
+            return False
+        reached, leading = max(sign * value for value in trial.intermediate_values.values()), max(others)
+        return reached < (leading / (1 + self.slack) if leading > 0 else leading * (1 + self.slack))
+
+
+def pruner(search: Search) -> optuna.pruners.BasePruner:
+    stop = search.stop
+    if stop is None:
+        return optuna.pruners.NopPruner()
+    if stop.policy == "bandit":
+        return Bandit(search, stop.slack, stop.after)
+    if stop.policy == "truncation":
+        return optuna.pruners.PercentilePruner(100 - stop.percent, n_startup_trials=STARTUP, n_warmup_steps=stop.after)
+    return optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=stop.after)
