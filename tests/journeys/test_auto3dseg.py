@@ -107,7 +107,8 @@ def test_its_own_tests_pass(project: Path) -> None:
     run("make", "lint", cwd=project)
 
 
-@pytest.mark.parametrize("keep", ["ensemble", pytest.param("best", marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("keep", ["ensemble", "best"])
 def test_it_is_registered_by_its_dice_and_served(project: Path, tmp_path: Path, rehearse: Rehearse, keep: str) -> None:
     """Trained in the workspace, on this computer; the service answers with the mask that the ensemble has drawn."""
     mine = attached(project, tmp_path)

@@ -514,6 +514,14 @@ def test_the_scripts_go_the_whole_way(
     assert registered["kvTags"] | {"stage": "test", "by": "me", "accuracy": "0.8"} == registered["kvTags"]
     assert registered["runId"] == project.model().last_run().id
 
+    task = project.model().folder / "task.yaml"
+    task.touch()  # as a model has it that draws masks
+    try:
+        assert script(project, "register_model", "--name", "by-dice") == 1
+        assert "the run has no metric 'dice'" in capsys.readouterr().err
+    finally:
+        task.unlink()
+
 
 def test_an_empty_folder_is_no_dataset(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     data, kept = project.model().data, project.root / "kept"
