@@ -83,10 +83,12 @@ def test_inference(bake: Bake, tmp_path: Path, framework: str, python: str) -> N
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_the_tools(tmp_path: Path, python: str) -> None:
-    """What make installs into .venv/.tools, what Azure ML's commands, notebooks and searches add, and `make client`."""
+    """What make installs into .venv/.tools, what Azure ML's commands, notebooks and searches add, and `make client`; what trains by the page."""
     project = tomllib.loads((TEMPLATE / "packages" / "aml" / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    assert set(extras) == {"azure", "notebooks", "search", "sdk"}
+    assert set(extras) == {"auto3dseg", "azure", "hyperdrive", "notebooks", "search", "sdk"}
+    alone = resolve(tmp_path, [*project["dependencies"], *extras["azure"], *extras.pop("auto3dseg")], python)
+    assert {"monai", "torch", "azureml-core"} <= alone.keys()
     versions = resolve(tmp_path, [*project["dependencies"], *itertools.chain(*extras.values())], python)
     assert versions["azureml-core"] == AZURE["azureml-core"]
     assert ("azureml-sdk" in versions) == (python in {"3.10", "3.11"})
