@@ -41,7 +41,7 @@ def test_the_line_names_the_wheel_and_keeps_the_address_at_the_commit_of_the_whe
     assert line == f"./vendor/{wheel.name}"
     assert (repo / "vendor" / "commit").read_text() == f"{head()}\n"
     assert {file.name.split("-")[0] for file in (repo / "vendor").glob("*.whl")} == {
-        "aml_project", "aml_project_az", "aml_template_rehearsal",
+        "aml_project", "aml_project_az", "aml_rehearsal",
     }  # fmt: skip
 
 
