@@ -83,7 +83,7 @@ def test_inference(bake: Bake, tmp_path: Path, framework: str, python: str) -> N
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_the_tools(tmp_path: Path, python: str) -> None:
-    """What make installs into .venv/.tools, what each kind of command adds, and `make client`; what trains by MONAI's page."""
+    """What make installs into .venv/.tools, what each kind of command adds, and what trains by MONAI's page."""
     project = tomllib.loads((TEMPLATE / "packages" / "aml" / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     assert set(extras) == {"auto3dseg", "azure", "hyperdrive", "notebooks", "search", "sdk"}
