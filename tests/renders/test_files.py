@@ -84,7 +84,8 @@ def folders_of(framework: str) -> list[Path]:
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_exactly_these_files(bake: Bake, framework: str) -> None:
-    own = {path.relative_to(folder).as_posix() for folder in folders_of(framework) for path in folder.rglob("*.*")}
+    files = [(path, folder) for folder in folders_of(framework) for path in folder.rglob("*.*")]
+    own = {path.relative_to(folder).as_posix() for path, folder in files if path.suffix != ".pyc"}
     model = {f"models/model1/{name}" for name in MODEL_FILES | own - REQUIREMENTS}
     project = bake(framework=framework)
     samples = SAMPLES["auto3dseg" if framework == "auto3dseg" else "classifiers"]

@@ -164,6 +164,7 @@ def named_in(root: Path, model: str) -> list[Path]:
         root / "Makefile",
         root / "pyproject.toml",
         *sorted((root / "scripts").glob("*.py")),
+        root / "data" / model / "README.md",
         *own,
     ]
     return [file for file in found if file.is_file() and file.name != project.MODEL_ANSWERS and is_text(file)]
@@ -189,6 +190,7 @@ def renamed(text: str, old: str, new: str) -> str:
         rf"(packages of ){said}(?= into \.venv/)",
         rf"(docker run .* ){said}(?=(?:-train|-server)?$)",
         rf"(name: \"?){said}(?=-(?:train|inference)\b)",
+        rf"(^(?:name|  experiment_name): \"){said}(?=\"$)",  # of task.yaml
     )
     done = text
     for place in places:
