@@ -92,6 +92,15 @@ def line_of(trial: Trial, search: Search, is_running: bool, is_best: bool = Fals
     return f"trial {trial.number:<4} {result}  {described(trial.values)}{why}".rstrip()
 
 
+def progress(over: int, search: Search, leading: Trial | None, value: float | None) -> str:
+    """How far a search is, whoever carries it out."""
+    return f"{over} of {search.trials} trials are done{best_so_far(leading, value)}"
+
+
+def best_so_far(leading: Trial | None, value: float | None) -> str:
+    return f"  (best: {value:.6g}, trial {leading.number})" if leading and value is not None else ""
+
+
 def about(trial: Trial, search: Search, folder: Path, is_running: bool) -> list[str]:
     """All that is known of one trial."""
     place = place_of(folder, trial.number)

@@ -31,7 +31,7 @@ exec 3<&0 </dev/null 4>&2 2>/dev/null
 { read -r _ <&3; kill -9 0; } &
 (exec "$@" 3<&- 2>&4 4>&-)
 code=$?
-[ $code -ne 0 ] || true >"$ended"
+if [ $code -eq 0 ]; then : >"$ended"; fi
 exit $code
 """
 BY_SIGNAL = 128  # above it, a shell's code says which signal has ended a program

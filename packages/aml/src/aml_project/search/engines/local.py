@@ -315,8 +315,7 @@ class Driver:
             self.unwritten.pop(0)
 
     def best_so_far(self) -> str:
-        leading = self.standing.leading
-        return f"  (best: {self.standing.value:.6g}, trial {leading.number})" if leading else ""
+        return results.best_so_far(self.standing.leading, self.standing.value)
 
     def end_all(self) -> None:
         """End what runs; the record keeps it as begun, and the same command begins it again."""
@@ -331,7 +330,7 @@ class Driver:
         self.running.clear()
 
     def progress(self) -> str:
-        return f"{len(self.over)} of {self.search.trials} trials are done{self.best_so_far()}"
+        return results.progress(len(self.over), self.search, self.standing.leading, self.standing.value)
 
     def write_table(self) -> None:
         everything = sorted(self.record.trials.values(), key=lambda trial: trial.number)

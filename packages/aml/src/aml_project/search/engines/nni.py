@@ -414,11 +414,11 @@ class Driver:
 
     def best_so_far(self) -> str:
         best = self.best
-        value = best.value(self.search) if best else None
-        return f"  (best: {value:.6g}, trial {best.number})" if best and value is not None else ""
+        return results.best_so_far(best, best.value(self.search) if best else None)
 
     def progress(self) -> str:
-        return f"{len(self.over)} of {self.search.trials} trials are done{self.best_so_far()}"
+        best = self.best
+        return results.progress(len(self.over), self.search, best, best.value(self.search) if best else None)
 
     # Its end
 
