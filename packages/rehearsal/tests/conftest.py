@@ -171,17 +171,8 @@ def refused(call, *arguments, **named):
         return [error.error_code, str(error)]
     raise AssertionError("it was done")
 
-known = dict(globals())
-for line in sys.stdin:
-    folder, names = json.loads(line), dict(known, answer={})
-    os.chdir(folder)
-    try:
-        exec(compile(Path("code.py").read_text(), "code.py", "exec"), names)
-        told = names["answer"]
-    except BaseException:
-        told = {"error": traceback.format_exc()}
-    Path("answer.json").write_text(json.dumps(told))
-    print("answered", file=sys.__stderr__, flush=True)
+def anew():
+    pass
 """
 
 
@@ -201,12 +192,29 @@ def draws(pythons: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) ->
     return folder
 
 
+# What the process of a client does from then on: `anew` prepares it for each piece of code.
+ONE_BY_ONE = """
+for line in sys.stdin:
+    folder = json.loads(line)
+    anew()
+    names = dict(globals(), answer={})
+    os.chdir(folder)
+    try:
+        exec(compile(Path("code.py").read_text(), "code.py", "exec"), names)
+        told = names["answer"]
+    except BaseException:
+        told = {"error": traceback.format_exc()}
+    Path("answer.json").write_text(json.dumps(told))
+    print("answered", file=sys.__stderr__, flush=True)
+"""
+
+
 def kept_running(
     python: Path, code: str, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Client]:
     """Run code again and again in one process of a client; it puts what it finds into answer."""
     with subprocess.Popen(
-        [python, "-c", code],
+        [python, "-c", code + ONE_BY_ONE],
         env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -263,9 +271,10 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.identity import DefaultAzureCredential
 logging.disable(logging.WARNING); warnings.simplefilter("ignore")
 
-def logged_in():
+def anew():  # another test may have let all tokens expire
+    global ml
     names = json.loads(os.environ["NAMES"])
-    return MLClient(DefaultAzureCredential(), *names, enable_telemetry=False, show_progress=False)
+    ml = MLClient(DefaultAzureCredential(), *names, enable_telemetry=False, show_progress=False)
 
 def refused(call, *arguments, **named):
     try:
@@ -293,17 +302,6 @@ def wait(name):
         pass
     return ml.jobs.get(name)
 
-for line in sys.stdin:
-    folder, ml = json.loads(line), logged_in()  # anew: another test may have let all tokens expire
-    names = dict(globals(), answer={})
-    os.chdir(folder)
-    try:
-        exec(compile(Path("code.py").read_text(), "code.py", "exec"), names)
-        told = names["answer"]
-    except BaseException:
-        told = {"error": traceback.format_exc()}
-    Path("answer.json").write_text(json.dumps(told))
-    print("answered", file=sys.__stderr__, flush=True)
 """
 
 
