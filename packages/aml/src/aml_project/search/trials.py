@@ -18,8 +18,9 @@ from typing import Any
 
 from aml_project import local_imports, model_environment, project, work_folder
 from aml_project.kill_points import reached
-from aml_project.search.definition import Search, Value, Values
+from aml_project.search.definition import Search
 from aml_project.search.record import COMPLETE, FAILED, Trial, best_of
+from aml_project.values import Value, Values, words
 
 SCRIPT = "train.py"
 STEPS_VARIABLE = "AML_STEPS_FILE"  # where runtime/tracking.py writes what train.py logs by step
@@ -48,12 +49,6 @@ def script_of(root: Path, model: str) -> Script:
     data = ["--data-path", str(project.data_folder(root, model))] if takes else []
     variables = model_environment.variables_of_a_program() | {"PYTHONUNBUFFERED": "1"}
     return Script(root, model, model_environment.program(root, model, "python"), data, variables)
-
-
-def words(values: Mapping[str, Value]) -> list[str]:
-    """The values as train.py takes them: true is a flag, false is none. Without the =, -1e-05 would be an option."""
-    given = {name: value for name, value in values.items() if value is not False}
-    return [f"--{name}" if value is True else f"--{name}={value}" for name, value in given.items()]
 
 
 @dataclass
