@@ -6,7 +6,7 @@ from aml_project.pipeline.record import Record
 from tests.owner import set_up
 
 # Each script notes its start, so that a step that ran twice is seen, and does as --how says.
-BASE = '''
+BASE = """
 import argparse, os, pathlib, sys, time
 
 def begin(*inputs):
@@ -25,7 +25,7 @@ def begin(*inputs):
         (model.parents[1] / f"hangs-{os.getpid()}").touch()
         time.sleep(600)
     return args
-'''
+"""
 SCRIPTS = {
     "base.py": BASE,
     "words.py": 'def joined(parts):\n    return " ".join(parts)\n',
