@@ -10,7 +10,8 @@ from aml_project import local_imports
 from aml_project.checks.script_arguments import Argument, arguments
 from aml_project.runconfigs.schema import nearest
 from aml_project.search import definition
-from aml_project.search.definition import Choice, Parameter, Search, Value
+from aml_project.search.definition import Choice, Parameter, Search
+from aml_project.values import Value
 
 SCRIPT = "train.py"
 

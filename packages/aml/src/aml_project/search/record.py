@@ -17,7 +17,8 @@ from aml_project.command_line import Failure
 from aml_project.kill_points import reached
 from aml_project.project import shown
 from aml_project.search import RECORD
-from aml_project.search.definition import Search, Values
+from aml_project.search.definition import Search
+from aml_project.values import Values
 
 RUNNING, COMPLETE, STOPPED, FAILED = "running", "complete", "stopped early", "failed"
 

@@ -20,8 +20,9 @@ from typing import Any
 
 from aml_project import local_imports, model_environment, project
 from aml_project.kill_points import reached
-from aml_project.search.definition import Search, Value, Values
+from aml_project.search.definition import Search
 from aml_project.search.record import COMPLETE, FAILED, Trial, best_of
+from aml_project.values import Value, Values, words
 
 # The process of a trial, which ends with the search: that holds the other end of the pipe on stdin. When it is gone, by
 # kill -9 or otherwise, so is all that the script has started. The first argument is a file that says: it ended well.
@@ -66,12 +67,6 @@ def script_of(root: Path, model: str) -> Script:
     data = ["--data-path", str(project.data_folder(root, model))] if takes else []
     variables = model_environment.variables_of_a_program() | {"PYTHONUNBUFFERED": "1"}
     return Script(root, model, model_environment.program(root, model, "python"), data, variables)
-
-
-def words(values: Mapping[str, Value]) -> list[str]:
-    """The values as train.py takes them: true is a flag, false is none. Without the =, -1e-05 would be an option."""
-    given = {name: value for name, value in values.items() if value is not False}
-    return [f"--{name}" if value is True else f"--{name}={value}" for name, value in given.items()]
 
 
 @dataclass

@@ -19,9 +19,10 @@ from aml_project.command_line import DONE, SERVICE_FAILED, Failure, Progress, no
 from aml_project.files import write_whole
 from aml_project.project import shown
 from aml_project.search import azure_space, folder_of, record, results, trials
-from aml_project.search.definition import Search, Values
+from aml_project.search.definition import Search
 from aml_project.search.engines import Order
 from aml_project.search.record import COMPLETE, FAILED, STOPPED, Record, Trial
+from aml_project.values import Values
 
 NAME, WHO = "hyperdrive", "HyperDrive"
 MOST_PARENTS, MOST_INHERITED = 5, 1000  # earlier searches, and trials of all of them, that one can go on from

@@ -21,11 +21,12 @@ from aml_project.files import write_whole
 from aml_project.kill_points import reached
 from aml_project.project import shown
 from aml_project.search import RECORD, folder_of, record, results, trials
-from aml_project.search.definition import Search, Values
+from aml_project.search.definition import Search
 from aml_project.search.engines import Order
 from aml_project.search.mlflow_runs import Tracking
 from aml_project.search.page_process import PageProcess
 from aml_project.search.record import FAILED, STOPPED, Record, Trial
+from aml_project.values import Values
 
 TABLE, COMBINATIONS, PAGE = "trials.csv", "combinations.csv", "index.html"
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # no room on the disk, or not for this user
