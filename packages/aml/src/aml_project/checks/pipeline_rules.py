@@ -15,7 +15,7 @@ from aml_project.pipeline import definition
 from aml_project.pipeline.definition import Finding, Pipeline, Step
 from aml_project.runconfigs.schema import nearest
 from aml_project.search import definition as searches
-from aml_project.service.registration import parse_requirement
+from aml_project.service.registration_rules import parse_requirement
 from aml_project.snapshot.whole import Snapshot
 
 TRAINING = "train.py"  # what a search runs

@@ -29,7 +29,7 @@ from typing import Any, Literal, NamedTuple
 from aml_project import plain_yaml
 from aml_project.command_line import WRONG_USE, Failure
 from aml_project.plain_yaml import Place
-from aml_project.service import registration
+from aml_project.service import registration_rules
 from aml_project.values import Value, Values, words
 
 FILE = "pipeline.yml"  # in the model's folder
@@ -557,13 +557,13 @@ class Reading:
             self.found((*place, "require"), f"{short(require)}: write bounds in brackets, as in [accuracy>=0.7]")
             require = []
         for number, bound in enumerate(require):
-            self.checked((*place, "require", str(number)), bound, registration.parse_requirement)
+            self.checked((*place, "require", str(number)), bound, registration_rules.parse_requirement)
         better = self.text(place, content, "better-than-current", "a metric, as in accuracy, or loss:min")
         if better:
-            self.checked((*place, "better-than-current"), better, registration.parse_better)
+            self.checked((*place, "better-than-current"), better, registration_rules.parse_better)
         called = self.text(place, content, "name", "what the model is registered as")
         if called:
-            self.checked((*place, "name"), called, registration.parse_name)
+            self.checked((*place, "name"), called, registration_rules.parse_name)
         if known and (require or better) and "metrics" not in content:
             self.found(place, "metrics: missing: name the output whose metrics.json the conditions are about")
         conditions = Registration(tuple(map(str, require)), better, called)
