@@ -27,6 +27,8 @@ DONE = "done.json"  # written last: a folder without it holds no result
 HANDED = "handed"  # what the script was given the place of
 LARGE = 4 << 20  # bytes: from here on it is remembered what was read
 KEPT = 5  # results of a step, the newest
+IMPORTS = ("import_module", "__import__")  # of modules whose names are texts
+STARTS = ("subprocess", "runpy", "os.exec", "os.spawn", "os.system")  # other scripts, by their names
 LENGTH = 16  # letters of the hash that a result's folder is named by
 
 
@@ -105,8 +107,10 @@ def words_in(file: Path) -> set[str]:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in about
     ]
     words = {word.rstrip(".") for text in texts for word in re.findall(r"[\w.-]+", text)}
-    if "import_module" in source or "__import__" in source:
+    if any(way in source for way in IMPORTS):
         words |= {f"{word.partition('.')[0]}.py" for word in words} | {word.partition(".")[0] for word in words}
+    elif not any(way in source for way in STARTS):  # a script that a message names is not run
+        words = {word for word in words if not word.endswith(".py")}
     return words
 
 

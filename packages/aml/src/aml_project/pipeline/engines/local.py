@@ -162,7 +162,7 @@ class Driver:
             self.results[step.name] = result
             # What an earlier call with the same wish has done was asked for, as by this one.
             state = record.DONE if step.name in self.again else KEPT
-            self.settle(StepRun(step.name, state, seconds=result.seconds, folder=place))
+            self.settle(StepRun(step.name, state, began(result.ended - result.seconds), result.seconds, folder=place))
         elif self.ended_unseen(step, folder):
             self.judge(step, folder, 0, self.ended_at(folder) - (folder / work_folder.LOG).stat().st_ctime)
         elif len(self.running) < self.slots:
@@ -254,8 +254,7 @@ class Driver:
         reached("before step starts")
         process, line = work_folder.start(folder, self.command(step, folder), self.variables())
         reached("after step starts")
-        started = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        self.settle(StepRun(step.name, RUNNING, started=started, folder=self.named(folder)))
+        self.settle(StepRun(step.name, RUNNING, began(time.time()), folder=self.named(folder)))
         running = self.running[step.name] = work_folder.Running(folder=folder, process=process, line=line)
         threading.Thread(target=self.wait_for, args=(step.name, running), daemon=True).start()
 
@@ -409,6 +408,11 @@ class Driver:
             os.utime(made, (result.ended, result.ended))  # a registration that followed it is newer
         if new:
             print(f"models/{self.order.model}/outputs has what {step.name} has made: {', '.join(new)}")
+
+
+def began(seconds: float) -> str:
+    """A time since 1970 as the record has it."""
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="seconds")
 
 
 def makes_model(step: Step) -> bool:
