@@ -62,6 +62,7 @@ bench: .venv/dev ## Measure each part beside its floor, as ratios within one run
 	$(BIN)/python benchmarks/auto3dseg.py
 	$(BIN)/python benchmarks/batch.py
 	$(BIN)/python benchmarks/search.py
+	$(BIN)/python benchmarks/pipeline.py
 
 .venv/bin/uv:
 	$(PYTHON) -m venv .venv
