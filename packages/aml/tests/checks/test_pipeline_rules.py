@@ -165,6 +165,11 @@ def test_what_would_fail_is_one_line(folder: Path, old: str, new: str, said: str
         ("def init(): pass\ndef run(): pass", "score.py: a parallel step calls run(mini_batch): let it take so much"),
         ("from lib import init\ndef run(batch, more=1): pass", ""),
         ("def init(*_): pass\ndef run(*_): pass", ""),
+        ("def init(): pass\ndef run(batch, context): pass", ""),
+        (
+            "def init(): pass\ndef run(a, b, c): pass",
+            "score.py: a parallel step calls run(mini_batch): let it take so much",
+        ),
         ("def init(: pass", ""),  # told of the script itself
     ],
 )

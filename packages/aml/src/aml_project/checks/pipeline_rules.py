@@ -104,12 +104,13 @@ def _entry(pipeline: Pipeline, step: Step, folder: Path) -> Iterator[Finding]:
         alias.asname or alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
     }
     place = ("steps", step.name, "run")
-    for name, takes in (("init", 0), ("run", 1)):
-        called = f"{name}({'mini_batch' if takes else ''})"
+    # run() may take a second argument, what is told of the mini-batch.
+    for called, numbers in (("init()", (0,)), ("run(mini_batch)", (1, 2))):
+        name = called.partition("(")[0]
         if name in functions:
             given = functions[name].args
             least = len(given.args) - len(given.defaults)
-            if not given.vararg and not least <= takes <= len(given.args):
+            if not given.vararg and not any(least <= number <= len(given.args) for number in numbers):
                 yield pipeline.finding(place, f"{step.script}: a parallel step calls {called}: let it take so much")
         elif name not in imported:
             yield pipeline.finding(place, f"{step.script}: has no {called}, which a parallel step calls: write it")
