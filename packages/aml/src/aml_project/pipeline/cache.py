@@ -160,7 +160,7 @@ def keep(contents: Contents, folder: Path, outputs: Iterable[Output], seconds: f
             "content": contents.digest(files),
             "files": fingerprint(files),
         }
-    write_whole(folder / DONE, json.dumps(said, indent=1) + "\n")
+    write_whole(folder / DONE, json.dumps(said, indent=1) + "\n", sync=False)  # nor is what the script has written
     hashes = {name: one["content"] for name, one in said["outputs"].items()}
     return Result(folder, places, hashes, said["seconds"], ended)
 

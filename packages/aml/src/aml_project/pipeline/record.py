@@ -70,7 +70,7 @@ class Record:
         """Note a new run, before anything of it runs; what is noted of the one before goes."""
         self.about, self.steps = about, {name: StepRun(name) for name in steps}
         line = json.dumps({"about": about, "steps": list(self.steps)}, ensure_ascii=False)
-        write_whole(self.file, f"{line}\n")
+        write_whole(self.file, f"{line}\n", sync=False)
 
     def note(self, step: StepRun) -> None:
         self.steps[step.name] = step

@@ -373,7 +373,7 @@ class Driver:
         is_running = bool(self.running)
         text = page.text(self.order.model, self.pipeline, self.record, is_running)
         with contextlib.suppress(OSError):
-            write_whole(self.folder / PAGE, text)
+            write_whole(self.folder / PAGE, text, sync=False)
         self.page_written, self.page_is_old = time.monotonic(), False
 
     def say_end(self) -> int:
