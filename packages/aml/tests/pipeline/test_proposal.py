@@ -178,7 +178,7 @@ def test_a_model_with_a_pipeline_is_renamed_and_removed_whole(bake: Bake, tmp_pa
 def test_a_wheel_takes_the_scripts_along(tmp_path: Path) -> None:
     package = tools.checkout()
     assert package
-    run(tools.find_uv(), "build", "--quiet", "--wheel", "--out-dir", tmp_path, package, cwd=tmp_path)
+    run(str(tools.find_uv()), "build", "--quiet", "--wheel", "--out-dir", tmp_path, package, cwd=tmp_path)
     [wheel] = tmp_path.glob("*.whl")
     inside = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("aml_project/pipeline/scripts/")}
     kinds = ("networks", "tables")
