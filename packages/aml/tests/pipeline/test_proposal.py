@@ -64,6 +64,14 @@ def test_the_label_is_the_one_that_train_py_predicts(bake: Bake, tmp_path: Path)
         assert pipeline.parameters == {"label": label, "seed": 42}
 
 
+def test_the_page_shows_what_is_written(bake: Bake) -> None:
+    page = (TEMPLATE / "docs" / "pipelines.md").read_text(encoding="utf-8")
+    shown = page.partition("writes for a classifier:\n\n```yaml\n")[2].partition("```")[0]
+    text = proposal.make(bake() / "models" / "model1").files["pipeline.yml"]
+    assert text.endswith(f"\n{shown}")
+    assert text.count("\n") == shown.count("\n") + 1
+
+
 def test_added_twice_is_added_once_and_what_is_the_owner_s_stays(bake: Bake, tmp_path: Path) -> None:
     project = attached(bake(**WORKSPACE), tmp_path)
     folder = project / "models" / "model1"
@@ -170,7 +178,7 @@ def test_a_model_with_a_pipeline_is_renamed_and_removed_whole(bake: Bake, tmp_pa
 def test_a_wheel_takes_the_scripts_along(tmp_path: Path) -> None:
     package = tools.checkout()
     assert package
-    run(tools.find_uv(), "build", "--quiet", "--wheel", "--out-dir", tmp_path, package, cwd=tmp_path)
+    run(str(tools.find_uv()), "build", "--quiet", "--wheel", "--out-dir", tmp_path, package, cwd=tmp_path)
     [wheel] = tmp_path.glob("*.whl")
     inside = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("aml_project/pipeline/scripts/")}
     kinds = ("networks", "tables")
