@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from aml_project import patience, tools
+from aml_project import alone, patience, tools, work_folder
 from aml_project.command_line import DONE, SERVICE_FAILED, Failure, Progress, note
 from aml_project.files import write_whole
 from aml_project.project import shown
@@ -56,7 +56,7 @@ def run(order: Order) -> int:
         raise Failure("hyperdrive: name a cluster: --on cpu-cluster")
     if order.search.per_gpu:
         note("per_gpu: HyperDrive gives each trial a node of its own; without effect")
-    with record.alone(kept_in(order)):
+    with alone.in_folder(kept_in(order), "search"):
         return Driver(order).run()
 
 
@@ -371,7 +371,7 @@ class Driver:
             from aml_project.service.run_log import error_of
 
             said = error_of(child._client.get_runstatus())[1]
-            trial.state, trial.why = FAILED, f"failed: {said[: trials.LONGEST]}"
+            trial.state, trial.why = FAILED, f"failed: {said[: work_folder.LONGEST]}"
         elif has_value:
             trial.state = COMPLETE
         else:
@@ -480,13 +480,13 @@ def refresh(order: Order) -> bool:
     from aml_project.service.run_log import ENDED
     from aml_project.service.submission import find
 
-    if record.searcher(kept_in(order)) is not None:
+    if alone.holder(kept_in(order)) is not None:
         return True
     driver = Driver(order)
     noted = driver.noted()
     if not noted or noted.get("ended"):
         return False
-    with record.alone(driver.folder):
+    with alone.in_folder(driver.folder, "search"):
         driver.connect()
         driver.parent = find(driver.workspace, noted["searches"][-1])
         if driver.parent is None:
