@@ -1,0 +1,155 @@
+"""A model whose pipeline runs on the cluster of a rehearsal: four steps of a second each, one of them parallel."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from service.quick_model import CONDA, RUNCONFIG
+
+from aml_project import project
+from tests.aml import Done
+from tests.owner import Owner, set_up
+from tests.support import WORKSPACE
+
+# Each notes what it was given; no package, so that their environment is there at once.
+PREPARE = """
+import argparse, pathlib
+parser = argparse.ArgumentParser()
+parser.add_argument("--data-path", type=pathlib.Path)
+parser.add_argument("--output-path", type=pathlib.Path)
+args = parser.parse_args()
+rows = sorted(line for file in args.data_path.rglob("*.csv") for line in file.read_text().split()[1:])
+(args.output_path / "rows.csv").write_text("\\n".join(rows))
+print(len(rows), "rows")
+"""
+TRAIN = """
+import argparse, json, pathlib, sys
+parser = argparse.ArgumentParser()
+parser.add_argument("--data-path", type=pathlib.Path)
+parser.add_argument("--seed", type=int)
+parser.add_argument("--max-iter", type=int, default=1)
+parser.add_argument("--fast", action="store_true")
+parser.add_argument("--how", default="fine")
+args = parser.parse_args()
+rows = (args.data_path / "rows.csv").read_text().split()
+if args.how == "crash":
+    print("this goes wrong")
+    raise ValueError("no such data")
+folder = pathlib.Path("outputs", "model")
+folder.mkdir(parents=True)
+if args.how != "nothing":
+    model = {"rows": len(rows), "seed": args.seed, "max-iter": args.max_iter, "fast": args.fast}
+    (folder / "model.json").write_text(json.dumps(model))
+"""
+EVALUATE = """
+import argparse, json, pathlib
+parser = argparse.ArgumentParser()
+parser.add_argument("--model", type=pathlib.Path)
+parser.add_argument("--output-path", type=pathlib.Path)
+args = parser.parse_args()
+model = json.loads((args.model / "model.json").read_text())
+(args.output_path / "metrics.json").write_text(json.dumps({"accuracy": model["rows"] / 10}))
+"""
+SCORE = """
+import argparse, json, pathlib
+def init():
+    global model
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model", type=pathlib.Path)
+    args, _ = parser.parse_known_args()
+    model = json.loads((args.model / "model.json").read_text())
+def run(mini_batch):
+    return [f"{pathlib.Path(file).name},{model['rows']}" for file in mini_batch]
+"""
+PIPELINE = """
+parameters: {seed: 42, fast: true}
+steps:
+  prepare:
+    run: prepare.py
+    in: {data-path: data}
+    out: {output-path: folder}
+  train:
+    run: train.py
+    in: {data-path: prepare.output-path}
+    out: {model: outputs/model}
+    arguments: {seed: parameters.seed, fast: parameters.fast, max-iter: 500}
+  evaluate:
+    run: evaluate.py
+    in: {model: train.model}
+    out: {output-path: folder}
+  score:
+    run: score_batch.py
+    in: {model: train.model, input: data}
+    out: {scores: file.csv}
+    after: [evaluate]
+    parallel: {over: input, nodes: 1, processes: 2, items: 1}
+"""
+REGISTER = """
+  register:
+    register: {model: train.model, metrics: evaluate.output-path, require: [accuracy>=0.2]}
+"""
+SCRIPTS = {"prepare": PREPARE, "train": TRAIN, "evaluate": EVALUATE, "score_batch": SCORE}
+ON = ("--on", "cpu-cluster", "--skip-check")
+DATA = {"a.csv": "x\n1\n2\n", "b.csv": "x\n3\n"}
+
+
+class Piper(Owner):
+    """Whoever runs pipelines on the cluster."""
+
+    @property
+    def folder(self) -> Path:
+        return self.project / "models" / "quick"
+
+    def says(self, *changes: tuple[str, str], more: str = "") -> None:
+        text = PIPELINE + more
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
+        (self.folder / "pipeline.yml").write_text(text)
+
+    def pipeline(self, *args: str | Path, **variables: str) -> Done:
+        return self.call("pipeline", *ON, *args, **variables)
+
+    def started(self, *args: str | Path, **variables: str) -> "subprocess.Popen[str]":
+        return self.start("pipeline", *ON, *args, **variables)
+
+    @property
+    def runs(self) -> dict[str, dict[str, Any]]:
+        return dict(self.rehearsal.state()["runs"])
+
+    @property
+    def parents(self) -> list[dict[str, Any]]:
+        return [run for run in self.runs.values() if run["runType"] == "azureml.PipelineRun"]
+
+    @property
+    def steps(self) -> dict[str, dict[str, Any]]:
+        """The steps of the last run, by their names."""
+        last = self.parents[-1]["runId"]
+        return {run["name"]: run for run in self.runs.values() if run["parentRunId"] == last}
+
+    def handed_on(self, step: str, output: str) -> dict[str, bytes]:
+        """What a step of the last run has put where one of its outputs leads."""
+        outputs = self.rehearsal.state()["pipelines"]["PipelineRuns"][self.parents[-1]["runId"]]["outputs"]
+        by_name = {self.node_name(node): places for node, places in outputs.items()}
+        place = by_name[step][f"{step}_{output.replace('-', '_')}"]
+        found = self.rehearsal.workspace.blobs.list("azureml-blobstore", place["path"] + "/")
+        return {name: content for name, content in found}
+
+
+def project_of_pipeline(folder: Path) -> Path:
+    model = folder / "models" / "quick"
+    (model / "aml_config").mkdir(parents=True)
+    (folder / "data" / "quick").mkdir(parents=True)
+    for name, text in DATA.items():
+        (folder / "data" / "quick" / name).write_text(text)
+    for name, text in SCRIPTS.items():
+        (model / f"{name}.py").write_text(text)
+    (model / "pipeline.yml").write_text(PIPELINE)
+    (model / ".amlignore").write_text("outputs/\nrun.json\n")
+    (model / "aml_config" / "train-conda.yml").write_text(CONDA)
+    text = RUNCONFIG.replace("TARGET", "cpu-cluster").replace("LOCAL", "false").replace("REMOTE", "true")
+    data = "{rows: {dataLocation: {dataset: {name: quick-rows, version: '1'}}, mechanism: mount, pathOnCompute: /data}}"
+    (model / "aml_config" / "train-amlcompute.runconfig").write_text(f"{text}data: {data}\n")
+    project.attach(folder, WORKSPACE)
+    set_up(folder, "quick")
+    return folder
