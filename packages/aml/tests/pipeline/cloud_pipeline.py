@@ -7,6 +7,7 @@ from typing import Any
 from service.quick_model import CONDA, RUNCONFIG
 
 from aml_project import project
+from aml_rehearsal.azurite import DATA as DATA_CONTAINER
 from tests.aml import Done
 from tests.owner import Owner, set_up
 from tests.support import WORKSPACE
@@ -129,11 +130,12 @@ class Piper(Owner):
 
     def handed_on(self, step: str, output: str) -> dict[str, bytes]:
         """What a step of the last run has put where one of its outputs leads."""
-        outputs = self.rehearsal.state()["pipelines"]["PipelineRuns"][self.parents[-1]["runId"]]["outputs"]
-        by_name = {self.node_name(node): places for node, places in outputs.items()}
-        place = by_name[step][f"{step}_{output.replace('-', '_')}"]
-        found = self.rehearsal.workspace.blobs.list("azureml-blobstore", place["path"] + "/")
-        return {name: content for name, content in found}
+        with self.tables() as tables:
+            outputs = tables.pipelines["PipelineRuns"][self.parents[-1]["runId"]]["outputs"]
+            place = outputs[self.steps[step]["properties"]["azureml.nodeid"]][f"{step}_{output.replace('-', '_')}"]
+        blobs, below = self.rehearsal.workspace.blobs, f"{place['path']}/"
+        return {name.removeprefix(below): blobs.read(DATA_CONTAINER, name)
+                for name in blobs.names(DATA_CONTAINER, below)}  # fmt: skip
 
 
 def project_of_pipeline(folder: Path) -> Path:
