@@ -12,6 +12,7 @@ VERBS = {
     "setup": "Install what a model needs into .venv/",
     "train": "Train on data/NAME/, results in models/*/outputs/",
     "search": "Try hyperparameters, as search.yml says; stopped or killed, it goes on",
+    "pipeline": "Run the steps of pipeline.yml; what has not changed does not run again",
     "test": "Run the model's tests",
     "lint": "Check and format the code",
     "notebook": "Make train.py from a notebook or a folder of them",

@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,13 +62,13 @@ class Running:
         unlink(self.folder)
 
 
-def make(folder: Path, model_folder: Path) -> None:
-    """Make a folder anew that looks like the model's and has its own outputs/."""
+def make(folder: Path, model_folder: Path, without: Collection[str] = ()) -> None:
+    """Make a folder anew that looks like the model's and has its own outputs/, and what else it is to be `without`."""
     end_leftover(folder)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for entry in os.scandir(model_folder):
-        if entry.name not in NOT_LINKED:
+        if entry.name not in NOT_LINKED and entry.name not in without:
             (folder / entry.name).symlink_to(entry.path)
 
 

@@ -56,7 +56,7 @@ def arguments(script: Path) -> list[Argument] | None:
     except (Undecidable, OSError, SyntaxError, ValueError, TypeError, argparse.ArgumentError):
         return None
     return [
-        Argument(flag[2:], action.kind, action.default, tuple(action.choices or ()), action.nargs != 0)  # type: ignore[attr-defined]
+        Argument(flag[2:], action.kind, action.written, tuple(action.choices or ()), action.nargs != 0)  # type: ignore[attr-defined]
         for action in parser._actions
         for flag in action.option_strings
         if flag.startswith("--") and flag != "--help"
@@ -195,9 +195,11 @@ def _add(parser: argparse.ArgumentParser, call: ast.Call, *, lenient: bool) -> N
             words[word.arg] = _literal(word.value)
     if words.pop("unknown type", False) or lenient:
         words.pop("choices", None)  # they are compared after the conversion
-    if isinstance(words.get("default"), str):
+    written = words.get("default")
+    if isinstance(written, str):
         words["default"] = None  # argparse would convert it, which is the script's affair
-    parser.add_argument(*flags, **words).kind = kind  # type: ignore[attr-defined]
+    action = parser.add_argument(*flags, **words)
+    action.kind, action.written = kind, action.default if written is None else written  # type: ignore[attr-defined]
 
 
 def _called(call: ast.Call) -> str:

@@ -7,6 +7,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+MADE = "model.json"  # which result of a pipeline is the model
+
+
 def folder_of(model_folder: Path) -> Path:
     """Where a model's pipeline keeps everything."""
     return model_folder / "outputs" / "pipeline"

@@ -187,18 +187,18 @@ def with_trials(search: Search, trials: int) -> Search:
     return replace(search, trials=trials)
 
 
-def read(folder: Path) -> Search:
+def read(folder: Path, file: str = FILE) -> Search:
     """The search of a model's folder; a Failure tells all that is wrong in its file, a line each."""
-    search, findings = examine(folder)
+    search, findings = examine(folder, file)
     if search is None:
-        raise Failure("\nERROR: ".join(f"models/{folder.name}/{FILE}: {finding}" for finding in findings))
+        raise Failure("\nERROR: ".join(f"models/{folder.name}/{file}: {finding}" for finding in findings))
     return search
 
 
-def examine(folder: Path) -> tuple[Search | None, list[str]]:
+def examine(folder: Path, file: str = FILE) -> tuple[Search | None, list[str]]:
     """The search of a model's folder, or what is wrong with it."""
     try:
-        text = (folder / FILE).read_text(encoding="utf-8")
+        text = (folder / file).read_text(encoding="utf-8")
     except FileNotFoundError:
         return None, [f"not there: make add ARGS='search --model {folder.name}' writes one for this model"]
     except (OSError, UnicodeDecodeError) as error:

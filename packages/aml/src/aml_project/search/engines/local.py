@@ -37,8 +37,10 @@ def lacks(search: Search) -> list[str]:  # noqa: ARG001 # it has all that search
 
 def run(order: Order) -> int:
     script = trials.script_of(order.root, order.model)
+    if order.words is not None:
+        script.data = list(order.words)
     tools.bring("search")
-    folder = folder_of(order.folder)
+    folder = kept_in(order)
     with alone.in_folder(folder, "search"), alone.interruptible():
         if order.fresh:
             begin_anew(order)
@@ -46,7 +48,7 @@ def run(order: Order) -> int:
 
 
 def kept_in(order: Order) -> Path:
-    return folder_of(order.folder)
+    return order.kept or folder_of(order.folder)
 
 
 def refresh(order: Order) -> bool:
@@ -71,7 +73,7 @@ def end(folder: Path, model: str) -> int:
 
 
 def begin_anew(order: Order) -> None:
-    folder = folder_of(order.folder)
+    folder = kept_in(order)
     if count := len(Record(folder).trials):
         print(f"--fresh: {count} earlier trials are removed", flush=True)
     for place in folder.glob("trials/*"):
