@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import requests
 from service.quick_model import CONDA, RUNCONFIG
 
 from aml_project import project
@@ -113,6 +114,22 @@ class Piper(Owner):
 
     def started(self, *args: str | Path, **variables: str) -> "subprocess.Popen[str]":
         return self.start("pipeline", *ON, *args, **variables)
+
+    def ask(self, url: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Post something to the service as anybody does who has a login and knows an address."""
+        own = self.rehearsal.variables(self.role)
+        options: Any = {"proxies": {"https": own["HTTPS_PROXY"]}, "verify": own["REQUESTS_CA_BUNDLE"], "timeout": 60}
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": own["AZUREML_SERVICE_PRINCIPAL_ID"],
+            "client_secret": own["AZUREML_SERVICE_PRINCIPAL_PASSWORD"],
+        }
+        tenant = own["AZUREML_SERVICE_PRINCIPAL_TENANT_ID"]
+        token = requests.post(f"https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token", form, **options).json()
+        headers = {"Authorization": f"Bearer {token['access_token']}"}
+        answer = requests.post(url, json=body, headers=headers, **options)
+        assert answer.ok, answer.text
+        return dict(answer.json())
 
     @property
     def runs(self) -> dict[str, dict[str, Any]]:

@@ -70,17 +70,22 @@ def fill(folder: Path, model_folder: Path) -> None:
         shutil.copyfile(part, folder / part.name)
 
 
+def read_inputs(order: Order) -> list[str]:
+    """The inputs of the pipeline that a step reads."""
+    read = {source for step in order.pipeline.steps.values() for source in step.inputs.values()}
+    return [name for name in order.pipeline.inputs if Source(name) in read]
+
+
 def datasets(order: Order, config: Mapping[str, Any]) -> dict[str, Dataset]:
     """The dataset of each input: `data` is that of the runconfig."""
     found = {}
-    for name, given in order.pipeline.inputs.items():
+    for name in read_inputs(order):
+        given = order.pipeline.inputs[name]
         if name != DATA:
             if not given.dataset:
                 raise Failure(f"inputs.{name}: on a cluster it is a registered dataset: add dataset: NAME")
             called, _, version = given.dataset.partition(":")
             found[name] = Dataset(called, version or "latest")
-            continue
-        if not any(source == Source(DATA) for step in order.pipeline.steps.values() for source in step.inputs.values()):
             continue
         entry: Mapping[str, Any] = next(iter((config.get("data") or {}).values()), None) or {}
         dataset = (entry.get("dataLocation") or {}).get("dataset") or {}
@@ -300,7 +305,7 @@ class Builder:
         from aml_project.search import trials
         from aml_project.search.engines import hyperdrive
 
-        search = searches.read(self.order.folder)
+        search = searches.read(self.order.folder, step.script)
         config = self.run_config(step, trials.SCRIPT)
         if search.trial_minutes:
             config.max_run_duration_seconds = max(round(search.trial_minutes * 60), 1)

@@ -40,15 +40,11 @@ def lacks(order: Order) -> list[str]:
 
 
 def run(order: Order) -> int:
-    if order.write:
-        from aml_project.pipeline import azure_files
-
-        return azure_files.write(order, order.write)
     with alone.in_folder(kept_in(order), "pipeline"):
-        if order.publish or order.endpoint or order.schedule:
+        if order.publish:
             from aml_project.pipeline import publishing
 
-            return publishing.publish(order, kept_in(order) / CODE)
+            return publishing.publish(order)
         return Driver(order).run()
 
 

@@ -1,0 +1,92 @@
+"""A pipeline that others call: published once, behind an address that stays, on a schedule."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from aml_project.pipeline.publishing import parse_when
+from aml_rehearsal import Fault
+from pipeline.cloud_pipeline import Piper
+from tests.owner import wait_for
+
+NOW = datetime(2030, 7, 1, 10, 30, 59)  # a Monday
+
+
+@pytest.mark.parametrize(
+    ("text", "when"),
+    [
+        ("every day at 06:00", "Day 1 07-02 06:00"),
+        ("every day at 18:15", "Day 1 07-01 18:15"),
+        ("every 6 hours", "Hour 6 07-01 16:30"),
+        ("every 15 minutes", "Minute 15 07-01 10:45"),
+        ("every Monday", "Week 1 07-08 10:30"),
+        ("every monday at 11:00", "Week 1 07-01 11:00"),
+        ("every friday at 7:30", "Week 1 07-05 07:30"),
+        ("every 2 weeks at 09:00", "Week 2 07-02 09:00"),
+        ("daily", "Day 1 07-02 10:30"),
+        ("every month", "Month 1 07-31 10:30"),
+    ],
+)
+def test_when_it_runs(text: str, when: str) -> None:
+    frequency, interval, first = parse_when(text, NOW)
+    assert f"{frequency} {interval} {first:%m-%d %H:%M}" == when
+
+
+@pytest.mark.parametrize("text", ["", "often", "every", "every 0 days", "every hour at 06:00", "at 06:00", "each day"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="write it as every day at 06:00, every monday, every 6 hours, or never"):
+        parse_when(text, NOW)
+
+
+def published(piper: Piper) -> list[dict[str, Any]]:
+    return list(piper.rehearsal.state()["pipelines"]["Pipelines"].values())
+
+
+def endpoints(piper: Piper) -> list[dict[str, Any]]:
+    return list(piper.rehearsal.state()["pipelines"]["PipelineEndpoints"].values())
+
+
+def test_an_endpoint_stays_while_pipelines_come(piper: Piper) -> None:
+    """Submitted, published, called with other data and another parameter, published again, scheduled."""
+    first = piper.out("pipeline", "--on", "cpu-cluster", "--endpoint", "batch")
+    assert "Published: quick, version" in first and "parameters: data, seed, fast" in first
+    again = piper.out("pipeline", "--on", "cpu-cluster", "--endpoint", "batch")
+    assert again == first, "nothing has changed: nothing is made"
+    assert not piper.parents, "published without a run"
+    [endpoint] = endpoints(piper)
+    assert endpoint["Url"] in first
+    place = endpoint["Url"].partition("/pipelines/")[2]
+    more = piper.rehearsal.workspace
+    more.blobs.write("azureml-blobstore", "more/c.csv", b"x\n5\n6\n7\n8\n")
+    from aml_rehearsal.services import datasets
+
+    with more.state.lock:
+        saved = datasets.created(more, "more-rows", "workspaceblobstore", "more")["latest"]["savedDatasetId"]
+    call = {
+        "ExperimentName": "called",
+        "ParameterAssignments": {"seed": "7"},
+        "DataSetDefinitionValueAssignments": {"data": {"SavedDataSetReference": {"Id": saved}}},
+    }
+    assert piper.ask(endpoint["Url"], call)["Id"] == piper.parents[0]["runId"]
+    wait_for(lambda: piper.parents[0]["status"] in ("Completed", "Failed"))
+    model = json.loads(piper.handed_on("train", "model")["model/model.json"])
+    assert (model["rows"], model["seed"]) == (4, 7)
+    assert piper.handed_on("score", "scores") == {"scores.csv": b"c.csv,4\n"}
+
+    (piper.folder / "prepare.py").write_text((piper.folder / "prepare.py").read_text() + "\n")
+    second = piper.out("pipeline", "--on", "cpu-cluster", "--endpoint", "batch", "--schedule", "every day at 06:00")
+    assert "Scheduled every day at 06:00, in UTC" in second
+    [endpoint] = endpoints(piper)
+    assert place in second, "the address stays"
+    assert len(published(piper)) == 2
+    assert endpoint["PipelineVersionList"][-1]["Version"] == endpoint["DefaultVersion"]
+    [schedule] = piper.rehearsal.state()["pipelines"]["Schedules"].values()
+    assert (schedule["PipelineEndpointId"], schedule["EntityStatus"]) == (endpoint["Id"], "0")
+    piper.rehearsal.put_clock_forward(days=1)
+    wait_for(lambda: len(piper.parents) == 2)
+    ended = piper.out("pipeline", "--on", "cpu-cluster", "--endpoint", "batch", "--schedule", "never")
+    assert ended == "batch no longer runs by itself\n"
+    line = piper.error("pipeline", "--on", "cpu-cluster", "--endpoint", "batch", "--schedule", "often", code=2)
+    assert line.startswith("ERROR: --schedule: write it as every day at 06:00")
