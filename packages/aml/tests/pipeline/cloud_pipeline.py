@@ -10,7 +10,7 @@ from service.quick_model import CONDA, RUNCONFIG
 from aml_project import project
 from aml_rehearsal.azurite import DATA as DATA_CONTAINER
 from tests.aml import Done
-from tests.owner import Owner, set_up
+from tests.owner import Owner, set_up, wait_for
 from tests.support import WORKSPACE
 
 # Each notes what it was given; no package, so that their environment is there at once.
@@ -25,7 +25,7 @@ rows = sorted(line for file in args.data_path.rglob("*.csv") for line in file.re
 print(len(rows), "rows")
 """
 TRAIN = """
-import argparse, json, pathlib, sys
+import argparse, json, pathlib, time
 parser = argparse.ArgumentParser()
 parser.add_argument("--data-path", type=pathlib.Path)
 parser.add_argument("--seed", type=int)
@@ -37,6 +37,8 @@ rows = (args.data_path / "rows.csv").read_text().split()
 if args.how == "crash":
     print("this goes wrong")
     raise ValueError("no such data")
+if args.how == "hang":
+    time.sleep(600)
 folder = pathlib.Path("outputs", "model")
 folder.mkdir(parents=True)
 if args.how != "nothing":
@@ -62,6 +64,11 @@ def init():
     model = json.loads((args.model / "model.json").read_text())
 def run(mini_batch):
     return [f"{pathlib.Path(file).name},{model['rows']}" for file in mini_batch]
+"""
+COUNT = """
+import pathlib
+def run(mini_batch):
+    return [f"{pathlib.Path(file).name},{len(pathlib.Path(file).read_text().split()) - 1}" for file in mini_batch]
 """
 PIPELINE = """
 parameters: {seed: 42, fast: true}
@@ -90,7 +97,45 @@ REGISTER = """
   register:
     register: {model: train.model, metrics: evaluate.output-path, require: [accuracy>=0.2]}
 """
-SCRIPTS = {"prepare": PREPARE, "train": TRAIN, "evaluate": EVALUATE, "score_batch": SCORE}
+# What azml's parser takes: its parallel step reads nothing but the items.
+FOR_AZML = """
+parameters: {seed: 42, fast: true}
+steps:
+  prepare:
+    run: prepare.py
+    in: {data-path: data}
+    out: {output-path: folder}
+  count:
+    run: count.py
+    in: {input: data}
+    out: {counts: file.csv}
+    parallel: {over: input, nodes: 1, processes: 2, items: 1}
+  train:
+    run: train.py
+    in: {data-path: prepare.output-path}
+    out: {model: outputs/model}
+    arguments: {seed: parameters.seed, fast: parameters.fast, max-iter: 500}
+  evaluate:
+    run: evaluate.py
+    in: {model: train.model}
+    out: {output-path: folder}
+  register:
+    register: {model: train.model, metrics: evaluate.output-path, require: [accuracy>=0.2]}
+"""
+# Two steps, for what happens around them.
+TWO = """
+steps:
+  prepare:
+    run: prepare.py
+    in: {data-path: data}
+    out: {output-path: folder}
+  train:
+    run: train.py
+    in: {data-path: prepare.output-path}
+    out: {model: outputs/model}
+    arguments: {seed: 1, how: fine}
+"""
+SCRIPTS = {"prepare": PREPARE, "train": TRAIN, "evaluate": EVALUATE, "score_batch": SCORE, "count": COUNT}
 ON = ("--on", "cpu-cluster", "--skip-check")
 DATA = {"a.csv": "x\n1\n2\n", "b.csv": "x\n3\n"}
 
@@ -102,8 +147,8 @@ class Piper(Owner):
     def folder(self) -> Path:
         return self.project / "models" / "quick"
 
-    def says(self, *changes: tuple[str, str], more: str = "") -> None:
-        text = PIPELINE + more
+    def says(self, *changes: tuple[str, str], text: str = PIPELINE, more: str = "") -> None:
+        text += more
         for old, new in changes:
             assert old in text
             text = text.replace(old, new)
@@ -145,11 +190,14 @@ class Piper(Owner):
         last = self.parents[-1]["runId"]
         return {run["name"]: run for run in self.runs.values() if run["parentRunId"] == last}
 
-    def handed_on(self, step: str, output: str) -> dict[str, bytes]:
+    def wait_for_end(self) -> None:
+        wait_for(lambda: self.parents and self.parents[-1]["status"] in ("Completed", "Failed", "Canceled"))
+
+    def handed_on(self, step: str, output: str, port: str = "") -> dict[str, bytes]:
         """What a step of the last run has put where one of its outputs leads."""
         with self.tables() as tables:
             outputs = tables.pipelines["PipelineRuns"][self.parents[-1]["runId"]]["outputs"]
-            place = outputs[self.steps[step]["properties"]["azureml.nodeid"]][f"{step}_{output.replace('-', '_')}"]
+            place = outputs[self.steps[step]["properties"]["azureml.nodeid"]][port or f"{step}_{output.replace('-', '_')}"]
         blobs, below = self.rehearsal.workspace.blobs, f"{place['path']}/"
         return {name.removeprefix(below): blobs.read(DATA_CONTAINER, name)
                 for name in blobs.names(DATA_CONTAINER, below)}  # fmt: skip

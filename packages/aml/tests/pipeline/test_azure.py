@@ -5,7 +5,7 @@ import json
 import pytest
 
 from aml_rehearsal import Fault
-from pipeline.cloud_pipeline import REGISTER, Piper
+from pipeline.cloud_pipeline import ON, REGISTER, TWO, Piper
 from tests.owner import wait_for
 
 MODEL = {"rows": 3, "seed": 42, "max-iter": 500, "fast": True}
@@ -51,3 +51,112 @@ def test_a_model_is_registered_that_keeps_the_conditions(piper: Piper) -> None:
     assert "not registered: accuracy is 0.3, not >= 0.9" in done.err
     assert "the pipeline failed: register" in done.err
     assert len(piper.rehearsal.state()["models"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("how", "said", "reason"),
+    [
+        ("crash", "train  | ValueError: no such data", "the pipeline failed: train"),
+        ("nothing", "train  | train.py has left no outputs/model, which the step hands on", "the pipeline failed: train"),
+    ],
+)
+def test_a_step_that_fails_says_why(piper: Piper, how: str, said: str, reason: str) -> None:
+    """And the same command begins a new run, in which what was done stays done."""
+    piper.says(("fine", how), *([("outputs/model", "outputs/more")] if how == "nothing" else []), text=TWO)
+    done = piper.pipeline()
+    assert done.code == 1
+    assert said.replace("outputs/model", "outputs/more") in done.err and reason in done.err
+    assert {name: run["status"] for name, run in piper.steps.items()} == {"prepare": "Completed", "train": "Failed"}
+    if how == "crash":
+        piper.says(text=TWO)
+        done = piper.pipeline()
+        assert done.code == 0, done.err
+        assert "prepare          as before" in done.out and "train            done" in done.out
+
+
+@pytest.mark.parametrize(
+    ("config", "line"),
+    [
+        ({"on": "other-cluster"}, "not submitted: "),
+        ({"dataset": "none-such"}, "data: dataset none-such, version 1, is not in the workspace: make dataset"),
+        ({"nodes": "100"}, "the pipeline failed: The run wants 100 nodes; 'cpu-cluster' has at most 4"),
+    ],
+)
+def test_what_the_workspace_refuses_is_said(piper: Piper, config: dict[str, str], line: str) -> None:
+    runconfig = piper.folder / "aml_config" / "train-amlcompute.runconfig"
+    text = runconfig.read_text()
+    if "dataset" in config:
+        runconfig.write_text(text.replace("quick-rows", config["dataset"]))
+    if "nodes" in config:
+        piper.says(("nodes: 1", "nodes: 100"))
+    done = piper.call("pipeline", "--on", config.get("on", "cpu-cluster"), "--skip-check")
+    assert done.code in (1, 3)
+    [said] = [text for text in done.err.splitlines() if text.startswith("ERROR: ")]
+    assert line in said
+    assert [run["status"] for run in piper.parents] == (["Failed"] if "nodes" in config else [])
+
+
+def test_ctrl_c_leaves_it_and_stop_ends_it(piper: Piper) -> None:
+    piper.says(("fine", "hang"), text=TWO)
+    process = piper.started()
+    wait_for(lambda: piper.parents and piper.steps.get("train", {}).get("status") == "Running", process)
+    done = piper.interrupt(process)
+    assert done.code == 130
+    assert "The pipeline goes on in the workspace. To follow it: the same command again. To end it: with --stop." in done.err
+    assert piper.parents[0]["status"] == "Running"
+    listed = piper.out("pipeline", "--on", "cpu-cluster", "--list").splitlines()
+    assert [line.split()[:2] for line in listed] == [["prepare", "done"], ["train", "running"]]
+    assert "Going on" not in piper.pipeline("--detach").out
+    assert "Ending " in piper.out("pipeline", "--on", "cpu-cluster", "--stop")
+    wait_for(lambda: piper.parents[0]["status"] == "Canceled")
+    assert "no pipeline of quick is running" in piper.error("pipeline", "--on", "cpu-cluster", "--stop", code=1)
+    assert len(piper.parents) == 1
+    piper.says(text=TWO)
+    done = piper.pipeline()
+    assert done.code == 0, done.err
+    assert len(piper.parents) == 2
+
+
+TROUBLES = {
+    "429": Fault(r"POST .*/pipelines/", times=2, status=429, headers={"Retry-After": "1"}),
+    "500 as it is prepared": Fault(r"POST .*/CreationInfoWithGraph", status=500),
+    "500 as it is submitted": Fault(r"POST .*/PipelineRuns/Submit/", status=500),
+    "nothing arrives": Fault(r"POST .*/PipelineRuns/Submit/", drop="before"),
+    "the answer is lost": Fault(r"POST .*/PipelineRuns/Submit/", drop="after"),
+    "a 503 while it is followed": Fault(r"GET .*/history/.*runs/", skip=3, status=503),
+    "a lost connection while it is followed": Fault(r"(GET|POST) .*/history/", skip=4, drop="before"),
+    "a token that has expired": Fault(r"POST .*/PipelineRuns/Submit/", expire_tokens=True),
+}
+DAILY = {"the answer is lost"}
+
+
+@pytest.mark.parametrize(
+    "trouble", [pytest.param(name, marks=() if name in DAILY else pytest.mark.full) for name in TROUBLES]
+)
+def test_trouble_makes_one_run(piper: Piper, trouble: str) -> None:
+    piper.says(text=TWO)
+    piper.rehearsal.faults.add(Fault(**vars(TROUBLES[trouble])))
+    done = piper.pipeline()
+    assert done.code == 0, done.err
+    assert piper.rehearsal.faults.fired
+    assert len(piper.parents) == 1
+    assert [run["status"] for run in piper.steps.values()] == ["Completed", "Completed"]
+
+
+POINTS = [
+    "before run", "after run", "before steps.jsonl", "after steps.jsonl", "before pipeline", "after pipeline",
+    "before done noted", "after done noted", "before done noted:2", "after done noted:2", "before run noted",
+    "after run noted",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("at", [pytest.param(at, marks=() if at == "after pipeline" else pytest.mark.full) for at in POINTS])
+def test_killed_anywhere_nothing_runs_twice(piper: Piper, at: str) -> None:
+    piper.says(text=TWO)
+    piper.die("pipeline", *ON, at=at)
+    done = piper.pipeline()
+    assert done.code == 0, done.err
+    assert len(piper.parents) == (2 if at == "after run noted" else 1)
+    ran = [run for run in piper.runs.values() if run["parentRunId"] and "azureml.isreused" not in run["properties"]]
+    assert sorted(run["name"] for run in ran) == ["prepare", "train"]
+    assert {run["status"] for run in piper.runs.values()} == {"Completed"}

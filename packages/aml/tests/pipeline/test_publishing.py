@@ -8,7 +8,7 @@ import pytest
 
 from aml_project.pipeline.publishing import parse_when
 from aml_rehearsal import Fault
-from pipeline.cloud_pipeline import Piper
+from pipeline.cloud_pipeline import TWO, Piper
 from tests.owner import wait_for
 
 NOW = datetime(2030, 7, 1, 10, 30, 59)  # a Monday
@@ -90,3 +90,55 @@ def test_an_endpoint_stays_while_pipelines_come(piper: Piper) -> None:
     assert ended == "batch no longer runs by itself\n"
     line = piper.error("pipeline", "--on", "cpu-cluster", "--endpoint", "batch", "--schedule", "often", code=2)
     assert line.startswith("ERROR: --schedule: write it as every day at 06:00")
+
+
+TROUBLES = {
+    "429": Fault(r"POST .*/Pipelines/Create", status=429, headers={"Retry-After": "1"}),
+    "500": Fault(r"POST .*/Pipelines/Create", status=500),
+    "nothing arrives": Fault(r"POST .*/PipelineEndpoints/Create", drop="before"),
+    "the answer about the pipeline is lost": Fault(r"POST .*/Pipelines/Create", drop="after"),
+    "the answer about the endpoint is lost": Fault(r"POST .*/PipelineEndpoints/Create", drop="after"),
+    "the answer about the schedule is lost": Fault(r"POST .*/Schedules/Create", drop="after"),
+}
+WISH = ("--on", "cpu-cluster", "--endpoint", "batch", "--schedule", "every day at 06:00")
+
+
+def check_once(piper: Piper) -> None:
+    assert len(published(piper)) == len(endpoints(piper)) == 1
+    assert len(piper.rehearsal.state()["pipelines"]["Schedules"]) == 1
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_trouble_publishes_once(piper: Piper, trouble: str) -> None:
+    piper.says(text=TWO)
+    piper.rehearsal.faults.add(Fault(**vars(TROUBLES[trouble])))
+    piper.out("pipeline", *WISH)
+    assert piper.rehearsal.faults.fired
+    check_once(piper)
+
+
+POINTS = [f"{when} {what}" for what in ("published pipeline", "endpoint", "schedule") for when in ("before", "after")]
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("at", POINTS)
+def test_killed_anywhere_it_is_published_once(piper: Piper, at: str) -> None:
+    piper.says(text=TWO)
+    piper.die("pipeline", *WISH, at=at)
+    piper.out("pipeline", *WISH)
+    check_once(piper)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("at", ["before default version", "after default version"])
+def test_killed_as_the_address_leads_elsewhere(piper: Piper, at: str) -> None:
+    piper.says(text=TWO)
+    piper.out("pipeline", *WISH)
+    piper.says(("seed: 1", "seed: 2"), text=TWO)
+    piper.die("pipeline", *WISH, at=at)
+    piper.out("pipeline", *WISH)
+    assert len(published(piper)) == 2
+    [endpoint] = endpoints(piper)
+    assert [version["Version"] for version in endpoint["PipelineVersionList"]] == ["0", "1"]
+    assert endpoint["DefaultVersion"] == "1"

@@ -17,7 +17,7 @@ from typing import Any
 
 from aml_project import tools
 from aml_project.command_line import Failure
-from aml_project.pipeline.definition import DATA, Output, Pipeline, Reference, Source, Step
+from aml_project.pipeline.definition import DATA, FILE, Output, Pipeline, Reference, Source, Step
 from aml_project.pipeline.engines import Order
 from aml_project.runconfigs import reading
 from aml_project.search import definition as searches
@@ -63,6 +63,8 @@ def fill(folder: Path, model_folder: Path) -> None:
 
     shutil.rmtree(folder, ignore_errors=True)
     for name in snapshot.take_whole(model_folder).files:
+        if name == FILE:  # no step reads it, and a step that has not changed is not to run again for it
+            continue
         place = folder / name
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(model_folder / name, place)
@@ -155,7 +157,7 @@ class Builder:
                     ),
                 )
             except Exception as error:
-                if status_in(error) != 404 and "not found" not in str(error).lower():
+                if status_in(error) != 404 and "Cannot find dataset" not in str(error):
                     raise
                 said = f"dataset {wanted.name}, version {wanted.version}, is not in the workspace: make dataset"
                 raise Failure(f"{name}: {said}") from error
@@ -259,16 +261,8 @@ class Builder:
         return [self.script_step(step.name, step, arguments, self.run_config(step, step.script))]
 
     def register(self, step: Step) -> list[Any]:
-        return [self.script_step(step.name, step, self.registration(step), self.own_config(step))]
-
-    def registration(self, step: Step) -> list[Any]:
-        wanted = step.registration
-        assert wanted is not None
-        given = {"name": wanted.name or self.order.model}
-        if wanted.better_than_current:
-            given["better-than-current"] = wanted.better_than_current
-        conditions = [f"--require={bound}" for bound in wanted.require]
-        return [f"--run:{REGISTERS}", *self.inputs(step), *words(dict(given)), *conditions]
+        arguments = [f"--run:{REGISTERS}", *self.inputs(step), *conditions(step, self.order.model)]
+        return [self.script_step(step.name, step, arguments, self.own_config(step))]
 
     def parallel(self, step: Step) -> list[Any]:
         from azureml.pipeline.steps import ParallelRunConfig, ParallelRunStep
@@ -324,6 +318,16 @@ class Builder:
         arguments = [f"--run:{TAKES_BEST}", "--in:metrics:", logged, *given, *paths, *self.outputs(step)]
         best = self.script_step(f"{step.name}-best", step, arguments, self.own_config(step), [logged])
         return [tried, best]
+
+
+def conditions(step: Step, model: str) -> list[str]:
+    """What aml_register.py is told beside the model and its metrics."""
+    wanted = step.registration
+    assert wanted is not None
+    given = {"name": wanted.name or model}
+    if wanted.better_than_current:
+        given["better-than-current"] = wanted.better_than_current
+    return [*words(dict(given)), *(f"--require={bound}" for bound in wanted.require)]
 
 
 def text(value: Value) -> Value:

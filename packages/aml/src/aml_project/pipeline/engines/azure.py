@@ -171,7 +171,12 @@ class Driver:
 
         self.workspace = connect(self.order)
         self.parent = find(self.workspace, self.noted["run"])
-        return self.parent is not None and self.look()[0] not in ENDED
+        if self.parent is None:
+            return False
+        status, steps = self.look()
+        for run in steps:
+            self.note(noted_of(run))
+        return status not in ENDED
 
     def begin(self) -> None:
         """Find the run that an earlier call has submitted, or submit one."""
@@ -297,18 +302,21 @@ class Driver:
                 spoke = now
             patience.clock.sleep(min(1 + (now - began) / 60, 10))
 
+    def note(self, step: StepRun) -> bool:
+        """Note a step whose state is new; the second half of a search is noted with the first."""
+        known = self.record.steps.get(step.name)
+        if known and (known.state, known.run) != (step.state, step.run):
+            self.record.note(step)
+        was, self.states[step.run] = self.states.get(step.run), step.state
+        return was != step.state
+
     def tell(self, steps: list[Any]) -> bool:
-        """Note each step whose state is new, and print a line about it."""
-        new = False
-        for run in steps:
-            now = noted_of(run)
-            if self.states.get(run.id) != now.state:
-                self.states[run.id], new = now.state, True
-                took_text = f" in {took(now)}" if now.seconds else ""
-                print(f"{run.name:<16} {now.state}{took_text}", flush=True)
-                if now.name in self.record.steps and now != self.record.steps[now.name]:
-                    self.record.note(now)
-        return new
+        """A line for each step whose state is new."""
+        new = [step for step in map(noted_of, steps) if self.note(step)]
+        for step in new:
+            took_text = f" in {took(step)}" if step.seconds else ""
+            print(f"{step.name:<16} {step.state}{took_text}", flush=True)
+        return bool(new)
 
     def end(self, status: str, steps: list[Any]) -> int:
         """Say how it has ended, and note that it was said."""
