@@ -120,9 +120,11 @@ def ended_well(folder: Path) -> bool:
 def unlink(folder: Path) -> None:
     """Leave there what the script has made: the log and outputs/."""
     for entry in os.scandir(folder):
-        if entry.is_symlink() or entry.name in (PID, "__pycache__"):
+        if entry.is_symlink() or entry.name == PID:
             with contextlib.suppress(OSError):
                 Path(entry.path).unlink()
+        elif entry.name == "__pycache__":
+            shutil.rmtree(entry.path, ignore_errors=True)
 
 
 def end_all(running: Sequence[Running]) -> None:

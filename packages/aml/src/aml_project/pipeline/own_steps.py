@@ -27,8 +27,7 @@ def register(*, root: str, model: str, step: str, asset: str, metrics: str, rule
     from aml_project.service import pipeline_model, run_file
 
     project = Project(root)
-    title = f"{step} of the pipeline of {model}"
-    sdk = pipeline_model.bring(project.workspace.sdk, model, Path(asset), Path(metrics) if metrics else None, title)
+    sdk = pipeline_model.bring(project.workspace.sdk, model, step, Path(asset), Path(metrics) if metrics else None)
     run_file.write(project.root / "models" / model / "run.json", sdk)
     run = Run(project, sdk.experiment.name, sdk.id, sdk=sdk)
     print(project.model(model).register(run, **rules))

@@ -109,7 +109,7 @@ def row(step: StepRun, pipeline: Pipeline, is_running: bool, longest: float) -> 
     return (
         f'<tr class="{css(state)}"><td>{html.escape(step.name)}</td><td>{html.escape(script)}</td><td>{state}</td>'
         f'<td class="number">{took(step)}</td><td class="bar"><i style="width:{share}%"></i></td>'
-        f"<td>{html.escape(step.started)}</td><td>{link} {files}</td><td>{html.escape(step.why)}</td></tr>\n"
+        f"<td>{html.escape(step.started[:19].replace('T', ' '))}</td><td>{link} {files}</td><td>{html.escape(step.why)}</td></tr>\n"
     )
 
 

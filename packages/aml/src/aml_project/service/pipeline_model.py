@@ -16,9 +16,11 @@ METRICS = "metrics.json"
 ASSET = "outputs/model"  # where the run has the model, wherever it lay here
 
 
-def bring(workspace: Any, model: str, asset: Path, metrics: Path | None, title: str) -> Any:
-    """Have the run of a model that lies here, with its metrics (azureml.core.Run)."""
+def bring(workspace: Any, model: str, step: str, asset: Path, metrics: Path | None) -> Any:
+    """Have the run of a model that a step has made here, with its metrics (azureml.core.Run)."""
     files = local_run.files_below(asset, ASSET if asset.is_dir() else f"{ASSET}/{asset.name}")
+    if not asset.exists():
+        raise Failure(f"{shown(asset)}: not there any more: make pipeline")
     numbers: dict[str, float] = {}
     if metrics is not None:
         file = metrics if metrics.is_file() else metrics / METRICS
@@ -27,7 +29,7 @@ def bring(workspace: Any, model: str, asset: Path, metrics: Path | None, title: 
     digest = hashlib.sha256()
     for name, path in sorted(files.items()):
         digest.update(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    made = local_run.Made(title, {"pipeline": title}, numbers, files)
+    made = local_run.Made(f"{step} here", {"pipeline": f"{model}, step {step}, run here"}, numbers, files)
     return local_run.send(workspace, model, f"{model}_pipeline_{digest.hexdigest()[:12]}", made)
 
 

@@ -247,7 +247,7 @@ class Driver:
         else:
             tops = {one.path.split("/")[0] for one in step.outputs.values() if one.path}
             work_folder.make(folder, self.order.folder, without=tops)
-            for output in step.outputs.values():
+            for output in filter(lambda one: one.is_argument, step.outputs.values()):
                 place = cache.place_of(folder, output)
                 (place if output.kind == "folder" else place.parent).mkdir(parents=True, exist_ok=True)
         self.code_was[step.name] = self.code_is(step)
@@ -281,7 +281,8 @@ class Driver:
                 "name": step.registration.name or None,
             }
             asset, metrics = places["model"], str(places.get("metrics", ""))
-            given = {"root": order.root, "model": order.model, "step": step.name, "rules": rules}
+            maker = step.inputs["model"].step or step.name
+            given = {"root": order.root, "model": order.model, "step": maker, "rules": rules}
             return list(own_steps.command("register", **given, asset=asset, metrics=metrics))
         over = step.parallel.over if step.parallel else ""
         words: list[str | Path] = []
@@ -405,6 +406,7 @@ class Driver:
         said = json.dumps({"step": step.name, "folder": self.named(result.folder)}) + "\n"
         if not made.is_file() or made.read_text(encoding="utf-8") != said:
             write_whole(made, said)
+            os.utime(made, (result.ended, result.ended))  # a registration that followed it is newer
         if new:
             print(f"models/{self.order.model}/outputs has what {step.name} has made: {', '.join(new)}")
 
