@@ -17,6 +17,7 @@ from aml_project.runconfigs.schema import nearest
 from aml_project.search import definition as searches
 from aml_project.service.registration_rules import parse_requirement
 from aml_project.snapshot.whole import Snapshot
+from aml_project.values import Value
 
 TRAINING = "train.py"  # what a search runs
 METRICS = "metrics.json"
@@ -68,7 +69,8 @@ def _step(pipeline: Pipeline, step: Step, folder: Path, taken: Snapshot) -> Iter
     place = ("steps", step.name)
     if step.conda and not (folder / step.conda).is_file():
         there = sorted(file.relative_to(folder).as_posix() for file in folder.glob("aml_config/*.yml"))
-        mend = nearest(step.conda, there) or "a conda file of this folder, as in aml_config/train-conda.yml"
+        same = (file for file in there if PurePosixPath(file).name == PurePosixPath(step.conda).name)
+        mend = next(same, nearest(step.conda, there)) or "its path from there, as in aml_config/train-conda.yml"
         yield pipeline.finding((*place, "conda"), f"{step.conda}: no such file in the model's folder: write {mend}")
     if step.kind == "register":
         yield from _registration(pipeline, step, folder)
@@ -94,10 +96,9 @@ def _step(pipeline: Pipeline, step: Step, folder: Path, taken: Snapshot) -> Iter
 
 def _entry(pipeline: Pipeline, step: Step, folder: Path) -> Iterator[Finding]:
     """What a parallel step calls: init() once in each process, run() with some of the items."""
-    try:
-        tree = ast.parse((folder / step.script).read_bytes())
-    except (SyntaxError, ValueError):
-        return  # it is told of each script that does not compile
+    tree = _parsed(folder / step.script)
+    if tree is None:
+        return
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     imported = {
         alias.asname or alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
@@ -139,7 +140,7 @@ def _arguments(pipeline: Pipeline, step: Step, folder: Path) -> Iterator[Finding
         yield pipeline.finding(("steps", step.name), said)
 
 
-def _problem(script: str, name: str, options: dict[str, Argument], value: definition.Value) -> str:
+def _problem(script: str, name: str, options: dict[str, Argument], value: Value) -> str:
     if name in options:
         return misfit(value, options[name], flag="true or false")
     near = nearest(name, list(options))
@@ -169,7 +170,7 @@ def _written(pipeline: Pipeline, step: Step, folder: Path) -> Iterator[Finding]:
         if output.is_argument or (folder / output.path).exists():
             continue
         last = PurePosixPath(output.path).name
-        if not local_imports.mentions(code, last):
+        if code and not local_imports.mentions(code, last):
             said = f"{script_of(step)} speaks of no {last}: write the path at which it leaves it"
             yield pipeline.finding(("steps", step.name, "out", name), said)
 
@@ -196,6 +197,14 @@ def _registration(pipeline: Pipeline, step: Step, folder: Path) -> Iterator[Find
 
 
 def _code(step: Step, folder: Path) -> list[Path]:
-    """The script of a step, and what it imports of the model's folder."""
+    """The script of a step, and what it imports of the model's folder; nothing of one that can't be read."""
     script = folder / script_of(step)
-    return list(local_imports.closure(script, [])) if script.is_file() else []
+    return list(local_imports.closure(script, [])) if _parsed(script) else []
+
+
+def _parsed(script: Path) -> ast.Module | None:
+    """The code of a script; what does not compile is told for itself."""
+    try:
+        return ast.parse(script.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return None
