@@ -49,9 +49,10 @@ def test_a_draft_is_submitted_and_published(piper: Piper) -> None:
     piper.says(text=FOR_AZML)
     piper.out("pipeline", "--write", "azml.yml", "--on", "cpu-cluster")
     names = piper.rehearsal.names
-    place = ("-w", names.workspace_name, "-g", names.resource_group, "--subscription-id", names.subscription_id)
+    place = ("-w", names.workspace_name, "-g", names.resource_group)
     made = azml(piper, "pipeline", "create-draft", *place, "-y", "azml.yml", "-n", "quick", "-e", "quick")
-    draft = re.findall(r"[0-9a-f]{8}-[0-9a-f-]{27}", made)[0]
+    [draft] = piper.rehearsal.state()["pipelines"]["PipelineDrafts"]
+    assert draft in made
     azml(piper, "pipeline", "submit-draft", "-i", draft, *place)
     piper.wait_for_end()
     assert piper.parents[0]["status"] == "Completed"
