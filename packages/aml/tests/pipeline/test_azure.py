@@ -6,6 +6,7 @@ import pytest
 
 from aml_rehearsal import Fault
 from pipeline.cloud_pipeline import ON, REGISTER, TWO, Piper
+from search.cloud_search import TRAIN as LOGS
 from tests.owner import wait_for
 
 MODEL = {"rows": 3, "seed": 42, "max-iter": 500, "fast": True}
@@ -51,6 +52,53 @@ def test_a_model_is_registered_that_keeps_the_conditions(piper: Piper) -> None:
     assert "not registered: accuracy is 0.3, not >= 0.9" in done.err
     assert "the pipeline failed: register" in done.err
     assert len(piper.rehearsal.state()["models"]) == 1
+
+
+SEARCH = """
+metric: score
+goal: maximize
+trials: 2
+parallel: 2
+algorithm: grid
+parameters:
+  x: [0.9, 0.4]
+"""
+TUNE = """
+parameters: {n: 3}
+steps:
+  tune:
+    search: search.yml
+    arguments: {n: parameters.n}
+    out: {model: outputs/model}
+  keep:
+    run: keep.py
+    in: {model: tune.model}
+    out: {kept: file.txt}
+"""
+KEEP = """
+import argparse, pathlib
+parser = argparse.ArgumentParser()
+parser.add_argument("--model", type=pathlib.Path)
+parser.add_argument("--kept", type=pathlib.Path)
+args = parser.parse_args()
+args.kept.write_text((args.model / "x.txt").read_text())
+"""
+
+
+@pytest.mark.full
+def test_a_search_is_a_step(piper: Piper) -> None:
+    """Its trials are those of HyperDrive; what the best of them has left goes on."""
+    for name, text in {"train.py": LOGS, "keep.py": KEEP, "search.yml": SEARCH, "pipeline.yml": TUNE}.items():
+        (piper.folder / name).write_text(text)
+    done = piper.pipeline()
+    assert done.code == 0, done.err
+    assert {name: run["status"] for name, run in piper.steps.items()} == dict.fromkeys(
+        ("tune", "tune-best", "keep"), "Completed"
+    )
+    assert len([run for run in piper.runs.values() if run["runId"].startswith("HD_")]) == 3
+    assert piper.handed_on("keep", "kept") == {"kept.txt": b"0.4"}
+    listed = piper.out("pipeline", "--on", "cpu-cluster", "--list").splitlines()
+    assert [line.split()[:2] for line in listed] == [["tune", "done"], ["keep", "done"]]
 
 
 @pytest.mark.parametrize(
