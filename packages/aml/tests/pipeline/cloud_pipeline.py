@@ -1,5 +1,6 @@
 """A model whose pipeline runs on the cluster of a rehearsal: four steps of a second each, one of them parallel."""
 
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,11 @@ import requests
 from service.quick_model import CONDA, RUNCONFIG
 
 from aml_project import project
+from aml_rehearsal import Rehearsal
 from aml_rehearsal.azurite import DATA as DATA_CONTAINER
 from tests.aml import Done
 from tests.owner import Owner, set_up, wait_for
-from tests.support import WORKSPACE
+from tests.support import BIN, WORKSPACE
 
 # Each notes what it was given; no package, so that their environment is there at once.
 PREPARE = """
@@ -143,9 +145,9 @@ DATA = {"a.csv": "x\n1\n2\n", "b.csv": "x\n3\n"}
 class Piper(Owner):
     """Whoever runs pipelines on the cluster."""
 
-    @property
-    def folder(self) -> Path:
-        return self.project / "models" / "quick"
+    def __init__(self, folder: Path, rehearsal: Rehearsal, *, model: str = "quick") -> None:
+        super().__init__(folder, rehearsal)
+        self.folder = folder / "models" / model
 
     def says(self, *changes: tuple[str, str], text: str = PIPELINE, more: str = "") -> None:
         text += more
@@ -197,10 +199,21 @@ class Piper(Owner):
         """What a step of the last run has put where one of its outputs leads."""
         with self.tables() as tables:
             outputs = tables.pipelines["PipelineRuns"][self.parents[-1]["runId"]]["outputs"]
-            place = outputs[self.steps[step]["properties"]["azureml.nodeid"]][port or f"{step}_{output.replace('-', '_')}"]
+            place = outputs[self.steps[step]["properties"]["azureml.nodeid"]][
+                port or f"{step}_{output}".replace("-", "_")
+            ]
         blobs, below = self.rehearsal.workspace.blobs, f"{place['path']}/"
         return {name.removeprefix(below): blobs.read(DATA_CONTAINER, name)
                 for name in blobs.names(DATA_CONTAINER, below)}  # fmt: skip
+
+
+def azml(piper: Piper, *command: str) -> str:
+    done = subprocess.run(
+        [BIN / "azml", *command], cwd=piper.project, env=os.environ | piper.rehearsal.variables(),
+        stdin=subprocess.DEVNULL, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def project_of_pipeline(folder: Path) -> Path:

@@ -3,10 +3,10 @@
 import json
 
 import pytest
+from search.cloud_search import TRAIN as LOGS
 
 from aml_rehearsal import Fault
 from pipeline.cloud_pipeline import ON, REGISTER, TWO, Piper
-from search.cloud_search import TRAIN as LOGS
 from tests.owner import wait_for
 
 MODEL = {"rows": 3, "seed": 42, "max-iter": 500, "fast": True}
@@ -105,7 +105,11 @@ def test_a_search_is_a_step(piper: Piper) -> None:
     ("how", "said", "reason"),
     [
         ("crash", "train  | ValueError: no such data", "the pipeline failed: train"),
-        ("nothing", "train  | train.py has left no outputs/model, which the step hands on", "the pipeline failed: train"),
+        (
+            "nothing",
+            "train  | train.py has left no outputs/model, which the step hands on",
+            "the pipeline failed: train",
+        ),
     ],
 )
 def test_a_step_that_fails_says_why(piper: Piper, how: str, said: str, reason: str) -> None:
@@ -150,7 +154,10 @@ def test_ctrl_c_leaves_it_and_stop_ends_it(piper: Piper) -> None:
     wait_for(lambda: piper.parents and piper.steps.get("train", {}).get("status") == "Running", process)
     done = piper.interrupt(process)
     assert done.code == 130
-    assert "The pipeline goes on in the workspace. To follow it: the same command again. To end it: with --stop." in done.err
+    assert (
+        "The pipeline goes on in the workspace. To follow it: the same command again. To end it: with --stop."
+        in done.err
+    )
     assert piper.parents[0]["status"] == "Running"
     listed = piper.out("pipeline", "--on", "cpu-cluster", "--list").splitlines()
     assert [line.split()[:2] for line in listed] == [["prepare", "done"], ["train", "running"]]
@@ -198,7 +205,9 @@ POINTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("at", [pytest.param(at, marks=() if at == "after pipeline" else pytest.mark.full) for at in POINTS])
+@pytest.mark.parametrize(
+    "at", [pytest.param(at, marks=() if at == "after pipeline" else pytest.mark.full) for at in POINTS]
+)
 def test_killed_anywhere_nothing_runs_twice(piper: Piper, at: str) -> None:
     piper.says(text=TWO)
     piper.die("pipeline", *ON, at=at)

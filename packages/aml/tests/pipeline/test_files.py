@@ -1,7 +1,6 @@
 """The files that other clients take: azml's, submitted by azml, and those of az ml, in the loader of its client."""
 
 import json
-import os
 import re
 import subprocess
 from pathlib import Path
@@ -9,21 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.cloud_pipeline import FOR_AZML, PIPELINE, Piper, project_of_pipeline
+from pipeline.cloud_pipeline import FOR_AZML, PIPELINE, Piper, azml, project_of_pipeline
 from tests.aml import aml
 from tests.owner import PythonWith
-from tests.support import BIN
 
 CLIENT = "azure-ai-ml==1.35.2"
-
-
-def azml(piper: Piper, *command: str) -> str:
-    done = subprocess.run(
-        [BIN / "azml", *command], cwd=piper.project, env=os.environ | piper.rehearsal.variables(),
-        stdin=subprocess.DEVNULL, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_azml_submits_its_file(piper: Piper) -> None:
@@ -93,7 +82,9 @@ parameters:
   x: {low: 0.1, high: 1.0, log: true}
   solver: [lbfgs, saga]
 """
-FOR_V2 = PIPELINE.replace("    after: [evaluate]\n", "") + """
+FOR_V2 = (
+    PIPELINE.replace("    after: [evaluate]\n", "")
+    + """
   register:
     register: {model: train.model, metrics: evaluate.output-path, require: [accuracy>=0.2]}
   tune:
@@ -101,6 +92,7 @@ FOR_V2 = PIPELINE.replace("    after: [evaluate]\n", "") + """
     in: {data-path: prepare.output-path}
     out: {model: outputs/model}
 """
+)
 
 
 def v2(folder: Path) -> Path:

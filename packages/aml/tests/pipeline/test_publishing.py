@@ -8,7 +8,7 @@ import pytest
 
 from aml_project.pipeline.publishing import parse_when
 from aml_rehearsal import Fault
-from pipeline.cloud_pipeline import TWO, Piper
+from pipeline.cloud_pipeline import TWO, Piper, azml
 from tests.owner import wait_for
 
 NOW = datetime(2030, 7, 1, 10, 30, 59)  # a Monday
@@ -90,6 +90,78 @@ def test_an_endpoint_stays_while_pipelines_come(piper: Piper) -> None:
     assert ended == "batch no longer runs by itself\n"
     line = piper.error("pipeline", "--on", "cpu-cluster", "--endpoint", "batch", "--schedule", "often", code=2)
     assert line.startswith("ERROR: --schedule: write it as every day at 06:00")
+
+
+# The two pipelines of an earlier template, which are files of azml and of Python there: a training, and a batch that
+# divides files among two processes. Its scripts take no path of a model: they ask the workspace for its name.
+SEED = {
+    "train": """
+steps:
+  train-model:
+    run: train_seed.py
+    in: {data-path: data}
+    out: {model: outputs}
+""",
+    "batch": """
+steps:
+  batch-scoring:
+    run: score_seed.py
+    in: {files: data}
+    out: {batch-predictions: file.txt}
+    arguments: {model_name: demo-model}
+    parallel: {over: files, nodes: 1, processes: 2, items: 1, error-threshold: 0}
+""",
+}
+SEED_SCRIPTS = {
+    "train_seed.py": """
+import argparse, os, pathlib
+parser = argparse.ArgumentParser()
+parser.add_argument("--data-path")
+args = parser.parse_args()
+os.makedirs("./outputs", exist_ok=True)
+pathlib.Path("outputs", "model.pkl").write_text(" ".join(sorted(os.listdir(args.data_path))))
+""",
+    "score_seed.py": """
+import argparse, os
+def init():
+    global model_name
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model_name", dest="model_name", required=True)
+    model_name = parser.parse_known_args()[0].model_name
+def run(file_list):
+    return [f"{os.path.basename(file)},{model_name}" for file in file_list]
+""",
+}
+MADE = {
+    "train": ("train-model", "model", {"outputs/model.pkl": b"a.csv b.csv"}),
+    "batch": ("batch-scoring", "batch-predictions", {"batch-predictions.txt": b"a.csv,demo-model\nb.csv,demo-model\n"}),
+}
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", SEED)
+def test_the_pipelines_of_an_earlier_template(piper: Piper, name: str) -> None:
+    """By the client's own objects, by azml's file, and by the address that stays."""
+    for file, text in SEED_SCRIPTS.items():
+        (piper.folder / file).write_text(text)
+    piper.says(text=SEED[name])
+    step, output, wanted = MADE[name]
+
+    def check(port: str = "") -> None:
+        piper.wait_for_end()
+        made = piper.handed_on(step, output, port)
+        assert {file: b"".join(sorted(text.splitlines(keepends=True))) for file, text in made.items()} == wanted
+
+    assert piper.pipeline().code == 0
+    check()
+    piper.out("pipeline", "--write", "azml.yml", "--on", "cpu-cluster")
+    azml(piper, "run", "submit-pipeline", "-y", "azml.yml", "-n", "quick")
+    check(output.replace("-", "_"))
+    piper.out("pipeline", "--on", "cpu-cluster", "--endpoint", name)
+    [endpoint] = endpoints(piper)
+    piper.ask(endpoint["Url"], {"ExperimentName": "called"})
+    check()
+    assert len(piper.parents) == 3
 
 
 TROUBLES = {

@@ -1,5 +1,8 @@
 """Same steps, same numbers: what a pipeline makes here and on a rehearsal's cluster."""
 
+import json
+import struct
+import zlib
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,10 @@ from aml_project.pipeline.azure_steps import part_of
 from aml_project.pipeline.definition import Output
 from aml_project.pipeline.record import Record
 from pipeline.cloud_pipeline import PIPELINE, Piper
+from tests.conftest import Bake, Rehearse
+from tests.environments import Environments
+from tests.owner import attached
+from tests.support import WORKSPACE
 
 Files = dict[str, bytes]
 
@@ -46,3 +53,58 @@ def test_here_and_there(piper: Piper) -> None:
     assert check_same(piper, piper.folder) == {
         "prepare.output-path": 1, "train.model": 1, "evaluate.output-path": 1, "score.scores": 1,
     }  # fmt: skip
+
+
+def draw_images(folder: Path) -> None:
+    """Pictures of two classes in place of the table, as a network takes them: a sub-folder a class, dark and bright."""
+    for file in folder.iterdir():
+        file.unlink()
+    for number in range(40):
+        kind = ("dark", "bright")[number % 2]
+        place = folder / kind / f"{number:02}.png"
+        place.parent.mkdir(exist_ok=True)
+        value = 30 + number if kind == "dark" else 180 + number
+        place.write_bytes(png(16, bytes([value, value // 2, number])))
+
+
+def png(size: int, colour: bytes) -> bytes:
+    """A square of one colour."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    rows = (b"\0" + colour * size) * size
+    head = struct.pack(">IIBBBBB", size, size, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+MODELS = {
+    "sample table": {"framework": "sklearn"},
+    "images": {"framework": "pytorch"},
+}
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("kind", MODELS)
+def test_a_rendered_model(
+    bake: Bake, tmp_path: Path, environments: Environments, rehearse: Rehearse, kind: str
+) -> None:
+    """The five steps that `aml add pipeline` writes: prepared, trained, evaluated, registered, scored in parallel."""
+    project = attached(bake(**MODELS[kind], **WORKSPACE), tmp_path)
+    if kind == "images":
+        draw_images(project / "data" / "model1")
+    environments.set_up(project)
+    owner = Piper(project, rehearse(project), model="model1")
+    owner.out("add", "pipeline")
+    for where in ((), ("--on", "cpu-cluster", "--skip-check")):
+        done = owner.call("pipeline", "--debug", *where)
+        assert done.code == 0, done.err
+    found = check_same(owner, owner.folder)
+    print(kind, found)
+    assert list(found) == [
+        "prepare.train-path", "prepare.test-path", "train.model", "evaluate.output-path", "score.scores",
+    ]  # fmt: skip
+    metrics = json.loads(owner.handed_on("evaluate", "output-path")["metrics.json"])
+    assert metrics["accuracy"] >= 0.6
+    versions = owner.rehearsal.state()["models"].values()
+    assert [version["kvTags"]["accuracy"] for version in versions] == [str(metrics["accuracy"])] * 2

@@ -11,7 +11,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,7 @@ def datasets(order: Order, config: Mapping[str, Any]) -> dict[str, Dataset]:
             called, _, version = given.dataset.partition(":")
             found[name] = Dataset(called, version or "latest")
             continue
-        entry: Mapping[str, Any] = next(iter((config.get("data") or {}).values()), None) or {}
+        entry: Mapping[str, Any] = next(iter((config.get("data") or {}).values()), {}) or {}
         dataset = (entry.get("dataLocation") or {}).get("dataset") or {}
         if not dataset.get("name"):
             raise Failure(f"data: {order.config}.runconfig names no registered dataset: name one there, below data:")
@@ -148,14 +148,10 @@ class Builder:
 
         found = {}
         for name, wanted in datasets(self.order, self.config).items():
+            version = wanted.version if wanted.version == "latest" else int(wanted.version)
+            get = partial(ClientDataset.get_by_name, self.workspace, wanted.name, version)
             try:
-                version = wanted.version if wanted.version == "latest" else int(wanted.version)
-                dataset = ask(
-                    self.workspace,
-                    lambda wanted=wanted, version=version: ClientDataset.get_by_name(
-                        self.workspace, wanted.name, version
-                    ),
-                )
+                dataset = ask(self.workspace, get)
             except Exception as error:
                 if status_in(error) != 404 and "Cannot find dataset" not in str(error):
                     raise
@@ -242,7 +238,9 @@ class Builder:
         from azureml.core.conda_dependencies import CondaDependencies
 
         config = self.run_config(step, "")
-        config.environment.python.conda_dependencies = CondaDependencies(_underlying_structure=own_packages(sys.version))
+        config.environment.python.conda_dependencies = CondaDependencies(
+            _underlying_structure=own_packages(sys.version)
+        )
         config.environment.name = "aml-pipeline"
         return config
 

@@ -1,7 +1,7 @@
 """A pipeline that others call: published, behind an address that stays, and on a schedule.
 
-What is published is named by its content, an endpoint and its schedule by their names: the same call again finds each of
-them, and makes only what is missing.
+What is published is named by its content, an endpoint and its schedule by their names: the same call again finds each
+of them, and makes only what is missing.
 """
 
 from __future__ import annotations
@@ -190,7 +190,9 @@ def have_schedule(workspace: Any, order: Order, endpoint: Any, when: When) -> No
     elif schedule.recurrence.start_time != recurrence.start_time:
         note("the schedule is there already, and stays as it is")
         return
-    print(f"Scheduled {order.schedule}, in UTC, the first time {when.first:%Y-%m-%d %H:%M}; to end it: --schedule never")
+    print(
+        f"Scheduled {order.schedule}, in UTC, the first time {when.first:%Y-%m-%d %H:%M}; to end it: --schedule never"
+    )
 
 
 def end_schedule(workspace: Any, endpoint_name: str) -> None:

@@ -13,8 +13,13 @@ import json
 import sys
 from pathlib import Path
 
-import registration_rules as rules
 from azureml.core import Model, Run
+
+TYPE_CHECKING = False  # this step has the rules beside it, and nothing of the package that has sent them
+if TYPE_CHECKING:
+    from aml_project.service import registration_rules as rules
+else:
+    import registration_rules as rules
 
 ARTIFACT = "model"  # what the files are called in the step's run
 

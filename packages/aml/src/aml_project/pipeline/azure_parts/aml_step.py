@@ -2,8 +2,8 @@
 
     python aml_step.py --run:train.py --in:data-path: FOLDER --value:seed 42 --keep:outputs/model FOLDER
 
-It lies beside the step's script, runs in the step's own Python, and needs nothing but that. A ParallelRunStep imports it
-and calls init() and run(), which are the script's. Of each output the folder is given; what lies in it has its own name.
+It lies beside the step's script, runs in the step's own Python, and needs nothing but that. A ParallelRunStep imports
+it and calls init() and run(), which are the script's. Of each output the folder is given, in which it has its own name.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Call:
             if kind == "--out":
                 self.filled.append((name, Path(value), part))
         elif kind == "--value":
-            self.arguments.append("--{}={}".format(name, value))
+            self.arguments.append(f"--{name}={value}")
         elif kind == "--flag":
             self.arguments += ["--" + name] if value.lower() == "true" else []
         else:
@@ -57,11 +57,11 @@ class Call:
         """Put what the script has left where the outputs lead; end where it has left nothing."""
         for name, folder, part in self.filled:
             if not (folder / part).exists() or not any(folder.iterdir()):
-                sys.exit("{} has left nothing at --{}, which the step hands on".format(self.script, name))
+                sys.exit(f"{self.script} has left nothing at --{name}, which the step hands on")
         for path, folder in self.kept:
             source, place = Path(path), folder / Path(path).name
             if not source.exists():
-                sys.exit("{} has left no {}, which the step hands on".format(self.script, path))
+                sys.exit(f"{self.script} has left no {path}, which the step hands on")
             for file in [source] if source.is_file() else filter(Path.is_file, source.rglob("*")):
                 copy = place / file.relative_to(source)
                 copy.parent.mkdir(parents=True, exist_ok=True)

@@ -107,7 +107,9 @@ class Writer:
     def write_yaml(self, name: str, content: Mapping[str, Any]) -> None:
         import yaml
 
-        write_whole(self.beside / name, yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True, width=10_000))
+        write_whole(
+            self.beside / name, yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True, width=10_000)
+        )
 
     def conda(self, step: Step) -> str:
         python = (self.config.get("environment") or {}).get("python") or {}

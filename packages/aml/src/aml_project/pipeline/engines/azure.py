@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def connect(order: Order) -> Any:
 
 def built(order: Order, workspace: Any, code: Path) -> Any:
     """The pipeline as the client has it, checked by the client; nothing is sent but its files."""
-    from aml_project.service.errors import explain, is_no_refusal
+    from aml_project.service.errors import explain
     from aml_project.service.git_address import hide_git_password
 
     hide_git_password(order.folder)
@@ -186,7 +187,9 @@ class Driver:
         noted, wanted = self.noted, fingerprint(self.order)
         if self.may_run:
             if noted["workspace"] != scope(self.workspace):
-                raise Failure(f"{shown(self.record.file)}: is of another workspace: attach that one, or remove this file")
+                raise Failure(
+                    f"{shown(self.record.file)}: is of another workspace: attach that one, or remove this file"
+                )
             with Progress("Looking for the run of the earlier call"):
                 self.parent = find(self.workspace, noted["run"])
             same = noted["what"] == wanted and not self.order.fresh
@@ -197,9 +200,13 @@ class Driver:
                 status = self.look()[0]
                 if same or status not in ENDED:
                     if not same:
-                        note(f"the pipeline has changed since {self.parent.id}, which goes on as it was; --stop ends it")
+                        note(
+                            f"the pipeline has changed since {self.parent.id}, which goes on as it was; --stop ends it"
+                        )
                     return
-                note(f"the pipeline has changed since {self.parent.id}, which has {status.lower()}; submitting a new run")
+                note(
+                    f"the pipeline has changed since {self.parent.id}, which has {status.lower()}; submitting a new run"
+                )
         run_id = self.prepare()
         self.record.begin(
             [step.name for step in self.order.pipeline.order()],
@@ -270,7 +277,9 @@ class Driver:
 
         def once() -> tuple[str, list[Any]]:
             status = self.parent._client.run.get_run().status  # before its steps: once it has ended, none changes
-            return str(status), sorted(self.parent.get_children(), key=lambda child: str(child._run_dto.get("created_utc")))
+            return str(status), sorted(
+                self.parent.get_children(), key=lambda child: str(child._run_dto.get("created_utc"))
+            )
 
         try:
             return ask(
@@ -359,7 +368,7 @@ class Driver:
         for step in steps:
             if step.name in names:
                 run_id = step._run_dto["properties"].get("azureml.reusedrunid") or step.id
-                models = ask(self.workspace, lambda run_id=run_id: Model.list(self.workspace, run_id=run_id))
+                models = ask(self.workspace, partial(Model.list, self.workspace, run_id=run_id))
                 found += [f"Registered: {model.name}:{model.version}" for model in models]
         return found
 
@@ -379,8 +388,8 @@ def noted_of(run: Any) -> StepRun:
 
 def seconds_of(run: Any) -> float:
     """How long a run took, by the service's clock."""
-    take = run.get if isinstance(run, dict) else lambda name: getattr(run, name)
-    begin, end = (parsed(take(name)) for name in ("start_time_utc", "end_time_utc"))
+    said = run if isinstance(run, dict) else vars(run)
+    begin, end = (parsed(said.get(name)) for name in ("start_time_utc", "end_time_utc"))
     return max((end - begin).total_seconds(), 0.0) if begin and end else 0.0
 
 

@@ -1,7 +1,7 @@
 """A pipeline of Azure ML's second generation: the file that `az ml job create` takes, and a component for each step.
 
-Nothing of ours runs there but a registration: a component's command is the script's, and what a path hands on is copied.
-This client can't submit it itself.
+Nothing of ours runs there but a registration: a component's command is the script's, and what a path hands on is
+copied. This client can't submit it itself.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def lacks(order: Order) -> list[str]:
     found = []
     for step in order.pipeline.steps.values():
         if step.after:
-            found.append(f"steps.{step.name}.after: a job of az ml orders steps by what they hand on: let it read a file"
-                         f" of {step.after[0]}")  # fmt: skip
+            mend = f"let it read what {step.after[0]} hands on"
+            found.append(f"steps.{step.name}.after: a job of az ml orders steps by what they read: {mend}")
         if step.kind == "search":
             search = searches.read(order.folder, step.script)
             found += [f"steps.{step.name}: {line}" for line in azure_space.lacks(search, "a sweep")]
@@ -181,7 +181,7 @@ class Writer:
         wanted = step.parallel
         assert wanted is not None
         [output] = step.outputs.values()
-        task = {
+        task: dict[str, Any] = {
             "type": "run_function",
             "code": self.relative(self.order.folder),
             "entry_script": step.script,
@@ -206,7 +206,9 @@ class Writer:
     def command(self, step: Step) -> str:
         if step.kind == "register":
             given = [f"--{name} {self.place(name, source)}" for name, source in step.inputs.items()]
-            return " ".join(["python", REGISTERS, *given, *map(shlex.quote, azure_steps.conditions(step, self.order.model))])
+            return " ".join(
+                ["python", REGISTERS, *given, *map(shlex.quote, azure_steps.conditions(step, self.order.model))]
+            )
         script = trials.SCRIPT if step.kind == "search" else step.script
         module = script.removesuffix(".py").replace("/", ".")
         outputs = [f"--{output.name} ${{{{outputs.{key(output.name)}}}}}{below(part_of(output))}"
@@ -233,7 +235,7 @@ class Writer:
         return f"${{{{inputs.{key(name)}}}}}{below(part)}"
 
     def arguments(self, step: Step) -> list[str]:
-        found = []
+        found: list[str] = []
         for name, value in step.arguments.items():
             if not isinstance(value, Reference):
                 found += map(shlex.quote, words({name: value}))
