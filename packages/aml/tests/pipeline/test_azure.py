@@ -1,12 +1,17 @@
 """A pipeline on a rehearsal's cluster: submitted, followed, stopped and gone on with, whatever happens on the way."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from search.cloud_search import TRAIN as LOGS
 
+from aml_project.pipeline.azure_steps import PARTS, STARTER
 from aml_rehearsal import Fault
-from pipeline.cloud_pipeline import ON, REGISTER, TWO, Piper
+from pipeline.cloud_pipeline import ON, REGISTER, TWO, Piper, project_of_pipeline
+from tests.aml import aml
 from tests.owner import wait_for
 
 MODEL = {"rows": 3, "seed": 42, "max-iter": 500, "fast": True}
@@ -217,3 +222,47 @@ def test_killed_anywhere_nothing_runs_twice(piper: Piper, at: str) -> None:
     ran = [run for run in piper.runs.values() if run["parentRunId"] and "azureml.isreused" not in run["properties"]]
     assert sorted(run["name"] for run in ran) == ["prepare", "train"]
     assert {run["status"] for run in piper.runs.values()} == {"Completed"}
+
+
+def test_what_a_cluster_can_not_do_is_said_before_anything_starts(tmp_path: Path) -> None:
+    project = project_of_pipeline(tmp_path / "project")
+    file = project / "models" / "quick" / "pipeline.yml"
+    file.write_text(file.read_text().replace("    after: [evaluate]", "    arguments: {mini-batch-size: 3}"))
+    done = aml(project, "pipeline", *ON, "--from", "train")
+    assert done.code == 1
+    assert "steps.score: --mini-batch-size is an argument of ParallelRunStep's own: rename it" in done.err
+    assert "--from: on a cluster each step is done again that has changed, and what follows from it" in done.err
+    text = file.read_text().replace("    arguments: {mini-batch-size: 3}\n", "").replace("input: data", "input: more")
+    file.write_text(f"{text}inputs: {{more: {{path: ../../data}}}}\n")
+    done = aml(project, "pipeline", "--engine", "v2", "--write", "pipeline.yml")
+    assert (done.code, done.err) == (
+        1, "ERROR: inputs.more: on a cluster it is a registered dataset: add dataset: NAME\n",
+    )  # fmt: skip
+
+
+def test_the_step_calls_a_script_as_it_is_called_here(tmp_path: Path) -> None:
+    """What starts a step, by itself: parts, flags, values with signs, a script in a folder, its exit code."""
+    (tmp_path / "own").mkdir()
+    script = "import json, sys; open('seen.json', 'w').write(json.dumps(sys.argv[1:])); sys.exit(int(sys.argv[-1]))"
+    (tmp_path / "own" / "said.py").write_text(script)
+
+    def call(*words: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, PARTS / STARTER, "--run:own/said.py", *words]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+    words = ["--in:model:model.pkl", "in", "--value:lr", "-1e-05", "--flag:fast", "true", "--flag:slow", "false"]
+    assert call(*words, "--n=1", "7").returncode == 7
+    assert json.loads((tmp_path / "seen.json").read_text()) == [
+        "--model",
+        "in/model.pkl",
+        "--lr=-1e-05",
+        "--fast",
+        "--n=1",
+        "7",
+    ]
+    done = call("--keep:seen.json", "there", "0")
+    assert done.returncode == 0 and (tmp_path / "there" / "seen.json").is_file()
+    done = call("--keep:none.json", "there", "0")
+    assert done.returncode == 1 and done.stderr == "own/said.py has left no none.json, which the step hands on\n"
+    done = call("--out:rows:rows.csv", "given", "0")
+    assert done.returncode == 1 and done.stderr == "own/said.py has left nothing at --rows, which the step hands on\n"

@@ -1,6 +1,7 @@
 """Same steps, same numbers: what a pipeline makes here and on a rehearsal's cluster."""
 
 import json
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -30,15 +31,22 @@ def made_here(model: Path, step: str, output: Output) -> Files:
             for file in place.rglob("*") if file.is_file()}  # fmt: skip
 
 
+def rows(files: Files) -> Files:
+    """Rows as they are alike on each computer: in any order, their file named without the folder that it lies in."""
+    return {
+        name: b"\n".join(sorted(re.sub(rb"^\S*/", b"", row) for row in text.split(b"\n")))
+        for name, text in files.items()
+    }
+
+
 def check_same(piper: Piper, model: Path) -> dict[str, int]:
-    """Compare each output, byte by byte, rows of a parallel step in any order; the files of each step."""
+    """Compare each output, byte by byte; return how many files each is."""
     pipeline, found = definition.read(model), {}
     for step in pipeline.steps.values():
         for output in step.outputs.values():
             here, there = made_here(model, step.name, output), piper.handed_on(step.name, output.name)
             if step.kind == "parallel":
-                here, there = ({name: b"\n".join(sorted(text.split(b"\n"))) for name, text in files.items()}
-                               for files in (here, there))  # fmt: skip
+                here, there = rows(here), rows(there)
             assert here and here == there, f"{step.name}.{output.name}"
             found[f"{step.name}.{output.name}"] = len(here)
     return found
