@@ -9,7 +9,6 @@ and not by the next one. The large input is a file with holes, which is read fro
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import subprocess
 import sys
@@ -53,7 +52,10 @@ def main() -> int:
             stream.truncate(int(args.large * 1e9))
         time.sleep(2.1)  # what has changed just now may change again, and is not remembered
         read, known = timed(project), timed(project)
-    say(f"{STEPS} steps of {PAUSE} s: by a shell script {shell:.2f} s, ours {ours:.2f} s: {ratio:.2f} times (at most {GOAL})")
+    say(
+        f"{STEPS} steps of {PAUSE} s: by a shell script {shell:.2f} s, ours {ours:.2f} s,"
+        f" {ratio:.2f} times that (at most {GOAL})"
+    )
     say(f"unchanged: {again:.2f} s (at most {UNCHANGED:g})")
     say(f"inputs of {args.large:g} GB: the first call {read:.1f} s, the next one {known:.2f} s (at most {UNCHANGED:g})")
     return int(ratio > GOAL or max(again, known) > UNCHANGED)

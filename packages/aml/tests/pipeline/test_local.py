@@ -251,6 +251,29 @@ def test_the_steps_are_listed_with_their_logs(quick: Quick) -> None:
         assert (quick.root / line.split()[-1]).read_text().startswith("does ")
 
 
+def test_a_step_that_cannot_begin_is_one_that_has_failed(quick: Quick) -> None:
+    (quick.folder / "look.py").unlink()
+    called = aml(quick.root, "pipeline")
+    assert called.code == 1
+    assert called.err == "ERROR: look can't begin: models/quick/pipeline.yml: look: look.py is not there\n"
+    assert quick.states() == {"prepare": "done", "look": "failed", "train": "done", "evaluate": "done"}
+
+
+def test_a_step_with_packages_of_its_own_has_a_python_of_its_own(quick: Quick) -> None:
+    quick.says(PIPELINE.replace("out: {report: file.txt}", "out: {report: file.txt}\n    conda: aml_config/look.yml"))
+    (quick.folder / "aml_config" / "look.yml").write_text("dependencies: [python=3.11]\n")
+    quick.edit("look.py", "import base", "import sys, base\nprint(sys.prefix)")
+    assert "look: installing the packages of aml_config/look.yml, once" in aml(quick.root, "pipeline").out
+    assert quick.output("look", "log.txt").read_text().startswith(str(quick.root / ".venv" / ".steps"))
+    quick.edit("look.py", "import sys", "import sys, os")
+    assert "installing" not in aml(quick.root, "pipeline").out
+    (quick.folder / "aml_config" / "look.yml").write_text("dependencies: [pip]\n")
+    failed = aml(quick.root, "pipeline")
+    assert failed.err == (
+        "ERROR: look can't begin: models/quick/aml_config/look.yml: names no python=: write one, as in python=3.11\n"
+    )
+
+
 def test_a_second_run_in_a_folder_is_refused(quick: Quick) -> None:
     with alone.in_folder(quick.kept, "pipeline"):
         called = aml(quick.root, "pipeline")

@@ -45,12 +45,11 @@ def act(args: argparse.Namespace) -> int:
             print(f"models/{model}/{main}: is there already")
             return DONE
         raise Failure(f"models/{model}/{main}: is there already: remove it first, and a new one is written")
-    kept = [name for name in scripts if (folder / name).exists()]
-    for name in (*scripts, main):  # it comes last: from then on all is there
-        if name not in kept:
-            write_whole(folder / name, files[name])
-    print(f"Wrote models/{model}/{main}: {said}")
-    if kept:
+    new = [name for name in scripts if not (folder / name).exists()]
+    for name in (*new, main):  # it comes last: from then on all is there
+        write_whole(folder / name, files[name])
+    print(f"Wrote models/{model}/{', '.join([main, *new])}: {said}")
+    if kept := [name for name in scripts if (folder / name).read_text(encoding="utf-8") != files[name]]:
         note(f"models/{model}/{' and '.join(kept)}: kept as it was; make check tells whether it fits the steps")
     return DONE
 
@@ -66,6 +65,4 @@ def proposed(name: str, folder: Path) -> tuple[dict[str, str], str]:
     from aml_project.pipeline import proposal as pipelines
 
     pipeline = pipelines.make(folder)
-    scripts = [file for file in pipeline.files if file != pipelines.FILE]
-    what = f"{', '.join(pipeline.steps)}." + (f" New for them: {' and '.join(scripts)}." if scripts else "")
-    return pipeline.files, f"{what}\nLook at it, then: make pipeline MODEL={folder.name}"
+    return pipeline.files, f"{', '.join(pipeline.steps)}.\nLook at it, then: make pipeline MODEL={folder.name}"

@@ -27,6 +27,8 @@ DONE = "done.json"  # written last: a folder without it holds no result
 HANDED = "handed"  # what the script was given the place of
 LARGE = 4 << 20  # bytes: from here on it is remembered what was read
 KEPT = 5  # results of a step, the newest
+IMPORTS = ("import_module", "__import__")  # of modules whose names are texts
+STARTS = ("subprocess", "runpy", "os.exec", "os.spawn", "os.system")  # other scripts, by their names
 LENGTH = 16  # letters of the hash that a result's folder is named by
 
 
@@ -80,15 +82,15 @@ def digest_of(content: Any) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def code_of(contents: Contents, folder: Path, script: str) -> list[Path]:
-    """The files of a model's folder that a script can import, and those whose names the code of all these has."""
+def code_of(contents: Contents, folder: Path, script: str) -> dict[str, Path]:
+    """The files of a model's folder that a script can import, and those that the code of all these names."""
     code = list(local_imports.closure(folder / script, [folder]))
     words = set().union(*(contents.words_in(file) for file in code))
     found = dict.fromkeys(code)
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         if entry.name in words and entry.name not in work_folder.NOT_LINKED:
             found.update(dict.fromkeys(Path(file.path) for file in files_below(Path(entry.path))))
-    return list(found)
+    return {file.relative_to(folder).as_posix(): file for file in found}
 
 
 def words_in(file: Path) -> set[str]:
@@ -105,8 +107,10 @@ def words_in(file: Path) -> set[str]:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in about
     ]
     words = {word.rstrip(".") for text in texts for word in re.findall(r"[\w.-]+", text)}
-    if "import_module" in source or "__import__" in source:
+    if any(way in source for way in IMPORTS):
         words |= {f"{word.partition('.')[0]}.py" for word in words} | {word.partition(".")[0] for word in words}
+    elif not any(way in source for way in STARTS):  # a script that a message names is not run
+        words = {word for word in words if not word.endswith(".py")}
     return words
 
 
@@ -119,9 +123,9 @@ def packages_of(python: Path) -> list[str]:
     return version + sorted(entry.name for place in places for entry in place.glob("*.dist-info"))
 
 
-def key_of(contents: Contents, code: Iterable[Path], inputs: Mapping[str, str], more: Mapping[str, Any]) -> str:
-    """What a step is made of: `inputs` are hashes by the names that the step has for them."""
-    files = {str(file): contents.of(file) for file in code}
+def key_of(contents: Contents, code: Mapping[str, Path], inputs: Mapping[str, str], more: Mapping[str, Any]) -> str:
+    """What a step is made of: `code` are files by name, `inputs` hashes by the names that the step has for them."""
+    files = {name: contents.of(file) for name, file in code.items()}
     return digest_of([FORMAT, files, inputs, more])[:LENGTH]
 
 

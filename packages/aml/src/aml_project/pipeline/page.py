@@ -106,10 +106,11 @@ def row(step: StepRun, pipeline: Pipeline, is_running: bool, longest: float) -> 
     if step.url:
         link = f'<a href="{html.escape(step.url)}">run</a>'
     files = f'<a href="{html.escape(step.folder)}/">files</a>' if step.folder else ""
+    began = step.started[:19].replace("T", " ")
     return (
         f'<tr class="{css(state)}"><td>{html.escape(step.name)}</td><td>{html.escape(script)}</td><td>{state}</td>'
         f'<td class="number">{took(step)}</td><td class="bar"><i style="width:{share}%"></i></td>'
-        f"<td>{html.escape(step.started[:19].replace('T', ' '))}</td><td>{link} {files}</td><td>{html.escape(step.why)}</td></tr>\n"
+        f"<td>{html.escape(began)}</td><td>{link} {files}</td><td>{html.escape(step.why)}</td></tr>\n"
     )
 
 

@@ -77,26 +77,26 @@ def make(folder: Path) -> Proposal:
         scripts = sources() / ("networks" if images else "tables")
         more = {name: (scripts / name).read_text(encoding="utf-8") for name in SCRIPTS}
     else:
-        text, more = training(folder, set(takes)), {}
+        text, more = training(folder, set(takes), seed), {}
     steps = [line.strip().partition(":")[0] for line in text.splitlines() if line[:2] == "  " and line[2] != " "]
     return Proposal({FILE: text, **more}, steps)
 
 
-def training(folder: Path, takes: set[str]) -> str:
+def training(folder: Path, takes: set[str], seed: object) -> str:
     """The steps of a model that has a train.py, whatever that does."""
     code = list(local_imports.closure(folder / "train.py", []))
     data = next((name for name in DATA_PATH if name in takes or local_imports.mentions(code, f"--{name}")), "")
     left = {"model": "outputs/model" if local_imports.mentions(code, "outputs/model", '"model"') else "outputs"}
-    conditions = {"model": "train.model"}
+    conditions, seeded = {"model": "train.model"}, isinstance(seed, int)
     if local_imports.mentions(code, "metrics.json"):
         left["report"], conditions["metrics"] = "outputs", "train.report"
     if (folder / "task.yaml").is_file():
         conditions["require"] = "[dice>=0.5]"
     return TRAINING.substitute(
-        parameters="parameters: {seed: 42}\n" if "seed" in takes else "",
+        parameters=f"parameters: {{seed: {seed}}}\n" if seeded else "",
         given=f"    in: {{{data}: data}}\n" if data else "",
         left=mapping(left),
-        arguments="    arguments: {seed: parameters.seed}\n" if "seed" in takes else "",
+        arguments="    arguments: {seed: parameters.seed}\n" if seeded else "",
         conditions=mapping(conditions),
     )
 

@@ -71,7 +71,7 @@ class Driver:
         self.results: dict[str, Result] = {}
         self.packages: dict[Path, list[str]] = {}
         self.keys: dict[str, str] = {}
-        self.code: dict[str, list[Path]] = {}  # of each step
+        self.code: dict[str, dict[str, Path]] = {}  # of each step
         self.code_was: dict[str, str] = {}  # when it began
         self.running: dict[str, work_folder.Running] = {}
         self.ended: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -149,7 +149,11 @@ class Driver:
             if lacking:
                 self.settle(StepRun(step.name, LEFT_OUT, why=f"{lacking[0]} {states[lacking[0]]}"))
             elif all(state in GOOD for state in states.values()):
-                self.begin_step(step)
+                try:
+                    self.begin_step(step)
+                except Failure as failure:
+                    self.exit_code = REFUSED
+                    self.settle(StepRun(name, FAILED, why=f"can't begin: {failure}"))
 
     def begin_step(self, step: Step) -> None:
         if step.kind == "register" and not self.attached:
@@ -162,7 +166,7 @@ class Driver:
             self.results[step.name] = result
             # What an earlier call with the same wish has done was asked for, as by this one.
             state = record.DONE if step.name in self.again else KEPT
-            self.settle(StepRun(step.name, state, seconds=result.seconds, folder=place))
+            self.settle(StepRun(step.name, state, began(result.ended - result.seconds), result.seconds, folder=place))
         elif self.ended_unseen(step, folder):
             self.judge(step, folder, 0, self.ended_at(folder) - (folder / work_folder.LOG).stat().st_ctime)
         elif len(self.running) < self.slots:
@@ -199,12 +203,13 @@ class Driver:
         inputs = {name: self.content_of(source) for name, source in step.inputs.items()}
         more: dict[str, Any] = {
             "kind": step.kind,
+            "script": step.script,
             "outputs": {name: [one.kind, one.path, one.suffix] for name, one in step.outputs.items()},
             "arguments": step.words(self.pipeline.parameters),
         }
         if step.registration:
             more["rules"], more["workspace"] = repr(step.registration), project.attached(self.order.root)
-            return cache.key_of(self.contents, [], inputs, more)
+            return cache.key_of(self.contents, {}, inputs, more)
         python = environment.python_of(self.order.root, self.order.model, step)
         if python not in self.packages:
             self.packages[python] = cache.packages_of(python)
@@ -213,9 +218,9 @@ class Driver:
             raise Failure(f"models/{folder.name}/pipeline.yml: {step.name}: {script} is not there")
         code = cache.code_of(self.contents, folder, script)
         if step.kind == "search":
-            code.append(folder / step.script)
+            code[step.script] = folder / step.script
         if step.parallel:
-            code.append(PARALLEL)
+            code["driver"] = PARALLEL
             more["parallel"] = [step.parallel.over, step.parallel.items, step.parallel.error_threshold]
         self.code[step.name] = code
         more["packages"] = self.packages[python]
@@ -254,14 +259,14 @@ class Driver:
         reached("before step starts")
         process, line = work_folder.start(folder, self.command(step, folder), self.variables())
         reached("after step starts")
-        started = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        self.settle(StepRun(step.name, RUNNING, started=started, folder=self.named(folder)))
+        self.settle(StepRun(step.name, RUNNING, began(time.time()), folder=self.named(folder)))
         running = self.running[step.name] = work_folder.Running(folder=folder, process=process, line=line)
         threading.Thread(target=self.wait_for, args=(step.name, running), daemon=True).start()
 
     def code_is(self, step: Step) -> str:
         """The state of a step's code; it is read from where it lies."""
-        return cache.fingerprint(file for path in self.code.get(step.name, ()) for file in cache.files_below(path))
+        code = self.code.get(step.name, {})
+        return cache.fingerprint(file for path in code.values() for file in cache.files_below(path))
 
     def wait_for(self, name: str, running: work_folder.Running) -> None:
         running.process.wait()
@@ -387,6 +392,8 @@ class Driver:
 
     def told(self, step: StepRun) -> str:
         """The end of a step that has failed: what became of it, the last of its log, and where that is."""
+        if not step.folder:
+            return f"{step.name} {step.why}"
         log = self.folder / step.folder / work_folder.LOG
         lines = [line for line in work_folder.tail(log) if line.strip()][-LAST_LINES:]
         shown_lines = "".join(f"\n  | {line}" for line in lines)
@@ -409,6 +416,11 @@ class Driver:
             os.utime(made, (result.ended, result.ended))  # a registration that followed it is newer
         if new:
             print(f"models/{self.order.model}/outputs has what {step.name} has made: {', '.join(new)}")
+
+
+def began(seconds: float) -> str:
+    """A time since 1970 as the record has it."""
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="seconds")
 
 
 def makes_model(step: Step) -> bool:
