@@ -266,3 +266,14 @@ def test_the_step_calls_a_script_as_it_is_called_here(tmp_path: Path) -> None:
     assert done.returncode == 1 and done.stderr == "own/said.py has left no none.json, which the step hands on\n"
     done = call("--out:rows:rows.csv", "given", "0")
     assert done.returncode == 1 and done.stderr == "own/said.py has left nothing at --rows, which the step hands on\n"
+
+
+def test_what_would_fail_there_is_refused_here(piper: Piper) -> None:
+    """By the check of the files, which --skip-check leaves out."""
+    (piper.folder / "pipeline.yml").write_text(
+        (piper.folder / "pipeline.yml").read_text().replace("max-iter", "maximum")
+    )
+    done = piper.call("pipeline", "--on", "cpu-cluster")
+    assert done.code == 1
+    assert "maximum" in done.err
+    assert not piper.parents

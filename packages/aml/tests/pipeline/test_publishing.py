@@ -8,7 +8,7 @@ import pytest
 
 from aml_project.pipeline.publishing import parse_when
 from aml_rehearsal import Fault
-from pipeline.cloud_pipeline import TWO, Piper, azml
+from pipeline.cloud_pipeline import ON, TWO, Piper, azml
 from tests.owner import wait_for
 
 NOW = datetime(2030, 7, 1, 10, 30, 59)  # a Monday
@@ -50,9 +50,9 @@ def endpoints(piper: Piper) -> list[dict[str, Any]]:
 
 def test_an_endpoint_stays_while_pipelines_come(piper: Piper) -> None:
     """Submitted, published, called with other data and another parameter, published again, scheduled."""
-    first = piper.out("pipeline", "--on", "cpu-cluster", "--endpoint", "batch")
+    first = piper.out("pipeline", *ON, "--endpoint", "batch")
     assert "Published: quick, version" in first and "parameters: data, seed, fast" in first
-    again = piper.out("pipeline", "--on", "cpu-cluster", "--endpoint", "batch")
+    again = piper.out("pipeline", *ON, "--endpoint", "batch")
     assert again == first, "nothing has changed: nothing is made"
     assert not piper.parents, "published without a run"
     [endpoint] = endpoints(piper)
@@ -76,7 +76,7 @@ def test_an_endpoint_stays_while_pipelines_come(piper: Piper) -> None:
     assert piper.handed_on("score", "scores") == {"scores.csv": b"c.csv,4\n"}
 
     (piper.folder / "prepare.py").write_text((piper.folder / "prepare.py").read_text() + "\n")
-    second = piper.out("pipeline", "--on", "cpu-cluster", "--endpoint", "batch", "--schedule", "every day at 06:00")
+    second = piper.out("pipeline", *ON, "--endpoint", "batch", "--schedule", "every day at 06:00")
     assert "Scheduled every day at 06:00, in UTC" in second
     [endpoint] = endpoints(piper)
     assert place in second, "the address stays"
@@ -86,9 +86,9 @@ def test_an_endpoint_stays_while_pipelines_come(piper: Piper) -> None:
     assert (schedule["PipelineEndpointId"], schedule["EntityStatus"]) == (endpoint["Id"], "0")
     piper.rehearsal.put_clock_forward(days=1)
     wait_for(lambda: len(piper.parents) == 2)
-    ended = piper.out("pipeline", "--on", "cpu-cluster", "--endpoint", "batch", "--schedule", "never")
+    ended = piper.out("pipeline", *ON, "--endpoint", "batch", "--schedule", "never")
     assert ended == "batch no longer runs by itself\n"
-    line = piper.error("pipeline", "--on", "cpu-cluster", "--endpoint", "batch", "--schedule", "often", code=2)
+    line = piper.error("pipeline", *ON, "--endpoint", "batch", "--schedule", "often", code=2)
     assert line.startswith("ERROR: --schedule: write it as every day at 06:00")
 
 
@@ -157,7 +157,7 @@ def test_the_pipelines_of_an_earlier_template(piper: Piper, name: str) -> None:
     piper.out("pipeline", "--write", "azml.yml", "--on", "cpu-cluster")
     azml(piper, "run", "submit-pipeline", "-y", "azml.yml", "-n", "quick")
     check(output.replace("-", "_"))
-    piper.out("pipeline", "--on", "cpu-cluster", "--endpoint", name)
+    piper.out("pipeline", *ON, "--endpoint", name)
     [endpoint] = endpoints(piper)
     piper.ask(endpoint["Url"], {"ExperimentName": "called"})
     check()
@@ -172,7 +172,7 @@ TROUBLES = {
     "the answer about the endpoint is lost": Fault(r"POST .*/PipelineEndpoints/Create", drop="after"),
     "the answer about the schedule is lost": Fault(r"POST .*/Schedules/Create", drop="after"),
 }
-WISH = ("--on", "cpu-cluster", "--endpoint", "batch", "--schedule", "every day at 06:00")
+WISH = ("--on", "cpu-cluster", "--skip-check", "--endpoint", "batch", "--schedule", "every day at 06:00")
 
 
 def check_once(piper: Piper) -> None:

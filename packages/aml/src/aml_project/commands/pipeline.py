@@ -83,6 +83,10 @@ def act(args: argparse.Namespace) -> int:
         return tell(engine, order, as_graph=args.graph)
     if lacking := engine.lacks(order):
         raise Failure("\nERROR: ".join(lacking))
+    if name == "azure" and not args.skip_check:
+        from aml_project.checks import project_check
+
+        project_check.refuse_what_would_fail(here, model, args.config)
     return engine.run(order)
 
 
