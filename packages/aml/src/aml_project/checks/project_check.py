@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from aml_project import tools
@@ -17,9 +18,10 @@ def check(root: Path, model: str, config: str | None = None) -> list[str]:
     return examine(root, [model], config)[0]
 
 
-def refuse_what_would_fail(root: Path, model: str, config: str) -> None:
+def refuse_what_would_fail(root: Path, model: str, config: str, more: Iterable[str] = ()) -> None:
     """Check the files before they are sent for many runs: what is found would cost minutes in the cloud, for each."""
-    if findings := check(root, model, reading.find(root / "models" / model, config).stem):
+    findings = [*more, *check(root, model, reading.find(root / "models" / model, config).stem)]
+    if findings:
         raise Failure("\nERROR: ".join(findings))
 
 

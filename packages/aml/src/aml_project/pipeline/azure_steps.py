@@ -123,8 +123,8 @@ class Builder:
     def pipeline(self) -> Pipeline:
         return self.order.pipeline
 
-    def build(self) -> Any:
-        """The pipeline (azureml.pipeline.core.Pipeline)."""
+    def build(self, provider: Any) -> Any:
+        """The pipeline (azureml.pipeline.core.Pipeline), which asks the service by the provider."""
         from azureml.pipeline.core import Pipeline as ClientPipeline
 
         make = {"command": self.command, "parallel": self.parallel, "register": self.register, "search": self.search}
@@ -133,7 +133,8 @@ class Builder:
             for name in step.after:
                 self.made[step.name][0].run_after(self.made[name][-1])
         steps = [one for several in self.made.values() for one in several]
-        return ClientPipeline(self.workspace, steps=steps, description=f"{self.order.model}: pipeline.yml")
+        about = f"{self.order.model}: pipeline.yml"
+        return ClientPipeline(self.workspace, steps=steps, description=about, _workflow_provider=provider)
 
     # What a step reads and writes
 

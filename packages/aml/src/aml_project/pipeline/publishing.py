@@ -84,6 +84,10 @@ def publish(order: Order) -> int:
     return DONE
 
 
+def provider_of(workspace: Any) -> Any:
+    return azure.provider(workspace, "")
+
+
 def make_once(workspace: Any, what: str, find: Any, make: Any) -> Any:
     """Find something, or make it; whatever happens on the way, it is there once."""
     from aml_project.service.asking import ask
@@ -130,7 +134,8 @@ def have_endpoint(workspace: Any, name: str, published: Any) -> Any:
         return find_endpoint(workspace, name)
 
     def make() -> Any:
-        return PipelineEndpoint.publish(workspace, name, f"Stands for the newest {published.name}", published)
+        about = f"Stands for the newest {published.name}"
+        return PipelineEndpoint.publish(workspace, name, about, published, _workflow_provider=provider_of(workspace))
 
     endpoint = make_once(workspace, "endpoint", find, make)
     versions = {one.pipeline_id: one.version for one in endpoint.pipeline_version_list}
@@ -152,7 +157,7 @@ def find_endpoint(workspace: Any, name: str) -> Any:
     from aml_project.service.errors import status_in
 
     try:
-        return PipelineEndpoint.get(workspace, name=name)
+        return PipelineEndpoint.get(workspace, name=name, _workflow_provider=provider_of(workspace))
     except Exception as error:
         if status_in(error) == 404:
             return None
@@ -167,7 +172,8 @@ def find_schedule(workspace: Any, endpoint_name: str) -> Any:
     from azureml.pipeline.core import Schedule
 
     wanted = name_of_schedule(endpoint_name)
-    return next((one for one in Schedule.list(workspace, active_only=True) if one.name == wanted), None)
+    known = Schedule.list(workspace, active_only=True, _workflow_provider=provider_of(workspace))
+    return next((one for one in known if one.name == wanted), None)
 
 
 def have_schedule(workspace: Any, order: Order, endpoint: Any, when: When) -> None:
@@ -181,7 +187,7 @@ def have_schedule(workspace: Any, order: Order, endpoint: Any, when: When) -> No
     def make() -> Any:
         return Schedule.create_for_pipeline_endpoint(
             workspace, name_of_schedule(endpoint.name), endpoint.id, order.experiment, recurrence=recurrence,
-            description=order.schedule,
+            description=order.schedule, _workflow_provider=provider_of(workspace),
         )  # fmt: skip
 
     schedule = make_once(workspace, "schedule", lambda: find_schedule(workspace, endpoint.name), make)

@@ -82,6 +82,15 @@ def connect(order: Order) -> Any:
     return workspace
 
 
+def provider(workspace: Any, experiment: str) -> Any:
+    """What the client asks the service by. Its own retries would send again, in silence, what makes something."""
+    from azureml.pipeline.core._aeva_provider import _AevaWorkflowProvider
+
+    made = _AevaWorkflowProvider.create_provider(workspace, experiment)
+    made._service_caller._caller.config.retry_policy.retries = 0
+    return made
+
+
 def built(order: Order, workspace: Any, code: Path) -> Any:
     """The pipeline as the client has it, checked by the client; nothing is sent but its files."""
     from aml_project.service.errors import explain
@@ -91,7 +100,7 @@ def built(order: Order, workspace: Any, code: Path) -> Any:
     azure_steps.fill(code, order.folder)
 
     def once() -> Any:
-        pipeline = azure_steps.Builder(order, workspace, code).build()
+        pipeline = azure_steps.Builder(order, workspace, code).build(provider(workspace, order.experiment))
         pipeline._set_experiment_name(order.experiment)
         pipeline.graph._validate_and_finalize(pipeline_parameters=None, regenerate_outputs=order.fresh)
         return pipeline
@@ -238,13 +247,11 @@ class Driver:
 
     def submit(self, run_id: str) -> None:
         """Submit a run; whatever happens on the way, it begins once or not at all."""
-        from azureml.pipeline.core._graph_context import _GraphContext
-
         from aml_project.service.asking import renewal
         from aml_project.service.errors import explain, is_no_refusal, status_in
         from aml_project.service.submission import NotKnown, find
 
-        caller = _GraphContext(self.order.experiment, self.workspace).workflow_provider._service_caller
+        caller = provider(self.workspace, self.order.experiment)._service_caller
 
         def send() -> Any:
             caller.submit_saved_pipeline_run_async(pipeline_run_id=run_id)
