@@ -247,7 +247,7 @@ def test_the_step_calls_a_script_as_it_is_called_here(tmp_path: Path) -> None:
     (tmp_path / "own" / "said.py").write_text(script)
 
     def call(*words: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, PARTS / STARTER, "--run:own/said.py", *words]
+        command = [sys.executable, str(PARTS / STARTER), "--run:own/said.py", *words]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
 
     words = ["--in:model:model.pkl", "in", "--value:lr", "-1e-05", "--flag:fast", "true", "--flag:slow", "false"]
