@@ -110,10 +110,11 @@ def test_a_search_is_a_step(piper: Piper) -> None:
     ("how", "said", "reason"),
     [
         ("crash", "train  | ValueError: no such data", "the pipeline failed: train"),
-        (
+        pytest.param(
             "nothing",
             "train  | train.py has left no outputs/model, which the step hands on",
             "the pipeline failed: train",
+            marks=pytest.mark.full,
         ),
     ],
 )
@@ -134,9 +135,13 @@ def test_a_step_that_fails_says_why(piper: Piper, how: str, said: str, reason: s
 @pytest.mark.parametrize(
     ("config", "line"),
     [
-        ({"on": "other-cluster"}, "not submitted: "),
+        pytest.param({"on": "other-cluster"}, "not submitted: ", marks=pytest.mark.full),
         ({"dataset": "none-such"}, "data: dataset none-such, version 1, is not in the workspace: make dataset"),
-        ({"nodes": "100"}, "the pipeline failed: The run wants 100 nodes; 'cpu-cluster' has at most 4"),
+        pytest.param(
+            {"nodes": "100"},
+            "the pipeline failed: The run wants 100 nodes; 'cpu-cluster' has at most 4",
+            marks=pytest.mark.full,
+        ),
     ],
 )
 def test_what_the_workspace_refuses_is_said(piper: Piper, config: dict[str, str], line: str) -> None:
