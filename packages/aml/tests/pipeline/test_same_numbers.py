@@ -115,4 +115,4 @@ def test_a_rendered_model(
     metrics = json.loads(owner.handed_on("evaluate", "output-path")["metrics.json"])
     assert metrics["accuracy"] >= 0.6
     versions = owner.rehearsal.state()["models"].values()
-    assert [version["kvTags"]["accuracy"] for version in versions] == [str(metrics["accuracy"])] * 2
+    assert [float(version["kvTags"]["accuracy"]) for version in versions] == [metrics["accuracy"]] * 2
