@@ -83,7 +83,19 @@ def act(args: argparse.Namespace) -> int:
         return tell(engine, order, as_graph=args.graph)
     if lacking := engine.lacks(order):
         raise Failure("\nERROR: ".join(lacking))
+    if name == "azure" and not args.skip_check:
+        refuse_what_would_fail(here, model, args.config)
     return engine.run(order)
+
+
+def refuse_what_would_fail(here: Path, model: str, config: str) -> None:
+    """Check the steps, and the runconfig that they go by."""
+    from aml_project.checks import pipeline_rules, project_check
+    from aml_project.snapshot import whole
+
+    folder = here / "models" / model
+    found = [f"models/{model}/{line}" for line in pipeline_rules.findings(folder, whole.take(folder))]
+    project_check.refuse_what_would_fail(here, model, config, found)
 
 
 def engine_of(args: argparse.Namespace) -> str:

@@ -64,6 +64,35 @@ def minutes(search: Search) -> int:
     return max(round(search.hours * 60), 1) if search.hours else WEEK
 
 
+def configured(search: Search, source: Any, trials: int, **more: Any) -> Any:
+    """The search as the client has it (HyperDriveConfig), of what each trial runs."""
+    from azureml.train import hyperdrive
+
+    policy, settings = azure_space.policy(search)
+    return hyperdrive.HyperDriveConfig(
+        run_config=source,
+        hyperparameter_sampling=getattr(hyperdrive, SAMPLINGS[search.algorithm])(space_of(search)),
+        policy=getattr(hyperdrive, POLICIES[policy])(**settings),
+        primary_metric_name=search.metric,
+        primary_metric_goal=hyperdrive.PrimaryMetricGoal.from_str(search.goal),
+        max_total_runs=trials,
+        max_concurrent_runs=min(search.parallel, trials),
+        max_duration_minutes=minutes(search),
+        **more,
+    )
+
+
+def space_of(search: Search) -> dict[str, Any]:
+    """The parameters as the client has them."""
+    from azureml.train import hyperdrive
+
+    found = {}
+    for parameter in search.parameters:
+        kind, arguments = azure_space.expression(parameter, search)
+        found[f"--{parameter.name}"] = getattr(hyperdrive, kind)(*arguments)
+    return found
+
+
 def write(order: Order, file: Path) -> int:
     """The search as `azml run submit-hyperdrive` takes it."""
     import yaml
@@ -229,38 +258,15 @@ class Driver:
     def config(self, run_id: str, earlier: list[str]) -> Any:
         """The search as the client has it."""
         from azureml.core import RunConfiguration, ScriptRunConfig
-        from azureml.train import hyperdrive
 
         search = self.search
         run_config = RunConfiguration.load(str(self.order.folder), self.order.config)
         run_config.target = self.order.on
         if search.trial_minutes:
             run_config.max_run_duration_seconds = max(round(search.trial_minutes * 60), 1)
-        policy, settings = azure_space.policy(search)
-        inherited = self.inherited(earlier)
         missing = max(search.trials - len(self.over), 1)
-        return hyperdrive.HyperDriveConfig(
-            run_config=ScriptRunConfig(source_directory=str(self.order.folder), run_config=run_config),
-            hyperparameter_sampling=getattr(hyperdrive, SAMPLINGS[search.algorithm])(self.space()),
-            policy=getattr(hyperdrive, POLICIES[policy])(**settings),
-            primary_metric_name=search.metric,
-            primary_metric_goal=hyperdrive.PrimaryMetricGoal.from_str(search.goal),
-            max_total_runs=missing,
-            max_concurrent_runs=min(search.parallel, missing),
-            max_duration_minutes=minutes(search),
-            resume_from=inherited or None,
-            custom_run_id=run_id,
-        )
-
-    def space(self) -> dict[str, Any]:
-        """The parameters as the client has them."""
-        from azureml.train import hyperdrive
-
-        found = {}
-        for parameter in self.search.parameters:
-            kind, arguments = azure_space.expression(parameter, self.search)
-            found[f"--{parameter.name}"] = getattr(hyperdrive, kind)(*arguments)
-        return found
+        source = ScriptRunConfig(source_directory=str(self.order.folder), run_config=run_config)
+        return configured(search, source, missing, resume_from=self.inherited(earlier) or None, custom_run_id=run_id)
 
     def inherited(self, earlier: list[str]) -> list[Any]:
         """The earlier searches that the service lets this one learn from: of the same metric, and not failed."""
@@ -276,7 +282,7 @@ class Driver:
             is_alike = config._primary_metric_config == {"name": search.metric, "goal": search.goal}
             if search.algorithm == "bayesian":
                 known = config._generator_config["parameter_space"]
-                is_alike = is_alike and known == json.loads(json.dumps(self.space()))
+                is_alike = is_alike and known == json.loads(json.dumps(space_of(search)))
             room -= config._max_total_runs
             if room < 0 or len(found) == MOST_PARENTS:
                 break
