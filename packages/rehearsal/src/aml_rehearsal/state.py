@@ -59,6 +59,7 @@ class Tables:
         self.datastores: Table[Record] = Table(store, "datastores")
         self.datasets: Table[list[Record]] = Table(store, "datasets")  # by name: every version
         self.saved_datasets: Table[Record] = Table(store, "saved_datasets")  # used, but under no name; by id
+        self.profiles: Table[Record] = Table(store, "profiles")  # of tables, by the id of the action that makes one
         self.environments: Table[list[Record]] = Table(store, "environments")  # by name: every version
         self.submitted_environments: Table[list[Record]] = Table(store, "submitted_environments")  # brought by runs
         self.assets: Table[Record] = Table(store, "assets")
