@@ -16,10 +16,9 @@ from azure.storage.blob import BlobServiceClient, generate_container_sas
 from azureml._vendor.azure_storage.fileshare import ShareClient
 from callers import Answer, Caller
 
-from aml_rehearsal import Rehearsal
+from aml_rehearsal import Rehearsal, file_shares
 from aml_rehearsal.addresses import ARM_HOST
 from aml_rehearsal.azurite import ACCOUNT, ARTIFACTS, DATA, SECOND, SUFFIX, Azurite
-from aml_rehearsal.file_shares import Refused, place, share_folder
 from aml_rehearsal.messages import Request
 
 
@@ -239,8 +238,8 @@ def test_a_file_share_is_opened_by_its_accounts_key_alone(rehearsal: Rehearsal) 
     share(rehearsal, "closed").create_share()
     wrong = {"account_name": SECOND, "account_key": rehearsal.workspace.blobs.keys[ACCOUNT]}
     for credential in (wrong, "sv=2020&sp=rl&sig=x"):
-        refused = refusal(lambda: list(share(rehearsal, "closed", credential).list_directories_and_files()))
-        assert refused == (403, "AuthenticationFailed")
+        closed = share(rehearsal, "closed", credential)
+        assert refusal(closed.get_share_properties) == (403, "AuthenticationFailed")
     for name in ("No", "a"):
         assert refusal(share(rehearsal, name).create_share) == (400, "InvalidResourceName")
 
@@ -250,8 +249,8 @@ def test_a_file_share_is_opened_by_its_accounts_key_alone(rehearsal: Rehearsal) 
 )
 def test_no_name_leads_out_of_a_file_share(rehearsal: Rehearsal, path: str) -> None:
     """Not even one that no client would send."""
-    made = share_folder(rehearsal.workspace, SECOND, "closed")
+    made = file_shares.share_folder(rehearsal.workspace, SECOND, "closed")
     made.mkdir(parents=True, exist_ok=True)
-    with pytest.raises(Refused) as refused:
-        place(rehearsal.workspace, Request("GET", "", path, {}, {}, b""), SECOND)
+    with pytest.raises(file_shares.Refused) as refused:
+        file_shares.place(rehearsal.workspace, Request("GET", "", path, {}, {}, b""), SECOND)
     assert refused.value.reply.status == 400
