@@ -170,7 +170,7 @@ def claim(folder: Path) -> IO[bytes]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         file.close()
-        raise Unavailable(f"{folder}: a rehearsal is running here already") from None
+        raise Unavailable(f"{folder}: a rehearsal is running here already; aml-rehearsal stop ends it") from None
     return file
 
 
