@@ -74,19 +74,22 @@ def caller(rehearsal: Rehearsal) -> Caller:
 
 
 @pytest.fixture(scope="session")
-def client_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Python that has the real client, built once a session."""
-    return python_with(tmp_path_factory.mktemp("client"), CLIENT)
+def client_python() -> Path:
+    """A Python that has the real client."""
+    return built(CLIENT)
 
 
 @pytest.fixture(scope="session")
 def python() -> Path:
     """A Python that has the inference server, as a deployment builds it."""
+    return built([SERVER])
+
+
+def built(packages: list[str]) -> Path:
+    """A Python with packages, built once a machine where the rehearsal builds those of its runs; no test changes it."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    said: list[bytes] = []
-    return interpreters.build(
-        [f"python={version}", {"pip": [SERVER]}], azurite.cache_folder(), dict(os.environ), said.append
-    )
+    cache = azurite.cache_folder()
+    return interpreters.build([f"python={version}", {"pip": packages}], cache, dict(os.environ), lambda _: None)
 
 
 def python_with(folder: Path, packages: list[str], version: str = sys.executable) -> Path:
@@ -177,10 +180,10 @@ def anew():
 
 
 @pytest.fixture(scope="session")
-def pythons(client_python: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def pythons(client_python: Path) -> dict[str, Path]:
     """The Pythons with each generation of MLflow."""
     older = [*CLIENT[:2], f"mlflow-skinny=={GENERATIONS[0]}"]
-    return {GENERATIONS[0]: python_with(tmp_path_factory.mktemp("mlflow2"), older), GENERATIONS[1]: client_python}
+    return {GENERATIONS[0]: built(older), GENERATIONS[1]: client_python}
 
 
 @pytest.fixture(scope="session")
@@ -308,7 +311,7 @@ def wait(name):
 @pytest.fixture(scope="session")
 def ml_client(rehearsal: Rehearsal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """Run code with an MLClient, from outside of a run."""
-    python = python_with(tmp_path_factory.mktemp("ml-client"), [f"azure-ai-ml=={ML_CLIENT_RELEASE}"])
+    python = built([f"azure-ai-ml=={ML_CLIENT_RELEASE}"])
     names = rehearsal.workspace.names
     listed = json.dumps([names.subscription_id, names.resource_group, names.workspace_name])
     environment = rehearsal.environment() | {"NAMES": listed, "AZUREML_RUN_POLLING_INTERVAL_MIN": "0"}
