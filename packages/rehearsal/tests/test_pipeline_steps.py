@@ -140,14 +140,15 @@ run.wait_for_completion(show_output=False, raise_on_error=False)
 done = {{child.name: child for child in run.get_steps()}}
 answer["statuses"] = {{name: child.get_status() for name, child in done.items()}}
 answer["rows"] = {{name: content(done[name], name) for name in ("table", "files")}}
-answer["wrong"] = str(done["wrong"].get_details().get("error"))
+answer["wrong"] = done["wrong"].id
 """,
         seconds=600,
     )
     assert answer["statuses"] == {"table": "Finished", "files": "Finished", "wrong": "Failed"}
     assert [sorted(text.splitlines()) for text in answer["rows"]["table"]] == [4 * ["a:6"] + 2 * ["b:3"]]
     assert [sorted(text.splitlines()) for text in answer["rows"]["files"]] == [["a1:1", "a2:1", "b1:1"]]
-    assert "not partitioned by x" in answer["wrong"]
+    log = rehearsal.artifact(answer["wrong"], "user_logs/std_log.txt").decode()
+    assert "The dataset wrong_in is not partitioned by x: ['part', 'file']" in log
 
 
 @pytest.mark.parametrize(
