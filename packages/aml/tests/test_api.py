@@ -78,6 +78,22 @@ told, command_line.FIRST_BEAT = threading.Event(), 0
 with command_line.Progress(What()):
     told.wait()
 """
+PIPELINE = """
+parameters: {accuracy: 0.75, fail: false}
+steps:
+  train:
+    run: train.py
+    in: {data-path: data}
+    out: {model: outputs/model}
+    arguments: {accuracy: parameters.accuracy, fail: parameters.fail}
+"""
+WRONG_PIPELINES: list[tuple[dict[str, Any], str]] = [
+    ({"first": "tune"}, "first tune: no such step; there are train"),
+    ({"parameters": {"seed": 1}}, "parameters seed: no such parameter: there are accuracy, fail"),
+    ({"only": "train", "fresh": True}, "only: not with fresh: give one of them"),
+    ({"only": "train", "on": "cpu-cluster"}, "only: not with on: a cluster does what has changed"),
+    ({"on": "cpu-cluster", "config": "x"}, "config: no such runconfig: x; model1 has train-amlcompute, train-local"),
+]
 SURFACE = Path(__file__).with_name("public_api.txt").read_text(encoding="utf-8")
 
 
@@ -164,6 +180,34 @@ def test_a_search(project: Project, capfd: pytest.CaptureFixture[str]) -> None:
     assert trials[0].metrics["accuracy"] == trials[0].values["accuracy"]
     assert (trials[0].folder / "log.txt").is_relative_to(model.folder)
     assert str(trials[0]).startswith(f"Trial {trials[0].number}, complete, 0.")
+
+
+def test_a_pipeline(project: Project, rehearsal: Rehearsal, capfd: pytest.CaptureFixture[str]) -> None:
+    """Here and on the cluster: what became of each step, by its name."""
+    model = project.model()
+    file = model.folder / "pipeline.yml"
+    file.write_text(PIPELINE)
+    try:
+        step = model.pipeline({"accuracy": 0.85})["train"]
+        assert repr(step).startswith("Step train: done in ")
+        assert step.folder.is_relative_to(model.folder)
+        assert json.loads((step.folder / "outputs" / "metrics.json").read_text()) == {"accuracy": 0.85}
+        assert repr(model.pipeline({"accuracy": 0.85})["train"]).startswith("Step train: as before")
+        assert model.pipeline({"accuracy": 0.85}, first="train")["train"].state == "done"
+
+        there = model.pipeline(["accuracy=0.7"], on="cpu-cluster", skip_check=True)["train"]
+        assert (there.state, there.folder, there.run.status) == ("done", None, "Completed")
+        assert rehearsal.state()["runs"][there.run.id]["target"] == "cpu-cluster"
+
+        with pytest.raises(Failure, match=r"train ended with the code 1(.|\n)*no way to go on(.|\n)*log\.txt$"):
+            model.pipeline({"fail": True})
+        for given, said in WRONG_PIPELINES:
+            with pytest.raises(Failure, match=f"^{re.escape(said)}$") as wrong:
+                model.pipeline(**given)
+            assert wrong.value.code == 2
+    finally:
+        file.unlink()
+        shutil.rmtree(model.folder / "outputs" / "pipeline", ignore_errors=True)
 
 
 def test_a_run_that_fails_is_a_failure(project: Project) -> None:

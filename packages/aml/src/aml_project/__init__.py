@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         ModelVersion,
         Project,
         Run,
+        Step,
         Trial,
         Workspace,
     )
@@ -34,6 +35,7 @@ __all__ = [
     "Project",
     "Run",
     "Service",
+    "Step",
     "Trial",
     "Workspace",
     "command",

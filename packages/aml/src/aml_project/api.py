@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 EXPERIMENT = r"[a-zA-Z0-9][\w-]{0,254}"
 SERVICE_ERRORS = ("ServiceError", "SystemError")  # codes of a run's error that are none of the script's
 # The options of the verbs as the arguments of the methods here are called; the others are called alike.
-ARGUMENTS = {"-c": "config", "-e": "experiment", "-f": "run_file", "--from": "folder"}
+ARGUMENTS = {"-c": "config", "-e": "experiment", "-f": "run_file", "--from": "folder", "--set": "parameters"}
 
 
 def in_one_sentence(method: Method) -> Method:
@@ -357,6 +357,57 @@ class Model:
         return Run(self.project, sdk.experiment.name, sdk.id, sdk=sdk)
 
     @in_one_sentence
+    def pipeline(
+        self,
+        parameters: Pairs = (),
+        *,
+        first: str | None = None,
+        only: str | None = None,
+        fresh: bool = False,
+        on: str | None = None,
+        config: str = "train-amlcompute",
+        experiment: str | None = None,
+        wait: bool = True,
+        skip_check: bool = False,
+    ) -> dict[str, Step]:
+        """Run the steps of pipeline.yml that have changed: here, or `on` a cluster; return what became of each.
+
+        `parameters` are other values for this call, as in {"seed": 7}. Here, `first` names a step to be done again with
+        all that stands on it, `only` one to be done alone. Interrupted, the same call goes on. `config`, `experiment`,
+        `wait` and `skip_check` are for a cluster, as in submit().
+        """
+        from aml_project.pipeline import definition, engines, record
+
+        settings = [f"{name}={value}" for name, value in pairs("set", parameters).items()]
+        wanted = definition.with_parameters(definition.read(self.folder), settings)
+        definition.refuse_unknown(wanted, {"first": first, "only": only})
+        if only and (first or fresh):
+            raise Failure(f"only: not with {'first' if first else 'fresh'}: give one of them", WRONG_USE)
+        if on and (first or only):
+            raise Failure(f"{'first' if first else 'only'}: not with on: a cluster does what has changed", WRONG_USE)
+        experiment = plan_run(self.folder, config, experiment)[1] if on else self.name
+        engine = engines.get("azure" if on else "local")
+        order = engines.Order(
+            self.project.root, self.name, wanted, first=first, only=only, fresh=fresh, on=on, config=config,
+            experiment=experiment, detach=not wait, debug=bool(self._debug),
+        )  # fmt: skip
+        if lacking := engine.lacks(order):
+            raise Failure("\nERROR: ".join(lacking))
+        if on and not skip_check:
+            from aml_project.checks import project_check
+
+            project_check.refuse_a_pipeline_that_would_fail(self.project.root, self.name, config)
+        engine.run(order)
+        kept = record.Record.read(engine.kept_in(order))
+        return {
+            name: Step(
+                name, one.state, one.seconds, kept.folder / one.folder if one.folder else None,
+                Run(self.project, experiment, one.run) if one.run else None,
+            )
+            for name, one in kept.steps.items()
+        }  # fmt: skip
+
+    @in_one_sentence
     def register(
         self,
         run: Run | None = None,
@@ -508,7 +559,9 @@ class Run:
     @in_one_sentence
     def status(self) -> str:
         """Queued, Running, Completed, Failed, Canceled …, as the service says now."""
-        self._seen = str(self.sdk.get_status())
+        from azureml.core import Run as AnyRun
+
+        self._seen = str(AnyRun.get_status(self.sdk))  # a step's own says Finished
         return self._seen
 
     @property
@@ -592,6 +645,21 @@ class Trial(namedtuple("Trial", "number state value values metrics folder")):
     def __repr__(self) -> str:
         reached = "" if self.value is None else f", {self.value:.6g}"
         return f"Trial {self.number}, {self.state}{reached}: {self.values}"
+
+
+class Step(namedtuple("Step", "name state seconds folder run")):
+    """What became of a step of a pipeline: where its log and its outputs are, or on a cluster its run."""
+
+    name: str
+    state: str
+    seconds: float
+    folder: Path | None
+    run: Run | None
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        took = f" in {self.seconds:.1f} s" if self.seconds else ""
+        return f"Step {self.name}: {self.state}{took}"
 
 
 class Dataset(namedtuple("Dataset", "name version is_new")):

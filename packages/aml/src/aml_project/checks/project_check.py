@@ -25,6 +25,16 @@ def refuse_what_would_fail(root: Path, model: str, config: str, more: Iterable[s
         raise Failure("\nERROR: ".join(findings))
 
 
+def refuse_a_pipeline_that_would_fail(root: Path, model: str, config: str) -> None:
+    """Check the steps, and the runconfig that they go by."""
+    from aml_project.checks import pipeline_rules
+    from aml_project.snapshot import whole
+
+    folder = root / "models" / model
+    found = [f"models/{model}/{line}" for line in pipeline_rules.findings(folder, whole.take(folder))]
+    refuse_what_would_fail(root, model, config, found)
+
+
 def examine(root: Path, models: list[str], config: str | None) -> tuple[list[str], str]:
     """The findings about some models, and what to say if there are none."""
     tools.bring_azure()

@@ -15,7 +15,6 @@ from aml_project.project import pick_model, root
 
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
-    from aml_project.pipeline.definition import Pipeline
     from aml_project.pipeline.engines import Engine, Order
 
 EXAMPLE = """  aml pipeline
@@ -69,8 +68,7 @@ def act(args: argparse.Namespace) -> int:
     from aml_project.pipeline import definition, engines
 
     pipeline = definition.with_parameters(definition.read(here / "models" / model), args.settings)
-    for option, step in (("--from", args.first), ("--only", args.only)):
-        refuse_unknown(option, step, pipeline)
+    definition.refuse_unknown(pipeline, {"--from": args.first, "--only": args.only})
     engine = engines.get(name)
     order = engines.Order(
         here, model, pipeline, first=args.first, only=args.only, fresh=args.fresh, on=args.on, config=args.config,
@@ -84,18 +82,10 @@ def act(args: argparse.Namespace) -> int:
     if lacking := engine.lacks(order):
         raise Failure("\nERROR: ".join(lacking))
     if name == "azure" and not args.skip_check:
-        refuse_what_would_fail(here, model, args.config)
+        from aml_project.checks import project_check
+
+        project_check.refuse_a_pipeline_that_would_fail(here, model, args.config)
     return engine.run(order)
-
-
-def refuse_what_would_fail(here: Path, model: str, config: str) -> None:
-    """Check the steps, and the runconfig that they go by."""
-    from aml_project.checks import pipeline_rules, project_check
-    from aml_project.snapshot import whole
-
-    folder = here / "models" / model
-    found = [f"models/{model}/{line}" for line in pipeline_rules.findings(folder, whole.take(folder))]
-    project_check.refuse_what_would_fail(here, model, config, found)
 
 
 def engine_of(args: argparse.Namespace) -> str:
@@ -120,11 +110,6 @@ def engine_of(args: argparse.Namespace) -> str:
     if args.first and args.fresh:
         raise Failure("--fresh: runs every step again; leave --from out", WRONG_USE)
     return name
-
-
-def refuse_unknown(option: str, step: str | None, pipeline: Pipeline) -> None:
-    if step is not None and step not in pipeline.steps:
-        raise Failure(f"{option} {step}: no such step; there are {', '.join(pipeline.steps)}", WRONG_USE)
 
 
 def tell(engine: Engine, order: Order, *, as_graph: bool) -> int:

@@ -229,6 +229,13 @@ def with_parameters(pipeline: Pipeline, settings: Iterable[str]) -> Pipeline:
     return replace(pipeline, parameters=values)
 
 
+def refuse_unknown(pipeline: Pipeline, named: Mapping[str, str | None]) -> None:
+    """Refuse a step that is not there, by the option or the argument that names it."""
+    for option, step in named.items():
+        if step is not None and step not in pipeline.steps:
+            raise Failure(f"{option} {step}: no such step; there are {', '.join(pipeline.steps)}", WRONG_USE)
+
+
 def converted(name: str, text: str, default: Value) -> Value:
     """The text of a value, as one of the kind that the default has."""
     if isinstance(default, bool):
