@@ -6,6 +6,7 @@ both run on.
 
 import json
 import os
+import re
 import shlex
 import shutil
 import zipfile
@@ -19,6 +20,7 @@ from aml_rehearsal import Names, Rehearsal
 from tests.conftest import Bake, Rehearse
 from tests.environments import Environments
 from tests.journeys.conftest import Installed
+from tests.owner import wait_for
 from tests.support import BIN, PYTHON, TEMPLATE, WORKSPACE, copy_of, files_of, heartbeat, run, shown_commands
 
 PYTHONS = ["3.11", pytest.param("3.10", marks=pytest.mark.full), pytest.param("3.12", marks=pytest.mark.full)]
@@ -174,6 +176,7 @@ def walk(ml: Command, attach: tuple[str, ...], project: Path, rehearsal: Rehears
     here = Walk(ml, project, rehearsal)
     attach_the_root(here, attach)
     submit_here(here)
+    submit_a_pipeline(here)
     if not whole or not (project / ".venv/model1/bin" / f"python{PYTHON}").exists():
         register_shortly(here)
         return
@@ -217,6 +220,48 @@ def check_record(here: Walk, experiment: str, target: str) -> None:
     assert (record["_experiment_name"], record["target"]) == (experiment, target)
     assert newest["status"] == "Completed"
     assert not {"token", "token_expiry_time_utc"} & set(record)
+
+
+PIPELINE = """
+steps:
+  first: {run: first.py, in: {data-path: data}, out: {table: file.csv}, conda: aml_config/bare-conda.yml}
+  second: {run: second.py, in: {table: first.table}, out: {said: outputs/said.txt}, conda: aml_config/bare-conda.yml}
+"""
+BARE = f"dependencies: [python={PYTHON}, pip, {{pip: []}}]\n"
+FIRST = """
+import argparse, pathlib
+parser = argparse.ArgumentParser()
+parser.add_argument("--data-path", type=pathlib.Path)
+parser.add_argument("--table", type=pathlib.Path)
+args = parser.parse_args()
+args.table.write_text("".join(f"{file.name}\\n" for file in args.data_path.iterdir()))
+"""
+SECOND = """
+import argparse, pathlib
+parser = argparse.ArgumentParser()
+parser.add_argument("--table", type=pathlib.Path)
+pathlib.Path("outputs").mkdir()
+pathlib.Path("outputs", "said.txt").write_text(parser.parse_args().table.read_text())
+"""
+
+
+def submit_a_pipeline(here: Walk) -> None:
+    """The file that `aml pipeline` writes, by the line that it prints."""
+    files = {"pipeline.yml": PIPELINE, "first.py": FIRST, "second.py": SECOND, "aml_config/bare-conda.yml": BARE}
+    for name, text in files.items():
+        (here.model / name).write_text(text)
+    said = run("make", "pipeline", "ARGS=--write azml.yml --on cpu-cluster", cwd=here.project, expect=0)
+    (line,) = re.findall("^To submit it: azml (.*)$", said, re.MULTILINE)
+    before = set(here.state("runs"))
+    here.ml(*line.split(), cwd=here.project)
+
+    def ended() -> bool:
+        runs = [run for name, run in here.state("runs").items() if name not in before]
+        return len(runs) == 3 and all(run["status"] == "Completed" for run in runs)
+
+    wait_for(ended)
+    (here.project / "azml.yml").unlink()
+    shutil.rmtree(here.project / "azml")
 
 
 def be_refused(here: Walk) -> None:

@@ -190,12 +190,14 @@ def test_a_pipeline(project: Project, rehearsal: Rehearsal, capfd: pytest.Captur
     try:
         step = model.pipeline({"accuracy": 0.85})["train"]
         assert repr(step).startswith("Step train: done in ")
+        assert step.folder
         assert step.folder.is_relative_to(model.folder)
         assert json.loads((step.folder / "outputs" / "metrics.json").read_text()) == {"accuracy": 0.85}
         assert repr(model.pipeline({"accuracy": 0.85})["train"]).startswith("Step train: as before")
         assert model.pipeline({"accuracy": 0.85}, first="train")["train"].state == "done"
 
         there = model.pipeline(["accuracy=0.7"], on="cpu-cluster", skip_check=True)["train"]
+        assert there.run
         assert (there.state, there.folder, there.run.status) == ("done", None, "Completed")
         assert rehearsal.state()["runs"][there.run.id]["target"] == "cpu-cluster"
 

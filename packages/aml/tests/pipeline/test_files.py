@@ -59,6 +59,11 @@ def test_what_azml_does_not_know_is_refused_by_name(tmp_path: Path) -> None:
         "steps.score.in.model", "steps.score.after", "steps.tune",
     ]  # fmt: skip
     assert not (project / "azml.yml").exists()
+    both = FOR_AZML.replace("in: {input: data}", "in: {input: prepare.output-path}")
+    (project / "models" / "quick" / "pipeline.yml").write_text(both)
+    done = aml(project, "pipeline", "--write", "azml.yml")
+    hands_on = "azml's parser hands on prepare.output-path to parallel steps or to others, not to both"
+    assert (done.code, done.err) == (1, f"ERROR: steps.train: {hands_on}: aml pipeline --on submits it\n")
 
 
 LOAD = """

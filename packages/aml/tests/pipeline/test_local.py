@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from aml_project import alone
+from aml_project.pipeline.engines import local
 from aml_project.pipeline.record import Record
 from pipeline.quick_pipeline import PIPELINE, REGISTER, SCORE, STEPS, Quick
 from tests.aml import aml, start
@@ -75,7 +77,7 @@ def test_the_model_lies_where_serve_and_batch_find_it(done: Quick) -> None:
 
 def test_nothing_changed_nothing_runs(done: Quick) -> None:
     called = aml(done.root, "pipeline")
-    assert "Nothing has changed: all 4 steps are as before." in called.out
+    assert "Nothing has changed." in called.out
     assert list(done.states().values()) == DONE_AT_ONCE
     assert done.starts() == []
 
@@ -159,6 +161,8 @@ def test_only_one_step_is_done_again(done: Quick) -> None:
         (["--from", "train", "--fresh"], "--fresh: runs every step again; leave --from out"),
         (["--engine", "v2"], "--engine v2: it writes a file: name it with --write"),
         (["--write", "other.yml"], "--write other.yml: say for whom: --engine azml, or v2"),
+        (["--write", "azml.yml", "--on", "x", "--publish"], "--publish: not with --write, which only writes a file"),
+        (["--detach"], "--detach: goes with --on: steps that run here end with this command"),
         (["--engine", "local", "--on", "x"], "--on: the engine local runs on this computer: leave --engine out"),
     ],
 )
@@ -227,12 +231,20 @@ def test_a_parallel_step_that_fails_says_where(quick: Quick) -> None:
     assert called.code == 1 and "A process has ended by itself, in init() or run()" in called.err
 
 
+def test_a_silent_step_is_said_to_run(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "SILENCE", 0.01)
+    said = aml(quick.root, "pipeline", "--only", "prepare").err.splitlines()
+    assert said
+    assert all(re.fullmatch(r"Running: prepare for \d+ s", line) for line in said)
+
+
 def test_a_registration_without_a_workspace_is_left_out(quick: Quick) -> None:
     quick.says(PIPELINE + REGISTER)
     called = aml(quick.root, "pipeline")
     assert called.code == 0
     assert "no workspace is attached: make attach, then the same command registers" in called.out
     assert quick.states()["register"] == "left out"
+    assert "Nothing has changed." in aml(quick.root, "pipeline").out
 
 
 def test_the_graph_as_text(done: Quick) -> None:

@@ -11,6 +11,10 @@ NOT_ATTACHED = "not attached to a workspace: in the repo's root, `make attach` o
 MEANINGS = (
     (r"default workspace not set", NOT_ATTACHED),
     (r"subscription id cannot be determined", f"{NOT_ATTACHED[:-1]} --subscription-id ID`"),  # azml has no default
+    (
+        r"no module named 'azureml\.pipeline",
+        "what submits pipelines is missing: in the repo's root, `make client`",
+    ),
     (r"default experiment not set", "which experiment? -e NAME"),
     (
         r"output streaming for the run interrupted",

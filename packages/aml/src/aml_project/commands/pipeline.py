@@ -35,11 +35,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--from", dest="first", metavar="STEP", help="run this step again, and what stands on it")
     parser.add_argument("--only", metavar="STEP", help="run this step alone, again, with the results that are there")
     parser.add_argument("--fresh", action="store_true", help="begin anew: the results of before are removed")
-    parser.add_argument(
-        "--graph", action="store_true", help="print the graph, with the states and times of the last run"
-    )
-    parser.add_argument("--list", action="store_true", help="print the steps of the last run, and where their logs are")
-    parser.add_argument("--stop", action="store_true", help="end the run that goes on; aml pipeline goes on with it")
+    last = parser.add_mutually_exclusive_group()
+    last.add_argument("--graph", action="store_true", help="print the graph, with the states and times of the last run")
+    last.add_argument("--list", action="store_true", help="print the steps of the last run, and where their logs are")
+    last.add_argument("--stop", action="store_true", help="end the run that goes on; aml pipeline goes on with it")
     parser.add_argument("--on", metavar="CLUSTER", help="run the steps on this cluster of the workspace")
     parser.add_argument("--engine", choices=ENGINES, help="who runs or writes it (default: local; with --on azure)")
     parser.add_argument(
@@ -103,6 +102,10 @@ def engine_of(args: argparse.Namespace) -> str:
         raise Failure(f"--write: the engine {name} writes no file: --engine azml, or v2", WRONG_USE)
     if name in WRITERS.values() and not args.write:
         raise Failure(f"--engine {name}: it writes a file: name it with --write", WRONG_USE)
+    if args.write and in_azure[in_azure[0] == "on":]:
+        raise Failure(f"--{in_azure[-1]}: not with --write, which only writes a file", WRONG_USE)
+    if args.detach and name != "azure":
+        raise Failure("--detach: goes with --on: steps that run here end with this command", WRONG_USE)
     if name == "local" and in_azure:
         raise Failure(f"--{in_azure[0]}: the engine local runs on this computer: leave --engine out", WRONG_USE)
     if args.only and (args.first or args.fresh):

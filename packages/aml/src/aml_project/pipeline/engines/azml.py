@@ -50,6 +50,11 @@ def lacks(order: Order) -> list[str]:
             more = [name for name in step.inputs if name != step.parallel.over]
             found += [f"steps.{step.name}.in.{name}: azml's parser takes no second input of a parallel step: {instead}"
                       for name in more]  # fmt: skip
+            source = step.inputs[step.parallel.over]
+            if source.step:
+                others = order.pipeline.readers(source.step, source.name)
+                found += [f"steps.{other.name}: azml's parser hands on {source.step}.{source.name} to parallel steps or"
+                          f" to others, not to both: {instead}" for other in others if not other.parallel]  # fmt: skip
             if next(iter(step.outputs.values())).kind == "folder":
                 found.append(f"steps.{step.name}.out: azml's parser hands on rows alone: write file; or {instead}")
         if step.after:

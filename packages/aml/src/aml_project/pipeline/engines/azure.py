@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from aml_project import alone, patience, tools
+from aml_project import alone, patience, project, tools
 from aml_project.command_line import DONE, REFUSED, SERVICE_FAILED, Failure, Progress, note
 from aml_project.pipeline import azure_steps, folder_of
 from aml_project.pipeline.engines import Order
@@ -75,6 +75,7 @@ def stop(order: Order) -> int:
 def connect(order: Order) -> Any:
     from aml_project.service.workspace import open_workspace
 
+    project.workspace(order.root)  # before anything is installed for it
     tools.bring("pipeline")
     workspace = open_workspace(order.root, debug=order.debug)
     import azureml.pipeline.core  # noqa: F401 # from here on, a run of a pipeline is one of its class

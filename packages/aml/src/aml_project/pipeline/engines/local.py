@@ -11,6 +11,7 @@ import json
 import os
 import queue
 import shutil
+import sys
 import threading
 import time
 from datetime import datetime, timezone
@@ -31,6 +32,7 @@ from aml_project.project import shown
 PARALLEL = Path(__file__).parents[1] / "parallel_parts" / "driver.py"
 PAGE = "index.html"
 PAGE_EVERY = 1.0  # seconds
+SILENCE = 15.0  # seconds after which a line says what runs
 LAST_LINES = 10  # of the log of a step that has failed
 TRACKING = "MLFLOW_TRACKING_URI"
 
@@ -80,6 +82,7 @@ class Driver:
         self.record = Record(self.folder)
         self.wanted = [order.only] if order.only else [step.name for step in self.pipeline.order()]
         self.page_written, self.page_is_old = 0.0, True
+        self.spoke = time.monotonic()
         self.exit_code = DONE
 
     def run(self) -> int:
@@ -134,9 +137,17 @@ class Driver:
                 return
             self.draw()
             try:
-                self.finish(self.ended.get(timeout=PAGE_EVERY if self.page_is_old else None))
+                self.finish(self.ended.get(timeout=PAGE_EVERY if self.page_is_old else SILENCE))
             except queue.Empty:
-                continue
+                self.say_running()
+
+    def say_running(self) -> None:
+        """Say what runs, if nothing was said for a while."""
+        now = time.monotonic()
+        if now - self.spoke >= SILENCE:
+            self.spoke = now
+            steps = (f"{name} for {now - step.began:.0f} s" for name, step in self.running.items())
+            print(f"Running: {', '.join(steps)}", file=sys.stderr, flush=True)
 
     def start_ready(self) -> None:
         """Settle each step that need not run, and start those that can."""
@@ -354,6 +365,7 @@ class Driver:
         width = max(map(len, self.record.steps))
         line = f"{step.name:{width}}  {step.state:9}  {record.took(step):>9}{why}"
         print(line.rstrip(), flush=True)
+        self.spoke = time.monotonic()
 
     def end_all(self) -> None:
         """End what runs; the same command begins it again."""
@@ -385,8 +397,8 @@ class Driver:
         failed = [step for step in steps if step.state == FAILED]
         if failed:
             raise Failure("\nERROR: ".join(map(self.told, failed)), self.exit_code)
-        if all(step.state == KEPT for step in steps):
-            print(f"Nothing has changed: all {len(steps)} steps are as before.")
+        if KEPT in (states := {step.state for step in steps}) and states <= {KEPT, LEFT_OUT}:
+            print("Nothing has changed.")
         print(f"The graph: {shown(self.folder / PAGE)}")
         return DONE
 
