@@ -240,7 +240,7 @@ SECOND = """
 import argparse, pathlib
 parser = argparse.ArgumentParser()
 parser.add_argument("--table", type=pathlib.Path)
-pathlib.Path("outputs").mkdir()
+pathlib.Path("outputs").mkdir(exist_ok=True)
 pathlib.Path("outputs", "said.txt").write_text(parser.parse_args().table.read_text())
 """
 

@@ -1,6 +1,7 @@
 """A pipeline on a rehearsal's cluster: submitted, followed, stopped and gone on with, whatever happens on the way."""
 
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -208,6 +209,7 @@ def test_trouble_makes_one_run(piper: Piper, trouble: str) -> None:
     assert [run["status"] for run in piper.steps.values()] == ["Completed", "Completed"]
 
 
+RANDOM_KILLS = 10
 POINTS = [
     "before run", "after run", "before steps.jsonl", "after steps.jsonl", "before pipeline", "after pipeline",
     "before done noted", "after done noted", "before done noted:2", "after done noted:2", "before run noted",
@@ -227,6 +229,26 @@ def test_killed_anywhere_nothing_runs_twice(piper: Piper, at: str) -> None:
     ran = [run for run in piper.runs.values() if run["parentRunId"] and "azureml.isreused" not in run["properties"]]
     assert sorted(run["name"] for run in ran) == ["prepare", "train"]
     assert {run["status"] for run in piper.runs.values()} == {"Completed"}
+
+
+@pytest.mark.full
+def test_submitting_is_killed_at_any_moment(piper: Piper) -> None:
+    """kill -9 between its first request and its end; then the same command again, which does the rest."""
+    piper.says(("seed: 1", "seed: 0"), text=TWO)
+    requests, draw, killed = piper.usual("pipeline", *ON), random.Random(7), 0
+    for number in range(1, RANDOM_KILLS + 1):
+        piper.says(("seed: 1", f"seed: {number}"), text=TWO)
+        before = set(piper.runs)
+        killed += piper.kill_at_random(draw, requests, "pipeline", *ON)
+        done = piper.pipeline()
+        assert done.code == 0, done.err
+        new = [run for name, run in piper.runs.items() if name not in before]
+        assert {run["status"] for run in new} == {"Completed"}
+        ran = [run for run in new if run["parentRunId"] and "azureml.isreused" not in run["properties"]]
+        assert [run["name"] for run in ran] == ["train"]
+        assert json.loads(piper.handed_on("train", "model")["model/model.json"])["seed"] == number
+    print(f"\n{RANDOM_KILLS} submissions: {killed} killed, each step ran once")
+    assert killed > RANDOM_KILLS // 2
 
 
 def test_what_a_cluster_can_not_do_is_said_before_anything_starts(tmp_path: Path) -> None:
@@ -255,6 +277,8 @@ def test_the_step_calls_a_script_as_it_is_called_here(tmp_path: Path) -> None:
         command = [sys.executable, str(PARTS / STARTER), "--run:own/said.py", *words]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
 
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "model.pkl").touch()
     words = ["--in:model:model.pkl", "in", "--value:lr", "-1e-05", "--flag:fast", "true", "--flag:slow", "false"]
     assert call(*words, "--n=1", "7").returncode == 7
     assert json.loads((tmp_path / "seen.json").read_text()) == [
@@ -271,6 +295,48 @@ def test_the_step_calls_a_script_as_it_is_called_here(tmp_path: Path) -> None:
     assert done.returncode == 1 and done.stderr == "own/said.py has left no none.json, which the step hands on\n"
     done = call("--out:rows:rows.csv", "given", "0")
     assert done.returncode == 1 and done.stderr == "own/said.py has left nothing at --rows, which the step hands on\n"
+
+    (tmp_path / "empty").mkdir()
+    done = call("--in:data:", "empty", "0")
+    assert (done.returncode, done.stderr) == (
+        1, "--data of own/said.py: the step that hands it on has left nothing\n",
+    )  # fmt: skip
+    done = call("--keep:empty", "there", "0")
+    assert done.returncode == 1 and done.stderr == "own/said.py has left no empty, which the step hands on\n"
+
+
+DRAW = """
+import argparse, pathlib
+def init():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--figures", type=pathlib.Path)
+    parser.parse_known_args()
+def run(mini_batch):
+    return [0 for _ in mini_batch]
+"""
+
+
+@pytest.mark.full
+def test_a_parallel_step_that_leaves_nothing_in_its_folder(piper: Piper) -> None:
+    """Its processes can't tell; whoever reads it says so. Here the step itself has failed."""
+    (piper.folder / "draw.py").write_text(DRAW)
+    (piper.folder / "pipeline.yml").write_text("""
+steps:
+  draw:
+    run: draw.py
+    in: {input: data}
+    out: {figures: folder}
+    parallel: {over: input}
+  prepare:
+    run: prepare.py
+    in: {data-path: draw.figures}
+    out: {output-path: folder}
+""")
+    done = piper.pipeline()
+    assert done.code == 1
+    assert "--data-path of prepare.py: the step that hands it on has left nothing" in done.err
+    assert {name: run["status"] for name, run in piper.steps.items()} == {"draw": "Completed", "prepare": "Failed"}
+    assert "draw ended well and left nothing as its output figures: folder" in piper.error("pipeline", code=1)
 
 
 def test_what_would_fail_there_is_refused_here(piper: Piper) -> None:

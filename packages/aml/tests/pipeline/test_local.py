@@ -2,9 +2,11 @@
 
 import contextlib
 import os
+import random
 import re
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from aml_project.pipeline.engines import local
 from aml_project.pipeline.record import Record
 from pipeline.quick_pipeline import PIPELINE, REGISTER, SCORE, STEPS, Quick
 from tests.aml import aml, start
-from tests.owner import PATIENCE, wait_for
+from tests.owner import PATIENCE, kill, wait_for
 
 # Where a run is killed, and at which time it is there: steps of the first run, then those of a run with another seed.
 KILLS = [
@@ -350,17 +352,25 @@ def test_killed_again_and_again_what_was_wanted_again_is_done_once(done: Quick) 
     assert sorted(done.starts()) == ["evaluate", "train"]
 
 
-def killed(quick: Quick, points: list[str]) -> None:
-    """One kill after the other, each in a pipeline of which nothing is done; then it goes on to its end."""
+def killed(quick: Quick, moments: list[str] | list[float]) -> None:
+    """One kill after the other, each in a pipeline of which nothing is done; then it goes on to its end.
+
+    A moment is the name of a point, or seconds from the start.
+    """
     again = ended = 0
-    for number, point in enumerate(points):
+    for number, moment in enumerate(moments):
         seed = str(number)
         (quick.data / "0.txt").write_text(f"part {seed}")
         quick.starts(forget=True)
         earlier = set(quick.kept.glob("steps/*/*/ended"))
-        process = start(quick.root, "pipeline", "--set", f"seed={seed}", AML_PROJECT_DIE_AT=point)
-        out, err = process.communicate(timeout=PATIENCE)
-        assert process.returncode == -signal.SIGKILL, f"{point} was not reached:\n{out}\n{err}"
+        process = start(quick.root, "pipeline", "--set", f"seed={seed}", AML_PROJECT_DIE_AT=str(moment))
+        if isinstance(moment, str):
+            out, err = process.communicate(timeout=PATIENCE)
+            assert process.returncode == -signal.SIGKILL, f"{moment} was not reached:\n{out}\n{err}"
+        else:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=moment)
+            kill(process)
         whole = [folder.parent.parent.name for folder in set(quick.kept.glob("steps/*/*/ended")) - earlier]
         called = aml(quick.root, "pipeline", "--set", f"seed={seed}")
         assert called.code == 0, called.err
@@ -374,9 +384,10 @@ def killed(quick: Quick, points: list[str]) -> None:
         ended += len(whole)
     left = subprocess.run(["pgrep", "-f", str(quick.kept)], stdout=subprocess.PIPE, text=True, check=False).stdout
     assert left == ""
+    times = len(moments)
     print(
-        f"\nkilled {len(points)} times: {len(points)} whole pipelines; of {len(points) * len(STEPS)} steps {ended} had"
-        f" ended before and ran once, {again} were cut short and ran again"
+        f"\nkilled {times} times: {times} whole pipelines; of {times * len(STEPS)} steps {ended} had ended before and"
+        f" ran once, {again} were cut short and ran again"
     )
 
 
@@ -388,6 +399,15 @@ def test_killed_at_named_points_nothing_done_is_lost_or_doubled(quick: Quick) ->
 def test_killed_at_twenty_points_nothing_done_is_lost_or_doubled(quick: Quick) -> None:
     assert len(KILLS) >= 20
     killed(quick, KILLS)
+
+
+@pytest.mark.full
+def test_killed_at_random_nothing_done_is_lost_or_doubled(quick: Quick) -> None:
+    began = time.monotonic()
+    process = start(quick.root, "pipeline", "--set", "seed=99")
+    process.communicate(timeout=PATIENCE)
+    usual, draw = time.monotonic() - began, random.Random(7)
+    killed(quick, [draw.uniform(0, usual) for _ in range(20)])
 
 
 def hangs(quick: Quick) -> list[Path]:

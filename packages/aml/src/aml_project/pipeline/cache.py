@@ -146,7 +146,7 @@ def place_of(folder: Path, output: Output) -> Path:
 
 
 def is_missing(path: Path) -> bool:
-    return not any(path.iterdir()) if path.is_dir() else not path.exists()
+    return not path.is_file() and not any(one.is_file() for one in path.rglob("*"))
 
 
 def keep(contents: Contents, folder: Path, outputs: Iterable[Output], seconds: float, ended: float) -> Result:

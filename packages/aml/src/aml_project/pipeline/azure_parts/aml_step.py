@@ -28,6 +28,7 @@ class Call:
     def __init__(self, given: list[str]) -> None:
         self.script = ""
         self.arguments: list[str] = []
+        self.read_from: list[tuple[str, Path]] = []
         self.filled: list[tuple[str, Path, str]] = []  # the argument, the folder, what is to lie in it
         self.kept: list[tuple[str, Path]] = []  # what the script leaves, and the folder for it
         words = iter(given)
@@ -44,7 +45,9 @@ class Call:
         name, _, part = rest.partition(":")
         if kind in ("--in", "--out"):
             self.arguments += ["--" + name, str(Path(value, part))]
-            if kind == "--out":
+            if kind == "--in":
+                self.read_from.append((name, Path(value, part)))
+            else:
                 self.filled.append((name, Path(value), part))
         elif kind == "--value":
             self.arguments.append(f"--{name}={value}")
@@ -53,6 +56,12 @@ class Call:
         else:
             self.kept.append((rest, Path(value)))
 
+    def read(self) -> None:
+        """End where an input is empty: no process of a parallel step can tell that all of them have left nothing."""
+        for name, place in self.read_from:
+            if not place.is_file() and not any(filter(Path.is_file, place.rglob("*"))):
+                sys.exit(f"--{name} of {self.script}: the step that hands it on has left nothing")
+
     def hand_on(self) -> None:
         """Put what the script has left where the outputs lead; end where it has left nothing."""
         for name, folder, part in self.filled:
@@ -60,9 +69,10 @@ class Call:
                 sys.exit(f"{self.script} has left nothing at --{name}, which the step hands on")
         for path, folder in self.kept:
             source, place = Path(path), folder / Path(path).name
-            if not source.exists():
+            files = [source] if source.is_file() else list(filter(Path.is_file, source.rglob("*")))
+            if not files:
                 sys.exit(f"{self.script} has left no {path}, which the step hands on")
-            for file in [source] if source.is_file() else filter(Path.is_file, source.rglob("*")):
+            for file in files:
                 copy = place / file.relative_to(source)
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(str(file), str(copy))  # without rights and times, which a mounted folder may refuse
@@ -75,6 +85,7 @@ def module(script: str) -> str:
 
 def main() -> None:
     call = Call(sys.argv[1:])
+    call.read()
     for _, folder, _ in call.filled:
         folder.mkdir(parents=True, exist_ok=True)
     process = subprocess.Popen([sys.executable, "-u", "-m", module(call.script), *call.arguments])
@@ -88,6 +99,7 @@ def main() -> None:
 
 def init() -> None:
     call = Call(sys.argv[1:])
+    call.read()
     for _, folder, _ in call.filled:
         folder.mkdir(parents=True, exist_ok=True)
     sys.argv = [call.script, *call.arguments]
