@@ -174,7 +174,9 @@ def test_a_model_with_a_pipeline_is_renamed_and_removed_whole(bake: Bake, tmp_pa
     assert {name for name in now if now[name] != fresh[name]} == {"models/churn/pipeline.yml"}
     assert aml(project, "model", "add", "other", **HERE).code == 0
     (project / "models" / "churn" / "outputs" / "pipeline" / "steps").mkdir(parents=True)
-    assert aml(project, "model", "remove", "churn", "--force").code == 0
+    removed = aml(project, "model", "remove", "churn", "--force")
+    assert removed.code == 0
+    assert removed.err.endswith(", published pipelines with their schedules\n")
     assert not [name for name in files_of(project) if "churn" in Path(name).parts]
     assert (project / "models" / "other" / "pipeline.yml").is_file()
 

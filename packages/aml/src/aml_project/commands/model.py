@@ -231,6 +231,7 @@ def remove(root: Path, args: argparse.Namespace) -> int:
         raise Failure(f"{unheld[0]}{more}: git does not hold it as it is: commit it, or --force removes it for good")
     gone = [*folders, *([f".venv/{name}"] if (root / ".venv" / name).is_dir() else [])]
     answers = project.model_answers(root, name)
+    has_pipeline = (root / "models" / name / "pipeline.yml").is_file()
     if args.dry_run:
         print(f"Would remove {', '.join(gone)}")
         return DONE
@@ -245,5 +246,6 @@ def remove(root: Path, args: argparse.Namespace) -> int:
         git(root, "rm", "-r", "--quiet", "--cached", "--ignore-unmatch", *folders)
     print(f"Removed {', '.join(gone)}.")
     dataset = f", the dataset {answers['dataset_name']}" if answers.get("dataset_name") else ""
-    note(f"Azure ML keeps what it has of {name}: registered models, the experiment{dataset}")
+    published = ", published pipelines with their schedules" if has_pipeline else ""
+    note(f"Azure ML keeps what it has of {name}: registered models, the experiment{dataset}{published}")
     return DONE
