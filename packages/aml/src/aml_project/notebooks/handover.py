@@ -42,13 +42,13 @@ def is_there(folder, name):
 
 
 def bring(before, folder, *patterns):
-    """Copy files that an earlier step has written to where this one reads and writes its own."""
+    """Copy files and folders that an earlier step has written to where this one reads and writes its own."""
     for pattern in patterns:
-        for file in sorted(Path(before).glob(pattern)):
-            place = Path(folder, file.relative_to(before))
-            place.parent.mkdir(parents=True, exist_ok=True)
-            if file.is_file():
-                shutil.copyfile(file, place)
+        for path in sorted(Path(before).glob(pattern)):
+            place = Path(folder, path.relative_to(before))
+            (place if path.is_dir() else place.parent).mkdir(parents=True, exist_ok=True)
+            if path.is_file():
+                shutil.copyfile(path, place)
 
 
 def save_random_state(folder):

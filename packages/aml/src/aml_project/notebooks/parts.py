@@ -26,10 +26,10 @@ PLAIN_CALLS = {
     *("pathlib.Path", "pathlib.PurePath", "os.path.join", "os.path.abspath", "os.path.dirname", "os.path.expanduser"),
     *("os.path.basename", "os.getenv", "os.environ.get", "os.cpu_count", "torch.device", "torch.cuda.is_available"),
     *("re.compile", "datetime.date", "datetime.datetime", "datetime.timedelta", "pandas.Timestamp", "pandas.Timedelta"),
-    *("int", "float", "str", "bool", "len", "range", "sorted", "list", "dict", "set", "tuple", "frozenset", "min"),
-    *("max", "sum", "round", "abs", "collections.namedtuple", "decimal.Decimal", "fractions.Fraction"),
+    *("int", "float", "str", "bool", "len", "range", "tuple", "frozenset", "decimal.Decimal", "fractions.Fraction"),
     *("logging.getLogger", "math.sqrt", "math.log", "math.exp", "numpy.sqrt", "numpy.log", "numpy.exp", "typing.TypeVar"),
 }
+CLASSES = {"collections.namedtuple", "typing.NamedTuple", "enum.Enum", "dataclasses.make_dataclass", "typing.NewType"}
 LISTINGS = {"glob.glob", "os.listdir", ".glob", ".rglob", ".iterdir"}  # of the data, which every step sees alike
 SETTINGS = re.compile(
     r"(?:^|\.)(?:set_(?!seed|state|random_seed)\w+|set|use|use_\w+|filterwarnings|simplefilter|basicConfig|disable|seterr|rc"
@@ -94,12 +94,16 @@ class Parts:
         node = chunk.first
         if is_import(node):
             return "import"
-        if any(defined(node)):
+        if any(defined(node)) or self._makes_class(node):
             return "definition"
         if isinstance(node, (ast.Assign, ast.AnnAssign)) and self._is_constant(node):
             lists = any(self.names.dotted(each.func) in LISTINGS for each in ast.walk(node) if isinstance(each, ast.Call))
             return "constant" if not lists or "data_path" in chunk.text else "code"
         return "setting" if self._is_setting(node) else "code"
+
+    def _makes_class(self, node: ast.stmt) -> bool:
+        value = node.value if isinstance(node, ast.Assign) else None
+        return isinstance(value, ast.Call) and self.names.dotted(value.func) in CLASSES
 
     def _is_constant(self, node: ast.Assign | ast.AnnAssign) -> bool:
         """Whether names get a value here alone, the same in each step, that nothing changes."""
@@ -246,7 +250,8 @@ def mentioned_alone(trees: Iterable[ast.AST], name: str) -> bool:
 
 
 def is_class(chunk: Chunk) -> bool:
-    return isinstance(chunk.first, ast.ClassDef)
+    """Whether a definition is a class, or makes one, as namedtuple() does."""
+    return isinstance(chunk.first, ast.ClassDef) or isinstance(getattr(chunk.first, "value", None), ast.Call)
 
 
 def seeds(nodes: Iterable[ast.AST], names: Names) -> list[str]:

@@ -207,8 +207,6 @@ class Division:
             if any(chunk.kind == "code" for chunk in chunks):
                 effect = self.flow.effect(statement for chunk in chunks for statement in chunk.statements)
                 steps.append(Step(section, chunks, effect))
-            elif chunks and steps:  # nothing but functions that read what is there by then
-                steps[-1].code += chunks
         if len(steps) < 2:
             titles = ", ".join(section.title for section in self.sections)
             raise Broken(f"fewer than two of its steps have code that runs ({titles}): convert it without --steps")
@@ -427,23 +425,32 @@ class Division:
         """Find which step reads a file that an earlier one has written."""
         written: list[tuple[int, str, str]] = []
         wanted: list[tuple[int, str, str]] = []
+        folders: list[tuple[int, str]] = []
         for lead in self.conversion.paths.leads:
             if lead.role == READ:
                 continue
             rest = lead.rest if lead.how != WHOLE else lead.rest.rstrip("/")
             for use in lead.uses:
                 for k in self._steps_of(use.path):
-                    reads = use.role == READ or self._appends(use.path)
-                    (wanted if reads else written).append((k, rest, lead.how))
+                    appends = self._appends(use.path)
+                    wanted += [(k, rest, lead.how)] if use.role == READ or appends else []
+                    written += [(k, rest, lead.how)] if use.role != READ or appends else []
+                    folders += [(k, rest)] if use.makes_folder else []
+        for k, rest, _ in written:
+            for i, folder in folders:
+                if i < k and f"{rest}/".startswith(f"{folder.rstrip('/')}/"):
+                    self._bring(k, i, folder.rstrip("/"))
         for k, rest, how in wanted:
             for i, other, other_how in written:
                 if i < k and overlap((rest, how), (other, other_how)):
-                    pattern = pattern_of(rest, how)
-                    patterns = self.steps[k].brings.setdefault(self.steps[i].name, [])
-                    if pattern not in patterns:
-                        patterns.append(pattern)
+                    self._bring(k, i, pattern_of(rest, how))
         for step in self.steps:
             step.brings = {each.name: step.brings[each.name] for each in self.steps if each.name in step.brings}
+
+    def _bring(self, k: int, i: int, pattern: str) -> None:
+        patterns = self.steps[k].brings.setdefault(self.steps[i].name, [])
+        if pattern not in patterns:
+            patterns.append(pattern)
 
     def _appends(self, path: ast.AST) -> bool:
         call = self.names.parents.get(path)
