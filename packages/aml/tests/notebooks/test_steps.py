@@ -265,7 +265,7 @@ NOTES = {
     ),
     "a figure": (
         ["from matplotlib import pyplot", "## Explore", "fig, ax = pyplot.subplots()", "## Report", "ax.plot([1])"],
-        "cell 3: ax is a figure, which no file can hand on to report: make it in the part that uses it",
+        "cell 3: ax is a figure, which no file can hand on to evaluate: make it in the part that uses it",
     ),
     "a connection": (
         ["import sqlite3", "## Load", "db = sqlite3.connect('input/a.db')", "## Train", "print(db.execute('select 1'))"],
@@ -285,7 +285,7 @@ NOTES = {
         "cell 6: x is read here, and cell 4 has deleted it: keep it, or make it again",
     ),
     "out of order": (
-        ["## Prepare", "y = 1\nprint(x)", "## Train", "x = [y]", "## Evaluate", "print(x)"],
+        ["## Prepare", "y = 1\nprint(x)", "## Train", "x = sorted([y])", "## Evaluate", "print(x)"],
         "cell 2: x is read here, and bound in cell 4 only: move that before",
     ),
     "unknown names": (
@@ -293,7 +293,7 @@ NOTES = {
         "cell 2: exec(): which names this reads or binds is not known; write them out",
     ),
     "a class that reads a value": (
-        ["base = [1]\nclass Model:\n    def f(self):\n        return base", "## Train", "m = Model()", "## Evaluate", "print(m.f())"],
+        ["base = sorted([1])\nclass Model:\n    def f(self):\n        return base", "## Train", "m = Model()", "## Evaluate", "print(m.f())"],
         "cell 1: class Model reads base: its objects keep what that is when handed on; give it to __init__ instead",
     ),
 }
@@ -316,6 +316,11 @@ def test_of_most_notebooks_there_is_nothing_to_say(name: str, tmp_path: Path) ->
     told = made(book(tmp_path / "analysis.ipynb", *BOOKS[name])).notes
     expected = {
         "bound on one way": ["cell 3: extra is bound on one way only: it is handed on where it is bound; bind it on each"],
+        "deleted": ["cell 6: a is read here, and cell 4 has deleted it: keep it, or make it again"],
+        "bound in loops, with, try, match and :=": [
+            f"cell 3: {name} is bound on one way only: it is handed on where it is bound; bind it on each"
+            for name in ("head", "tail")
+        ],
         "a class that reads a value": [NOTES["a class that reads a value"][1]],
     }
     assert told == expected.get(name, [])

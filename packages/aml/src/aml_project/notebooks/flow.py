@@ -193,7 +193,7 @@ class Flow:
             if isinstance(node, ast.ClassDef):
                 now += [*node.bases, *(key.value for key in node.keywords)]
                 for name in reads_of_body(node):
-                    self._read_name(name, node, effect, sure)
+                    self._read_name(name, node, effect, sure, likely)
             else:
                 now += [*node.args.defaults, *filter(None, node.args.kw_defaults)]
             for each in now:
@@ -206,7 +206,7 @@ class Flow:
             for target in node.targets:
                 for inner in ast.walk(target):
                     if isinstance(inner, ast.Name):
-                        self._read_name(inner.id, inner, effect, sure)
+                        self._read_name(inner.id, inner, effect, sure, likely)
                         if isinstance(inner.ctx, ast.Del):
                             sure.discard(inner.id)
                             likely.discard(inner.id)
@@ -216,7 +216,7 @@ class Flow:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             for target in targets:
                 if isinstance(node, ast.AugAssign) and isinstance(target, ast.Name):
-                    self._read_name(target.id, target, effect, sure)
+                    self._read_name(target.id, target, effect, sure, likely)
                 if not isinstance(node, ast.AnnAssign) or node.value is not None:
                     self._bind(target, effect, sure, likely)
         else:
@@ -251,7 +251,7 @@ class Flow:
         if node is None:
             return
         for name in sorted(reads(node)):
-            self._read_name(name, node, effect, sure)
+            self._read_name(name, node, effect, sure, likely)
         for inner in ast.walk(node):
             if isinstance(inner, ast.NamedExpr) and isinstance(inner.target, ast.Name):
                 effect.bound[inner.target.id] = inner
@@ -259,7 +259,7 @@ class Flow:
                 if inner is node:
                     sure.add(inner.target.id)
 
-    def _read_name(self, name: str, at: ast.AST, effect: Effect, sure: set[str]) -> None:
+    def _read_name(self, name: str, at: ast.AST, effect: Effect, sure: set[str], likely: set[str]) -> None:
         effect.mentions.add(name)
         for other, is_bound in [(name, False), *self.through(name)]:
             effect.mentions.add(other)
@@ -267,6 +267,7 @@ class Flow:
                 effect.needs.setdefault(other, at)
             if is_bound:
                 effect.bound[other] = at
+                likely.add(other)
 
     def through(self, name: str) -> list[tuple[str, bool]]:
         """The names that a function or class of the notebook reads when it runs, each with whether it is bound there."""
@@ -373,18 +374,27 @@ class Flow:
 
     # --- which names may stand for one object ---
 
-    def shared(self, node: ast.AST) -> Iterator[tuple[str, str]]:
-        """Pairs of names of which one may be the other, or hold it, once this has run."""
+    def shared(self, node: ast.AST, *, with_parts: bool = False) -> Iterator[tuple[str, str]]:
+        """Pairs of names of which one may be the other, or hold it, once this has run; or be a part of it."""
         for each in running(node):
             if isinstance(each, (ast.Assign, ast.AnnAssign, ast.NamedExpr)) and each.value is not None:
                 targets = each.targets if isinstance(each, ast.Assign) else [each.target]
                 for target in targets:
-                    yield from ((one, other) for one in names_in(target) for other in self.held(each.value) if one != other)
+                    held = self.held(each.value)
+                    if with_parts:
+                        held = (set() if self._is_of_library(each.value) else held) | ({part_of(each.value) or ""} - {""})
+                    yield from ((one, other) for one in names_in(target) for other in held if one != other)
+            elif isinstance(each, (ast.For, ast.AsyncFor)) and with_parts:
+                yield from ((one, other) for one in names_in(each.target) for other in reads(each.iter))
             elif isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute) and each.func.attr in CHANGES:
                 if each.func.attr in ("append", "add", "insert", "extend", "appendleft", "setdefault", "update"):
                     name = root(each.func.value)
-                    held = [other for given in each.args for other in self.held(given)]
-                    yield from ((name, other) for other in held if name and name != other)
+                    given = {other for argument in each.args for other in self.held(argument)}
+                    yield from ((name, other) for other in given if name and name != other)
+
+    def _is_of_library(self, value: ast.AST) -> bool:
+        """Whether a call makes an object of a class that is not the notebook's: it may hold a list, and leaves it."""
+        return isinstance(value, ast.Call) and root(value.func) in self.names.imports
 
     def held(self, value: ast.AST) -> set[str]:
         """The names whose objects an expression gives, or holds."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from aml_project.notebooks.edits import Source, lines_of
-from aml_project.notebooks.flow import DEFINITIONS, Effect, Flow, defined, reads, root, running
+from aml_project.notebooks.flow import DEFINITIONS, Effect, Flow, closure, defined, reads, root, running
 from aml_project.notebooks.names import Names
 from aml_project.notebooks.script import Conversion
 
@@ -68,14 +68,16 @@ class Parts:
         self.effects: dict[int, Effect] = {}
         for chunk in self.chunks:
             self.effects[id(chunk)] = effect = flow.effect(chunk.statements)
-            chunk.names = set(effect.bound)
+            chunk.names = {*effect.bound, *effect.deleted}
             chunk.reads = {name for statement in chunk.statements for name in reads(statement)}
             chunk.reads |= used_in(chunk.text) & self.own.keys()
         self.binders: dict[str, list[Chunk]] = {}
         for chunk in self.chunks:
             for name in chunk.names:
                 self.binders.setdefault(name, []).append(chunk)
-        self.changed = {name for effect in self.effects.values() for name in effect.changed}
+        changed = {name for effect in self.effects.values() for name in effect.changed}
+        edges = [edge for statement in self.names.tree.body for edge in flow.shared(statement, with_parts=True)]
+        self.changed = closure(changed, edges)
         for chunk in self.chunks:
             chunk.kind = self._kind(chunk)
         while any(self._rate(chunk) for chunk in self.chunks):
