@@ -65,6 +65,7 @@ class Change(NamedTuple):
     name: str
     at: ast.AST
     is_sure: bool  # and not only possible, by a method that nobody knows
+    is_inside: bool = False  # of what it holds: rows[0].append(1)
 
 
 @dataclass
@@ -76,7 +77,8 @@ class Effect:
     likely: set[str] = field(default_factory=set)  # the same, if every loop runs and nothing is raised
     bound: dict[str, ast.AST] = field(default_factory=dict)  # somewhere; and where last
     deleted: dict[str, ast.AST] = field(default_factory=dict)  # at the end
-    changes: list[Change] = field(default_factory=list)
+    direct: list[Change] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)  # those, and of names that may share the object
     mentions: set[str] = field(default_factory=set)  # every name that is read, also by functions that are called
 
     @property
@@ -104,11 +106,14 @@ class Flow:
         edges = [edge for statement in statements for edge in self.shared(statement)]
         for statement in statements:
             found = [change for change in self.changes_in(statement) if change.name not in self.names.imports]
+            effect.direct += found
             for change in found:
                 effect.changes.append(change)
                 effect.changes += [Change(name, change.at, False) for name in closure({change.name}, edges) - {change.name}]
         for name in effect.mentions & self.definitions.keys():
-            effect.changes += [change for node in self.definitions[name] for change in self.reach(node)[2]]
+            within = [change for node in self.definitions[name] for change in self.reach(node)[2]]
+            effect.direct += within
+            effect.changes += within
         return effect
 
     # --- what is read and bound ---
@@ -316,7 +321,8 @@ class Flow:
                 for part in ast.walk(target) if isinstance(target, (ast.Tuple, ast.List)) else [target]:
                     is_part = isinstance(part, (ast.Subscript, ast.Attribute)) and not isinstance(part.ctx, ast.Load)
                     if (is_part or isinstance(each, ast.AugAssign)) and (name := root(part)):
-                        yield Change(name, each, True)
+                        inner = part.value if isinstance(part, (ast.Subscript, ast.Attribute)) else part
+                        yield Change(name, each, True, not isinstance(inner, ast.Name))
             if isinstance(each, (ast.For, ast.AsyncFor)):
                 yield from self._elements_changed(each)
             if isinstance(each, ast.Call):
@@ -337,10 +343,11 @@ class Flow:
             in_place = any(key.arg == "inplace" for key in call.keywords) or method.endswith("_")
             through_call = any(isinstance(part, ast.Call) for part in chain(call.func.value))
             if name and name not in self.names.imports:
+                is_inside = not isinstance(call.func.value, ast.Name)
                 if method in CHANGES or in_place:
-                    yield Change(name, call, True)
+                    yield Change(name, call, True, is_inside)
                 elif method not in KEEPS and not through_call:
-                    yield Change(name, call, False)
+                    yield Change(name, call, False, is_inside)
         elif isinstance(call.func, ast.Name) and called == call.func.id and call.func.id not in self.definitions:
             yield Change(call.func.id, call, False)  # a model that is called
         positions = [CHANGE_ARGUMENTS[key] for key in (called, f".{called.rpartition('.')[2]}") if key in CHANGE_ARGUMENTS]
@@ -374,23 +381,34 @@ class Flow:
 
     # --- which names may stand for one object ---
 
-    def shared(self, node: ast.AST, *, with_parts: bool = False) -> Iterator[tuple[str, str]]:
-        """Pairs of names of which one may be the other, or hold it, once this has run; or be a part of it."""
+    def shared(self, node: ast.AST) -> Iterator[tuple[str, str]]:
+        """Pairs of names of which one may be the other, or hold it, once this has run."""
         for each in running(node):
             if isinstance(each, (ast.Assign, ast.AnnAssign, ast.NamedExpr)) and each.value is not None:
-                targets = each.targets if isinstance(each, ast.Assign) else [each.target]
-                for target in targets:
-                    held = self.held(each.value)
-                    if with_parts:
-                        held = (set() if self._is_of_library(each.value) else held) | ({part_of(each.value) or ""} - {""})
-                    yield from ((one, other) for one in names_in(target) for other in held if one != other)
-            elif isinstance(each, (ast.For, ast.AsyncFor)) and with_parts:
-                yield from ((one, other) for one in names_in(each.target) for other in reads(each.iter))
+                for target, value in pairs(each):
+                    yield from ((one, other) for one in names_in(target) for other in self.held(value) if one != other)
             elif isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute) and each.func.attr in CHANGES:
                 if each.func.attr in ("append", "add", "insert", "extend", "appendleft", "setdefault", "update"):
                     name = root(each.func.value)
                     given = {other for argument in each.args for other in self.held(argument)}
                     yield from ((name, other) for other in given if name and name != other)
+
+    def alike(self, node: ast.AST, *, with_contents: bool) -> Iterator[tuple[str, str]]:
+        """Pairs of names of which a change of one may change the other: also parts, and what loops go through.
+
+        Without contents: a list that is appended to leaves what it holds as it is.
+        """
+        for each in running(node):
+            if isinstance(each, (ast.Assign, ast.AnnAssign, ast.NamedExpr)) and each.value is not None:
+                for target, value in pairs(each):
+                    holds = isinstance(value, (ast.List, ast.Tuple, ast.Dict, ast.Set))
+                    is_left = self._is_of_library(value) or (holds and not with_contents)
+                    others = (set() if is_left else self.held(value)) | ({part_of(value) or ""} - {""})
+                    yield from ((one, other) for one in names_in(target) for other in others if one != other)
+            elif isinstance(each, (ast.For, ast.AsyncFor)):
+                yield from ((one, other) for one in names_in(each.target) for other in reads(each.iter))
+        if with_contents:
+            yield from self.shared(node)
 
     def _is_of_library(self, value: ast.AST) -> bool:
         """Whether a call makes an object of a class that is not the notebook's: it may hold a list, and leaves it."""
@@ -446,6 +464,18 @@ def object_of(value: ast.expr) -> ast.expr:
     if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr.endswith("parameters"):
         return value.func.value
     return value
+
+
+def pairs(node: ast.Assign | ast.AnnAssign | ast.NamedExpr) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """The targets of an assignment, each with its value; of tuples that are written out, element by element."""
+    assert node.value is not None
+    for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+        both = [each.elts if isinstance(each, (ast.Tuple, ast.List)) else [] for each in (target, node.value)]
+        plain = not any(isinstance(each, ast.Starred) for side in both for each in side)
+        if len(both[0]) == len(both[1]) > 0 and plain:
+            yield from zip(*both, strict=True)
+        else:
+            yield target, node.value
 
 
 def part_of(value: ast.AST | None) -> str | None:

@@ -75,9 +75,11 @@ class Parts:
         for chunk in self.chunks:
             for name in chunk.names:
                 self.binders.setdefault(name, []).append(chunk)
-        changed = {name for effect in self.effects.values() for name in effect.changed}
-        edges = [edge for statement in self.names.tree.body for edge in flow.shared(statement, with_parts=True)]
-        self.changed = closure(changed, edges)
+        changes = [change for effect in self.effects.values() for change in effect.direct]
+        self.changed = set[str]()
+        for is_inside in (False, True):
+            edges = [e for node in self.names.tree.body for e in flow.alike(node, with_contents=is_inside)]
+            self.changed |= closure({change.name for change in changes if change.is_inside == is_inside}, edges)
         for chunk in self.chunks:
             chunk.kind = self._kind(chunk)
         while any(self._rate(chunk) for chunk in self.chunks):

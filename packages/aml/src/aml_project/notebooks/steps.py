@@ -207,12 +207,20 @@ class Division:
             if any(chunk.kind == "code" for chunk in chunks):
                 effect = self.flow.effect(statement for chunk in chunks for statement in chunk.statements)
                 steps.append(Step(section, chunks, effect))
+        for step in steps:
+            step.code = [chunk for chunk in step.code if not self._is_for_others(chunk, step)]
         if len(steps) < 2:
             titles = ", ".join(section.title for section in self.sections)
             raise Broken(f"fewer than two of its steps have code that runs ({titles}): convert it without --steps")
         for step in steps:
             step.effect = self.flow.effect(statement for chunk in step.code for statement in chunk.statements)
         return steps
+
+    def _is_for_others(self, chunk: Chunk, step: Step) -> bool:
+        """Whether a step has a function of the notebook in it that it never calls: the one that does repeats it."""
+        function = chunk.first
+        plain = isinstance(function, ast.FunctionDef) and not function.decorator_list and not function.args.defaults
+        return chunk.kind == "definition" and plain and not chunk.names & step.effect.mentions
 
     def _keep_in_place(self, places: list[tuple[int, str]]) -> None:
         """A constant that its own part alone uses stays where it stands."""
@@ -308,6 +316,10 @@ class Division:
                     grown = True
             fresh = [edge for chunk in step.code for each in chunk.statements for edge in self.flow.shared(each)]
             fresh = [edge for edge in fresh if set(edge) <= self.values]
+            shared = closure(changed[k], fresh) & {name for edge in fresh for name in edge} & live[k] & there[k + 1]
+            if len(shared) > 1 and not any(shared <= set(unit) for unit in units):
+                units.append(tuple(self._in_order(shared)))
+                grown = True
             for unit in units:  # an object that two names get to share here leaves with both
                 together = {name for edge in fresh for name in edge} & set(unit) & live[k] & there[k + 1]
                 if together - changed[k] - set(step.effect.bound):
@@ -542,7 +554,7 @@ class Division:
             f'"""{title}: a step of the notebook {plain_text(self.notebook)}.', "", f"    {usage}", '"""', "",
             *(["# ruff: noqa: E402 (the settings come first)", ""] if early else []),
             *self.used.future, *([""] if self.used.future else []),
-            *late.standard(used, bool(early)), *(["", *early] if early else []),
+            *late.standard(used, arguments), *(["", *early] if early else []),
             *late.others(used), *(["", *own] if own else []), *late.blocks(),
             *(["", 'matplotlib.use("Agg")'] if used.draws else []),
             *header.definitions(used), "", *arguments, "", *rest, "", "",
@@ -708,7 +720,7 @@ class Division:
         imports = Imports(self, names, None)
         lines = [
             f'"""What several steps of the notebook {plain_text(self.notebook)} use."""', "", *self.used.future, "",
-            *imports.standard(None, False), *imports.others(None), *imports.blocks(), "",
+            *imports.standard(None), *imports.others(None), *imports.blocks(), "",
             *(with_comment(chunk) for chunk in self.common), "",
         ]  # fmt: skip
         return "\n".join(lines)
@@ -735,7 +747,7 @@ class Division:
                 lines.append(f"    out: {{{OUTPUT}: folder}}")
             given = [name for name in step.arguments if name in parameters]
             if given:
-                lines.append(f"    arguments: {{{', '.join(f'{name}: parameters.{name}' for name in given)}}}")
+                lines += ["    arguments:", *(f"      {name}: parameters.{name}" for name in given)]
         return "\n".join(lines) + "\n"
 
 
@@ -768,13 +780,15 @@ class Imports:
                         self.of_modules.setdefault(module, set()).add(told)
         self.own = own
 
-    def standard(self, used: header.Used | None, with_all: bool) -> list[str]:
+    def standard(self, used: header.Used | None, arguments: Iterable[str] = ()) -> list[str]:
         plain = {each for each in self.plain if is_standard(each)}
         if used is not None:
             plain |= {"argparse"} | ({"asyncio"} if used.waits else set()) | ({"atexit"} if used.draws else set())
         modules = {module: set(names) for module, names in self.of_modules.items() if is_standard(module)}
-        for name in ("Path", *(("itertools",) if used is not None and used.draws else ())) if used is not None else ():
-            self._add(header.imported(name, used), plain, modules)  # type: ignore[arg-type]
+        if used is not None and (used.writes or any(f"type={used.own['Path']}," in line for line in arguments)):
+            self._add(header.imported("Path", used), plain, modules)
+        if used is not None and used.draws:
+            self._add(header.imported("itertools", used), plain, modules)
         return [*self._lines(plain, modules)]
 
     def others(self, used: header.Used | None) -> list[str]:
