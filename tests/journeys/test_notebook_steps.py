@@ -18,7 +18,7 @@ from tests.journeys.test_notebooks import FOLDER, Done, Pythons, assert_same, ex
 from tests.support import BIN, copy_of, files_of, run
 
 __all__ = ["pythons"]  # a fixture
-# Each notebook, its steps, and what the conversion has to say of it; its data lies in data/ or the folder there of DATA.
+# Each notebook, its steps, and what the conversion has to say of it. Its data lies in data/, or in a folder there.
 NOTEBOOKS = {
     "changed_in_place": (["load", "clean", "train", "evaluate"], []),
     "churn_steps": (["prepare", "train", "evaluate"], []),
@@ -27,7 +27,10 @@ NOTEBOOKS = {
     "forest_of_one_seed": (["prepare", "train", "evaluate"], []),
     "functions_of_the_notebook": (["prepare", "train", "tune", "evaluate"], []),
     "gradient_steps": (["prepare", "train", "train_some_more", "evaluate"], []),
-    "one_way_and_another": (["prepare", "train", "evaluate"], ["NOTE: one_way_and_another.ipynb, cell 4: note is bound"]),
+    "one_way_and_another": (
+        ["prepare", "train", "evaluate"],
+        ["NOTE: one_way_and_another.ipynb, cell 4: note is bound"],
+    ),
     "own_model": (["prepare", "train", "score_them", "report"], []),
     "reviews_steps": (["prepare", "train", "evaluate"], []),
     "settings_and_magics": (["prepare", "train", "evaluate"], []),
@@ -72,12 +75,15 @@ def carried_out(python: Path, made: Made, data: Path, tmp_path: Path) -> Done:
         own = shutil.copytree(made.folder, tmp_path / "runs" / step.name)
         before = files_of(own)
         leads = {name: tmp_path / "out" / source.step if source.step else data for name, source in step.inputs.items()}
-        leads |= {name: tmp_path / "out" / step.name for name in step.outputs}
+        leads |= dict.fromkeys(step.outputs, tmp_path / "out" / step.name)
         args = [word for name, place in leads.items() for word in (f"--{name}", place)]
-        said += run(python, "-W", "ignore", step.script, *args, *step.words(made.pipeline.parameters), cwd=own).splitlines()
+        said += run(
+            python, "-W", "ignore", step.script, *args, *step.words(made.pipeline.parameters), cwd=own
+        ).splitlines()
         assert not {file for file in files_of(own).keys() - before.keys() if "__pycache__" not in file}
         left = files_of(tmp_path / "out" / step.name) if step.outputs else {}
-        handed = {f"{name}.{suffix}" for later in made.pipeline.steps.values() for name in names_handed(own / later.script)
+        names = {name for later in made.pipeline.steps.values() for name in names_handed(own / later.script)}
+        handed = {f"{name}.{suffix}" for name in names
                   for suffix in ("pkl", "npy", "parquet")}  # fmt: skip
         for file, content in left.items():
             if file.startswith("figures/"):
@@ -94,7 +100,8 @@ def names_handed(script: Path) -> set[str]:
     """The values that a script saves for those that come later."""
     return {
         keyword.arg for node in ast.walk(ast.parse(script.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "save" for keyword in node.keywords if keyword.arg
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "save"
+        for keyword in node.keywords if keyword.arg
     }  # fmt: skip
 
 
@@ -111,7 +118,7 @@ def test_every_notebook_of_steps_is_in_the_table() -> None:
     assert {path.stem for path in (FOLDER / "steps").glob("*.ipynb")} == NOTEBOOKS.keys()
 
 
-@pytest.mark.parametrize("name", NOTEBOOKS)
+@pytest.mark.parametrize("name", EACH)
 def test_the_scripts_are_what_lint_leaves(baked: Path, tmp_path: Path, name: str) -> None:
     made = converted(baked, name, tmp_path)
     scripts = [file for file in made.files if file.endswith(".py") and not file.startswith("tests/")]

@@ -1,6 +1,6 @@
 """Notebooks of several steps, as the tests write them, and both ways of running one.
 
-They need the standard library only. A cell that begins with # is Markdown; a notebook runs as its cells do, one after
+They need the standard library only. A notebook runs as its cells do, one after
 another in one process, and the steps each in a process and a folder of its own, as the engines of pipelines run them.
 """
 
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aml_project.notebooks import cells, steps
+from aml_project.notebooks import cells, step_scripts
 from aml_project.pipeline.definition import Pipeline, parse
 from notebooks.books import DATA, code, write, write_data
 from tests.support import files_of
@@ -30,20 +30,20 @@ class Made(NamedTuple):
     pipeline: Pipeline
 
 
-def book(path: Path, *sources: str) -> Path:
-    """Write a notebook: `# Heading` and what follows it is text, everything else code; `#!` marks the parameters."""
-    return write(path, *map(cell, sources))
+def book(path: Path, text: str) -> Path:
+    """Write a notebook: --- is between its cells, `## Heading` begins one of text, and `#!` that of the parameters."""
+    return write(path, *map(cell, text.strip("\n").split("\n---\n")))
 
 
 def cell(source: str) -> dict[str, Any]:
-    if source.startswith("# ") or source.startswith("##"):
+    if source.startswith(("# ", "##")):
         return {"cell_type": "markdown", "metadata": {}, "source": source}
     return code(source.removeprefix("#!\n"), **({"tags": ["parameters"]} if source.startswith("#!") else {}))
 
 
 def made(path: Path, *wanted: str) -> Made:
     """Convert it, and read the pipeline.yml as an engine does."""
-    found = steps.convert(path, cells.python_of_ipython(), wanted=wanted)
+    found = step_scripts.convert(path, cells.python_of_ipython(), wanted=wanted)
     pipeline, wrong = parse(found.files["pipeline.yml"])
     assert pipeline is not None, wrong
     return Made(found.files, [str(finding) for finding in found.script.findings], pipeline)
@@ -75,14 +75,18 @@ def run_steps(made: Made, folder: Path) -> Done:
         step = [each for each in waiting if not set(each.needs) & {other.name for other in waiting}][-1]
         waiting.remove(step)
         own = shutil.copytree(model, folder / "runs" / step.name)
-        inputs = {name: folder / "out" / each.step if each.step else data / "input" for name, each in step.inputs.items()}
-        outputs = {name: folder / "out" / step.name for name in step.outputs}
-        args = [word for name, place in (inputs | outputs).items() for word in (f"--{name}", str(place))]
+        inputs = {
+            name: folder / "out" / each.step if each.step else data / "input" for name, each in step.inputs.items()
+        }
+        outputs = dict.fromkeys(step.outputs, folder / "out" / step.name)
+        args = [f"--{name}={place}" for name, place in (inputs | outputs).items()]
         said[step.name] = start(own / step.script, own, *args, *step.words(made.pipeline.parameters))
         left = files_of(own).keys() - made.files.keys()
         assert not {name for name in left if "__pycache__" not in name}, "a file lies beside the step's output"
         if outputs:
-            written |= {name: text for name, text in files_of(folder / "out" / step.name).items() if not HANDED.match(name)}
+            written |= {
+                name: text for name, text in files_of(folder / "out" / step.name).items() if not HANDED.match(name)
+            }
     return Done([line for name in made.pipeline.steps for line in said[name]], written)
 
 

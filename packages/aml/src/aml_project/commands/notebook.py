@@ -52,7 +52,9 @@ def main(argv: list[str] | None = None) -> int:
 def convert(args: argparse.Namespace) -> int:
     notebooks = find(args.notebook)
     if args.steps is not None and (args.output or args.notebook.is_dir()):
-        raise Failure("--steps: of one notebook, into the folder of a model: give it alone, without --output", WRONG_USE)
+        raise Failure(
+            "--steps: of one notebook, into the folder of a model: give it alone, without --output", WRONG_USE
+        )
     model = None if args.output else pick_model(root(), args.model)
     folder = root() / "models" / model if model else args.output.resolve().parent
     scripts = targets(notebooks, folder, args.output)
@@ -66,7 +68,9 @@ def convert(args: argparse.Namespace) -> int:
     code = start_again(("nbconvert", "IPython"), later, extra="notebooks")
     if code is not None:
         return code
-    return convert_here(args, scripts, model) if args.steps is None else convert_to_steps(args, notebooks[0], str(model))
+    return (
+        convert_here(args, scripts, model) if args.steps is None else convert_to_steps(args, notebooks[0], str(model))
+    )
 
 
 def find(given: Path) -> list[Path]:
@@ -183,13 +187,13 @@ def convert_here(args: argparse.Namespace, scripts: dict[Path, Path], model: str
 
 def convert_to_steps(args: argparse.Namespace, notebook: Path, model: str) -> int:
     """Convert a notebook to scripts and a pipeline.yml, in a Python that has nbconvert; all of them or none."""
-    from aml_project.notebooks import cells, report, steps
+    from aml_project.notebooks import cells, report, step_scripts
     from aml_project.notebooks.formatting import formatted
     from aml_project.notebooks.notebook_file import Broken
 
     folder = root() / "models" / model
     try:
-        made = steps.convert(
+        made = step_scripts.convert(
             notebook,
             cells.python_of_ipython(),
             wanted=[text for text in args.steps.split(",") if text.strip()],

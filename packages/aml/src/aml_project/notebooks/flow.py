@@ -24,6 +24,7 @@ CHANGES = {
     *("shuffle", "fit", "partial_fit", "fit_transform", "fit_predict", "fit_resample", "load_state_dict", "step"),
     *("compile", "set_params", "subtract", "difference_update", "intersection_update"),
 }
+TAKES_IN = {"append", "add", "insert", "extend", "appendleft", "setdefault", "update"}
 # Methods that leave it as it is, unless they are told `inplace`.
 KEEPS = {
     *("mean", "sum", "std", "var", "min", "max", "median", "mode", "count", "nunique", "unique", "value_counts", "abs"),
@@ -36,7 +37,20 @@ KEEPS = {
     *("index", "split", "rsplit", "splitlines", "strip", "lower", "upper", "startswith", "endswith", "format", "title"),
     *("encode", "decode", "find", "predict", "predict_proba", "predict_log_proba", "decision_function", "transform"),
     *("inverse_transform", "score", "get_params", "get_feature_names_out", "argmax", "argmin", "argsort", "all", "any"),
-    *("reshape", "ravel", "flatten", "squeeze", "transpose", "dot", "conj", "nonzero", "item", "numpy", "detach", "cpu"),
+    *(
+        "reshape",
+        "ravel",
+        "flatten",
+        "squeeze",
+        "transpose",
+        "dot",
+        "conj",
+        "nonzero",
+        "item",
+        "numpy",
+        "detach",
+        "cpu",
+    ),
     *("plot", "hist", "boxplot", "iterrows", "itertuples", "equals", "eq", "ne", "lt", "gt", "le", "ge", "tobytes"),
     *("exists", "is_file", "is_dir", "glob", "rglob", "iterdir", "read_text", "read_bytes", "with_suffix", "with_name"),
     *("union", "intersection", "difference", "issubset", "issuperset", "most_common", "elements", "duplicated"),
@@ -109,7 +123,9 @@ class Flow:
             effect.direct += found
             for change in found:
                 effect.changes.append(change)
-                effect.changes += [Change(name, change.at, False) for name in closure({change.name}, edges) - {change.name}]
+                effect.changes += [
+                    Change(name, change.at, False) for name in closure({change.name}, edges) - {change.name}
+                ]
         for name in effect.mentions & self.definitions.keys():
             within = [change for node in self.definitions[name] for change in self.reach(node)[2]]
             effect.direct += within
@@ -120,10 +136,7 @@ class Flow:
 
     def _run(self, statements: Iterable[ast.stmt], effect: Effect, sure: set[str], likely: set[str]) -> bool:
         """Note what statements do; `sure` and `likely` grow. Whether what follows them is reached."""
-        for statement in statements:
-            if not self._run_one(statement, effect, sure, likely):
-                return False
-        return True
+        return all(self._run_one(statement, effect, sure, likely) for statement in statements)
 
     def _run_one(self, node: ast.stmt, effect: Effect, sure: set[str], likely: set[str]) -> bool:
         if isinstance(node, ast.If):
@@ -135,7 +148,9 @@ class Flow:
             for case in node.cases:
                 self._bind_pattern(case.pattern, effect)
                 self._read(case.guard, effect, sure, likely)
-            has_rest = any(isinstance(c.pattern, ast.MatchAs) and not c.pattern.pattern and not c.guard for c in node.cases)
+            has_rest = any(
+                isinstance(c.pattern, ast.MatchAs) and not c.pattern.pattern and not c.guard for c in node.cases
+            )
             return self._branch([case.body for case in node.cases] + ([] if has_rest else [[]]), effect, sure, likely)
         if isinstance(node, (ast.For, ast.AsyncFor, ast.While)):
             inner = set(sure)
@@ -173,9 +188,9 @@ class Flow:
                 ends.append((inner, inner_likely))
         if not ends:
             return False
-        for target, found in zip((sure, likely), zip(*ends, strict=True), strict=True):
-            target |= set.intersection(*found)
-            target &= set.intersection(*found)
+        for known, found in zip((sure, likely), zip(*ends, strict=True), strict=True):
+            known.clear()
+            known.update(set.intersection(*found))
         return True
 
     def _try(self, node: ast.Try, effect: Effect, sure: set[str], likely: set[str]) -> bool:
@@ -193,6 +208,7 @@ class Flow:
         return self._run(node.finalbody, effect, sure, likely) and bool(ends)
 
     def _simple(self, node: ast.stmt, effect: Effect, sure: set[str], likely: set[str]) -> None:
+        """Note what a statement without a block of its own does."""
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             now = [*node.decorator_list]
             if isinstance(node, ast.ClassDef):
@@ -208,25 +224,30 @@ class Flow:
             for alias in node.names:
                 self._bound(alias.asname or alias.name.split(".")[0], node, effect, sure, likely)
         elif isinstance(node, ast.Delete):
-            for target in node.targets:
-                for inner in ast.walk(target):
-                    if isinstance(inner, ast.Name):
-                        self._read_name(inner.id, inner, effect, sure, likely)
-                        if isinstance(inner.ctx, ast.Del):
-                            sure.discard(inner.id)
-                            likely.discard(inner.id)
-                            effect.deleted[inner.id] = inner
+            self._delete(node, effect, sure, likely)
         elif isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
-            self._read(node.value, effect, sure, likely)
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            for target in targets:
-                if isinstance(node, ast.AugAssign) and isinstance(target, ast.Name):
-                    self._read_name(target.id, target, effect, sure, likely)
-                if not isinstance(node, ast.AnnAssign) or node.value is not None:
-                    self._bind(target, effect, sure, likely)
+            self._assign(node, effect, sure, likely)
         else:
             for child in ast.iter_child_nodes(node):
                 self._read(child, effect, sure, likely)
+
+    def _delete(self, node: ast.Delete, effect: Effect, sure: set[str], likely: set[str]) -> None:
+        for inner in (each for target in node.targets for each in ast.walk(target) if isinstance(each, ast.Name)):
+            self._read_name(inner.id, inner, effect, sure, likely)
+            if isinstance(inner.ctx, ast.Del):
+                sure.discard(inner.id)
+                likely.discard(inner.id)
+                effect.deleted[inner.id] = inner
+
+    def _assign(
+        self, node: ast.Assign | ast.AnnAssign | ast.AugAssign, effect: Effect, sure: set[str], likely: set[str]
+    ) -> None:
+        self._read(node.value, effect, sure, likely)
+        for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+            if isinstance(node, ast.AugAssign) and isinstance(target, ast.Name):
+                self._read_name(target.id, target, effect, sure, likely)
+            if not isinstance(node, ast.AnnAssign) or node.value is not None:
+                self._bind(target, effect, sure, likely)
 
     def _bind(self, target: ast.expr, effect: Effect, sure: set[str], likely: set[str]) -> None:
         if isinstance(target, ast.Name):
@@ -275,7 +296,7 @@ class Flow:
                 likely.add(other)
 
     def through(self, name: str) -> list[tuple[str, bool]]:
-        """The names that a function or class of the notebook reads when it runs, each with whether it is bound there."""
+        """The names that a function or class of the notebook reads when it runs, and whether it binds them."""
         found: dict[str, bool] = {}
         for node in self.definitions.get(name, []):
             read, written, _ = self.reach(node)
@@ -350,7 +371,9 @@ class Flow:
                     yield Change(name, call, False, is_inside)
         elif isinstance(call.func, ast.Name) and called == call.func.id and call.func.id not in self.definitions:
             yield Change(call.func.id, call, False)  # a model that is called
-        positions = [CHANGE_ARGUMENTS[key] for key in (called, f".{called.rpartition('.')[2]}") if key in CHANGE_ARGUMENTS]
+        positions = [
+            CHANGE_ARGUMENTS[key] for key in (called, f".{called.rpartition('.')[2]}") if key in CHANGE_ARGUMENTS
+        ]
         given = [call.args[position] for position in positions if position < len(call.args)]
         given += [key.value for key in call.keywords if key.arg in CHANGED_KEYWORDS]
         is_sure = True
@@ -387,11 +410,10 @@ class Flow:
             if isinstance(each, (ast.Assign, ast.AnnAssign, ast.NamedExpr)) and each.value is not None:
                 for target, value in pairs(each):
                     yield from ((one, other) for one in names_in(target) for other in self.held(value) if one != other)
-            elif isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute) and each.func.attr in CHANGES:
-                if each.func.attr in ("append", "add", "insert", "extend", "appendleft", "setdefault", "update"):
-                    name = root(each.func.value)
-                    given = {other for argument in each.args for other in self.held(argument)}
-                    yield from ((name, other) for other in given if name and name != other)
+            elif isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute) and each.func.attr in TAKES_IN:
+                name = root(each.func.value)
+                given = {other for argument in each.args for other in self.held(argument)}
+                yield from ((name, other) for other in given if name and name != other)
 
     def alike(self, node: ast.AST, *, with_contents: bool) -> Iterator[tuple[str, str]]:
         """Pairs of names of which a change of one may change the other: also parts, and what loops go through.
@@ -455,7 +477,11 @@ class Flow:
             }
             for arg in arguments_of(definition):
                 if arg.arg in given_back:
-                    found |= {name for node in given_to(definition, arg.arg, [call], is_method=False) for name in self.held(node)}
+                    found |= {
+                        name
+                        for node in given_to(definition, arg.arg, [call], is_method=False)
+                        for name in self.held(node)
+                    }
         return found
 
 
@@ -525,7 +551,9 @@ def reads(node: ast.AST, local: frozenset[str] = frozenset()) -> set[str]:
         body = [node.body] if isinstance(node, ast.Lambda) else node.body
         now = [] if isinstance(node, ast.Lambda) else node.decorator_list
         now = [*now, *node.args.defaults, *filter(None, node.args.kw_defaults)]
-        return {n for each in now for n in reads(each, local)} | {n for each in body for n in reads(each, frozenset(own))}
+        return {n for each in now for n in reads(each, local)} | {
+            n for each in body for n in reads(each, frozenset(own))
+        }
     if isinstance(node, ast.ClassDef):
         now = [*node.decorator_list, *node.bases, *(key.value for key in node.keywords)]
         found = {name for each in now for name in reads(each, local)}

@@ -83,7 +83,7 @@ def load_one(folder, name):
             return importlib.import_module("pandas").read_parquet(file)
         if file.suffix == ".npy":
             return importlib.import_module("numpy").load(file, allow_pickle=False)
-        return pickle.loads(file.read_bytes())
+        return pickle.loads(file.read_bytes())  # noqa: S301 (an earlier step has written it)
     raise SystemExit(f"{Path(folder, name)}: not there; the step before hands it on: run it first")
 
 
@@ -125,4 +125,6 @@ def pickled(name, value):
     try:
         return cloudpickle.dumps(value)
     except (TypeError, pickle.PicklingError) as error:
-        raise SystemExit(f"{name}: can't be handed on to another step ({error}): make it in the step that uses it") from None
+        raise SystemExit(
+            f"{name}: can't be handed on to another step ({error}): make it in the step that uses it"
+        ) from None

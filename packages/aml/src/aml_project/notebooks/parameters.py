@@ -98,7 +98,7 @@ def is_simple(value: ast.expr | None) -> bool:
 def named(constants: list[tuple[str, ast.expr]], others: Set[str], *, tagged: bool) -> list[Parameter]:
     """Give each constant its option; where two would share one, and where one is taken, its own spelling."""
     options = Counter(option_of(name) for name, _ in constants)
-    taken = others | {attribute_of(option) for option in options if options[option] == 1}
+    taken = {*others} | {attribute_of(option) for option in options if options[option] == 1}
     parameters = []
     for name, value in constants:
         option = option_of(name)

@@ -27,7 +27,16 @@ PLAIN_CALLS = {
     *("os.path.basename", "os.getenv", "os.environ.get", "os.cpu_count", "torch.device", "torch.cuda.is_available"),
     *("re.compile", "datetime.date", "datetime.datetime", "datetime.timedelta", "pandas.Timestamp", "pandas.Timedelta"),
     *("int", "float", "str", "bool", "len", "range", "tuple", "frozenset", "decimal.Decimal", "fractions.Fraction"),
-    *("logging.getLogger", "math.sqrt", "math.log", "math.exp", "numpy.sqrt", "numpy.log", "numpy.exp", "typing.TypeVar"),
+    *(
+        "logging.getLogger",
+        "math.sqrt",
+        "math.log",
+        "math.exp",
+        "numpy.sqrt",
+        "numpy.log",
+        "numpy.exp",
+        "typing.TypeVar",
+    ),
 }
 CLASSES = {"collections.namedtuple", "typing.NamedTuple", "enum.Enum", "dataclasses.make_dataclass", "typing.NewType"}
 LISTINGS = {"glob.glob", "os.listdir", ".glob", ".rglob", ".iterdir"}  # of the data, which every step sees alike
@@ -36,7 +45,9 @@ SETTINGS = re.compile(
     r"|register\w*|enable\w*|pandas|reset_defaults|rcdefaults|append|insert)$"
 )
 LISTS_OF_MODULES = ("sys.path.append", "sys.path.insert")
-SEEDS = re.compile(r"(?:^|\.)(?:random\.(?:seed|set_seed)|manual_seed|seed_everything|set_random_seed|set_seed|setstate)$")
+SEEDS = re.compile(
+    r"(?:^|\.)(?:random\.(?:seed|set_seed)|manual_seed|seed_everything|set_random_seed|set_seed|setstate)$"
+)
 
 
 @dataclass
@@ -49,7 +60,7 @@ class Chunk:
     text: str
     before: str  # comments
     kind: Kind = "code"
-    level: Level = FREE
+    level: Level = 0
     names: set[str] = field(default_factory=set)  # that it binds
     reads: set[str] = field(default_factory=set)
 
@@ -101,7 +112,9 @@ class Parts:
         if any(defined(node)) or self._makes_class(node):
             return "definition"
         if isinstance(node, (ast.Assign, ast.AnnAssign)) and self._is_constant(node):
-            lists = any(self.names.dotted(each.func) in LISTINGS for each in ast.walk(node) if isinstance(each, ast.Call))
+            lists = any(
+                self.names.dotted(each.func) in LISTINGS for each in ast.walk(node) if isinstance(each, ast.Call)
+            )
             return "constant" if not lists or "data_path" in chunk.text else "code"
         return "setting" if self._is_setting(node) else "code"
 
@@ -133,10 +146,24 @@ class Parts:
                 inner = value.args[0]
                 if self.names.dotted(inner.func) in LISTINGS:
                     return True
-            method = isinstance(value.func, ast.Attribute) and called in (".joinpath", ".resolve", ".absolute", ".split")
+            method = isinstance(value.func, ast.Attribute) and called in (
+                ".joinpath",
+                ".resolve",
+                ".absolute",
+                ".split",
+            )
             given = [*value.args, *(key.value for key in value.keywords), *([value.func.value] if method else [])]  # type: ignore[attr-defined]
             return (called in PLAIN_CALLS or method) and all(self._is_plain(each) for each in given)
-        plain = (ast.Constant, ast.JoinedStr, ast.FormattedValue, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp)
+        plain = (
+            ast.Constant,
+            ast.JoinedStr,
+            ast.FormattedValue,
+            ast.BinOp,
+            ast.UnaryOp,
+            ast.BoolOp,
+            ast.Compare,
+            ast.IfExp,
+        )
         more = (ast.Tuple, ast.List, ast.Dict, ast.Set, ast.Name, ast.Attribute, ast.Subscript, ast.Starred, ast.Slice)
         rest = (ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.expr_context, ast.keyword)
         if not isinstance(value, (*plain, *more, *rest)):
@@ -153,7 +180,9 @@ class Parts:
             return False
         if isinstance(node, ast.Assign) and not any(isinstance(each, ast.Call) for each in ast.walk(node.value)):
             outside = self.names.imports.keys() | self.flow.definitions.keys()
-            return all(isinstance(each, (ast.Attribute, ast.Subscript)) and root(each) in outside for each in node.targets)
+            return all(
+                isinstance(each, (ast.Attribute, ast.Subscript)) and root(each) in outside for each in node.targets
+            )
         return False
 
     def _rate(self, chunk: Chunk) -> bool:
@@ -187,10 +216,12 @@ def chunks_of(conversion: Conversion) -> Iterator[Chunk]:
             tail, _, between = between.partition("\n")
             last.text += "  " + tail.strip(" \t;") if tail.strip(" \t;") else ""
             yield last
-        last = Chunk(list(group), conversion.cell_of(group[0]), begin, source.edited(begin, end).strip(), between.strip("\n"))
+        last = Chunk(
+            list(group), conversion.cell_of(group[0]), begin, source.edited(begin, end).strip(), between.strip("\n")
+        )
         position = end
     if last is not None:
-        tail, _, rest = source.data[position:].decode().partition("\n")
+        tail = source.data[position:].decode().partition("\n")[0]
         last.text += "  " + tail.strip(" \t;") if tail.strip(" \t;") else ""
         yield last
 
@@ -260,12 +291,10 @@ def is_class(chunk: Chunk) -> bool:
 
 def seeds(nodes: Iterable[ast.AST], names: Names) -> list[str]:
     """The calls that set where global generators of random numbers begin."""
-    found = []
-    for tree in nodes:
-        for node in running(tree, inside=isinstance(tree, DEFINITIONS)):
-            if isinstance(node, ast.Call) and SEEDS.search(called := names.dotted(node.func)):
-                found.append(called)
-    return found
+    return [
+        called for tree in nodes for node in running(tree, inside=isinstance(tree, DEFINITIONS))
+        if isinstance(node, ast.Call) and SEEDS.search(called := names.dotted(node.func))
+    ]  # fmt: skip
 
 
 BUILTINS = set(dir(builtins))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aml_project.notebooks.notebook_file import LARGE
 from aml_project.notebooks.script import Script
-from aml_project.notebooks.steps import Steps
+from aml_project.notebooks.step_scripts import Steps
 from aml_project.notebooks.tracing import WHOLE
 
 

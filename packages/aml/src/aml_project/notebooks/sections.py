@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import keyword
 import re
 import sys
@@ -15,15 +16,25 @@ from aml_project.notebooks.notebook_file import Broken
 HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)[ \t#]*$|<h([1-6])[^>]*>(.*?)</h[1-6]>\s*$", re.IGNORECASE)
 UNDERLINE = re.compile(r" {0,3}(=+|-{2,})[ \t]*$")  # below a line, which is a heading then
 FENCE = re.compile(r" {0,3}(```|~~~)")
-NUMBER = re.compile(r"^(?:(?:step|part|section|chapter)\s+)?(?:\d+(?:\.\d+)*|[ivx]+(?=[.):]))\s*[.):\-–—]*\s+", re.IGNORECASE)
+NUMBER = re.compile(
+    r"^(?:(?:step|part|section|chapter)\s+)?(?:\d+(?:\.\d+)*|[ivx]+(?=[.):]))\s*[.):\u2013\u2014-]*\s+", re.IGNORECASE
+)
 # What a heading says that names a step, and the script's name where only one of its kind is there.
 KINDS = {
-    "prepare": r"prepar|prepro|pre-pro|clean|load|read|ingest|import(?:ing)? (?:the )?data|split|feature|wrangl|transform|data\b",
+    "prepare": r"prepar|pre-?pro|clean|load|read|ingest|import(?:ing)? (?:the )?data|split|feature|wrangl|data\b",
     "train": r"train|fit\b|fitting|learn|model",
     "evaluate": r"evaluat|validat|test|metric|result|performance|accuracy|assess|score|scoring|compar|report",
-    "": r"explor|eda\b|visuali|plot|predict|inferen|register|publish|export|sav(?:e|ing)|tun(?:e|ing)|search|collect|augment",
+    "": r"explor|eda\b|visuali|plot|predict|infer|register|publish|export|sav(?:e|ing)|tun(?:e|ing)|search|collect",
 }  # fmt: skip
-TAKEN = {"data", "output", "parameters", "runtime", "score", "score_batch", "evaluation"}  # each is something else already
+TAKEN = {
+    "data",
+    "output",
+    "parameters",
+    "runtime",
+    "score",
+    "score_batch",
+    "evaluation",
+}  # each is something else already
 LONGEST = 40  # characters of a step's name
 
 
@@ -80,8 +91,7 @@ def lines_of(source: str) -> Iterator[tuple[int, str]]:
             is_code = not is_code
         elif not is_code and (match := HEADING.match(line)):
             yield len(match[1] or "") or int(match[3]), plain(match[2] if match[1] else match[4])
-            line = ""
-        elif not is_code and before.strip() and (match := UNDERLINE.match(line)):
+        elif not is_code and not HEADING.match(before) and before.strip() and (match := UNDERLINE.match(line)):
             yield (1 if match[1][0] == "=" else 2), plain(before)
         before = line
 
@@ -104,14 +114,20 @@ def named(found: list[Heading], wanted: list[str]) -> list[Heading]:
     """The headings of these texts."""
     chosen = []
     for text in wanted:
-        same = [heading for heading in found if text.strip().lower() in (heading.text.lower(), NUMBER.sub("", heading.text).lower())]
+        same = [
+            heading
+            for heading in found
+            if text.strip().lower() in (heading.text.lower(), NUMBER.sub("", heading.text).lower())
+        ]
         if not same:
             raise Broken(f"--steps: no heading {text.strip()!r}{listed(found)}")
         chosen.append(same[0])
     chosen.sort(key=lambda heading: heading.cell)
-    twice = [heading for one, heading in zip(chosen, chosen[1:], strict=False) if one.cell == heading.cell]
+    twice = [heading for one, heading in itertools.pairwise(chosen) if one.cell == heading.cell]
     if twice:
-        raise Broken(f"--steps: {twice[0].text!r} is in one cell with another one, cell {twice[0].cell}: split the cell")
+        raise Broken(
+            f"--steps: {twice[0].text!r} is in one cell with another one, cell {twice[0].cell}: split the cell"
+        )
     return chosen
 
 

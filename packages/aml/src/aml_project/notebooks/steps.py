@@ -7,34 +7,24 @@ the scripts that need them; what several need goes to a module.
 from __future__ import annotations
 
 import ast
-import json
-import math
 import re
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from aml_project.notebooks import header
 from aml_project.notebooks.cells import Cell, take_apart
-from aml_project.notebooks.edits import inside_strings
 from aml_project.notebooks.file_calls import READ
-from aml_project.notebooks.flow import DEFINITIONS, Change, Effect, Flow, closure, names_in, part_of
+from aml_project.notebooks.flow import Change, Effect, Flow, closure, names_in, part_of
 from aml_project.notebooks.magics import Finding
 from aml_project.notebooks.notebook_file import Broken, read
 from aml_project.notebooks.parts import (
-    BUILTINS,
-    FREE,
     NESTED,
-    SCRIPT,
     Chunk,
     Parts,
     is_class,
-    mentioned_alone,
     seeds,
-    used_in,
 )
-from aml_project.notebooks.script import Conversion, Script
+from aml_project.notebooks.script import Conversion
 from aml_project.notebooks.sections import Section, divide, lines_of
 from aml_project.notebooks.tracing import HEAD, WHOLE
 
@@ -46,8 +36,8 @@ MADE_BY = {
     **dict.fromkeys(("open", "io.open", "gzip.open", "bz2.open", "lzma.open", "codecs.open", ".open"), "an open file"),
     **dict.fromkeys(("zipfile.ZipFile", "h5py.File", "pandas.ExcelWriter", "pandas.HDFStore"), "an open file"),
     **dict.fromkeys(("csv.reader", "csv.writer", "csv.DictReader", "csv.DictWriter"), "a reader or writer of a file"),
-    **dict.fromkeys(("iter", "map", "filter", "zip", "enumerate", "reversed", "os.scandir", "glob.iglob"), "an iterator"),
-    **dict.fromkeys((".iterdir", ".glob", ".rglob", "itertools.cycle", "itertools.chain", "os.walk"), "an iterator"),
+    **dict.fromkeys(("iter", "map", "filter", "zip", "enumerate", "reversed", "os.scandir"), "an iterator"),
+    **dict.fromkeys((".iterdir", ".glob", ".rglob", "itertools.cycle", "itertools.chain", "glob.iglob"), "an iterator"),
     **dict.fromkeys(("sqlite3.connect", ".connect", ".cursor", "sqlalchemy.create_engine"), "a connection"),
     **dict.fromkeys(("threading.Lock", "threading.RLock", "threading.Event", "multiprocessing.Lock"), "a lock"),
     **dict.fromkeys(("threading.Thread", "multiprocessing.Process", "subprocess.Popen"), "a process or thread"),
@@ -104,51 +94,27 @@ class Step:
         return [*self.needs.values(), *self.brings, *more]
 
 
-@dataclass
-class Steps:
-    """What a notebook becomes: files by name, and what there is to say."""
-
-    files: dict[str, str]
-    script: Script
-    steps: list[Step]
-
-
-def convert(
-    path: Path,
-    to_python: Callable[[str], str],
-    *,
-    wanted: Iterable[str] = (),
-    modules: Mapping[str, str] | None = None,
-    data: Path | None = None,
-    data_path: str = "../../data",
-    model: str = "",
-) -> Steps:
-    """Convert the notebook at a path to the steps that its headings name, or those that are `wanted`.
-
-    `modules` lie beside the scripts, by the names of their files; the rest is as for a script.
-    """
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the notebook's own code
-        return Division(path, to_python, list(wanted), modules or {}, data, data_path, model).result
-
-
-class Division:
-    """One notebook on its way to steps."""
+class Plan:
+    """The steps of one notebook: the code of each, and what goes from one to another."""
 
     def __init__(
         self,
         path: Path,
         to_python: Callable[[str], str],
         wanted: list[str],
+        *,
         modules: Mapping[str, str],
         data: Path | None,
         data_path: str,
         model: str,
     ) -> None:
         cells = take_apart(read(path), to_python)
-        imported = {name for cell in cells if cell.is_code for name in re.findall(r"^\s*(?:import|from)\s+(\w+)", cell.python, re.M)}
+        imported = {
+            name
+            for cell in cells
+            if cell.is_code
+            for name in re.findall(r"^\s*(?:import|from)\s+(\w+)", cell.python, re.MULTILINE)
+        }
         self.sections = divide(cells, wanted, imported | {HANDOVER, COMMON})
         taken = [attribute(f"{section.name}-path") for section in self.sections]
         self.data_path, self.notebook, self.model = data_path, path.name, model
@@ -169,11 +135,7 @@ class Division:
         self._bring_files()
         self._hand_on_random_state()
         self._note_unknown()
-        self.common = self._common()
-        for step in self.steps:
-            self._write(step)
         self.script.findings = sorted(dict.fromkeys(self.script.findings), key=lambda finding: finding.cell)
-        self.result = Steps(self._files(), self.script, self.steps)
 
     def _say(self, cell: int, line: str) -> None:
         self.script.findings.append(Finding(cell, " ".join(line.split())[:300]))
@@ -196,7 +158,9 @@ class Division:
         code: dict[str, list[Chunk]] = {section.name: [] for section in self.sections}
         places = [(section.begin, section.name) for section in self.sections]
         self._keep_in_place(places)
-        first = next((self._section(chunk, places) for chunk in self.parts.of("code") if self._section(chunk, places)), "")
+        first = next(
+            (self._section(chunk, places) for chunk in self.parts.of("code") if self._section(chunk, places)), ""
+        )
         for chunk in self.parts.chunks:
             if not self.parts.repeated(chunk):
                 name = self._section(chunk, places) or first or places[0][1]
@@ -264,14 +228,16 @@ class Division:
                 else:
                     step.needs[name] = self._latest(name, k, bound, changed, live).name
         for k, step in enumerate(self.steps):
-            wanted = {name for later in self.steps[k + 1 :] for name, source in later.needs.items() if source == step.name}
-            order = [name for name in self._in_order(wanted)]
+            wanted = {
+                name for later in self.steps[k + 1 :] for name, source in later.needs.items() if source == step.name
+            }
+            order = self._in_order(wanted)
             for name in order:
                 if not any(name in handed.names for handed in step.saves):
                     unit = next((unit for unit in units if name in unit), (name,))
                     step.saves.append(Handed(tuple(each for each in order if each in unit)))
-            self._note_unsure(step, order, k)
-        for k, step in enumerate(self.steps):  # what is handed on together is taken together
+            self._note_unsure(step, order)
+        for step in self.steps:  # what is handed on together is taken together
             for name, source in list(step.needs.items()):
                 handed = next(each for each in self._step(source).saves if name in each.names)
                 step.needs |= {other: source for other in handed.names if other not in step.needs}
@@ -367,7 +333,9 @@ class Division:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             values = [node.value for target in targets if name in names_in(target)]
         elif isinstance(node, (ast.With, ast.AsyncWith)):
-            values = [i.context_expr for i in node.items if i.optional_vars is not None and name in names_in(i.optional_vars)]
+            values = [
+                i.context_expr for i in node.items if i.optional_vars is not None and name in names_in(i.optional_vars)
+            ]
         for value in values:
             if isinstance(value, ast.GeneratorExp):
                 return "a generator"
@@ -394,7 +362,7 @@ class Division:
                     cell = self._cell(later[0].effect.bound[name])
                     self._say(at, f"{name} is read here, and bound in cell {cell} only: move that before")
 
-    def _note_unsure(self, step: Step, handed: list[str], k: int) -> None:
+    def _note_unsure(self, step: Step, handed: list[str]) -> None:
         for name in handed:
             if name in step.effect.bound and name not in step.effect.likely and name not in step.needs:
                 step.unsure.add(name)
@@ -413,12 +381,15 @@ class Division:
                     found = [change for change in sure if change.name == one]
                     if found and other in needs[k] | live[k]:
                         line = f"{one} is changed in place here, and {other} (cell {cell}) may share its memory"
-                        self._say(self._cell(found[0].at), f"{line}: between steps they are two; take {name} anew after it")
+                        self._say(
+                            self._cell(found[0].at), f"{line}: between steps they are two; take {name} anew after it"
+                        )
             for chunk in step.code:
                 for statement in chunk.statements:
-                    if isinstance(statement, ast.Assign) and (whole := part_of(statement.value)) in self.values:
+                    held = part_of(statement.value) if isinstance(statement, ast.Assign) else None
+                    if isinstance(statement, ast.Assign) and held is not None and held in self.values:
                         targets = {each for target in statement.targets for each in names_in(target)}
-                        parts += [(each, str(whole), chunk.cell) for each in sorted(targets & self.values) if each != whole]
+                        parts += [(each, held, chunk.cell) for each in sorted(targets & self.values) if each != whole]
 
     def _note_unknown(self) -> None:
         for node in self.names.nodes:
@@ -428,7 +399,9 @@ class Division:
         for chunk in self.parts.of("definition"):
             values = sorted(name for name, _ in self.flow.through(min(chunk.names)) if name in self.values)
             if is_class(chunk) and chunk.level == NESTED and values:
-                line = f"class {min(chunk.names)} reads {', '.join(values)}: its objects keep what that is when handed on"
+                line = (
+                    f"class {min(chunk.names)} reads {', '.join(values)}: its objects keep what that is when handed on"
+                )
                 self._say(chunk.cell, f"{line}; give it to __init__ instead")
 
     # --- files, and random numbers ---
@@ -472,15 +445,17 @@ class Division:
 
     def _steps_of(self, node: ast.AST) -> list[int]:
         """The steps that run a node: the one that it stands in, or those that call what it stands in."""
-        while not isinstance(node, ast.Module) and not isinstance(self.names.parents.get(node, self.names.tree), ast.Module):
+        while not isinstance(node, ast.Module) and not isinstance(
+            self.names.parents.get(node, self.names.tree), ast.Module
+        ):
             node = self.names.parents[node]
         for k, step in enumerate(self.steps):
             if any(node in chunk.statements and chunk.kind == "code" for chunk in step.code):
                 return [k]
         names = {name for chunk in self.parts.chunks if node in chunk.statements for name in chunk.names}
-        return [k for k, step in enumerate(self.steps) if names & self._mentions(step)]
+        return [k for k, step in enumerate(self.steps) if names & self.mentions(step)]
 
-    def _mentions(self, step: Step) -> set[str]:
+    def mentions(self, step: Step) -> set[str]:
         """The names that a step reads, also in the functions and constants that it uses."""
         found, todo = set[str](), set(step.effect.mentions)
         while todo:
@@ -498,358 +473,16 @@ class Division:
             if has_begun:
                 step.random_from = self.steps[k - 1].name
             trees: list[ast.AST] = [statement for chunk in step.code for statement in chunk.statements]
-            trees += [node for name in self._mentions(step) for node in self.flow.definitions.get(name, [])]
+            trees += [node for name in self.mentions(step) for node in self.flow.definitions.get(name, [])]
             found = seeds(trees, self.names)
             for called in found:
                 if called.split(".")[0] in ("tensorflow", "keras"):
                     chunk = next(chunk for chunk in step.code)
-                    self._say(chunk.cell, f"{called}(): TensorFlow's random state is not handed on: set a seed in each part")
+                    self._say(
+                        chunk.cell, f"{called}(): TensorFlow's random state is not handed on: set a seed in each part"
+                    )
             has_begun = has_begun or bool(found)
             step.saves_random = has_begun and k + 1 < len(self.steps)
-
-    # --- the text ---
-
-    def _common(self) -> list[Chunk]:
-        """The functions and classes that several steps use, or that may be part of what is handed on."""
-        trees: list[ast.AST] = list(self.names.tree.body)
-        chosen: list[Chunk] = []
-        for chunk in self.parts.of("definition"):
-            if chunk.level == FREE:
-                users = [step for step in self.steps if chunk.names & self._mentions(step)]
-                travels = is_class(chunk) or any(mentioned_alone(trees, name) for name in chunk.names)
-                if len(users) > 1 or (travels and any(step.saves for step in users)):
-                    chosen.append(chunk)
-        while True:
-            needed = {name for chunk in chosen for name in chunk.reads}
-            more = [
-                chunk for chunk in self.parts.of("definition", "constant")
-                if chunk not in chosen and chunk.names & needed and chunk.level == FREE
-            ]  # fmt: skip
-            if not more:
-                break
-            chosen += more
-        names = {name for chunk in chosen for name in chunk.names}
-        if chosen:
-            chosen += [chunk for chunk in self.parts.of("setting") if chunk.level == FREE and chunk.reads & names]
-        return sorted(chosen, key=lambda chunk: chunk.begin)
-
-    def _write(self, step: Step) -> None:
-        """Compose the script of a step."""
-        body = self._main(step)
-        main = indented(body) if body.strip() else "    pass"
-        top = self._top(step, used_in(body))
-        names = used_in(body + "\n" + "\n".join(chunk.text for chunk in top))
-        used = self._used(step, names)
-        arguments = self._arguments(step, used, "\n".join([body, *(chunk.text for chunk in top)]))
-        from_common = sorted(names & {name for chunk in self.common for name in chunk.names})
-        calls = [original for original, name in self.calls.items() if name in names]
-        own = [f"from {COMMON} import {', '.join(from_common)}"] if from_common else []
-        own += [f"from {HANDOVER} import " + ", ".join(sorted(imported_as(each, self.calls[each]) for each in calls))] if calls else []
-        late = Imports(self, names, step)
-        early = [chunk.text for chunk in top if chunk.kind == "setting" and is_early(chunk)]
-        rest = [with_comment(chunk) for chunk in top if chunk.text not in early]
-        title = plain_text(step.section.title)
-        usage = " ".join([f"python {step.name}.py", *(f"--{name} outputs/{source}" for name, source in self._inputs(step))])
-        lines = [
-            f'"""{title}: a step of the notebook {plain_text(self.notebook)}.', "", f"    {usage}", '"""', "",
-            *(["# ruff: noqa: E402 (the settings come first)", ""] if early else []),
-            *self.used.future, *([""] if self.used.future else []),
-            *late.standard(used, arguments), *(["", *early] if early else []),
-            *late.others(used), *(["", *own] if own else []), *late.blocks(),
-            *(["", 'matplotlib.use("Agg")'] if used.draws else []),
-            *header.definitions(used), "", *arguments, "", *rest, "", "",
-            f"def {self.main}() -> None:", main, "", "", 'if __name__ == "__main__":', f"    {self.main}()", "",
-        ]  # fmt: skip
-        step.text = "\n".join(lines)
-        compile(step.text, f"{step.name}.py", "exec", dont_inherit=True)
-
-    def _main(self, step: Step) -> str:
-        """The lines of main(): what it takes, the notebook's code, what it leaves."""
-        args, calls = self.used.own["args"], self.calls
-        output = f"{args}.{attribute(OUTPUT)}"
-        lines: list[str] = []
-        shared = sorted({name for chunk in step.code for name in globals_and_awaited(chunk)} & (self.values | set(step.effect.bound)))
-        shared += sorted({name for chunk in self._nested(step) for name in globals_and_awaited(chunk)} - set(shared))
-        if shared:
-            lines.append(f"global {', '.join(shared)}")
-        for source, patterns in step.brings.items():
-            lines.append(f"{calls['bring']}({self._path(source)}, {output}, {', '.join(map(quoted, patterns))})")
-        lines += self._loads(step)
-        if step.random_from:
-            lines.append(f"{calls['load_random_state']}({self._path(step.random_from)})")
-        lines += [f"# {reason}" for _, reason in sorted(step.absent.items())]
-        for chunk in self._nested(step):
-            lines.append(chunk.text)
-        if lines:
-            lines.append("")
-        position = len(lines)
-        for chunk in step.code:
-            lines += gap(self.conversion.source.data, chunk) if len(lines) > position else []
-            lines += [chunk.before] if chunk.before else []
-            lines.append(chunk.text)
-        if step.saves or step.saves_random:
-            lines.append("")
-        sure = [handed for handed in step.saves if not step.unsure & set(handed.names)]
-        if sure:
-            given = ", ".join(f"{handed.key}={handed.value}" for handed in sure)
-            lines.append(f"{calls['save']}({output}, {given})")
-        for handed in step.saves:
-            if handed not in sure:
-                there = " and ".join(f'"{name}" in locals()' for name in handed.names if name in step.unsure)
-                lines.append(f"if {there}:\n    {calls['save']}({output}, {handed.key}={handed.value})")
-        if step.saves_random:
-            lines.append(f"{calls['save_random_state']}({output})")
-        return "\n".join(lines).strip("\n")
-
-    def _loads(self, step: Step) -> list[str]:
-        lines = []
-        for each in self.steps:
-            taken = [handed for handed in each.saves if any(step.needs.get(name) == each.name for name in handed.names)]
-            plain = [handed for handed in taken if not each.unsure & set(handed.names)]
-            if plain:
-                targets = ", ".join(handed.value for handed in plain)
-                targets = targets[1:-1] if len(plain) == 1 and targets.startswith("(") else targets
-                given = ", ".join(quoted(handed.key) for handed in plain)
-                lines.append(f"{targets} = {self.calls['load']}({self._path(each.name)}, {given})")
-            for handed in taken:
-                if handed not in plain:
-                    given = f"{self._path(each.name)}, {quoted(handed.key)}"
-                    lines.append(f"if {self.calls['is_there']}({given}):\n    {handed.value} = {self.calls['load']}({given})")
-        return lines
-
-    def _nested(self, step: Step) -> list[Chunk]:
-        """The functions of earlier parts that read what main() has, and that this one calls: the last of each name."""
-        order = self.parts.chunks.index(step.code[0])
-        found = []
-        for chunk in self.parts.of("definition"):
-            if chunk.level == NESTED and chunk not in step.code and self.parts.chunks.index(chunk) < order:
-                if chunk.names & step.effect.needs.keys():
-                    found = [each for each in found if each.names != chunk.names] + [chunk]
-        return found
-
-    def _top(self, step: Step, names: set[str]) -> list[Chunk]:
-        """What stands above main(): constants, settings and definitions that are needed there."""
-        common = {name for chunk in self.common for name in chunk.names}
-        chosen: list[Chunk] = []
-        earlier = self.steps[: self.steps.index(step)]
-        for chunk in self.parts.of("definition"):
-            travels = is_class(chunk) or any(mentioned_alone(self.names.tree.body, name) for name in chunk.names)
-            handed = any(each.saves and chunk.names & self._mentions(each) for each in earlier)
-            if chunk.level == SCRIPT and travels and handed and step.needs:
-                chosen.append(chunk)
-        while True:
-            needed = names | {name for chunk in chosen for name in chunk.reads}
-            more = [
-                chunk for chunk in self.parts.of("definition", "constant")
-                if self.parts.repeated(chunk) and chunk not in chosen and chunk.names & needed and not chunk.names & common
-            ]  # fmt: skip
-            more += [
-                chunk for chunk in self.parts.of("setting")
-                if chunk not in chosen and chunk not in self.common and self._sets(chunk, needed, step)
-            ]  # fmt: skip
-            if not more:
-                return sorted(chosen, key=lambda chunk: chunk.begin)
-            chosen += more
-
-    def _sets(self, chunk: Chunk, needed: set[str], step: Step) -> bool:
-        """Whether a setting is of something that a step uses; those that concern every module count for each."""
-        if chunk.begin > step.code[-1].begin:
-            return False
-        roots = {name for name in chunk.reads if name in self.names.imports}
-        everywhere = {"warnings", "os", "sys", "logging", "random"}
-        packages = {self.names.imports[name].split(".")[0] for name in roots}
-        used = {self.names.imports[name].split(".")[0] for name in needed if name in self.names.imports}
-        definitions = chunk.reads & self.flow.definitions.keys()
-        return bool(packages & (everywhere | used)) or bool(definitions and definitions & needed)
-
-    def _used(self, step: Step, names: set[str]) -> header.Used:
-        """What the head of a script holds."""
-        own = self.used.own
-        drawing = [name for name in names if self.names.imports.get(name, "").split(".")[0] in ("matplotlib", "seaborn", "pylab")]
-        draws = self.used.draws and (own["save_figures"] in names or bool(drawing))
-        shows = own["display"] in names
-        return replace(
-            self.used, ipython={name: what for name, what in self.used.ipython.items() if name in names},
-            shows_values=shows, draws=draws, writes=own["output_path"] in names or draws, waits=own["loop"] in names, arguments=[],
-        )  # fmt: skip
-
-    def _arguments(self, step: Step, used: header.Used, text: str) -> list[str]:
-        """The lines that declare and read the arguments."""
-        parser, kind, args = self.used.own["parser"], self.used.own["Path"], self.used.own["args"]
-        attributes = {
-            node.attr for node in ast.walk(ast.parse(text))
-            if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == args
-        }  # fmt: skip
-        lines = [f"{parser} = argparse.ArgumentParser(allow_abbrev=False)"]
-        step.reads_data = "data_path" in attributes
-        if step.reads_data:
-            lines.append(f'{parser}.add_argument("--data-path", type={kind}, default="{self.data_path}", help="folder of the data")')
-        for name, source in self._inputs(step):
-            told = f'help="what the step {source} has left"'
-            lines.append(f'{parser}.add_argument("--{name}", type={kind}, default="outputs/{source}", {told})')
-        if used.writes or attribute(OUTPUT) in attributes:
-            told = 'help="folder of what this step leaves"'
-            lines.append(f'{parser}.add_argument("--{OUTPUT}", type={kind}, default="outputs/{step.name}", {told})')
-        step.arguments = []
-        for parameter, default in self.conversion.parameters:
-            if parameter.attribute in attributes:
-                lines.append(parameter.declared(default).replace("parser.", f"{parser}.", 1))
-                step.arguments.append(parameter.option)
-        return [*lines, f"{args} = {parser}.parse_args()"]
-
-    def _inputs(self, step: Step) -> list[tuple[str, str]]:
-        """The arguments that lead to what earlier steps have left, each with its step."""
-        return [(f"{each.name}-path".replace("_", "-"), each.name) for each in self.steps if each.name in step.sources]
-
-    def _path(self, source: str) -> str:
-        return f"{self.used.own['args']}.{attribute(f'{source}-path')}"
-
-    def _files(self) -> dict[str, str]:
-        files = {f"{step.name}.py": step.text for step in self.steps}
-        if self.common:
-            files[f"{COMMON}.py"] = self._common_text()
-        if any(step.sources for step in self.steps):
-            files[f"{HANDOVER}.py"] = Path(__file__).with_name(f"{HANDOVER}.py").read_text(encoding="utf-8").replace(
-                "# mypy: ignore-errors\n\n", ""
-            )
-        files["pipeline.yml"] = self._pipeline()
-        return files
-
-    def _common_text(self) -> str:
-        names = {name for chunk in self.common for name in chunk.reads}
-        imports = Imports(self, names, None)
-        lines = [
-            f'"""What several steps of the notebook {plain_text(self.notebook)} use."""', "", *self.used.future, "",
-            *imports.standard(None), *imports.others(None), *imports.blocks(), "",
-            *(with_comment(chunk) for chunk in self.common), "",
-        ]  # fmt: skip
-        return "\n".join(lines)
-
-    def _pipeline(self) -> str:
-        """The text of pipeline.yml."""
-        parameters = {}
-        for parameter, default in self.conversion.parameters:
-            value = yaml_value(default)
-            if value is not None and any(parameter.option in step.arguments for step in self.steps):
-                parameters[parameter.option] = value
-        place = f"models/{self.model}/pipeline.yml: " if self.model else ""
-        lines = [f"# {place}the steps of the notebook {plain_text(self.notebook)}"]
-        if parameters:
-            lines += ["parameters:", *(f"  {name}: {value}" for name, value in parameters.items())]
-        lines.append("steps:")
-        for step in self.steps:
-            lines += [f"  {step.name}:", f"    run: {step.name}.py"]
-            inputs = {"data-path": "data"} if step.reads_data else {}
-            inputs |= {name: f"{source}.{OUTPUT}" for name, source in self._inputs(step)}
-            if inputs:
-                lines.append(f"    in: {{{', '.join(f'{name}: {source}' for name, source in inputs.items())}}}")
-            if f'"--{OUTPUT}"' in step.text:
-                lines.append(f"    out: {{{OUTPUT}: folder}}")
-            given = [name for name in step.arguments if name in parameters]
-            if given:
-                lines += ["    arguments:", *(f"      {name}: parameters.{name}" for name in given)]
-        return "\n".join(lines) + "\n"
-
-
-class Imports:
-    """The imports that a script has at its top: those whose names it uses, in the order of a formatter."""
-
-    def __init__(self, division: Division, names: set[str], step: Step | None) -> None:
-        self.plain: set[str] = set()
-        self.of_modules: dict[str, set[str]] = {}
-        self.block: list[str] = []
-        own = division.used.own
-        read_at_all = set().union(*(chunk.reads for chunk in division.parts.chunks))
-        packages = {division.names.imports[name].split(".")[0] for name in names if name in division.names.imports}
-        for chunk in division.parts.of("import"):
-            node = chunk.first
-            if not isinstance(node, (ast.Import, ast.ImportFrom)):
-                self.block += [chunk.text] if chunk.names & names else []
-                continue
-            if not chunk.text.strip() or chunk.text.strip() == "pass":
-                continue
-            for alias in node.names:
-                name = alias.asname or alias.name.split(".")[0]
-                module = alias.name if isinstance(node, ast.Import) else f"{'.' * node.level}{node.module or ''}"
-                for_nobody = name not in read_at_all and module.split(".")[0] in packages
-                if name in names or alias.name == "*" or for_nobody:
-                    told = alias.name + (f" as {alias.asname}" if alias.asname else "")
-                    if isinstance(node, ast.Import):
-                        self.plain.add(told)
-                    else:
-                        self.of_modules.setdefault(module, set()).add(told)
-        self.own = own
-
-    def standard(self, used: header.Used | None, arguments: Iterable[str] = ()) -> list[str]:
-        plain = {each for each in self.plain if is_standard(each)}
-        if used is not None:
-            plain |= {"argparse"} | ({"asyncio"} if used.waits else set()) | ({"atexit"} if used.draws else set())
-        modules = {module: set(names) for module, names in self.of_modules.items() if is_standard(module)}
-        if used is not None and (used.writes or any(f"type={used.own['Path']}," in line for line in arguments)):
-            self._add(header.imported("Path", used), plain, modules)
-        if used is not None and used.draws:
-            self._add(header.imported("itertools", used), plain, modules)
-        return [*self._lines(plain, modules)]
-
-    def others(self, used: header.Used | None) -> list[str]:
-        plain = {each for each in self.plain if not is_standard(each)}
-        modules = {module: set(names) for module, names in self.of_modules.items() if not is_standard(module)}
-        if used is not None and used.draws:
-            plain.add("matplotlib")
-            self._add(header.imported("pyplot", used), plain, modules)
-        lines = self._lines(plain, modules)
-        return ["", *lines] if lines else []
-
-    def blocks(self) -> list[str]:
-        return ["", *self.block] if self.block else []
-
-    def _add(self, line: str, plain: set[str], modules: dict[str, set[str]]) -> None:
-        if line.startswith("import "):
-            plain.add(line.removeprefix("import "))
-        else:
-            module, _, name = line.removeprefix("from ").partition(" import ")
-            modules.setdefault(module, set()).add(name)
-
-    def _lines(self, plain: set[str], modules: dict[str, set[str]]) -> list[str]:
-        lines = [f"import {each}" for each in sorted(plain)]
-        for module in sorted(modules):
-            stars = {"*"} & modules[module]
-            rest = sorted(modules[module] - stars, key=lambda name: (not name.isupper(), not name[:1].isupper(), name))
-            lines += [f"from {module} import *  # noqa: F403"] if stars else []
-            lines += [f"from {module} import {', '.join(rest)}"] if rest else []
-        return lines
-
-
-def is_standard(module: str) -> bool:
-    return module.split(".")[0].split(" ")[0] in sys.stdlib_module_names
-
-
-def imported_as(original: str, name: str) -> str:
-    return original if original == name else f"{original} as {name}"
-
-
-def is_early(chunk: Chunk) -> bool:
-    """Whether a setting has to come before the imports that it concerns."""
-    return bool({"os", "sys"} & chunk.reads) and chunk.level == FREE
-
-
-def with_comment(chunk: Chunk) -> str:
-    """A chunk with the comment right above it."""
-    comment = chunk.before.split("\n\n")[-1] if chunk.before and not chunk.before.endswith("\n") else ""
-    return f"\n\n{comment}\n{chunk.text}" if comment and not comment.startswith("# #") else f"\n\n{chunk.text}" if isinstance(
-        chunk.first, DEFINITIONS
-    ) else chunk.text
-
-
-def gap(data: bytes, chunk: Chunk) -> list[str]:
-    """An empty line where the notebook has one."""
-    above = data[: chunk.begin].decode().removesuffix(chunk.before)
-    return [""] if re.search(r"\n[ \t]*\n[ \t]*$", above.rstrip(" \t")) or chunk.before.startswith("# ") else []
-
-
-def globals_and_awaited(chunk: Chunk) -> set[str]:
-    """The names that a chunk's functions declare as global: those have to be so in main() as well."""
-    return {name for node in ast.walk(ast.parse(chunk.text)) if isinstance(node, ast.Global) for name in node.names}
 
 
 def yields(function: ast.AST) -> bool:
@@ -857,7 +490,9 @@ def yields(function: ast.AST) -> bool:
 
 
 def is_fit(change: Change) -> bool:
-    return isinstance(change.at, ast.Call) and isinstance(change.at.func, ast.Attribute) and "fit" in change.at.func.attr
+    return (
+        isinstance(change.at, ast.Call) and isinstance(change.at.func, ast.Attribute) and "fit" in change.at.func.attr
+    )
 
 
 def overlap(one: tuple[str, str], other: tuple[str, str]) -> bool:
@@ -866,7 +501,9 @@ def overlap(one: tuple[str, str], other: tuple[str, str]) -> bool:
     if how == other_how == WHOLE and first == second:
         return True
     whole = [(a, b) for a, b, b_how in ((first, second, other_how), (second, first, how)) if b_how != WHOLE or b == "."]
-    return any(b == "." or a.startswith(b.rstrip("/")) for a, b in whole) or f"{first}/".startswith(f"{second.rstrip('/')}/")
+    return any(b == "." or a.startswith(b.rstrip("/")) for a, b in whole) or f"{first}/".startswith(
+        f"{second.rstrip('/')}/"
+    )
 
 
 def pattern_of(rest: str, how: str) -> str:
@@ -876,29 +513,5 @@ def pattern_of(rest: str, how: str) -> str:
     return f"{rest}*" if how == HEAD else "**/*" if rest == "." else f"{rest.rstrip('/')}/**/*"
 
 
-def indented(text: str) -> str:
-    kept = inside_strings(ast.parse(text))
-    lines = text.split("\n")
-    return "\n".join(line if number in kept or not line else f"    {line}" for number, line in enumerate(lines, 1))
-
-
-def quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
-
-
 def attribute(option: str) -> str:
     return option.replace("-", "_")
-
-
-def plain_text(text: str) -> str:
-    """A text as a docstring may hold it."""
-    shown = "".join(c if c.isprintable() else "?" for c in text)
-    return shown.replace("\\", "/").replace('"""', "'''").strip('"')
-
-
-def yaml_value(default: str) -> str | None:
-    """A default as pipeline.yml has it; nothing for what no argument of a step can be: a list, none, a switch that is on."""
-    value = ast.literal_eval(default)
-    if value is True or not isinstance(value, (bool, int, float, str)) or (isinstance(value, float) and not math.isfinite(value)):
-        return None
-    return json.dumps(value, ensure_ascii=False)
