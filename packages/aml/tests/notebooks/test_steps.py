@@ -790,8 +790,8 @@ def test_the_verb_writes_scripts_and_a_pipeline(convert: Convert, project: Path,
     done = convert(path, "--steps", "--force")
     assert done.code == 0, done.err
     assert "analysis.ipynb is 4 steps now: models/model1/pipeline.yml" in done.out
-    assert "  step    load.py: hands on history, names, deep" in done.out
-    assert {"load.py", "pipeline.yml", "handover.py", "tests/test_notebook.py"} <= files_of(model).keys()
+    assert "  step    prepare.py: hands on history, names, deep" in done.out
+    assert {"prepare.py", "pipeline.yml", "handover.py", "tests/test_notebook.py"} <= files_of(model).keys()
     assert "test_they_run_on_the_data" in (model / "tests" / "test_notebook.py").read_text()
     again = convert(path, "--steps")
     assert "models/model1/pipeline.yml and its steps: as they were, nothing to change" in again.out
@@ -801,12 +801,12 @@ def test_a_script_that_was_edited_is_kept(convert: Convert, project: Path, tmp_p
     model = project / "models" / "model1"
     path = book(tmp_path / "nb" / "analysis.ipynb", BOOKS["changed in place"])
     assert convert(path, "--steps", "--force").code == 0
-    (model / "load.py").write_text("# mine\n")
+    (model / "prepare.py").write_text("# mine\n")
     (model / "pipeline.yml").write_text("# mine\n")
     before = files_of(model)
     done = convert(path, "--steps")
     assert done.code == 1
-    told(done, "ERROR: models/model1/load.py: git does not hold it as it is: commit it, or --force replaces it")
+    told(done, "ERROR: models/model1/prepare.py: git does not hold it as it is: commit it, or --force replaces it")
     assert files_of(model) == before, "all of them or none"
 
 

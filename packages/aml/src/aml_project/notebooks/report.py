@@ -20,7 +20,7 @@ def tell_of_steps(notebook: Path, folder: str, made: Steps, *, is_formatted: boo
     print(f"{one_line(notebook.name)} is {len(made.steps)} steps now: {one_line(folder)}/pipeline.yml")
     for step in made.steps:
         handed = [name for each in step.saves for name in each.names]
-        print(one_line(f"  step    {step.name}.py{': hands on ' if handed else ''}{', '.join(handed)}"))
+        print(f"  step    {one_line(step.name + '.py' + (': hands on ' if handed else '') + ', '.join(handed))}")
     tell_of_conversion(notebook, made.script, f"{folder}/*.py", is_formatted=is_formatted)
 
 

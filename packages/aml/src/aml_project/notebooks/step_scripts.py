@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aml_project.notebooks import header
+from aml_project.notebooks.display import DRAWING
 from aml_project.notebooks.edits import inside_strings
 from aml_project.notebooks.flow import DEFINITIONS
 from aml_project.notebooks.parts import FREE, NESTED, SCRIPT, Chunk, is_class, mentioned_alone, used_in
@@ -212,24 +213,22 @@ class Scripts:
             chosen += more
 
     def _sets(self, chunk: Chunk, needed: set[str], step: Step) -> bool:
-        """Whether a setting is of something that a step uses; those that concern every module count for each."""
-        if chunk.begin > step.code[-1].begin:
-            return False
-        roots = {name for name in chunk.reads if name in self.plan.names.imports}
-        everywhere = {"warnings", "os", "sys", "logging", "random"}
-        packages = {self.plan.names.imports[name].split(".")[0] for name in roots}
-        used = {self.plan.names.imports[name].split(".")[0] for name in needed if name in self.plan.names.imports}
+        """Whether a setting matters to a step: what it is handed may be of a package that it does not name.
+
+        Only what draws is named where it does, and a class of the notebook's where it is used.
+        """
+        imports = self.plan.names.imports
+        packages = {imports[name].split(".")[0] for name in chunk.reads if name in imports}
+        used = {imports[name].split(".")[0] for name in needed if name in imports}
         definitions = chunk.reads & self.plan.flow.definitions.keys()
-        return bool(packages & (everywhere | used)) or bool(definitions and definitions & needed)
+        if chunk.begin > step.code[-1].begin or (definitions and not definitions & needed):
+            return False
+        return not packages <= {*DRAWING, "plotly"} or bool(packages & used)
 
     def _used(self, names: set[str]) -> header.Used:
         """What the head of a script holds."""
         own = self.plan.used.own
-        drawing = [
-            name
-            for name in names
-            if self.plan.names.imports.get(name, "").split(".")[0] in ("matplotlib", "seaborn", "pylab")
-        ]
+        drawing = [name for name in names if self.plan.names.imports.get(name, "").split(".")[0] in DRAWING]
         draws = self.plan.used.draws and (own["save_figures"] in names or bool(drawing))
         shows = own["display"] in names
         return replace(
