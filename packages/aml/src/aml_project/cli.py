@@ -21,7 +21,7 @@ VERBS = {
     "batch": "Score the files of data/NAME/ into models/*/outputs/scores.csv",
     "image": "Build an image that serves the model, with docker or podman",
     "model": "Add a model, rename one, remove one",
-    "add": "Add what not every model needs: search",
+    "add": "Add what not every model needs: search, pipeline",
     "init": "Add to a repo with training code what it lacks to be a project",
     "update": "Bring the template's newest files here; what you have edited is kept",
     "workspace": "Print the lines that make a workspace; with --yes, run them",

@@ -18,6 +18,7 @@ The names of `in`, of `arguments` and of an `out` that is a folder or a file are
 from __future__ import annotations
 
 import difflib
+import math
 import posixpath
 import re
 from collections.abc import Iterable, Mapping
@@ -28,7 +29,7 @@ from typing import Any, Literal, NamedTuple
 from aml_project import plain_yaml
 from aml_project.command_line import WRONG_USE, Failure
 from aml_project.plain_yaml import Place
-from aml_project.service import registration
+from aml_project.service import registration_rules
 from aml_project.values import Value, Values, words
 
 FILE = "pipeline.yml"  # in the model's folder
@@ -236,11 +237,14 @@ def converted(name: str, text: str, default: Value) -> Value:
         return text.lower() == "true"
     if isinstance(default, str):
         return text
+    kind = "a whole number" if isinstance(default, int) else "a number"
     try:
-        return type(default)(text)
+        value = type(default)(text)
     except ValueError:
-        kind = "a whole number" if isinstance(default, int) else "a number"
-        raise Failure(f"--set {name}={text}: write {kind}", WRONG_USE) from None
+        value = math.nan
+    if not math.isfinite(value):
+        raise Failure(f"--set {name}={text}: write {kind}", WRONG_USE)
+    return value
 
 
 def ordered(needs: Mapping[str, Iterable[str]]) -> tuple[list[str], list[str]]:
@@ -279,8 +283,7 @@ def line_of(lines: Mapping[Place, int], place: Place) -> int:
 def nearest(name: str, known: Iterable[str]) -> str:
     """The mend of a name that is unknown."""
     known = list(known)
-    near = difflib.get_close_matches(name, known, n=1)
-    if near:
+    if near := difflib.get_close_matches(name, known, n=1, cutoff=0.7):
         return f"write {near[0]}"
     return f"there {'is' if len(known) == 1 else 'are'} {', '.join(known)}" if known else "there is none"
 
@@ -292,10 +295,10 @@ class Reading:
         self.content, self.lines, self.findings = content, lines, list[Finding]()
 
     def pipeline(self) -> Pipeline | None:
-        self.refuse_unknown((), self.content, ("parameters", "inputs", "steps"))
+        known = self.refuse_unknown((), self.content, ("parameters", "inputs", "steps"))
         parameters = self.parameters(self.content.get("parameters"))
         inputs = self.inputs(self.content.get("inputs"))
-        steps = self.steps(self.content.get("steps"))
+        steps = self.steps(self.content.get("steps")) if known or "steps" in self.content else {}
         if self.findings:
             return None
         pipeline = Pipeline(parameters, inputs, steps, self.lines)
@@ -307,10 +310,12 @@ class Reading:
     def found(self, place: Place, said: str) -> None:
         self.findings.append(Finding(line_of(self.lines, place), f"{shown(place)}: {said}"))
 
-    def refuse_unknown(self, place: Place, content: Mapping[Any, Any], known: Iterable[str]) -> None:
-        for key in content:
-            if key not in known:
-                self.found((*place, str(key)), f"no such key: {nearest(str(key), known)}")
+    def refuse_unknown(self, place: Place, content: Mapping[Any, Any], known: Iterable[str]) -> bool:
+        """Whether all keys are known; one that is not may be one that is missing."""
+        unknown = [key for key in content if key not in known]
+        for key in unknown:
+            self.found((*place, str(key)), f"no such key: {nearest(str(key), known)}")
+        return not unknown
 
     def section(self, place: Place, content: object, form: str) -> dict[Any, Any]:
         """A mapping with names as keys; `form` shows one."""
@@ -365,7 +370,7 @@ class Reading:
             if path.startswith(("/", "~")) or re.match("[A-Za-z]:", path):
                 self.found((*place, "path"), f"{path}: is of this computer alone: write it from the model's folder on")
             dataset = self.text(place, keys, "dataset", "the name of a registered dataset")
-            if not path and not dataset and isinstance(given, dict | None):
+            if not keys and isinstance(given, dict | None):
                 self.found(place, "neither path nor dataset: write the path here, the dataset on a cluster, or both")
             found[name] = Input(name, path, dataset)
         return found
@@ -406,14 +411,15 @@ class Reading:
         if kinds == ["register"]:
             return self.register(name, given, after)
         known = len(self.findings)
-        keys = ["in", "out", "arguments", "after", "compute", "conda", *kinds]
+        keys = [*kinds, "in", "out", "arguments", "after", "compute", "conda"]
         self.refuse_unknown(place, given, [*keys, "parallel"] if kinds == ["run"] else keys)
         script = self.script(place, given, kinds[0])
         inputs = self.sources(place, given.get("in"))
         outputs = self.outputs(place, given.get("out"))
         arguments = self.arguments(place, given.get("arguments"))
         conda = self.text(place, given, "conda", "a conda file of the model's folder")
-        parallel = self.parallel(place, given["parallel"], inputs, outputs) if "parallel" in given else None
+        shared = kinds == ["run"] and "parallel" in given
+        parallel = self.parallel(place, given["parallel"], inputs, outputs) if shared else None
         for part, names in (
             ("arguments", {*arguments} & {*inputs}),
             ("out", self.given(outputs) & {*inputs, *arguments}),
@@ -510,9 +516,9 @@ class Reading:
         if not isinstance(content, dict):
             self.found(place, f"{short(content)}: write it as {form}")
             return None
-        self.refuse_unknown(place, content, ("over", *MOST, "error-threshold"))
+        known = self.refuse_unknown(place, content, ("over", *MOST, "error-threshold"))
         over = content.get("over")
-        if over not in inputs:
+        if over not in inputs and (known or over is not None):
             said = "missing" if over is None else f"no input of this step is called {short(over)}"
             self.found((*place, "over"), f"{said}: name the input whose items are shared out{among(inputs)}")
         numbers = {}
@@ -537,12 +543,13 @@ class Reading:
         if not isinstance(content, dict):
             self.found(place, f"{short(content)}: write it as {form}")
             content = {}
-        self.refuse_unknown(place, content, ("model", "metrics", "require", "better-than-current", "name"))
+        known = self.refuse_unknown(place, content, ("model", "metrics", "require", "better-than-current", "name"))
         inputs = {}
         for key in ("model", "metrics"):
             if key in content and (source := self.source((*place, key), content[key])):
                 inputs[key] = source
-        if isinstance(given["register"], dict) and "model" not in content:
+        known = known and isinstance(given["register"], dict)
+        if known and "model" not in content:
             self.found(place, "model: missing: name the output that is the model, as in train.model")
         require = content.get("require", [])
         require = [require] if isinstance(require, str) else require
@@ -550,14 +557,14 @@ class Reading:
             self.found((*place, "require"), f"{short(require)}: write bounds in brackets, as in [accuracy>=0.7]")
             require = []
         for number, bound in enumerate(require):
-            self.checked((*place, "require", str(number)), bound, registration.parse_requirement)
+            self.checked((*place, "require", str(number)), bound, registration_rules.parse_requirement)
         better = self.text(place, content, "better-than-current", "a metric, as in accuracy, or loss:min")
         if better:
-            self.checked((*place, "better-than-current"), better, registration.parse_better)
+            self.checked((*place, "better-than-current"), better, registration_rules.parse_better)
         called = self.text(place, content, "name", "what the model is registered as")
         if called:
-            self.checked((*place, "name"), called, registration.parse_name)
-        if (require or better) and "metrics" not in content:
+            self.checked((*place, "name"), called, registration_rules.parse_name)
+        if known and (require or better) and "metrics" not in content:
             self.found(place, "metrics: missing: name the output whose metrics.json the conditions are about")
         conditions = Registration(tuple(map(str, require)), better, called)
         return Step(name, "register", inputs=inputs, after=after, registration=conditions)
