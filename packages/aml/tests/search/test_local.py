@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import errno
+import itertools
 import json
 import os
 import signal
@@ -14,6 +15,9 @@ from typing import Any
 import pytest
 
 from aml_project.search import record, trials
+from aml_project.search.definition import parse
+from aml_project.search.results import write_combinations
+from aml_project.search.sampling import Study
 from search.quick_search import Quick
 from tests.aml import aml, start
 from tests.owner import PATIENCE, wait_for
@@ -153,12 +157,27 @@ def test_a_grid_with_folds_is_judged_by_the_mean_of_each_combination(quick: Quic
     assert "trial 4, score -0.0025, the mean of 3 folds" in (quick.results / "index.html").read_text()
 
 
+@pytest.mark.parametrize("ended", itertools.permutations((4, 5, 6)))
+def test_the_order_in_which_fits_end_changes_nothing(tmp_path: Path, ended: tuple[int, ...]) -> None:
+    """0.1 + 0.2 + 0.3 is more than 0.3 + 0.2 + 0.1, and one of two equals would lead by chance."""
+    search, _ = parse(
+        "metric: m\ngoal: maximize\nalgorithm: grid\nfolds: {fold: [1, 2, 3]}\nparameters:\n  x: [1, 2]\n"
+    )
+    assert search is not None
+    fits = {
+        number: record.Trial(number, {"x": 1 + number // 4, "fold": number % 3 + 1}, record.COMPLETE, {"m": value})
+        for number, value in zip((1, 2, 3, 4, 5, 6), (0.1, 0.2, 0.3) * 2, strict=True)
+    }
+    order = [fits[number] for number in (*ended, 1, 2, 3)]
+    assert record.best(order, search) is fits[1]
+    write_combinations(tmp_path / "combinations.csv", order, search)
+    with (tmp_path / "combinations.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["x"], row["trials"]) for row in rows] == [("1", "1 2 3"), ("2", "4 5 6")]
+
+
 @pytest.mark.parametrize("algorithm", ["tpe", "bayesian"])
 def test_what_learns_finds_more_than_chance(quick: Quick, algorithm: str) -> None:
-    from aml_project.search.definition import parse
-    from aml_project.search.record import COMPLETE, Trial
-    from aml_project.search.sampling import Study
-
     search, _ = parse(
         f"metric: m\ngoal: minimize\nalgorithm: {algorithm}\nparameters:\n  x: {{low: 0.0, high: 1.0}}\n"
         "  rate: {low: 1.0e-4, high: 1.0, log: true}\n  kind: [good, bad]\n  n: {low: 1, high: 3, when: {kind: bad}}"
@@ -171,7 +190,7 @@ def test_what_learns_finds_more_than_chance(quick: Quick, algorithm: str) -> Non
         assert search.fits(values)
         loss = (values["x"] - 0.3) ** 2 + (values["kind"] == "bad") + abs(values["rate"] - 0.01)
         losses.append(loss)
-        study.over(Trial(number, values, COMPLETE, {"m": loss}))
+        study.over(record.Trial(number, values, record.COMPLETE, {"m": loss}))
     assert min(losses[20:]) < 0.02
     assert sum(losses[20:]) < sum(losses[:20]) / 2
 

@@ -5,6 +5,7 @@ A line is there or not, wherever its writer was killed: one that was cut short i
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import json
 import os
@@ -144,7 +145,7 @@ class Standing:
         self.search = search
         self.leading: Trial | None = None
         self.value = 0.0  # that of the lead
-        self.combinations: dict[str, list[Trial]] = {}
+        self.combinations: dict[str, list[Trial]] = {}  # by their numbers, in whatever order they have ended
         for trial in trials:
             self.take(trial)
 
@@ -153,10 +154,10 @@ class Standing:
         if trial.state != COMPLETE or trial.value(self.search) is None:
             return False
         fits = self.combinations.setdefault(self.combination(trial), [])
-        fits.append(trial)
+        bisect.insort(fits, trial, key=lambda fit: fit.number)
         if len(fits) < self.folds:
             return False
-        value, first = self.mean(fits), min(fits, key=lambda fit: fit.number)
+        value, first = self.mean(fits), fits[0]
         if self.leading is not None:
             as_good_and_earlier = value == self.value and first.number < self.leading.number
             if not (as_good_and_earlier or self.search.better(value, self.value)):
