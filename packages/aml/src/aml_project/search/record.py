@@ -61,6 +61,7 @@ class Record:
     def __init__(self, folder: Path) -> None:
         self.folder, self.file = folder, folder / RECORD
         self.trials: dict[int, Trial] = {}
+        self.is_behind = False  # the disk
         self.read()
 
     def read(self) -> None:
@@ -92,6 +93,7 @@ class Record:
         said = {
             name: value for name, value in asdict(trial).items() if name not in ("values", "started", "run") and value
         }
+        self.is_behind = True
         return self.note({"number": trial.number} | said, "result noted")
 
     def note(self, said: dict[str, Any], point: str) -> Trial:
@@ -104,14 +106,22 @@ class Record:
             try:
                 while line:
                     line = line[stream.write(line) :]
-                if "state" in said:  # what has only begun would begin again after a power cut, and may
-                    os.fsync(stream.fileno())
             except OSError:
                 with contextlib.suppress(OSError):
                     stream.truncate(size)
                 raise
         reached(f"after {point}")
         return self.take(said)
+
+    def sync(self) -> None:
+        """Have the results on the disk, for a power cut. It takes its time, in which the next trials run.
+
+        What has only begun would begin again, and may.
+        """
+        if self.is_behind:
+            with self.file.open("rb") as stream:
+                os.fsync(stream.fileno())
+            self.is_behind = False
 
     def whole_size(self, size: int) -> int:
         """How much of the file is whole lines."""

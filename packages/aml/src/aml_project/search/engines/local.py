@@ -184,6 +184,7 @@ class Driver:
                 break
             self.page.begin()
             self.draw_ahead()
+            self.sync()
             with contextlib.suppress(queue.Empty):
                 self.finish(self.ended.get(timeout=TICK))
             self.look()
@@ -191,9 +192,19 @@ class Driver:
                 break
         self.end_all()
         self.write_unwritten()
+        self.sync()
         if self.no_room:
-            free = "make room, then the same command goes on"
-            raise Failure(f"{shown(self.record.folder)}: {self.no_room.strerror}: {free}")
+            raise self.full(self.no_room)
+
+    def sync(self) -> None:
+        try:
+            self.record.sync()
+        except OSError as error:
+            raise self.full(error) from None
+
+    def full(self, error: OSError) -> Failure:
+        free = "make room, then the same command goes on"
+        return Failure(f"{shown(self.record.folder)}: {error.strerror}: {free}")
 
     def start_more(self) -> None:
         self.write_unwritten()
