@@ -50,6 +50,17 @@ def test_each_trial_is_a_training_with_its_own_outputs(quick: Quick) -> None:
     assert len(quick.starts()) == 4
 
 
+def test_a_script_that_writes_beside_itself_writes_to_its_trial(quick: Quick) -> None:
+    """Also where it follows links on the way, and with a module of its own beside it."""
+    (quick.folder / "beside.py").write_text("NAME = 'mine.txt'\n")
+    train = quick.folder / "train.py"
+    mine = "import beside\n(pathlib.Path(__file__).resolve().parent / 'outputs' / beside.NAME).write_text('here')\n"
+    train.write_text(train.read_text().replace("sys.exit(0)", mine))
+    assert aml(quick.root, "search", "--trials", "2").code == 0
+    assert len(list(quick.results.glob("trials/*/outputs/mine.txt"))) == 2
+    assert not (quick.folder / "outputs" / "mine.txt").exists()
+
+
 def test_called_again_it_says_what_there_is_and_starts_nothing(quick: Quick) -> None:
     aml(quick.root, "search")
     again = aml(quick.root, "search")

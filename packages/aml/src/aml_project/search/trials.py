@@ -155,21 +155,13 @@ def start(script: Script, search_folder: Path, trial: Trial, gpu: str | None, ex
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for entry in os.scandir(script.folder):
-        if entry.name not in NOT_LINKED:
+        if entry.name not in {*NOT_LINKED, SCRIPT}:
             (folder / entry.name).symlink_to(entry.path)
+    # A link would find its modules, and outputs/ beside itself, where it leads to: among those of all trials.
+    shutil.copy(script.folder / SCRIPT, folder)
     reached("before trial starts")
     theirs, ours = os.pipe()
-    # By its path, a script that is a link would find its modules, and their folder, where the link leads to.
-    command: list[str | Path] = [
-        "sh",
-        "-c",
-        KEEPER,
-        "sh",
-        folder / "ended",
-        script.python,
-        "-m",
-        SCRIPT.removesuffix(".py"),
-    ]
+    command: list[str | Path] = ["sh", "-c", KEEPER, "sh", folder / "ended", script.python, SCRIPT]
     variables = script.variables | {STEPS_VARIABLE: str(folder / STEPS_FILE), **extra}
     if gpu is not None:
         variables["CUDA_VISIBLE_DEVICES"] = gpu
@@ -213,7 +205,7 @@ def ended_unseen(search_folder: Path, trial: Trial) -> bool:
 def unlink(folder: Path) -> None:
     """Leave of a trial's folder what it has made: the log and outputs/."""
     for entry in os.scandir(folder):
-        if entry.is_symlink() or entry.name in ("pid", "__pycache__"):
+        if entry.is_symlink() or entry.name in ("pid", "__pycache__", SCRIPT):
             with contextlib.suppress(OSError):
                 Path(entry.path).unlink()
 
