@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from aml_project.search import definition, nni_space
-from aml_project.search.engines import nni
+from aml_project.search.nni_environment import PARTS
 from search.quick_search import Quick
 from tests.aml import Done, aml, start
 from tests.owner import PATIENCE, wait_for
@@ -132,7 +132,7 @@ def test_what_it_lacks_is_said_before_anything_starts(quick: Quick, changes: lis
 
 
 def test_without_a_python_that_it_runs_on_it_is_refused(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nni, "PYTHONS", "3.5")
+    monkeypatch.setattr("aml_project.search.nni_environment.PYTHONS", "3.5")
     done = search(quick)
     assert done.code == 1
     assert "NNI needs Python 3.10 or 3.11, which is not here: install one" in done.err
@@ -176,7 +176,7 @@ def test_a_runner_that_fails_makes_its_run_fail(
     monkeypatch.setenv("AML_PROJECT_NNI", str(settings))
     script.write_text(f"import os\nos.system('{command}')")
     assert subprocess.run([sys.executable, script]).returncode == 0
-    runpy.run_path(str(nni.PARTS / "aml_client.py"))["honest"](script)
+    runpy.run_path(str(PARTS / "aml_client.py"))["honest"](script)
     assert subprocess.run([sys.executable, script]).returncode == code
 
 
@@ -187,7 +187,15 @@ def test_with_the_driver_all_that_it_has_started_ends(tmp_path: Path) -> None:
         f"import os, time; os.setsid(); open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(600)"
     )
     command = f'"{sys.executable}" -c "{daemon}" &'
-    guard = [sys.executable, str(nni.PARTS / "guard.py"), str(theirs), str(tmp_path / "said"), "sh", "-c", command]
+    guard = [
+        sys.executable,
+        str(PARTS / "guard.py"),
+        str(theirs),
+        str(tmp_path / "said"),
+        "sh",
+        "-c",
+        command,
+    ]
     process = subprocess.Popen(guard, pass_fds=[theirs], start_new_session=True)
     os.close(theirs)
     wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), process)

@@ -27,7 +27,6 @@ from optuna.visualization import (  # optuna.visualization itself comes only onc
 from plotly.graph_objects import Figure
 from plotly.offline import get_plotlyjs
 
-from aml_project.files import write_whole
 from aml_project.search import results
 from aml_project.search.definition import Search
 from aml_project.search.record import Standing, Trial
@@ -47,11 +46,6 @@ def main() -> None:
     given = sys.stdin.buffer.read()
     if given:  # else the search is gone
         sys.stdout.buffer.write(text(*pickle.loads(given)).encode("utf-8"))
-
-
-def write(file: Path, title: str, trials: list[Trial], search: Search) -> None:
-    """Write the page of these trials beside the folder of what they have left."""
-    write_whole(file, text(file.parent, title, trials, search))
 
 
 def text(folder: Path, title: str, trials: list[Trial], search: Search) -> str:

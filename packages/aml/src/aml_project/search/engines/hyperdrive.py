@@ -22,6 +22,7 @@ from aml_project.project import shown
 from aml_project.search import azure_space, folder_of, record, results, trials
 from aml_project.search.definition import Search, Values
 from aml_project.search.engines import Order
+from aml_project.search.page_process import PageProcess
 from aml_project.search.record import COMPLETE, FAILED, STOPPED, Record, Trial
 
 NAME, WHO = "hyperdrive", "HyperDrive"
@@ -433,11 +434,9 @@ class Driver:
         self.write_results()
 
     def write_results(self) -> None:
-        from aml_project.search import page
-
         everything = sorted(self.record.trials.values(), key=lambda trial: trial.number)
         results.write_table(self.folder / "trials.csv", everything, self.search)
-        page.write(self.folder / "index.html", f"The search of {self.order.model}", everything, self.search)
+        PageProcess().write(self.folder, f"The search of {self.order.model}", everything, self.search)
 
     def say_end(self) -> int:
         from aml_project.service import run_file

@@ -17,17 +17,16 @@ from typing import Any
 
 from aml_project import tools
 from aml_project.command_line import DONE, Failure, note
-from aml_project.files import write_whole
 from aml_project.kill_points import reached
 from aml_project.project import shown
 from aml_project.search import RECORD, folder_of, record, results, trials
 from aml_project.search.definition import Search, Values
 from aml_project.search.engines import Order
 from aml_project.search.mlflow_runs import Tracking
-from aml_project.search.page_process import PageProcess
+from aml_project.search.page_process import PAGE, PageProcess
 from aml_project.search.record import FAILED, STOPPED, Record, Trial
 
-TABLE, COMBINATIONS, PAGE = "trials.csv", "combinations.csv", "index.html"
+TABLE, COMBINATIONS = "trials.csv", "combinations.csv"
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # no room on the disk, or not for this user
 TICK = 0.25  # seconds between two looks at what the trials log
 TABLE_EVERY = 10.0  # seconds
@@ -355,11 +354,7 @@ class Driver:
         """The table and the page; both are made of the record, so that one more call makes up for one that failed."""
         self.write_table()
         everything = sorted(self.record.trials.values(), key=lambda trial: trial.number)
-        title = f"The search of {self.script.model}"
-        try:
-            write_whole(self.record.folder / PAGE, self.page.text(self.record.folder, title, everything, self.search))
-        except (OSError, ValueError) as error:
-            note(f"{shown(self.record.folder / PAGE)}: {getattr(error, 'strerror', None) or error}")
+        self.page.write(self.record.folder, f"The search of {self.script.model}", everything, self.search)
 
     def say_end(self) -> int:
         done, wanted = len(self.over), self.search.trials
