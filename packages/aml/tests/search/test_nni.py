@@ -39,17 +39,17 @@ def search(quick: Quick, *args: str) -> Done:
     return aml(quick.root, "search", "--engine", "nni", *args)
 
 
-def left(quick: Quick) -> list[str]:
-    """Processes that have something to do with this search."""
-    found = []
+def left(root: Path) -> dict[int, str]:
+    """Processes that have something to do with a project's search, and their command lines."""
+    found = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
                 line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             except OSError:
                 continue
-            if str(quick.root) in line:
-                found.append(line)
+            if str(root) in line and "rehearsal" not in line:
+                found[int(entry.name)] = line
     return found
 
 
@@ -70,7 +70,7 @@ def test_a_search_by_nni(with_nni: Quick) -> None:
         assert row["fast"] in ("True", "False")
         place = with_nni.results / "nni" / "trials" / f"{int(row['trial']):04}"
         assert float((place / "outputs" / "model" / "x.txt").read_text()) == pytest.approx(float(row["x"]))
-    assert not left(with_nni)
+    assert not left(with_nni.root)
     again = search(with_nni, "--trials", "6")
     assert again.code == 0, again.err
     assert "Going on: 4 of 6 trials are done" in again.out
@@ -83,7 +83,7 @@ def test_killed_anywhere_it_goes_on_and_leaves_nothing_running(with_nni: Quick, 
     process = start(with_nni.root, "search", "--engine", "nni", AML_PROJECT_DIE_AT=at)
     process.communicate(timeout=PATIENCE)
     assert process.returncode == -9, at
-    wait_for(lambda: not left(with_nni))
+    wait_for(lambda: not left(with_nni.root))
     done = search(with_nni)
     assert done.code == 0, done.err
     assert [row["state"] for row in rows(with_nni)] == ["complete"] * 4
