@@ -114,9 +114,9 @@ def test_without_its_server_the_search_ends_and_goes_on(by_nni: Searcher) -> Non
     ],
     ids=["429", "500", "nothing arrives", "the answer is lost", "a 503 on the way", "a lost connection on the way"],
 )
-def test_trouble_makes_one_search(by_nni: Searcher, fault: Fault) -> None:
+def test_trouble_makes_no_more_runs(by_nni: Searcher, fault: Fault) -> None:
     by_nni.rehearsal.faults.add(Fault(**vars(fault)))
     goes_on_to_its_end(by_nni)
     assert by_nni.rehearsal.faults.fired
-    assert len(by_nni.parents) == 1
+    assert len(by_nni.parents) == 2, "a runner for each of the two at a time"
     assert sum(run["status"] == "Completed" for run in by_nni.children) == 2
