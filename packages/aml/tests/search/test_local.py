@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from aml_project import alone, work_folder
 from aml_project.commands import search as search_command
 from aml_project.search import record, trials
 from aml_project.search.definition import parse
@@ -227,7 +228,7 @@ def test_a_policy_without_anything_by_step_is_told(quick: Quick) -> None:
 
 
 def test_a_second_search_in_a_folder_is_refused(quick: Quick) -> None:
-    with record.alone(quick.results):
+    with alone.in_folder(quick.results, "search"):
         done = aml(quick.root, "search")
     assert done.code == 1
     assert done.err == (
@@ -326,13 +327,13 @@ def test_what_was_left_running_is_known_again_and_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: str
 ) -> None:
     """By what Linux says of a process, and by what every system does; another process of that number is left alone."""
-    monkeypatch.setattr(trials, "PROCESSES", Path(processes))
+    monkeypatch.setattr(work_folder, "PROCESSES", Path(processes))
     script = ["sh", "-c", "sleep 600; true", "sh", str(tmp_path / "ended")]
     with subprocess.Popen(script, start_new_session=True) as mine, subprocess.Popen(["sleep", "600"]) as other:
         threading.Thread(target=mine.wait, daemon=True).start()
         for process in (other, mine):
             (tmp_path / "pid").write_text(str(process.pid))
-            trials.end_leftover(tmp_path)
+            work_folder.end_leftover(tmp_path)
         assert not lives(mine.pid) and lives(other.pid)
         other.kill()
 

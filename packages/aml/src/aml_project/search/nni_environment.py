@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -51,11 +50,16 @@ def environment(root: Path, *, with_client: bool = False) -> Path:
 def repair(place: Path) -> None:
     """Mend in NNI's server what keeps it from use: it listens to the whole network, and gives its tuner ten seconds."""
     [node] = place.glob("lib/python*/site-packages/nni_node")
-    shutil.copy(PARTS / "loopback.js", node)
-    shutil.copy(PARTS / "aml_client.py", node / "config" / "aml" / "amlUtil.py")
     main, channel = node / "main.js", node / "core" / "tuner_command_channel" / "websocket_channel.js"
-    main.write_text(f"require('./loopback.js');\n{main.read_text(encoding='utf-8')}", encoding="utf-8")
-    channel.write_text(channel.read_text(encoding="utf-8").replace("}, 10000);", "}, 60000);"), encoding="utf-8")
+    replaced = {
+        node / "loopback.js": (PARTS / "loopback.js").read_text(encoding="utf-8"),
+        node / "config" / "aml" / "amlUtil.py": (PARTS / "aml_client.py").read_text(encoding="utf-8"),
+        main: f"require('./loopback.js');\n{main.read_text(encoding='utf-8')}",
+        channel: channel.read_text(encoding="utf-8").replace("}, 10000);", "}, 60000);"),
+    }
+    for file, text in replaced.items():
+        file.unlink(missing_ok=True)  # it is a link to uv's cache, which the other environments have too
+        file.write_text(text, encoding="utf-8")
 
 
 def ask(trouble: str, *command: str) -> None:

@@ -18,8 +18,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from aml_project.search.definition import Choice, Parameter, Search, Stop, Values
+from aml_project.search.definition import Choice, Parameter, Search, Stop
 from aml_project.search.record import COMPLETE, STOPPED, Trial, as_text
+from aml_project.values import Values
 
 STARTUP = 4  # others that have come as far before a trial is judged by their median, or as one of the worst
 STATES = {COMPLETE: TrialState.COMPLETE, STOPPED: TrialState.PRUNED}

@@ -15,13 +15,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from aml_project import alone, work_folder
 from aml_project.command_line import DONE, Failure
 from aml_project.kill_points import reached
 from aml_project.project import shown
 from aml_project.search import folder_of, nni_files, nni_space, record, results, trials
 from aml_project.search.definition import Search
 from aml_project.search.engines import Order
-from aml_project.search.engines.local import interruptible
 from aml_project.search.nni_environment import environment, python_in
 from aml_project.search.nni_server import FINAL, Server, read_text
 from aml_project.search.page_process import PageProcess
@@ -41,7 +41,7 @@ def lacks(search: Search) -> list[str]:
 
 
 def refresh(order: Order) -> bool:
-    return record.searcher(kept_in(order)) is not None
+    return alone.holder(kept_in(order)) is not None
 
 
 def stop(order: Order) -> int:
@@ -53,7 +53,7 @@ def stop(order: Order) -> int:
 def run(order: Order) -> int:
     if order.write:
         raise Failure(f"nni: what nnictl takes has files beside it: make search writes all to {shown(kept_in(order))}")
-    with record.alone(kept_in(order)), interruptible():
+    with alone.in_folder(kept_in(order), "search"), alone.interruptible():
         if order.fresh:
             begin_anew(kept_in(order))
         place = environment(order.root, with_client=bool(order.on))
@@ -168,14 +168,14 @@ class Driver:
                 place.rename(final)
 
     def why(self, place: Path) -> str:
-        said = next((line for line in reversed(trials.tail(place / "log.txt")) if line.strip()), "")
+        said = next((line for line in reversed(work_folder.tail(place / "log.txt")) if line.strip()), "")
         if not said:
             return "failed before train.py began"
         try:
             trials.read_metrics(place / "outputs" / "metrics.json")
         except ValueError as error:
-            return f"{error}: {said.strip()[: trials.LONGEST]}"
-        return f"failed: {said.strip()[: trials.LONGEST]}"
+            return f"{error}: {said.strip()[: work_folder.LONGEST]}"
+        return f"failed: {said.strip()[: work_folder.LONGEST]}"
 
     def best_so_far(self) -> str:
         best = self.best
