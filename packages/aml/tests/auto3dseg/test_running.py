@@ -147,6 +147,15 @@ def test_the_page_s_directory_is_submitted_and_nothing_else_of_it(owner: Owner, 
     assert runconfig["environment"]["docker"]["baseImage"] == job.CPU
 
 
+@pytest.mark.parametrize(("gpu", "backend"), [(True, "Nccl"), (False, "Gloo")])
+def test_several_nodes_are_started_by_the_launcher_for_pytorch(tmp_path: Path, gpu: bool, backend: str) -> None:
+    """One train.py on each node: AutoRunner starts the processes of its GPUs itself."""
+    job.configure(tmp_path, tmp_path, {"compute_cluster_name": "c", "num_nodes": 3}, [("scans", "1")], gpu=gpu)
+    runconfig = yaml.safe_load((tmp_path / "aml_config" / f"{job.CONFIG}.runconfig").read_text())
+    assert (runconfig["framework"], runconfig["communicator"], runconfig["nodeCount"]) == ("PyTorch", backend, 3)
+    assert runconfig["pytorch"] == {"communicationBackend": backend, "processCount": 3, "nodeCount": 3}
+
+
 @pytest.mark.parametrize(
     ("azure", "keys", "line"),
     [

@@ -87,7 +87,11 @@ def test_to_run_here_a_folder_of_data_is_needed() -> None:
         ({"displayname": "x"}, "displayname: is no key; do you mean display_name?"),
         ({"xyz": 1}, "xyz: is no key; docs/auto3dseg.md lists what there is"),
         ({"modality": "CT"}, "modality: goes to the top of the file, not under azureml_config"),
-        ({"num_nodes": 4}, "num_nodes: 1, not 4: AutoRunner starts several nodes by bcprun"),
+        ({"num_nodes": 0}, "num_nodes: 1 or more, not 0"),
+        (
+            {"num_nodes": 4},
+            "num_nodes: 1, not 4, with segresnet, segresnet2d, dints, swinunetr: MONAI's own algorithms",
+        ),
         ({"max_run_duration": "tomorrow"}, "max_run_duration: a number with s, m, h or d, as 3.5h, not 'tomorrow'"),
         ({"experiment_name": "a/b"}, "experiment_name: letters, digits, blanks, - and _, not 'a/b'"),
         ({"wait_for_completion": "yes"}, "wait_for_completion: true or false, not 'yes'"),
@@ -99,6 +103,15 @@ def test_to_run_here_a_folder_of_data_is_needed() -> None:
 def test_what_azure_can_t_do_is_refused_by_name(azure: dict[str, Any], line: str) -> None:
     (found,) = said(azure=azure)
     assert found.startswith(f"azureml_config.{line}")
+
+
+def test_several_nodes_are_for_algorithms_of_one_s_own() -> None:
+    own, four = {"templates_path_or_url": "algorithms"}, {"num_nodes": 4}
+    assert said(azure=four, **own) == said(azure=four, algos=["tiny"], **own) == []
+    (line,) = said(azure=four, algos=["tiny", "dints"], **own)
+    assert line.startswith("azureml_config.num_nodes: 1, not 4, with dints: MONAI's own algorithms count on a folder")
+    (line,) = said(azure=four, hpo=True, search_space={"learning_rate": {}}, **own)
+    assert line == "azureml_config.num_nodes: 1, not 4, with hpo: true: NNI starts each trial on one node"
 
 
 def test_every_argument_of_hi_ml_is_honoured_or_refused() -> None:

@@ -27,6 +27,7 @@ KEYS = {
     "mlflow_tracking_uri": TEXT, "mlflow_experiment_name": TEXT, "training_params": NAMED, "azureml_config": NAMED,
 }  # fmt: skip
 MODALITIES = ("CT", "MRI")
+MONAIS = ("segresnet", "segresnet2d", "dints", "swinunetr")  # the algorithms that AutoRunner downloads
 # Of azureml_config: what is honoured,
 HONOURED = {
     "compute_cluster_name": TEXT, "input_datasets": TEXTS, "default_datastore": TEXT, "experiment_name": TEXT,
@@ -108,7 +109,8 @@ def problems(task: Mapping[str, Any], *, cloud: bool) -> list[str]:
     said = {line.partition(":")[0] for line in found}
     found += [line for line in wrong_task(task) if line.partition(":")[0] not in said]
     if cloud and isinstance(task.get("azureml_config"), dict):
-        found += [f"azureml_config.{line}" for line in of_azureml(task["azureml_config"])]
+        config = task["azureml_config"]
+        found += [f"azureml_config.{line}" for line in [*of_azureml(config), *of_nodes(task, config.get("num_nodes"))]]
     return found
 
 
@@ -146,15 +148,28 @@ def of_azureml(config: Mapping[str, Any]) -> Iterator[str]:
             yield f"{key}: {meant(key, [*HONOURED, *REFUSED], 'docs/auto3dseg.md lists what there is')}"
         elif value is not None:
             yield from (f"{key}{line}" for line in wrong_value(value, HONOURED[key]))
-    if isinstance(config.get("num_nodes"), int) and config["num_nodes"] != 1:
-        yield (
-            f"num_nodes: 1, not {config['num_nodes']}: AutoRunner starts several nodes by bcprun of NVIDIA's clusters;"
-            " take a VM size with more GPUs"
-        )
     if isinstance(config.get("max_run_duration"), str) and not DURATION.fullmatch(config["max_run_duration"].strip()):
         yield f"max_run_duration: a number with s, m, h or d, as 3.5h, not {config['max_run_duration']!r}"
     if isinstance(config.get("experiment_name"), str) and not experiment(config["experiment_name"]):
         yield f"experiment_name: letters, digits, blanks, - and _, not {config['experiment_name']!r}"
+
+
+def of_nodes(task: Mapping[str, Any], nodes: Any) -> Iterator[str]:
+    """What is wrong with a number of nodes: MONAI's own algorithms know the GPUs of one, and the files of all."""
+    if not fits(nodes, WHOLE) or nodes == 1:
+        return
+    algos, templates = task.get("algos") or [], str(task.get("templates_path_or_url") or "")
+    names = [algos] if isinstance(algos, str) else algos if isinstance(algos, list) else []
+    of_monai = [name for name in names if name in MONAIS]
+    if nodes < 1:
+        yield f"num_nodes: 1 or more, not {nodes}"
+    elif task.get("hpo"):
+        yield f"num_nodes: 1, not {nodes}, with hpo: true: NNI starts each trial on one node"
+    elif of_monai or not templates or "://" in templates:
+        yield (
+            f"num_nodes: 1, not {nodes}, with {', '.join(of_monai or MONAIS)}: MONAI's own algorithms count on a folder"
+            " that all nodes share; take a VM size with more GPUs, or an algorithm of your own in templates_path_or_url"
+        )
 
 
 def wrong_value(value: Any, kind: str) -> Iterator[str]:
