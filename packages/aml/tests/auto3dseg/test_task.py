@@ -112,7 +112,8 @@ def test_what_azure_can_t_do_is_refused_by_name(azure: dict[str, Any], line: str
 
 
 def test_several_nodes_are_for_algorithms_of_one_s_own() -> None:
-    own, four = {"templates_path_or_url": "algorithms"}, {"num_nodes": 4}
+    own: dict[str, Any] = {"templates_path_or_url": "algorithms"}
+    four = {"num_nodes": 4}
     assert said(azure=four, **own) == said(azure=four, algos=["tiny"], **own) == []
     (line,) = said(azure=four, algos=["tiny", "dints"], **own)
     assert line.startswith("azureml_config.num_nodes: 1, not 4, with dints: MONAI's own algorithms count on a folder")
