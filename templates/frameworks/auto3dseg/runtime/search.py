@@ -1,4 +1,4 @@
-"""AutoRunner's search by NNI, mended: it has time to begin, ends its own experiment, and waits for none that has failed."""
+"""AutoRunner's search by NNI, mended: it has time to begin, ends no other, and waits for none that has failed."""
 
 import http.client
 import json
