@@ -63,7 +63,9 @@ def train(
     runner.set_training_params(parameters)
     runner.set_hpo_params({**parameters, **(task.get("hpo_params") or {})})
     if task.get("search_space"):
-        runner.set_nni_search_space(task["search_space"])
+        # A trial takes what is fixed from the search space as well, and from nowhere else.
+        fixed = {name: {"_type": "choice", "_value": [value]} for name, value in parameters.items()}
+        runner.set_nni_search_space({**fixed, **task["search_space"]})
     if not torch.cuda.is_available():
         runner.set_analyze_params({"do_ccp": False, "device": "cpu"})
         if processes > 1:  # torchrun starts as many as there are devices; the ensemble can do that on GPUs alone
