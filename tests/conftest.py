@@ -29,6 +29,8 @@ for role in ("AUTHOR", "COMMITTER"):
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # Where bytecode is forbidden, every start of a rendered project's Python compiles its packages again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# Several files at once: the second thread of a training has no processor to itself, and waits for one by burning it.
+os.environ["OMP_NUM_THREADS"] = "1"
 # What this repo's make was told, as in `make test ARGS=-x`, is not for the make of a rendered project.
 for variable in ("ARGS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
     os.environ.pop(variable, None)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.support import BIN, PYTHON, run
 
+AZURE_CLI = "azure-cli==2.91.0"
 CONDA_FILES = ("train-conda.yml", "inference-conda.yml")
 
 
@@ -61,6 +62,15 @@ class Environments:
             (place / part.name).symlink_to(part)
         (place / "ready").unlink()
         (place / "ready").touch()  # for make, it has to be younger than the project's files
+
+    def azure_cli(self, python: str) -> Path:
+        """The folder of today's `az`; what it installs and remembers, it puts where a test's variables say."""
+        with self.made(f"az-{python}") as carrier:
+            if not carrier.exists():
+                run(BIN / "uv", "venv", "--quiet", "--seed", "--python", python, carrier, cwd=self.folder)
+                place = carrier / "bin" / "python"
+                run(BIN / "uv", "pip", "install", "--quiet", "--python", place, AZURE_CLI, cwd=self.folder)
+        return carrier / "bin"
 
     @contextmanager
     def made(self, kind: str, *lists: Path) -> Iterator[Path]:

@@ -16,6 +16,7 @@ from aml_rehearsal import Rehearsal
 from tests.aml import call
 from tests.conftest import Rehearse, names_of
 from tests.journeys.conftest import Installed
+from tests.journeys.test_project import post, sample
 from tests.renders.test_free_text import HOSTILE
 from tests.repositories import commit, create_and_commit, git, update
 from tests.support import (
@@ -183,6 +184,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Walked:
 def test_hostile_answers(hostile: Walked) -> None:
     project, workspace, said = hostile
     model = project / "models" / "yes"
+    assert "Next: make train MODEL=yes" in said["make setup"]
     assert re.search(r"=+ \d+ passed in", said["make test"])
     assert re.search(r'"label": "(yes|no)"', said["make request"])
     assert "my-workspace" in said["make attach ARGS=--check"]
@@ -203,7 +205,7 @@ def test_hostile_answers(hostile: Walked) -> None:
         assert documented["properties"]["owner"] == "me"
 
 
-def test_a_second_model(hostile: Walked) -> None:
+def test_a_second_model(hostile: Walked, tmp_path: Path) -> None:
     """Of another framework, in the same repo and workspace: nothing of the two is mixed up."""
     project, workspace, _ = hostile
     first, second = project / "models" / "yes", project / "models" / "churn"
@@ -211,7 +213,14 @@ def test_a_second_model(hostile: Walked) -> None:
     line = 'make model ARGS="add NAME"'
     assert f"**Another model:** `{line}`" in (project / "README.md").read_text()
     follow(project, [line.replace("NAME", f"churn framework=none python_version={PYTHON}")])
-    follow(project, [f"{line} MODEL=churn" for line in shown[HERE][0][:2]])
+    assert "Models here: churn yes" in run("make", cwd=project)
+    said = follow(project, [f"{line} MODEL=churn" for line in shown[HERE][0]])
+    assert re.search(r"=+ \d+ passed in", said["make test MODEL=churn"])
+    with served(project, tmp_path / "log", ["make", "serve", "MODEL=churn", "PORT={port}"]) as url:
+        assert post(url, sample(project, "churn"))[0] == 200
+    python, train = project / ".venv" / "churn" / "bin" / "python", second / "train.py"
+    assert run(python, train, cwd=tmp_path, OMPI_COMM_WORLD_RANK="1") == ""
+    assert [file.name for file in tmp_path.iterdir()] == ["log"], "the first process alone works"
     commands = {line: f"{line} MODEL=churn" for line in shown[IN_AZURE][0][3:]}
     refused = commands.pop(REGISTER)
     with Rehearsal(workspace, names=names_of(project)) as rehearsal:

@@ -7,17 +7,24 @@ import pytest
 
 from tests.conftest import Rehearse
 from tests.environments import Environments
+from tests.runconfigs import change, runconfig
 from tests.support import PYTHON, WORKSPACE, rendered, run
 
 
-@pytest.mark.parametrize("launcher", ["mpi", "pytorch"])
+@pytest.mark.parametrize("launcher", ["pytorch", pytest.param("mpi", marks=pytest.mark.full)])
 def test_two_nodes_of_two_processes_that_bring_their_data(
     tmp_path: Path, rehearse: Rehearse, environments: Environments, launcher: str
 ) -> None:
-    """Downloaded by one process of each node, trained by four, logged by one."""
+    """Downloaded by one process of each node, trained by four, logged by one.
+
+    What MPI's launcher says to two computers, test_pytorch.py says as well; that the rehearsal says it, its own tests.
+    """
     size = {"node_count": "2", "processes_per_node": "2", "data_access": "download", "launcher": launcher}
     project = rendered(tmp_path, framework="pytorch", python_version=PYTHON, **size, **WORKSPACE)
     environments.set_up(project)
+    # One thread for each of the four: a cluster does not know the variables of this process.
+    one = 'environmentVariables: {OMP_NUM_THREADS: "1"}'
+    change(runconfig(project), "environment:\n", f"environment:\n  {one}\n")
     rehearsal = rehearse(project)
     env = rehearsal.environment()
     assert "2 runconfigs fine" in run("make", "check", cwd=project, expect=0, **env)

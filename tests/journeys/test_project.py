@@ -1,6 +1,7 @@
-"""A rendered project in the hands of its owner: installed, trained, tested, served and asked, through its Makefile.
+"""A rendered project in the hands of its owner: trained, edited, served and asked, through its Makefile.
 
-The project has the most hostile answers and lies in a folder with a space in its name.
+The project has the most hostile answers and lies in a folder with a space in its name. test_journey.py installs such a
+one by its own lines, and runs its own tests.
 """
 
 import csv
@@ -15,6 +16,8 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
+from tests.conftest import Bake
+from tests.environments import Environments
 from tests.journeys.test_resolve import packages
 from tests.renders.test_docs import measuring_script
 from tests.renders.test_free_text import HOSTILE
@@ -23,7 +26,7 @@ from tests.support import (
     PYTHON,
     PYTHONS,
     answer,
-    cookiecutter,
+    copy_of,
     files_of,
     free_port,
     rendered,
@@ -33,19 +36,21 @@ from tests.support import (
 
 
 @pytest.fixture(scope="session")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project, rendered and not yet touched."""
+def fresh(tmp_path_factory: pytest.TempPathFactory, environments: Environments) -> Path:
+    """A project, rendered, with its tools and not yet touched."""
     folder = tmp_path_factory.mktemp("owner") / "my repos é"
     folder.mkdir()
     texts = {"project_name": answer(HOSTILE[:80]), "description": answer(HOSTILE), "author": answer(HOSTILE)}
-    return rendered(folder, project_slug="hostile", python_version=PYTHON, **texts)
+    project = rendered(folder, project_slug="hostile", python_version=PYTHON, **texts)
+    environments.link_tools(project, PYTHON)
+    return project
 
 
 @pytest.fixture(scope="session")
-def project(fresh: Path) -> Path:
+def project(fresh: Path, environments: Environments) -> Path:
     """The same, installed and trained."""
     assert "nothing is installed for model1 yet: make setup MODEL=model1" in run("make", "train", cwd=fresh, expect=2)
-    assert "Next: make train MODEL=model1" in run("make", "setup", cwd=fresh)
+    environments.link_model(fresh, "model1")
     assert "model1 is not trained yet: make train MODEL=model1" in run("make", "serve", cwd=fresh, expect=2)
     trained = re.search(r"Trained on 1400 rows, tested on 600: accuracy (0\.\d+)", run("make", "train", cwd=fresh))
     assert trained
@@ -62,8 +67,8 @@ def post(url: str, body: Any) -> tuple[int, Any]:
         return error.code, json.load(error)
 
 
-def sample(project: Path) -> Any:
-    return json.loads((project / "models" / "model1" / "sample-request.json").read_text(encoding="utf-8"))
+def sample(project: Path, model: str = "model1") -> Any:
+    return json.loads((project / "models" / model / "sample-request.json").read_text(encoding="utf-8"))
 
 
 def test_help_lists_the_commands(fresh: Path) -> None:
@@ -71,11 +76,6 @@ def test_help_lists_the_commands(fresh: Path) -> None:
     for command in ("setup", "train", "test", "lint", "serve", "request", "attach"):
         assert f"make {command} " in said
     assert "Models here: model1" in said
-
-
-def test_its_own_tests_pass(project: Path) -> None:
-    said = run("make", "test", cwd=project)
-    assert re.search(r"=+ \d+ passed", said), said[-2000:]
 
 
 def test_linting_changes_nothing(project: Path) -> None:
@@ -238,14 +238,6 @@ def test_columns_of_any_name_and_kind(project: Path, tmp_path: Path) -> None:
     compare_answers(python, tmp_path, data, "klass")
 
 
-def test_the_script_of_the_docs_that_measures_reading_runs(project: Path, tmp_path: Path) -> None:
-    shutil.copytree(project / "models" / "model1" / "runtime", tmp_path / "runtime")
-    (tmp_path / "read.py").write_text(measuring_script(), encoding="utf-8")
-    python = project / ".venv" / "model1" / "bin" / "python"
-    said = run(python, "read.py", "--data-path", project / "data" / "model1", cwd=tmp_path).splitlines()
-    assert [line.split(" files")[0] for line in said] == ["first: 1", "again: 1"]
-
-
 def test_in_a_job_it_logs_to_the_jobs_run(project: Path, tmp_path: Path) -> None:
     """Azure ML sets these variables and starts the run; train.py joins it and opens no other."""
     python = project / ".venv" / "model1" / "bin" / "python"
@@ -268,26 +260,18 @@ def test_in_a_job_it_logs_to_the_jobs_run(project: Path, tmp_path: Path) -> None
     assert not (tmp_path / "mlruns").exists()
 
 
-def test_a_second_model_of_another_framework(project: Path, tmp_path: Path) -> None:
-    name = "other"
-    answers = {"model_name": name, "framework": "none", "python_version": PYTHON}
-    done = cookiecutter(project.parent, "-f", "-s", project_slug="hostile", **answers)
-    assert done.returncode == 0, done.stderr
-    assert name in run("make", cwd=project).split("Models here: ")[1]
-    run("make", "setup", "train", f"MODEL={name}", cwd=project)
-    assert re.search(r"=+ \d+ passed", run("make", "test", f"MODEL={name}", cwd=project))
-    with served(project, tmp_path / "log", ["make", "serve", f"MODEL={name}", "PORT={port}"]) as url:
-        assert post(url, sample(project))[0] == 200
-    python, train = project / ".venv" / name / "bin" / "python", project / "models" / name / "train.py"
-    (tmp_path / "rank 1").mkdir()
-    assert run(python, train, cwd=tmp_path / "rank 1", OMPI_COMM_WORLD_RANK="1") == ""
-    assert list((tmp_path / "rank 1").iterdir()) == [], "the first process alone works"
-
-
 def test_wrong_commands_are_one_line(fresh: Path, tmp_path: Path) -> None:
     for verb in ("setup", "train"):
         said = run("make", verb, "MODEL=nosuch", cwd=fresh, expect=2)
         assert "ERROR: --model: no such model: nosuch; models here: model1" in said
+
+
+@pytest.fixture
+def unset(bake: Bake, environments: Environments, tmp_path: Path) -> Path:
+    """A project with its tools, for which nothing is installed yet."""
+    project = copy_of(bake(python_version=PYTHON), tmp_path)
+    environments.link_tools(project, PYTHON)
+    return project
 
 
 @pytest.mark.parametrize(
@@ -298,28 +282,18 @@ def test_wrong_commands_are_one_line(fresh: Path, tmp_path: Path) -> None:
         ("  - pip:\n", "  - pip: [", "train-conda.yml: "),
     ],
 )
-def test_a_broken_conda_file_is_one_line(project: Path, tmp_path: Path, was: str, becomes: str, said: str) -> None:
-    config = project / "models" / "model1" / "aml_config" / "train-conda.yml"
-    original = config.read_text()
-    config.write_text(original.replace(was, becomes))
-    try:
-        output = run("make", "setup", "MODEL=model1", cwd=project, expect=2)
-    finally:
-        config.write_text(original)
+def test_a_broken_conda_file_is_one_line(unset: Path, was: str, becomes: str, said: str) -> None:
+    config = unset / "models" / "model1" / "aml_config" / "train-conda.yml"
+    config.write_text(config.read_text().replace(was, becomes))
+    output = run("make", "setup", "MODEL=model1", cwd=unset, expect=2)
     (line,) = (line for line in output.splitlines() if line.startswith("ERROR: "))
     assert said in line
     assert "Traceback" not in output
 
 
-def test_a_python_that_is_nowhere_is_one_line(fresh: Path) -> None:
-    config = fresh / "models" / "model1" / "aml_config"
-    originals = {file: file.read_text() for file in config.glob("*-conda.yml")}
-    try:
-        for file, text in originals.items():
-            file.write_text(text.replace(f"python={PYTHON}", "python=3.99"))
-        said = run("make", "setup", "MODEL=model1", cwd=fresh, expect=2, UV_OFFLINE="1")
-    finally:
-        for file, text in originals.items():
-            file.write_text(text)
+def test_a_python_that_is_nowhere_is_one_line(unset: Path) -> None:
+    for file in (unset / "models" / "model1" / "aml_config").glob("*-conda.yml"):
+        file.write_text(file.read_text().replace(f"python={PYTHON}", "python=3.99"))
+    said = run("make", "setup", "MODEL=model1", cwd=unset, expect=2, UV_OFFLINE="1")
     assert "ERROR: Python 3.99 is not here and can't be fetched" in said
     assert "Traceback" not in said

@@ -12,6 +12,8 @@ from tests.environments import Environments
 from tests.journeys.test_project import post, sample
 from tests.support import BIN, PYTHON, files_of, free_port, heartbeat, rendered, run, served
 
+# The rest of a model's tests is the same text for every framework: scikit-learn's project passes it (test_journey.py).
+OWN = "ARGS=tests/test_distributed.py tests/test_network.py"
 TOLERANCE = 1e-5  # sums of 32-bit numbers in another order
 COMPARE = """
 import sys, torch
@@ -50,8 +52,9 @@ def compare(project: Path, folder: Path) -> None:
     assert len(list(folder.glob("mlruns/0/*/meta.yaml"))) == 1, "the first process alone logs"
 
 
-def test_its_own_tests_pass(project: Path) -> None:
-    said = run("make", "test", cwd=project)
+@pytest.mark.parametrize("tests", [OWN, pytest.param("", marks=pytest.mark.full)], ids=["own", "all"])
+def test_its_own_tests_pass(project: Path, tests: str) -> None:
+    said = run("make", "test", *filter(None, [tests]), cwd=project)
     assert re.search(r"=+ \d+ passed", said), said[-2000:]
     before = files_of(project / "models/model1")
     run("make", "lint", cwd=project)
@@ -108,8 +111,9 @@ def hosts(project: Path, folder: Path, *, nodes: int, mpi: bool) -> Iterator[lis
             process.communicate()
 
 
-@pytest.mark.parametrize("mpi", [True, False], ids=["mpi", "torchrun"])
+@pytest.mark.parametrize("mpi", [True, pytest.param(False, marks=pytest.mark.full)], ids=["mpi", "torchrun"])
 def test_two_computers(project: Path, tmp_path: Path, mpi: bool) -> None:
+    """By torchrun, too: the model's own tests on one computer, test_many_nodes.py on two."""
     with heartbeat("two computers"), hosts(project, tmp_path, nodes=2, mpi=mpi) as started:
         said = [process.communicate(timeout=300)[0] for process in started]
         assert [process.returncode for process in started] == [0, 0], said

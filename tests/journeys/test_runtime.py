@@ -3,14 +3,14 @@
 import shutil
 from pathlib import Path
 
+from tests.environments import Environments
 from tests.support import PYTHON, TEMPLATE, rendered, run
 
 TESTS = TEMPLATE / "templates" / "runtime" / "tests"
 
 
-def test_the_runtime_of_a_model(tmp_path: Path) -> None:
-    project = rendered(tmp_path, python_version=PYTHON)
-    run("make", "setup", cwd=project)
+def test_the_runtime_of_a_model(tmp_path: Path, environments: Environments) -> None:
+    project = environments.set_up(rendered(tmp_path, python_version=PYTHON))
     for file in TESTS.glob("test_*.py"):
         shutil.copy(file, project / "models" / "model1" / "tests" / file.name.replace("test_", "test_runtime_"))
     said = run("make", "test", "ARGS=-k runtime", cwd=project)

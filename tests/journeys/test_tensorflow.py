@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.environments import Environments
+from tests.journeys import test_pytorch
 from tests.journeys.test_project import post, sample
 from tests.support import PYTHON, files_of, rendered, run, served
 
-# The rest of a model's tests is the same text for every framework: PyTorch's project passes it (test_pytorch.py).
-OWN = "ARGS=tests/test_distributed.py tests/test_network.py"
+# Of two processes, the first one dies here; in the full run, the second one as well.
+OWN = f"{test_pytorch.OWN} --deselect tests/test_distributed.py::test_a_process_that_dies_ends_the_other[1]"
 
 
 @pytest.mark.parametrize("tests", [OWN, pytest.param("", marks=pytest.mark.full)], ids=["own", "all"])

@@ -74,19 +74,22 @@ def caller(rehearsal: Rehearsal) -> Caller:
 
 
 @pytest.fixture(scope="session")
-def client_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Python that has the real client, built once a session."""
-    return python_with(tmp_path_factory.mktemp("client"), CLIENT)
+def client_python() -> Path:
+    """A Python that has the real client."""
+    return built(CLIENT)
 
 
 @pytest.fixture(scope="session")
 def python() -> Path:
     """A Python that has the inference server, as a deployment builds it."""
+    return built([SERVER])
+
+
+def built(packages: list[str]) -> Path:
+    """A Python with packages, built once a machine where the rehearsal builds those of its runs; no test changes it."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    said: list[bytes] = []
-    return interpreters.build(
-        [f"python={version}", {"pip": [SERVER]}], azurite.cache_folder(), dict(os.environ), said.append
-    )
+    cache = azurite.cache_folder()
+    return interpreters.build([f"python={version}", {"pip": packages}], cache, dict(os.environ), lambda _: None)
 
 
 def python_with(folder: Path, packages: list[str], version: str = sys.executable) -> Path:
@@ -125,7 +128,7 @@ Path("answer.part").rename("answer.json")
 def client(rehearsal: Rehearsal, client_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Client:
     """Run code in the real client; it puts what it finds into answer."""
 
-    def run(code: str, role: str = "contributor", python: Path = client_python) -> Any:
+    def run(code: str, role: str = "contributor", python: Path = client_python, seconds: int = 100) -> Any:
         folder = tmp_path_factory.mktemp("code")
         names = rehearsal.workspace.names
         (folder / "code.py").write_text(f"{PROLOGUE}{code}\n{EPILOGUE}")
@@ -138,7 +141,7 @@ def client(rehearsal: Rehearsal, client_python: Path, tmp_path_factory: pytest.T
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=100,
+            timeout=seconds,
         )
         # The client's native part may crash as Python ends, seldom and on a busy machine; the answer is whole by then.
         answered = (folder / "answer.json").exists()
@@ -177,10 +180,10 @@ def anew():
 
 
 @pytest.fixture(scope="session")
-def pythons(client_python: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def pythons(client_python: Path) -> dict[str, Path]:
     """The Pythons with each generation of MLflow."""
     older = [*CLIENT[:2], f"mlflow-skinny=={GENERATIONS[0]}"]
-    return {GENERATIONS[0]: python_with(tmp_path_factory.mktemp("mlflow2"), older), GENERATIONS[1]: client_python}
+    return {GENERATIONS[0]: built(older), GENERATIONS[1]: client_python}
 
 
 @pytest.fixture(scope="session")
@@ -308,7 +311,7 @@ def wait(name):
 @pytest.fixture(scope="session")
 def ml_client(rehearsal: Rehearsal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """Run code with an MLClient, from outside of a run."""
-    python = python_with(tmp_path_factory.mktemp("ml-client"), [f"azure-ai-ml=={ML_CLIENT_RELEASE}"])
+    python = built([f"azure-ai-ml=={ML_CLIENT_RELEASE}"])
     names = rehearsal.workspace.names
     listed = json.dumps([names.subscription_id, names.resource_group, names.workspace_name])
     environment = rehearsal.environment() | {"NAMES": listed, "AZUREML_RUN_POLLING_INTERVAL_MIN": "0"}

@@ -28,6 +28,7 @@ collect_ignore = OUTLINE if (MODEL / "tests" / "test_notebook.py").exists() else
 THREADS = {"WORKER_COUNT": "2", "OMP_NUM_THREADS": "1"}  # two processes, so each gets one thread
 
 Train = Callable[..., subprocess.CompletedProcess[str]]
+Here = Callable[..., None]
 Post = Callable[..., tuple[int, Any]]
 Batch = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -39,6 +40,20 @@ def train() -> Train:
     def run(folder: Path, *args: str, data: Path = DATA) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(MODEL / "train.py"), "--data-path", str(data), *args]
         return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+    return run
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
+    """Run train.py in this process, which has imported what it needs already: here("--seed", "1")."""
+
+    def run(*args: str, data: Path = DATA, folder: Path = tmp_path) -> None:
+        from train import main
+
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", ["train.py", "--data-path", str(data), *args])
+        main()
 
     return run
 

@@ -9,7 +9,6 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from PIL import Image, ImageDraw
 from runtime import checkpoints, encoding, images, input_schema, resuming, samples
 from runtime.distributed import find
 from tests.conftest import DATA, MODEL, served
-from train import load_data, main, parse_args
+from train import load_data, parse_args
 
 
 def draw(folder: Path, count: int = 24) -> Path:
@@ -51,23 +50,6 @@ def read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def last_line(done: subprocess.CompletedProcess[str]) -> str:
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.stderr.splitlines()[-1]
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Run train.py in this process, which has the framework already: here("--seed", "1")."""
-
-    def run(*args: str, data: Path = DATA) -> None:
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["train.py", "--data-path", str(data), *args])
-        main()
-
-    return run
-
-
 def score_images(data: Path, outputs: Path, scores: Path) -> dict[str, dict[str, str]]:
     """Score all images, one of them broken, in two processes; return the rows of the result by their files."""
     (data / "circle" / "broken.png").write_bytes(b"no image")
@@ -83,10 +65,9 @@ def score_images(data: Path, outputs: Path, scores: Path) -> dict[str, dict[str,
     return found
 
 
-def test_images_are_learned_and_answered(train: Any, tmp_path: Path) -> None:
+def test_images_are_learned_and_answered(here: Any, tmp_path: Path) -> None:
     data = draw(tmp_path / "data")
-    done = train(tmp_path, "--image-size", "16", "--epochs", "2", "--amp", data=data)
-    assert done.returncode == 0, done.stderr
+    here("--image-size", "16", "--epochs", "2", "--amp", data=data)
     outputs = tmp_path / "outputs"
     assert read(outputs / "model/schema.json") == {
         "columns": [{"name": "image", "type": "image", "size": 16}],
@@ -176,12 +157,14 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_killed_run_goes_on_to_the_same_model(train: Any, outputs: Path, stopped: Path) -> None:
-    other = train(stopped, "--resume", "--batch-size", "64")
-    assert last_line(other).startswith("--resume: --batch-size was 32 and is 64 now; delete outputs")
-    done = train(stopped, "--resume")
-    assert done.returncode == 0, done.stderr
-    assert "Going on after epoch " in done.stdout and "epoch 1:" not in done.stdout
+def test_a_killed_run_goes_on_to_the_same_model(
+    here: Any, outputs: Path, stopped: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match=r"^--resume: --batch-size was 32 and is 64 now; delete outputs"):
+        here("--resume", "--batch-size", "64", folder=stopped)
+    here("--resume", folder=stopped)
+    said = capsys.readouterr().out
+    assert "Going on after epoch " in said and "epoch 1:" not in said
     for file in ("metrics.json", "evaluation/loss_curve.json"):
         assert read(stopped / "outputs" / file) == read(outputs / file)
 

@@ -11,9 +11,10 @@ import pytest
 
 from aml_rehearsal import Fault, Rehearsal
 from tests.conftest import Bake, Rehearse
-from tests.journeys.test_cli import AZURE_CLI, without_login
+from tests.environments import Environments
+from tests.journeys.test_cli import without_login
 from tests.owner import attached, kill, make_finds_tools, wait_for
-from tests.support import BIN, PYTHON, WORKSPACE, run
+from tests.support import PYTHON, WORKSPACE, run
 
 Call = Callable[..., str]
 LINE = [sys.executable, "-m", "aml_project", "workspace", "--location=westeurope", "--resource-group=my-group(1)"]
@@ -22,13 +23,11 @@ CHANGES = ("PUT", "PATCH", "DELETE")
 
 
 @pytest.fixture(scope="module")
-def az_on_path(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def az_on_path(tmp_path_factory: pytest.TempPathFactory, environments: Environments) -> dict[str, str]:
     """An Azure CLI, in front of whatever else is on PATH."""
     folder = tmp_path_factory.mktemp("az")
-    run(BIN / "uv", "venv", "--quiet", "--python", PYTHON, folder / "venv", cwd=folder)
-    run(BIN / "uv", "pip", "install", "--quiet", "--python", folder / "venv/bin/python", AZURE_CLI, cwd=folder)
     return {
-        "PATH": f"{folder / 'venv/bin'}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{environments.azure_cli(PYTHON)}{os.pathsep}{os.environ['PATH']}",
         "AZURE_EXTENSION_DIR": str(folder / "extensions"),
         "AZURE_CORE_COLLECT_TELEMETRY": "0",
     }

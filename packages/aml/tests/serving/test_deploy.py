@@ -133,8 +133,11 @@ def error_line(err: str) -> str:
 
 
 @pytest.fixture
-def owner(project: Path, rehearse: Rehearse, python_with: PythonWith) -> Iterator[Server]:
+def owner(
+    project: Path, rehearse: Rehearse, python_with: PythonWith, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Server]:
     """A project with a model of ours, whose environment is that of its services, and an empty workspace."""
+    monkeypatch.delenv("OMP_NUM_THREADS")  # that of the tests: the services' own is what they are asked for
     set_up(project, "quick", python_with(SERVER).parents[1])
     model, rendered = project / "models" / "quick", project / "models" / "model1"
     shutil.copytree(rendered / "deployment", model / "deployment")
