@@ -102,8 +102,8 @@ def engine_of(args: argparse.Namespace) -> str:
         raise Failure(f"--write: the engine {name} writes no file: --engine azml, or v2", WRONG_USE)
     if name in WRITERS.values() and not args.write:
         raise Failure(f"--engine {name}: it writes a file: name it with --write", WRONG_USE)
-    if args.write and in_azure[in_azure[0] == "on" :]:
-        raise Failure(f"--{in_azure[-1]}: not with --write, which only writes a file", WRONG_USE)
+    if args.write and (others := [option for option in in_azure if option != "on"]):
+        raise Failure(f"--{others[0]}: not with --write, which only writes a file", WRONG_USE)
     if args.detach and name != "azure":
         raise Failure("--detach: goes with --on: steps that run here end with this command", WRONG_USE)
     if name == "local" and in_azure:

@@ -196,9 +196,8 @@ def have_schedule(workspace: Any, order: Order, endpoint: Any, when: When) -> No
     elif schedule.recurrence.start_time != recurrence.start_time:
         note("the schedule is there already, and stays as it is")
         return
-    print(
-        f"Scheduled {order.schedule}, in UTC, the first time {when.first:%Y-%m-%d %H:%M}; to end it: --schedule never"
-    )
+    end = f"--endpoint {endpoint.name} --schedule never"
+    print(f"Scheduled {order.schedule}, in UTC, the first time {when.first:%Y-%m-%d %H:%M}; to end it: {end}")
 
 
 def end_schedule(workspace: Any, endpoint_name: str) -> None:
@@ -206,6 +205,6 @@ def end_schedule(workspace: Any, endpoint_name: str) -> None:
 
     schedule = ask(workspace, lambda: find_schedule(workspace, endpoint_name))
     if schedule is None:
-        raise Failure(f"--schedule never: {endpoint_name} has none")
+        raise Failure(f"--schedule never: the endpoint {endpoint_name} has none; --endpoint names another one")
     ask(workspace, schedule.disable)
     print(f"{endpoint_name} no longer runs by itself")
