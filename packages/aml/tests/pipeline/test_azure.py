@@ -42,6 +42,7 @@ def test_a_pipeline_on_the_cluster(piper: Piper) -> None:
     assert len(piper.parents) == 2
 
 
+@pytest.mark.full
 def test_a_model_is_registered_that_keeps_the_conditions(piper: Piper) -> None:
     piper.says(more=REGISTER)
     done = piper.pipeline()
@@ -193,12 +194,10 @@ TROUBLES = {
     "a lost connection while it is followed": Fault(r"(GET|POST) .*/history/", skip=4, drop="before"),
     "a token that has expired": Fault(r"POST .*/PipelineRuns/Submit/", expire_tokens=True),
 }
-DAILY = {"the answer is lost"}
 
 
-@pytest.mark.parametrize(
-    "trouble", [pytest.param(name, marks=() if name in DAILY else pytest.mark.full) for name in TROUBLES]
-)
+@pytest.mark.full
+@pytest.mark.parametrize("trouble", TROUBLES)
 def test_trouble_makes_one_run(piper: Piper, trouble: str) -> None:
     piper.says(text=TWO)
     piper.rehearsal.faults.add(Fault(**vars(TROUBLES[trouble])))

@@ -46,6 +46,7 @@ def quick(tmp_path: Path) -> Quick:
     return quick
 
 
+@pytest.mark.full
 def test_the_best_trials_model_is_what_a_search_hands_on(quick: Quick) -> None:
     called = aml(quick.root, "pipeline")
     assert called.code == 0, called.err
