@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -352,7 +353,7 @@ def test_killed_again_and_again_what_was_wanted_again_is_done_once(done: Quick) 
     assert sorted(done.starts()) == ["evaluate", "train"]
 
 
-def killed(quick: Quick, moments: list[str] | list[float]) -> None:
+def killed(quick: Quick, moments: Sequence[str | float]) -> None:
     """One kill after the other, each in a pipeline of which nothing is done; then it goes on to its end.
 
     A moment is the name of a point, or seconds from the start.

@@ -59,7 +59,7 @@ class Call:
     def read(self) -> None:
         """End where an input is empty: no process of a parallel step can tell that all of them have left nothing."""
         for name, place in self.read_from:
-            if not place.is_file() and not any(filter(Path.is_file, place.rglob("*"))):
+            if not place.is_file() and not any(file.is_file() for file in place.rglob("*")):
                 sys.exit(f"--{name} of {self.script}: the step that hands it on has left nothing")
 
     def hand_on(self) -> None:
