@@ -1,4 +1,4 @@
-"""What people read of a job: the tests, and the figures beside those of the registered version, as Markdown of files."""
+"""What people read of a job: the tests, and the figures beside those of the registered version, in Markdown."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from typing import Any
 from aml_project.command_line import Failure
 from aml_project.service import model_file
 
-METRICS, TESTS = (
-    "metrics.json",
-    "tests.xml",
-)  # in outputs/: by train.py, and by make test ARGS=--junitxml=outputs/tests.xml
+# In outputs/: train.py writes the one, make test ARGS=--junitxml=outputs/tests.xml the other.
+METRICS, TESTS = "metrics.json", "tests.xml"
+MARKS = re.compile(r"[`|\s]+")
 MANY = 20  # failed tests that are listed
 
 
@@ -84,7 +83,7 @@ def tests(file: Path) -> list[str]:
 
 def code(text: Any) -> str:
     """A name as Markdown shows it, whatever is in it."""
-    return f"`{re.sub(r'[`|\s]+', ' ', str(text)).strip()}`"
+    return f"`{MARKS.sub(' ', str(text)).strip()}`"
 
 
 def plain(text: str) -> str:
@@ -101,9 +100,9 @@ def publish(text: str) -> None:
         import tempfile
 
         folder = os.environ.get("AGENT_TEMPDIRECTORY") or None
-        with tempfile.NamedTemporaryFile("w", suffix=".md", dir=folder, delete=False, encoding="utf-8") as file:
-            file.write(text)
-        print(f"##vso[task.uploadsummary]{file.name}", flush=True)
+        with tempfile.NamedTemporaryFile("w", suffix=".md", dir=folder, delete=False, encoding="utf-8") as kept:
+            kept.write(text)
+        print(f"##vso[task.uploadsummary]{kept.name}", flush=True)
 
 
 def failed(command: str, message: str) -> None:

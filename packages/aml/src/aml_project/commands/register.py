@@ -103,11 +103,11 @@ def register(args: argparse.Namespace) -> int:
 
 def noted(model: Model, trained: Run, given: dict[str, Any], file: Path) -> ModelVersion:
     """Register, and write what came of it into a file, also if the rules have refused it."""
-    from aml_project.service import model_file, registration
+    from aml_project.service import model_file, registration, registration_rules
 
     try:
         figures = registration.figures(model.project.workspace.sdk, given["name"], trained.experiment, trained.id)
-    except registration.Refused as refused:
+    except registration_rules.Refused as refused:
         raise Failure(f"not registered: {refused}") from refused
     try:
         version = model.register(trained, **given)

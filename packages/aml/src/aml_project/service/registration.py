@@ -49,18 +49,18 @@ def check_arguments(
         ("--name", [name], parse_name),
         ("--asset-path", [asset_path], parse_asset_path),
         ("--require", require, parse_requirement),
-        ("--better-than-current", [] if better_than_current is None else [better_than_current], parse_better),
-        (
-            "--not-worse-than-current",
-            [not_worse_than_current] if not_worse_than_current is not None else [],
-            parse_better,
-        ),
+        ("--better-than-current", given(better_than_current), parse_better),
+        ("--not-worse-than-current", given(not_worse_than_current), parse_better),
     ):
         for value in values:
             try:
                 parse(value)
             except ValueError as error:
                 raise Failure(f"{option}: {error}", WRONG_USE) from None
+
+
+def given(text: str | None) -> list[str]:
+    return [] if text is None else [text]
 
 
 def register(
@@ -89,13 +89,12 @@ def register(
     """
     bounds = [parse_requirement(text) for text in requirements]
     conditions = [
-        (parse_better(text), or_equal)
-        for text, or_equal in ((better_than_current, False), (not_worse_than_current, True))
-        if text is not None
+        *((parse_better(text), False) for text in given(better_than_current)),
+        *((parse_better(text), True) for text in given(not_worse_than_current)),
     ]
     parse_name(name)
     asset_path = parse_asset_path(asset_path)
-    given = {
+    details = {
         "name": name,
         "properties": dict(properties),
         "description": description,
@@ -121,7 +120,7 @@ def register(
             "run_id": run_id,
             "datasets": [{"name": TRAINING, "id": dataset} for dataset in input_datasets(workspace, run)],
         }
-        return create(workspace, given | found, prefix)
+        return create(workspace, details | found, prefix)
 
     from azureml.core import Model
 
@@ -203,10 +202,9 @@ def check_better(
             if status_in(error) != 404:  # a run that was deleted since is no trouble of the service
                 raise
     if old is None:
-        raise Refused(
-            f"{current.id} has no {better.metric} to compare with; register once without --{'not-worse' if or_equal else 'better'}-than-current"
-        )
-    check_way(better.metric, new, old, current.id, better.smaller, or_equal)
+        option = "--not-worse-than-current" if or_equal else "--better-than-current"
+        raise Refused(f"{current.id} has no {better.metric} to compare with; register once without {option}")
+    check_way(better.metric, new, old, current.id, better.smaller, or_equal=or_equal)
 
 
 def figures(workspace: Any, name: str, experiment: str, run_id: str) -> dict[str, Any]:

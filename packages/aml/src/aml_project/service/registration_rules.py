@@ -86,11 +86,11 @@ def check_requirements(metrics: Mapping[str, float], bounds: Sequence[Requiremen
         raise Refused("; ".join(missed))
 
 
-def check_way(metric: str, new: float, old: float, current: str, smaller: bool, or_equal: bool = False) -> None:
+def check_way(metric: str, new: float, old: float, current: str, smaller: bool, *, or_equal: bool = False) -> None:
     """Refuse a number that is no better than that of the newest version, or with `or_equal` one that is worse."""
     if not (new < old if smaller else new > old) and not (or_equal and new == old):
         way = "below" if smaller else "above"
-        said = f"{'above' if smaller else 'below'}" if or_equal else f"not {way}"
+        said = ("above" if smaller else "below") if or_equal else f"not {way}"
         raise Refused(f"{metric} is {plain(new)}, {said} the {plain(old)} of {current}")
 
 
