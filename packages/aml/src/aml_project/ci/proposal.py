@@ -11,7 +11,6 @@ from pathlib import Path
 from aml_project import project, tools
 from aml_project.command_line import Failure
 from aml_project.git import git, holds
-from aml_project.search.proposal import SMALLER, metric_of, texts
 
 # Who runs them: the folder of templates/ci, and the file by which a repo is known to have it.
 PROVIDERS = {"github": ".github/workflows/_model.yml", "azure-devops": ".azure-pipelines/templates/model.yml"}
@@ -57,6 +56,8 @@ def of_model(text: str, root: Path, model: str, of: str = "") -> str:
 
 def gate(root: Path, model: str) -> str:
     """What a model must keep to be registered: it is no worse than the version before and, if that is a share, 0.7."""
+    from aml_project.search.proposal import SMALLER, metric_of, texts
+
     folder, usual = root / "models" / model, project.metric(root, model)
     metric = usual if usual in texts(folder / "evaluation.py") | texts(folder / "train.py") else metric_of(folder)
     compared = f"--not-worse-than-current {metric}{':min' if metric in SMALLER else ''}"

@@ -137,9 +137,8 @@ def rename(root: Path, args: argparse.Namespace) -> int:
     workflows = proposal.renamed(root, old, new)
     if args.dry_run:
         print(f"Would rename {' and '.join(folders)} to {new}, and the name in:", flush=True)
-        print(
-            *sorted([*(f"  {project.shown(file)}" for file in texts), *(f"  {path}" for path in workflows)]), sep="\n"
-        )
+        print(*sorted(f"  {path}" for path in [*map(project.shown, texts), *workflows]), sep="
+")
         return DONE
 
     for file, text in texts.items():
@@ -235,7 +234,7 @@ def remove(root: Path, args: argparse.Namespace) -> int:
     workflows = list(proposal.renamed(root, name, name))
     folders = [f"{part}/{name}" for part in ("data", "models") if (root / part / name).is_dir()]
     unheld = [
-        file for folder in [*folders, *workflows] for file in not_held(root, folder, ignored=folder.startswith("data/"))
+        file for path in [*folders, *workflows] for file in not_held(root, path, ignored=path.startswith("data/"))
     ]
     if unheld and not args.force:
         more = f" and {len(unheld) - 1} more" if len(unheld) > 1 else ""
