@@ -137,8 +137,7 @@ def rename(root: Path, args: argparse.Namespace) -> int:
     workflows = proposal.renamed(root, old, new)
     if args.dry_run:
         print(f"Would rename {' and '.join(folders)} to {new}, and the name in:", flush=True)
-        print(*sorted(f"  {path}" for path in [*map(project.shown, texts), *workflows]), sep="
-")
+        print(*sorted(f"  {path}" for path in [*map(project.shown, texts), *workflows]), sep="\n")
         return DONE
 
     for file, text in texts.items():
