@@ -6,16 +6,25 @@ them or after them, the same call again finds what is there and adds only what i
 
 from __future__ import annotations
 
-import math
-import posixpath
-import re
-from collections import namedtuple
-
 from aml_project.command_line import WRONG_USE, Failure
 from aml_project.patience import patient
 from aml_project.service import datasets
 from aml_project.service.asking import renewal
 from aml_project.service.errors import is_no_refusal, status_in
+from aml_project.service.registration_rules import (
+    Better,
+    Refused,
+    check_requirements,
+    check_way,
+    number,
+    parse_asset_path,
+    parse_better,
+    parse_name,
+    parse_requirement,
+    plain,
+    some,
+    unknown,
+)
 
 TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
 if TYPE_CHECKING:
@@ -24,82 +33,34 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-COMPARISONS: dict[str, Callable[[float, float], bool]] = {
-    ">=": lambda value, bound: value >= bound,
-    "<=": lambda value, bound: value <= bound,
-    "==": lambda value, bound: value == bound,
-    ">": lambda value, bound: value > bound,
-    "<": lambda value, bound: value < bound,
-}
-NAME = r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,254}"
-NAME_RULE = "1 to 255 letters, digits, '-', '_' and '.', starting with a letter or digit"
 TRAINING = "training"  # azureml.core.Dataset.Scenario.TRAINING
-MANY = 12  # files or names that one line lists
-
-
-class Refused(Exception):
-    """The rules do not let this be registered; the text is one line for the user."""
-
-    for_user = True
-
-
-# A bound that a metric of the run has to keep; the metric in which a model has to beat the newest version.
-Requirement = namedtuple("Requirement", "metric comparison bound")
-Better = namedtuple("Better", "metric smaller")
-
-
-def parse_requirement(text: str) -> Requirement:
-    """Read 'accuracy>=0.8'; a ValueError says what is wrong."""
-    found = re.fullmatch(r"\s*(.*?[^\s<>=])\s*(>=|<=|==|>|<)\s*(\S+)\s*", text)
-    try:
-        bound = float(found[3]) if found else math.nan
-    except ValueError:
-        bound = math.nan
-    if not found or math.isnan(bound):
-        raise ValueError(f"a metric, one of {' '.join(COMPARISONS)}, and a number, as in 'accuracy>=0.8'; not {text!r}")
-    return Requirement(found[1], found[2], bound)
-
-
-def parse_better(text: str) -> Better:
-    """Read 'accuracy', 'accuracy:max' or 'loss:min'; a ValueError says what is wrong."""
-    metric, colon, way = text.rpartition(":")
-    if not colon or way not in ("min", "max"):
-        metric, way = text, "max"
-    if not metric.strip():
-        raise ValueError(f"a metric, as in 'accuracy', or 'loss:min' where smaller is better; not {text!r}")
-    return Better(metric.strip(), way == "min")
-
-
-def parse_name(text: str) -> str:
-    """Check the name of a model; a ValueError says what is wrong."""
-    if not re.fullmatch(NAME, text):
-        raise ValueError(f"{NAME_RULE}; not {text!r}")
-    return text
-
-
-def parse_asset_path(text: str) -> str:
-    """Write the path of a file or folder of a run as the service does; a ValueError says what is wrong."""
-    path = posixpath.normpath(text.replace("\\", "/"))
-    if not text.strip() or path in (".", "..") or path.startswith(("/", "../")):
-        raise ValueError(f"a file or folder of the run, as in 'outputs/model'; not {text!r}")
-    return path
 
 
 def check_arguments(
-    *, name: str, asset_path: str, require: Sequence[str] = (), better_than_current: str | None = None
+    *,
+    name: str,
+    asset_path: str,
+    require: Sequence[str] = (),
+    better_than_current: str | None = None,
+    not_worse_than_current: str | None = None,
 ) -> None:
     """Refuse arguments that are malformed, before anything is read or asked."""
     for option, values, parse in (
         ("--name", [name], parse_name),
         ("--asset-path", [asset_path], parse_asset_path),
         ("--require", require, parse_requirement),
-        ("--better-than-current", [] if better_than_current is None else [better_than_current], parse_better),
+        ("--better-than-current", given(better_than_current), parse_better),
+        ("--not-worse-than-current", given(not_worse_than_current), parse_better),
     ):
         for value in values:
             try:
                 parse(value)
             except ValueError as error:
                 raise Failure(f"{option}: {error}", WRONG_USE) from None
+
+
+def given(text: str | None) -> list[str]:
+    return [] if text is None else [text]
 
 
 def register(
@@ -116,6 +77,7 @@ def register(
     framework_version: str | None = None,
     requirements: Sequence[str] = (),
     better_than_current: str | None = None,
+    not_worse_than_current: str | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Any:
     """Register a run's model as the next version of a name; return it (azureml.core.Model).
@@ -126,10 +88,13 @@ def register(
     to know.
     """
     bounds = [parse_requirement(text) for text in requirements]
-    better = None if better_than_current is None else parse_better(better_than_current)
+    conditions = [
+        *((parse_better(text), False) for text in given(better_than_current)),
+        *((parse_better(text), True) for text in given(not_worse_than_current)),
+    ]
     parse_name(name)
     asset_path = parse_asset_path(asset_path)
-    given = {
+    details = {
         "name": name,
         "properties": dict(properties),
         "description": description,
@@ -147,15 +112,15 @@ def register(
             say(f"{known.id} is registered from this run already; nothing was changed")
             return known  # before the comparison: it would be with this very version
         check_files(run, prefix, asset_path)
-        if better and versions:
-            check_better(workspace, metrics, better, versions[-1])
+        for better, or_equal in conditions if versions else ():
+            check_better(workspace, metrics, better, versions[-1], or_equal)
         found = {
             "tags": {key: plain(value) for key, value in metrics.items()} | of_search(run) | dict(tags),
             "experiment_name": run.experiment.name,
             "run_id": run_id,
             "datasets": [{"name": TRAINING, "id": dataset} for dataset in input_datasets(workspace, run)],
         }
-        return create(workspace, given | found, prefix)
+        return create(workspace, details | found, prefix)
 
     from azureml.core import Model
 
@@ -221,19 +186,9 @@ def of_search(run: Any) -> dict[str, str]:
     return values | {"search": str(search)} if values else {}
 
 
-def check_requirements(metrics: Mapping[str, float], bounds: Sequence[Requirement]) -> None:
-    """Refuse a run that does not keep the bounds, all that it misses in one line."""
-    missed = []
-    for bound in bounds:
-        if bound.metric not in metrics:
-            raise Refused(unknown(bound.metric, metrics))
-        if not COMPARISONS[bound.comparison](metrics[bound.metric], bound.bound):
-            missed.append(f"{bound.metric} is {plain(metrics[bound.metric])}, not {bound.comparison} {bound.bound:g}")
-    if missed:
-        raise Refused("; ".join(missed))
-
-
-def check_better(workspace: Any, metrics: Mapping[str, float], better: Better, current: Any) -> None:
+def check_better(
+    workspace: Any, metrics: Mapping[str, float], better: Better, current: Any, or_equal: bool = False
+) -> None:
     """Refuse a run that is no better than the newest version, by that version's tag or else by its run's metric."""
     if better.metric not in metrics:
         raise Refused(unknown(better.metric, metrics))
@@ -247,12 +202,25 @@ def check_better(workspace: Any, metrics: Mapping[str, float], better: Better, c
             if status_in(error) != 404:  # a run that was deleted since is no trouble of the service
                 raise
     if old is None:
-        raise Refused(
-            f"{current.id} has no {better.metric} to compare with; register once without --better-than-current"
-        )
-    if not (new < old if better.smaller else new > old):
-        way = "below" if better.smaller else "above"
-        raise Refused(f"{better.metric} is {plain(new)}, not {way} the {plain(old)} of {current.id}")
+        option = "--not-worse-than-current" if or_equal else "--better-than-current"
+        raise Refused(f"{current.id} has no {better.metric} to compare with; register once without {option}")
+    check_way(better.metric, new, old, current.id, better.smaller, or_equal=or_equal)
+
+
+def figures(workspace: Any, name: str, experiment: str, run_id: str) -> dict[str, Any]:
+    """A run's metrics, and those of the newest version of another run: what a registration compares, to be shown."""
+    from azureml.core import Model
+
+    metrics = read_metrics(find_run(workspace, experiment, run_id))
+    versions = sorted(Model.list(workspace, name=name, expand=False), key=lambda model: int(model.version))
+    before = next((model for model in reversed(versions) if model.run_id != run_id), None)
+    tags = {key: number(text) for key, text in (before.tags or {}).items()} if before else {}
+    return {
+        "metrics": metrics,
+        "before": {"modelId": before.id, "metrics": {key: tag for key, tag in tags.items() if tag is not None}}
+        if before
+        else None,
+    }
 
 
 def input_datasets(workspace: Any, run: Any) -> list[str]:
@@ -311,32 +279,3 @@ def create(workspace: Any, details: dict[str, Any], prefix: str) -> Any:
 
 def holds(asset: Any, prefix: str) -> bool:
     return [artifact.prefix for artifact in asset.artifacts or []] == [prefix]
-
-
-def unknown(metric: str, metrics: Mapping[str, float]) -> str:
-    return f"the run has no metric {metric!r}; it has {some(sorted(metrics)) or 'none that is a number'}"
-
-
-def some(names: Sequence[str]) -> str:
-    """List names in a line, not too many."""
-    more = f" and {len(names) - MANY} more" if len(names) > MANY else ""
-    return ", ".join(names[:MANY]) + more
-
-
-def plain(value: float) -> str:
-    """Write a number exactly, and never with an exponent."""
-    from decimal import Decimal
-
-    if isinstance(value, int) or not math.isfinite(value):
-        return str(value)
-    text = format(Decimal(repr(value)), "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def number(text: str) -> float | None:
-    """Read a tag that holds a metric."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return None if math.isnan(value) else value
