@@ -25,9 +25,12 @@ TEST, SUBMIT, WAIT = "Check, train and test here", "Submit the training", "Wait 
 REGISTER, DEPLOY, PRODUCTION = "Gate and register", "Deploy to test", "Deploy to production"
 WHOLE_WAY = [TEST, SUBMIT, WAIT, REGISTER, DEPLOY, PRODUCTION]
 COMMENT = "Comment on the pull request"
-OWN_TEST = (
-    "import json\n\n\ndef test_it_trains():\n    assert json.load(open('outputs/metrics.json'))['accuracy'] > 0.5\n"
-)
+OWN_TEST = """import json
+
+
+def test_it_has_learned():
+    assert json.load(open("outputs/metrics.json"))["accuracy"] > 0.5
+"""
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +82,7 @@ def test_a_commit_becomes_a_served_model(repository: Repository) -> None:
     acted = repository.act("push", "model1")
     assert (acted.code, acted.jobs) == (0, dict.fromkeys(WHOLE_WAY, "succeeded")), acted.said
     assert versions(repository.rehearsal) == ["model1:1"]
-    for service in ("model1-test", "model1"):
+    for service in ("model1-test", "model1-prod"):
         answer = ask(repository.rehearsal, service, repository.folder)
         assert [row["label"] for row in answer["predictions"]] == ["yes", "no"]
     assert "Registered as `model1:1`." in acted.said
@@ -140,15 +143,14 @@ def test_what_does_not_answer_in_the_test_is_taken_back_and_never_gets_to_produc
     acted = repository.act("push", "model1")
     assert acted.code == 1
     assert acted.jobs == dict.fromkeys(WHOLE_WAY[:4], "succeeded") | {DEPLOY: "failed"}, acted.said
-    for service in ("model1-test", "model1"):
+    for service in ("model1-test", "model1-prod"):
         assert "predictions" in ask(repository.rehearsal, service, repository.folder)
 
 
 @pytest.mark.full
 def test_a_job_that_was_killed_goes_on_with_the_same_run(repository: Repository) -> None:
-    edit(
-        repository.folder / "models" / "model1" / "train.py", "def main", "import time\n\ntime.sleep(20)\n\n\ndef main"
-    )
+    # The job is killed while this goes on.
+    edit(repository.folder / "models" / "model1" / "train.py", "def main", "__import__('time').sleep(20)\n\n\ndef main")
     repository.commit()
     before = set(repository.rehearsal.state()["runs"])
     process = repository.start("push", "model1")
