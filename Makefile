@@ -39,6 +39,8 @@ lint: .venv/dev ## Check the sources: ruff, mypy
 	$(foreach framework,$(FRAMEWORKS),MYPYPATH="templates/frameworks/$(framework):templates/classifiers:templates/networks:$(MODEL)" $(BIN)/mypy \
 		templates/frameworks/$(framework) $(if $(wildcard templates/frameworks/$(framework)/network.py),templates/networks) \
 		$(if $(wildcard templates/frameworks/$(framework)/evaluation.py),,templates/classifiers templates/runtime) "$(MODEL)" &&) true
+	MYPYPATH="templates/frameworks/sklearn:templates/classifiers:$(MODEL)" $(BIN)/mypy templates/pipeline/tables
+	MYPYPATH="templates/frameworks/pytorch:templates/classifiers:templates/networks:$(MODEL)" $(BIN)/mypy templates/pipeline/networks
 
 format: .venv/dev ## Format the sources
 	$(BIN)/ruff check --config pyproject.toml --fix .
@@ -60,6 +62,7 @@ bench: .venv/dev ## Measure each part beside its floor, as ratios within one run
 	$(BIN)/python benchmarks/auto3dseg.py
 	$(BIN)/python benchmarks/batch.py
 	$(BIN)/python benchmarks/search.py
+	$(BIN)/python benchmarks/pipeline.py
 
 .venv/bin/uv:
 	$(PYTHON) -m venv .venv

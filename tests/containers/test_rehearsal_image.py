@@ -4,7 +4,9 @@ import json
 import os
 import re
 import shlex
+import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,10 +56,7 @@ def containers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]
 @pytest.fixture(scope="module")
 def job() -> dict[str, Any]:
     """The job of the page's snippet for GitHub."""
-    text = PAGE.read_text(encoding="utf-8").partition("## GitHub")[2]
-    snippet = re.search(r"^```yaml\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
-    assert snippet
-    return dict(yaml.safe_load(snippet[1])["jobs"]["test"])
+    return dict(yaml.safe_load(snippet("GitHub", "yaml"))["jobs"]["test"])
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +65,14 @@ def served(containers: Containers, job: dict[str, Any]) -> Iterator[Server]:
     env = [f"--env={name}={text}" for name, text in job["services"]["azureml"]["env"].items()]
     with containers.serving("aml-rehearsal", *env, "--volume=azureml:/state", port=int(PORT)) as serving:
         yield serving
+
+
+def snippet(heading: str, kind: str) -> str:
+    """The first block of a kind below a heading of the page."""
+    text = PAGE.read_text(encoding="utf-8").partition(f"## {heading}\n")[2]
+    found = re.search(rf"^```{kind}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    assert found
+    return found[1]
 
 
 def sh(lines: list[str], server: Server, folder: Path, **env: str) -> str:
@@ -99,13 +106,49 @@ def test_a_github_job_finds_it(served: Server, job: dict[str, Any], tmp_path: Pa
 
 
 def test_the_fixtures_of_pytest_take_it(served: Server, tmp_path: Path) -> None:
-    text = PAGE.read_text(encoding="utf-8").partition("## pytest")[2]
-    code = text.partition("```python\n")[2].partition("```")[0]
-    (tmp_path / "test_it.py").write_text(f"from azureml.core import Experiment\n{code}")
+    (tmp_path / "test_it.py").write_text(f"from azureml.core import Experiment\n{snippet('pytest', 'python')}")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_it.py"]
     assert "1 passed" in run(*command, cwd=tmp_path, AML_REHEARSAL_URL=served.url, HOME=str(tmp_path))
     with urllib.request.urlopen(f"{served.url}/state.json") as answer:
         assert "try" in json.load(answer)["experiments"]
+
+
+@pytest.mark.full
+def test_compose_runs_the_tests_beside_it(containers: Containers, tmp_path: Path) -> None:
+    """The files of the page; its exit code is that of the tests."""
+    text = PAGE.read_text(encoding="utf-8")
+    for file, kind in (("compose.yaml", "yaml"), ("Dockerfile", "dockerfile")):
+        (tmp_path / file).write_text(
+            text.partition("## Docker Compose")[2].partition(f"```{kind}\n")[2].partition("```")[0]
+        )
+    test = text.partition("## pytest")[2].partition("```python\n")[2].partition("```")[0]
+    (tmp_path / "test_it.py").write_text(f"from azureml.core import Experiment\n{test}")
+    up, down = shown_commands(PAGE)["Docker Compose"][-1]
+    assert "1 passed" in compose(up, containers, tmp_path, expect=0)
+    compose(down, containers, tmp_path, expect=0)
+    (tmp_path / "test_it.py").write_text("def test_it():\n    assert False\n")
+    assert "1 failed" in compose(up, containers, tmp_path, expect=1)
+    compose(down, containers, tmp_path, expect=0)
+
+
+def compose(line: str, containers: Containers, folder: Path, *, expect: int) -> str:
+    """Run a line of docker compose by podman-compose, and ask for the health in place of systemd."""
+    started = subprocess.Popen(
+        [BIN / "podman-compose", *shlex.split(line)[2:]],
+        cwd=folder,
+        env=os.environ | containers.env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    health = ["podman", "healthcheck", "run", f"{folder.name}_azureml_1"]
+    while started.poll() is None:
+        subprocess.run(health, env=os.environ | containers.env, capture_output=True)
+        time.sleep(0.5)
+    said = started.communicate()[0]
+    assert started.returncode == expect, said[-8000:]
+    return said
 
 
 def test_it_is_a_user_without_rights(containers: Containers, served: Server) -> None:

@@ -96,10 +96,13 @@ def test_added_changed_and_removed_files_arrive(changed: tuple[Path, str], tmp_p
 def test_what_the_owner_wrote_is_kept(changed: tuple[Path, str], tmp_path: Path) -> None:
     template, old = changed
     answers = tmp_path / "answers.json"
-    answers.write_text('{"search": "yes"}')
+    answers.write_text('{"search": "yes", "pipeline": "yes"}')
     project = create_and_commit(template, tmp_path / "old", "--checkout", old, "--extra-context-file", str(answers))
     search = project / "models" / "model1" / "search.yml"
     search.write_text(search.read_text().replace("trials: 20", "trials: 40"))
+    pipeline, prepare = (search.with_name(name) for name in ("pipeline.yml", "prepare.py"))
+    pipeline.write_text(pipeline.read_text().replace("seed: 42", "seed: 7"))
+    prepare.write_text(prepare.read_text().replace("drop_duplicates()", "drop_duplicates().head(100)"))
     train = project / "models" / "model1" / "train.py"
     train.write_text(train.read_text().replace('default="churned"', 'default="bought"'))
     (project / "README.md").write_text((project / "README.md").read_text() + "\n## Ours\n\nWritten by us.\n")
@@ -110,6 +113,9 @@ def test_what_the_owner_wrote_is_kept(changed: tuple[Path, str], tmp_path: Path)
     assert 'default="bought"' in train.read_text()
     assert "max_iter=args.max_iter" in train.read_text()
     assert "trials: 40" in search.read_text()
+    assert "seed: 7" in pipeline.read_text()
+    assert ".head(100)" in prepare.read_text()
+    assert search.with_name("evaluate.py").exists()
     assert "Written by us." in (project / "README.md").read_text()
     assert (project / "models" / "model1" / "helper.py").read_text() == "ANSWER = 42\n"
     assert (project / "data" / "model1" / "customers.csv").read_text() == "a,b\n1,2\n"

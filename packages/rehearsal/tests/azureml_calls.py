@@ -66,12 +66,9 @@ from azureml.core.profile import ModelProfile
 from azureml.core.webservice import AciWebservice, AksEndpoint, AksWebservice, LocalWebservice, Webservice
 from azureml.core.webservice.unknown_webservice import UnknownWebservice
 from azureml.data import DataType, FileDataset
-from azureml.data.azure_storage_datastore import AzureFileDatastore
 from azureml.data.data_reference import DataReference
 from azureml.data.datacache import DatacacheHydrationTracker, DatacacheStore
 from azureml.data.dataset_action_run import DatasetActionRun
-from azureml.data.dataset_profile import DatasetProfile
-from azureml.data.dataset_profile_run import DatasetProfileRun
 from azureml.data.dataset_snapshot import DatasetSnapshot
 from azureml.pipeline.core import (
     Module,
@@ -188,9 +185,14 @@ def a_workspace_is_changed() -> None:
 
 @calls
 def private_endpoints() -> None:
-    with not_played():
-        with_it(PrivateEndPoint)
+    with refused("Specified vnet and subnet was not found"):
         ws.add_private_endpoint(PrivateEndPointConfig("endpoint", "network", "subnet"))
+    group = f"/subscriptions/{NAMES[0]}/resourceGroups/{NAMES[1]}/providers"
+    place = f"{group}/Microsoft.MachineLearningServices/workspaces/{NAMES[2]}/privateEndpointConnections/none"
+    endpoint = PrivateEndPoint(place, f"{group}/Microsoft.Network/privateEndpoints/none")
+    with refused("Not Found"):
+        endpoint.get_details(LOGIN)
+    endpoint.delete(LOGIN)
 
 
 @calls
@@ -651,6 +653,19 @@ def datastores() -> None:
 
 
 @calls
+def file_shares() -> None:
+    made = Datastore.register_azure_file_share(
+        ws, "shared", "shared", store.account_name, account_key=store.account_key, create_if_not_exists=True
+    )
+    made.upload_files([write("up/deep/ä b.txt", "A" * 5_000_000)], "up", "one", show_progress=False)
+    made.upload("up/deep", "two", show_progress=False)
+    assert made.download("down-share", show_progress=False) == 2
+    assert len(Path("down-share/one/deep/ä b.txt").read_text()) == 5_000_000
+    assert made.download("down-two", prefix="two", show_progress=False) == 1
+    made.unregister()
+
+
+@calls
 def datastores_of_other_kinds() -> None:
     principal = {"tenant_id": "t", "client_id": "c", "client_secret": "s"}
     shared = Datastore.register_azure_file_share(ws, "share", "share", "account", account_key="a2V5")
@@ -666,9 +681,6 @@ def datastores_of_other_kinds() -> None:
         assert type(Datastore.get(ws, one.name)) is type(one)
         assert type(ws.datastores[one.name]) is type(one)
     assert (newer.container_name, sql.server_name, postgres.user_id) == ("files", "server", "me")
-    with not_played("403"):  # the client would try again for a minute
-        with_it(AzureFileDatastore)
-        requests.get("https://account.file.core.windows.net/share?restype=directory&comp=list")
     for one in (shared, lake, newer, sql, postgres, mysql, bricks, hadoop):
         one.unregister()
 
@@ -768,20 +780,19 @@ def tabular_datasets_elsewhere() -> None:
 
 @calls
 def profiles() -> None:
-    made = Dataset.Tabular.from_delimited_files(uploaded("for-tables", **{"a.csv": TABLE})).register(ws, "profiled")
-    run = experiment.start_logging(snapshot_directory=None)
-    run.complete()
-    profile = DatasetProfile(made.id, run.id, experiment.name, ws, "{}")
-    assert profile.get_producing_run().id == run.id
-    for call in (
-        lambda: made.submit_profile_run("local", experiment),
-        made.get_profile,
-        made.get_profile_runs,
-        profile.is_stale,
-        lambda: DatasetProfileRun(ws, made, run).get_profile(),
-    ):
-        with not_played():
-            call()
+    data = uploaded("to-look-at", **{"a.csv": TABLE})
+    made = Dataset.Tabular.from_delimited_files(data).register(ws, "profiled")
+    with refused("Please submit a new profile run", by="by the client itself: none was made"):
+        made.get_profile()
+    run = made.submit_profile_run("local", experiment)
+    profile = run.get_profile()
+    assert "number" in repr(profile) and profile.get_producing_run().id == run.id
+    assert ids(made.get_profile_runs()) == [run.id]
+    assert made.get_profile().is_stale() is False
+    uploaded("to-look-at", **{"a.csv": TABLE * 2})
+    assert profile.is_stale() is True
+    with not_played():
+        made.submit_profile_run("cpu-cluster", experiment)
 
 
 @calls

@@ -128,7 +128,7 @@ Path("answer.part").rename("answer.json")
 def client(rehearsal: Rehearsal, client_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Client:
     """Run code in the real client; it puts what it finds into answer."""
 
-    def run(code: str, role: str = "contributor", python: Path = client_python) -> Any:
+    def run(code: str, role: str = "contributor", python: Path = client_python, seconds: int = 100) -> Any:
         folder = tmp_path_factory.mktemp("code")
         names = rehearsal.workspace.names
         (folder / "code.py").write_text(f"{PROLOGUE}{code}\n{EPILOGUE}")
@@ -141,7 +141,7 @@ def client(rehearsal: Rehearsal, client_python: Path, tmp_path_factory: pytest.T
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=100,
+            timeout=seconds,
         )
         # The client's native part may crash as Python ends, seldom and on a busy machine; the answer is whole by then.
         answered = (folder / "answer.json").exists()

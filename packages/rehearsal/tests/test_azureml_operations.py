@@ -25,7 +25,7 @@ OPERATIONS = Path(__file__).with_name("azureml_operations.py")
 PAGE = Path(__file__).parents[3] / "docs" / "rehearsal-operations.md"
 README = Path(__file__).parents[1] / "README.md"
 HEADING = "## azureml"
-SHARE = re.compile(r"\*\*Of the \d+ operations of azureml's.*?\*\*", re.DOTALL)
+SHARE = re.compile(r"\*\*Of the \d+ operations of azureml's.*?client itself refuses\.", re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -63,11 +63,17 @@ def headline(told: dict[str, str]) -> str:
     """How much is played, in one sentence."""
     count = Counter(said.partition(":")[0] for said in told.values())
     alone = sum(said.startswith("refused: by the client") for said in told.values())
-    share = (count["played"] + count["refused"]) / len(told)
     return (
-        f"**Of the {len(told)} operations of azureml's public classes, {count['played']} are played, "
-        f"{count['refused'] - alone} refused as in\nAzure and {alone} refused by the client itself: {share:.1%}.**"
+        f"**Of the {len(told) - alone} operations of azureml's public classes that ask a service, {count['played']} are"
+        f" played and\n{count['refused'] - alone} refused as in Azure: {share(told):.1%}.** "
+        f"{alone} more the client itself refuses."
     )
+
+
+def share(told: dict[str, str]) -> float:
+    """How much is played or refused as in Azure; what the client refuses, whoever answers, counts neither way."""
+    asked = [said for said in told.values() if not said.startswith("refused: by the client")]
+    return 1 - asked.count("not played") / len(asked)
 
 
 def section(answer: dict[str, Any]) -> str:
@@ -106,9 +112,9 @@ def test_what_is_called_does_what_it_is_to_do(answer: dict[str, Any]) -> None:
 
 
 def test_every_operation_is_called_and_most_are_as_in_azure(answer: dict[str, Any]) -> None:
-    missing = [operation for operation, said in outcomes(answer).items() if said == "not played"]
-    assert len(missing) <= 0.1 * len(answer["operations"]), missing
-    assert not [operation for operation, said in outcomes(answer).items() if said == "not called"]
+    told = outcomes(answer)
+    assert share(told) >= 0.9, [operation for operation, said in told.items() if said == "not played"]
+    assert "not called" not in told.values(), [operation for operation, said in told.items() if said == "not called"]
 
 
 def test_the_page_and_the_readme_tell_what_was_seen(answer: dict[str, Any]) -> None:

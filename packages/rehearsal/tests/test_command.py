@@ -132,9 +132,12 @@ def test_a_folder_of_anybodys(tmp_path: Path) -> None:
 
 def test_in_the_background(tmp_path: Path) -> None:
     """What is printed is for the shell's eval; a second one is refused, and the end leaves nothing."""
+    (tmp_path / "config.json").write_text("{}")
     for folder in ("one", "two"):  # side by side
         begun = rehearse(tmp_path, tmp_path / folder, "serve", "--detach")
         assert begun.returncode == 0, begun.stderr
+        named = f"WARNING: {tmp_path / 'config.json'} names no workspace, as the client will say, too.\n"
+        assert begun.stderr == named
         ask = ["sh", "-c", 'eval "$SAID"; echo $AZUREML_SERVICE_PRINCIPAL_ID $HTTPS_PROXY']
         own = os.environ | {"SAID": begun.stdout}
         assert len(subprocess.run(ask, capture_output=True, text=True, check=True, env=own).stdout.split()) == 2

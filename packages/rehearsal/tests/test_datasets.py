@@ -119,6 +119,17 @@ def test_every_name_and_every_byte_arrives(
     assert found == {name: hashlib.sha256(content).hexdigest() for name, content in ODD.items()}
 
 
+def test_a_relative_path_is_one_of_the_scripts_working_directory(
+    rehearsal: Rehearsal, caller: Caller, container: ContainerClient
+) -> None:
+    container.upload_blob("deep/a.csv", b"x")
+    dataset = registered(caller, container, "AccountKey", key(rehearsal))
+    script = "import os; print(open('own/data/deep/a.csv').read(), os.environ['DATA'] == os.path.abspath('own/data'))"
+    run = caller.run(script, **wanted(dataset, "own/data"))
+    assert run["status"] == "Completed", run["error"]
+    assert rehearsal.artifact(run["runId"], "user_logs/std_log.txt") == b"x True\n"
+
+
 @pytest.mark.parametrize("kind", ["Sas", "?Sas", "None"])
 def test_a_datastore_opens_with_what_it_was_given(
     rehearsal: Rehearsal, caller: Caller, container: ContainerClient, kind: str

@@ -28,6 +28,11 @@ TABLE = """
 def run(mini_batch):
     return mini_batch.assign(double=2 * mini_batch["x"])
 """
+PARTS = """
+def run(mini_batch, context):
+    rows = len(mini_batch) if isinstance(mini_batch, list) else sum(mini_batch["x"])
+    return [f"{''.join(context.partition_key_value.values())}:{rows}"] * len(mini_batch)
+"""
 MODEL = """
 from pathlib import Path
 Path("outputs/model.txt").write_text(given["--lr"] + Path(given["--in"], "made.csv").read_text())
@@ -105,6 +110,47 @@ answer["refused"] = refused(lambda: experiment.submit(Pipeline(ws, [mpi])))
     assert [one["outputDetails"]["outputName"] for one in outputs] == ["listed"]
 
 
+@pytest.mark.full
+def test_partition_keys_divide_tables_and_files(rehearsal: Rehearsal, client: Client, client_python: Path) -> None:
+    """A mini batch for each value, which the context names."""
+    for place in ("a/1", "a/2", "b/1"):
+        rehearsal.workspace.blobs.write("azureml-blobstore", f"for-parts/{place}.csv", b"x\n1\n2\n")
+    answer = client(
+        BUILD
+        + f"""
+from azureml.pipeline.steps import ParallelRunConfig, ParallelRunStep
+os.mkdir("parts")
+Path("parts/parts.py").write_text({PARTS!r})
+environment = Environment("parts")
+environment.python.user_managed_dependencies = True
+environment.python.interpreter_path = {str(client_python)!r}
+place, parted = [(store, "for-parts/**")], "for-parts/{{part}}/{{file}}.csv"
+table = Dataset.Tabular.from_delimited_files(place, partition_format=parted)
+files = Dataset.File.from_files(place, partition_format=parted)
+steps = {{}}
+for name, dataset, keys in ("table", table, ["part"]), ("files", files, ["part", "file"]), ("wrong", table, ["x"]):
+    config = ParallelRunConfig(
+        environment=environment, entry_script="parts.py", source_directory="parts", error_threshold=0,
+        output_action="append_row", compute_target="cpu-cluster", node_count=1, process_count_per_node=1,
+        partition_keys=keys)
+    made = PipelineData(name, datastore=store)
+    steps[name] = ParallelRunStep(name, config, [dataset.as_named_input(f"{{name}}_in")], made, allow_reuse=False)
+run = experiment.submit(Pipeline(ws, list(steps.values())), continue_on_step_failure=True)
+run.wait_for_completion(show_output=False, raise_on_error=False)
+done = {{child.name: child for child in run.get_steps()}}
+answer["statuses"] = {{name: child.get_status() for name, child in done.items()}}
+answer["rows"] = {{name: content(done[name], name) for name in ("table", "files")}}
+answer["wrong"] = done["wrong"].id
+""",
+        seconds=600,
+    )
+    assert answer["statuses"] == {"table": "Finished", "files": "Finished", "wrong": "Failed"}
+    assert [sorted(text.splitlines()) for text in answer["rows"]["table"]] == [4 * ["a:6"] + 2 * ["b:3"]]
+    assert [sorted(text.splitlines()) for text in answer["rows"]["files"]] == [["a1:1", "a2:1", "b1:1"]]
+    log = rehearsal.artifact(answer["wrong"], "user_logs/std_log.txt").decode()
+    assert "The dataset wrong_in is not partitioned by x: ['part', 'file']" in log
+
+
 @pytest.mark.parametrize(
     ("module", "named"),
     [
@@ -133,7 +179,9 @@ def test_a_step_that_is_not_played_is_refused_by_its_name(caller: Caller, module
     assert run not in caller.rehearsal.state()["runs"]
 
 
-def drive(folder: Path, entry: str, *options: str, files: int = 4) -> tuple[int, str, dict[str, Any], list[str]]:
+def drive(
+    folder: Path, entry: str, *options: str, files: int = 4, **variables: str
+) -> tuple[int, str, dict[str, Any], list[str]]:
     """Run the driver on files 0.txt, 1.txt …; return its code, what it says, its result and the rows."""
     (folder / "in").mkdir(parents=True)
     for number in range(files):
@@ -145,12 +193,11 @@ def drive(folder: Path, entry: str, *options: str, files: int = 4) -> tuple[int,
         str(driver),
         "--scoring_module_name",
         "entry.py",
-        "--input_fds_0",
-        "x",
+        *("--input_fds_0", "x"),
         "--output",
         "out",
     ]
-    own = os.environ | {"AZUREML_DATAREFERENCE_x": "in", "AZUREML_NODE_COUNT": "2"}
+    own = os.environ | {"AZUREML_DATAREFERENCE_x": "in", "AZUREML_NODE_COUNT": "2"} | variables
     done = subprocess.run([*command, *options], cwd=folder, env=own, capture_output=True, text=True, timeout=60)
     rows = folder / "out" / "parallel_run_step.txt"
     result = json.loads((folder / "logs" / "job_result.txt").read_text())
@@ -171,6 +218,35 @@ def run(mini_batch):
     code, said, result, rows = drive(tmp_path, entry, "--mini_batch_size", "2")
     assert (code, rows) == (0, ["2:0.txt", "2:1.txt", "2:2.txt", "2:3.txt"]), said
     assert result == {"mini_batches": 2, "failed": 0, "failed_items": 0, "error": ""}
+
+
+PARTED = """
+class Part:
+    partition_keys = ["part"]
+    def __init__(self, values): self.values = values
+    def get_partition_key_values(self, keys): return [{"part": value} for value in self.values]
+    def __getitem__(self, key): return self
+    def __eq__(self, value): return value
+    def filter(self, value): return Part([value])
+    def download(self, place): return [f"{place}/{value}.txt" for value in self.values]
+class Run:
+    @staticmethod
+    def get_context(): return type("Context", (), {"input_datasets": {"x": Part("ab")}})
+"""
+BY_PART = """
+def run(mini_batch, context):
+    return [context.partition_key_value["part"] + file[-5:] for file in mini_batch]
+"""
+
+
+def test_a_mini_batch_for_each_value_of_the_keys(tmp_path: Path) -> None:
+    """Of what azureml says of a dataset; the real one is asked in the full run."""
+    (tmp_path / "azureml").mkdir()
+    (tmp_path / "azureml" / "__init__.py").touch()
+    (tmp_path / "azureml" / "core.py").write_text(PARTED)
+    keys = ("--partition_keys", '["part"]')
+    code, said, result, rows = drive(tmp_path, BY_PART, *keys, files=0, PYTHONPATH=str(tmp_path))
+    assert (code, rows, result["mini_batches"]) == (0, ["aa.txt", "bb.txt"], 2), said
 
 
 ONCE = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ import pytest
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobServiceClient, generate_container_sas
+from azureml._vendor.azure_storage.fileshare import ShareClient
 from callers import Answer, Caller
 
-from aml_rehearsal import Rehearsal
+from aml_rehearsal import Rehearsal, file_shares
 from aml_rehearsal.addresses import ARM_HOST
 from aml_rehearsal.azurite import ACCOUNT, ARTIFACTS, DATA, SECOND, SUFFIX, Azurite
+from aml_rehearsal.messages import Request
 
 
 class Login:
@@ -183,3 +186,71 @@ def test_keys_and_signatures_are_checked_by_the_storage(rehearsal: Rehearsal) ->
             refused()
         assert error.value.status_code == 403
     assert sorted(container.list_blob_names()) == ["a", "b"]
+
+
+# ------------------------------------------------------------------------------------------------- file shares
+
+
+def share(rehearsal: Rehearsal, name: str, credential: Any = None) -> Any:
+    """The client of file shares that azureml-core brings."""
+    variables = rehearsal.variables()
+    return ShareClient(
+        f"https://{SECOND}.file.core.windows.net",
+        name,
+        credential=credential or {"account_name": SECOND, "account_key": rehearsal.workspace.blobs.keys[SECOND]},
+        proxies={"https": variables["HTTPS_PROXY"]},
+        connection_verify=variables["REQUESTS_CA_BUNDLE"],
+        retry_total=0,
+    )
+
+
+def refusal(step: Callable[[], Any]) -> tuple[int, str]:
+    with pytest.raises(HttpResponseError) as refused:
+        step()
+    response: Any = refused.value.response
+    return response.status_code, response.headers["x-ms-error-code"]
+
+
+def test_a_file_share_keeps_files_in_directories(rehearsal: Rehearsal) -> None:
+    own = share(rehearsal, "own")
+    assert refusal(own.get_share_properties) == (404, "ShareNotFound")
+    assert refusal(own.get_directory_client("a").create_directory) == (404, "ShareNotFound")
+    own.create_share()
+    assert refusal(own.create_share) == (409, "ShareAlreadyExists")
+    folder = own.create_directory("a b")
+    assert refusal(own.get_directory_client("none/deeper").create_directory) == (404, "ParentNotFound")
+    content = bytes(range(256)) * 20_000  # in two ranges
+    file = folder.upload_file("größe-雪 %20.bin", content)
+    folder.upload_file("empty", b"")
+    assert file.get_file_properties().size == len(content) and file.download_file().readall() == content
+    assert file.download_file(offset=255, length=3).readall() == b"\xff\x00\x01"
+    own.create_directory("a b/deep")
+    found = {entry["name"]: entry["is_directory"] for entry in folder.list_directories_and_files()}
+    assert found == {"deep": True, "empty": False, "größe-雪 %20.bin": False}
+    assert [entry.name for entry in own.list_directories_and_files(name_starts_with="A")] == ["a b"]
+    assert refusal(folder.delete_directory) == (409, "DirectoryNotEmpty")
+    folder.delete_file("empty")
+    assert refusal(folder.get_file_client("empty").get_file_properties) == (404, "ResourceNotFound")
+    assert refusal(file.get_ranges) == (501, "NotImplemented")
+
+
+def test_a_file_share_is_opened_by_its_accounts_key_alone(rehearsal: Rehearsal) -> None:
+    share(rehearsal, "closed").create_share()
+    wrong = {"account_name": SECOND, "account_key": rehearsal.workspace.blobs.keys[ACCOUNT]}
+    for credential in (wrong, "sv=2020&sp=rl&sig=x"):
+        closed = share(rehearsal, "closed", credential)
+        assert refusal(closed.get_share_properties) == (403, "AuthenticationFailed")
+    for name in ("No", "a"):
+        assert refusal(share(rehearsal, name).create_share) == (400, "InvalidResourceName")
+
+
+@pytest.mark.parametrize(
+    "path", ["/..", "/../closed", "/closed/../../state.db", "/closed/.", "/closed//a", "/closed/\0"]
+)
+def test_no_name_leads_out_of_a_file_share(rehearsal: Rehearsal, path: str) -> None:
+    """Not even one that no client would send."""
+    made = file_shares.share_folder(rehearsal.workspace, SECOND, "closed")
+    made.mkdir(parents=True, exist_ok=True)
+    with pytest.raises(file_shares.Refused) as refused:
+        file_shares.place(rehearsal.workspace, Request("GET", "", path, {}, {}, b""), SECOND)
+    assert refused.value.reply.status == 400

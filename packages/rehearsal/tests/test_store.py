@@ -385,6 +385,60 @@ def test_fifty_clients_at_once_lose_nothing(rehearsal: Rehearsal, caller: Caller
     assert len({run["experimentId"] for name, run in state["runs"].items() if name.startswith("client")}) == 1
 
 
+AT_ONCE = """
+import threading, traceback
+told, failures = [], []
+
+def work(thread):
+    try:
+        for number in range(4):
+            name = f"CLIENT-{thread}-{number}"
+            run = Experiment(ws, "really-many").start_logging(snapshot_directory=None, run_id=name)
+            for point in range(5):
+                run.log("loss", point)
+            Path(f"{name}.txt").write_text(name)
+            run.upload_file(f"outputs/{name}.txt", f"{name}.txt")
+            model = run.register_model(name, model_path=f"outputs/{name}.txt")
+            Model.register(ws, f"{name}.txt", "everybodys", tags={"by": name})
+            run.complete()
+            told.append([name, model.version])
+    except BaseException:
+        failures.append(traceback.format_exc())
+
+threads = [threading.Thread(target=work, args=[thread]) for thread in range(5)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+assert not failures, failures[0]
+answer["told"] = told
+"""
+
+
+@pytest.mark.full
+def test_fifty_real_clients_at_once_lose_nothing(rehearsal: Rehearsal, client: Client) -> None:
+    """Ten processes, five threads in each: runs, metrics, files, models of their own, and versions of one."""
+    told: list[tuple[str, int]] = []
+
+    def work(name: str) -> None:
+        told.extend((run, version) for run, version in client(AT_ONCE.replace("CLIENT", name), seconds=900)["told"])
+
+    together(10, work)
+    assert len(told) == 10 * 5 * 4 and {version for _, version in told} == {1}
+    state = rehearsal.state()
+    for name, _ in told:
+        assert state["runs"][name]["status"] == "Completed"
+        losses = [point["data"]["loss"] for point in state["metrics"][name]["loss"]["value"]]
+        assert losses == [0, 1, 2, 3, 4], name
+        assert rehearsal.artifact(name, f"outputs/{name}.txt").decode() == name
+        assert state["models"][f"{name}:1"]["runId"] == name
+    versions = [model for model in state["models"].values() if model["name"] == "everybodys"]
+    assert sorted(model["version"] for model in versions) == list(range(1, 201))
+    assert {model["kvTags"]["by"] for model in versions} == {name for name, _ in told}
+    numbers = [run["runNumber"] for run in state["runs"].values()]
+    assert len(set(numbers)) == len(numbers)
+
+
 def together(count: int, work: Callable[[str], None]) -> None:
     threads = [threading.Thread(target=work, args=[f"client{number}"]) for number in range(count)]
     for thread in threads:

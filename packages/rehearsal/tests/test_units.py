@@ -255,6 +255,7 @@ def test_broken_files_are_left_out(tmp_path: Path, text: str) -> None:
         (tmp_path / name).write_bytes(text.encode("latin-1"))
     wishes = seed.read(tmp_path)
     assert (wishes.names, wishes.clusters, wishes.datasets) == (Names(), {}, {})
+    assert wishes.nameless == [tmp_path / ".azureml/config.json"]
 
 
 @pytest.mark.parametrize(

@@ -375,7 +375,7 @@ class Model:
         that has to be better than the newest version's, with :min after it where smaller is better. `tags` and
         `properties` are a dictionary, or texts as in ["stage=test"].
         """
-        from aml_project.service import registration
+        from aml_project.service import registration, registration_rules
 
         name, bounds = name or self.name, [require] if isinstance(require, str) else list(require)
         rules: dict[str, Any] = {"name": name, "asset_path": asset_path, "better_than_current": better_than_current}
@@ -389,7 +389,7 @@ class Model:
                     sdk, **rules, experiment=run.experiment, run_id=run.id, requirements=bounds,
                     tags=said["tag"], properties=said["property"], description=description, say=note,
                 )  # fmt: skip
-        except registration.Refused as refused:
+        except registration_rules.Refused as refused:
             raise Failure(f"not registered: {refused}") from refused
         return ModelVersion(registered.name, registered.version, registered.id, run.id, dict(registered.tags or {}))
 

@@ -13,16 +13,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
+def write_whole(path: Path, content: str | bytes, *, sync: bool = True) -> None:
     """Write a file beside its place and move it there: who reads it finds the old content or the new one.
 
-    The rights of a file that is replaced stay as they are, and a link stays a link. Folders that lack are made.
+    The rights of a file that is replaced stay as they are, and a link stays a link. Folders that lack are made. Without
+    `sync` a power cut may leave neither content, and nothing is waited for: that is for what is made again then.
     """
     place = followed(path)
     place.parent.mkdir(parents=True, exist_ok=True)
     written = beside(place)
     try:
-        write_beside(written, place, content)
+        write_beside(written, place, content, sync=sync)
         reached(f"before {path.name}")
         written.replace(place)
         reached(f"after {path.name}")
@@ -88,11 +89,12 @@ def beside(place: Path) -> Path:
     return place.with_name(name)
 
 
-def write_beside(written: Path, place: Path, content: str | bytes) -> None:
-    """Write a content out to the disk, with the rights of the file that it replaces."""
+def write_beside(written: Path, place: Path, content: str | bytes, *, sync: bool = True) -> None:
+    """Write a content out, to the disk with `sync`, with the rights of the file that it replaces."""
     with written.open("wb") as stream:
         stream.write(content.encode("utf-8") if isinstance(content, str) else content)
         stream.flush()
-        os.fsync(stream.fileno())
+        if sync:
+            os.fsync(stream.fileno())
     if place.exists():
         written.chmod(place.stat().st_mode)

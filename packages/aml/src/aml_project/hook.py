@@ -9,6 +9,8 @@ import os
 import sys
 
 WORKSPACE = ("subscription_id", "resource_group", "workspace_name")
+ADDITIONS = ("search", "pipeline")  # questions whose answer may be that `aml add` is to write its files
+CI = (".github/workflows/_model.yml", ".azure-pipelines/templates/model.yml")  # where a repo has it already
 FILES_ALONE = "AML_FILES_ALONE"  # set where this package renders for itself: an update, a second model
 # Folders of a model whose files not every framework has: cookiecutter makes each folder, also for no file.
 FOLDERS = ("runtime/batch", "algorithms/tiny/scripts", "algorithms/tiny/configs")
@@ -28,9 +30,7 @@ def after_render(answers: dict[str, str], place: dict[str, str]) -> None:
     checkout.note(answers, place["root"])
     remove_empty_folders(answers["model_name"])
     attach_later = attach(answers)
-    later = take_over(answers) if answers["notebook"] or answers["environment_file"] else []
-    if answers.get("search") == "yes" and not aml("add", "search", "--model", answers["model_name"]):
-        later.append(f"make add ARGS=search MODEL={answers['model_name']}")
+    later = complete(answers)
     if os.listdir("models") == [answers["model_name"]]:
         say_next(answers, attach_later)
     else:
@@ -69,6 +69,18 @@ def attach(answers: dict[str, str]) -> str:
     except Exception as error:
         return f"make attach              # failed just now: {error}"
     return ""
+
+
+def complete(answers: dict[str, str]) -> list[str]:
+    """Take over a notebook and packages, add what was asked for; return the commands for what could not be done now."""
+    model = answers["model_name"]
+    later = take_over(answers) if answers.get("notebook") or answers.get("environment_file") else []
+    for addition in ADDITIONS:
+        if answers.get(addition) == "yes" and not aml("add", addition, "--model", model):
+            later.append(f"make add ARGS={addition} MODEL={model}")
+    if (answers.get("ci", "none") != "none" or any(map(os.path.exists, CI))) and not aml("add", "ci", "--model", model):
+        later.append(f"make add ARGS=ci MODEL={model}")
+    return later
 
 
 def take_over(answers: dict[str, str]) -> list[str]:

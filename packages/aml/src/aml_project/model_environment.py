@@ -30,6 +30,25 @@ def program(root: Path, model: str, name: str) -> Path:
     return bin_folder(root / ".venv" / model) / (f"{name}.exe" if WINDOWS else name)
 
 
+def read_conda_file(file: Path) -> tuple[str | None, list[str], list[str]]:
+    """Return the Python version, the pip packages and the other conda packages."""
+    import re
+
+    from aml_project.runconfigs.reading import read_conda
+
+    version: str | None = None
+    pip: list[str] = []
+    conda: list[str] = []
+    for item in read_conda(file, file.name).get("dependencies") or []:
+        if isinstance(item, dict):
+            pip += item.get("pip") or []
+        elif match := re.fullmatch(r"python\s*==?\s*([\d.]+)(\.\*)?", item):
+            version = match[1]
+        elif item != "pip":
+            conda.append(item)
+    return version, pip, conda
+
+
 def installed(root: Path, model: str) -> None:
     """Refuse to go on where `make setup` has not been."""
     if not program(root, model, "pytest").exists():

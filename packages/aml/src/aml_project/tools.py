@@ -24,6 +24,7 @@ STARTED = "AML_PROJECT_STARTED"  # names a file: the command that was started ag
 WHAT_FOR = {
     "azure": "what talks to Azure ML",
     "hyperdrive": "what searches on a cluster",
+    "pipeline": "what runs pipelines on a cluster",
     "notebooks": "what converts notebooks",
     "search": "what searches for hyperparameters",
     "sdk": "azureml-sdk",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from aml_project.commands.setup import read_conda_file
+from aml_project.model_environment import read_conda_file
 from tests.aml import aml
 
 AS_RENDERED = """\

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from aml_project import alone
 from aml_project.search import record, trials
 from search.quick_search import Quick
 from tests.aml import aml, start
@@ -195,7 +196,7 @@ def test_a_policy_without_anything_by_step_is_told(quick: Quick) -> None:
 
 
 def test_a_second_search_in_a_folder_is_refused(quick: Quick) -> None:
-    with record.alone(quick.results):
+    with alone.in_folder(quick.results, "search"):
         done = aml(quick.root, "search")
     assert done.code == 1
     assert done.err == (

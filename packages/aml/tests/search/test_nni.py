@@ -131,6 +131,20 @@ def test_what_it_lacks_is_said_before_anything_starts(quick: Quick, changes: lis
     assert not (quick.root / ".venv" / ".nni").exists()
 
 
+def test_what_is_mended_in_its_server_is_this_environments_alone(tmp_path: Path) -> None:
+    """uv links what it installs to the files of its cache, which other environments have too."""
+    node = tmp_path / "place" / "lib" / "python3.11" / "site-packages" / "nni_node"
+    names = ("main.js", "config/aml/amlUtil.py", "core/tuner_command_channel/websocket_channel.js")
+    for name in names:
+        (node / name).parent.mkdir(parents=True, exist_ok=True)
+        (node / name).write_text("setTimeout(() => {}, 10000);")
+        (tmp_path / Path(name).name).hardlink_to(node / name)
+    nni.repair(tmp_path / "place")
+    assert {(tmp_path / Path(name).name).read_text() for name in names} == {"setTimeout(() => {}, 10000);"}
+    assert all("10000" not in (node / name).read_text() for name in names[1:])
+    assert (node / "main.js").read_text().startswith("require('./loopback.js');\n")
+
+
 def test_without_a_python_that_it_runs_on_it_is_refused(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nni, "PYTHONS", "3.5")
     done = search(quick)

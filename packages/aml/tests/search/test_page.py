@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from aml_project.search import page
-from aml_project.search.definition import Values
 from aml_project.search.page_process import PageProcess
 from aml_project.search.record import COMPLETE, FAILED, RUNNING, STOPPED, Trial
+from aml_project.values import Values
 from search.test_definition import of
 
 SEARCH = of("x: {low: 0.0, high: 1.0}\nkind: [a, b]\nn: {low: 1, high: 9, when: {kind: b}}")

@@ -11,9 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aml_project.command_line import WRONG_USE, Failure
-from aml_project.service import datasets, registration
+from aml_project.service import datasets, registration, registration_rules
 from aml_project.service.errors import explain
-from aml_project.service.registration import Better, Refused
+from aml_project.service.registration_rules import Better, Refused
 
 WORKSPACE = SimpleNamespace(name="mine", service_context=None)
 PREFIX = "ExperimentRun/dcid.r1/outputs/model"
@@ -35,10 +35,10 @@ class Answer(Exception):
 @example(1e300)
 @example(-0.0)
 def test_a_metric_is_written_plainly_and_exactly(value: float) -> None:
-    text = registration.plain(value)
+    text = registration_rules.plain(value)
     assert "e" not in text.replace("inf", "")
     assert float(text) == float(value)
-    assert registration.number(text) == float(value)
+    assert registration_rules.number(text) == float(value)
 
 
 @pytest.mark.parametrize(
@@ -47,11 +47,11 @@ def test_a_metric_is_written_plainly_and_exactly(value: float) -> None:
      (float("inf"), "inf"), (float("nan"), "nan")],
 )  # fmt: skip
 def test_a_number_is_written_as_people_do(value: float, text: str) -> None:
-    assert registration.plain(value) == text
+    assert registration_rules.plain(value) == text
 
 
 def test_a_tag_that_is_no_number_is_none() -> None:
-    assert [registration.number(text) for text in ("", "nan", "good", "0.5")] == [None, None, None, 0.5]
+    assert [registration_rules.number(text) for text in ("", "nan", "good", "0.5")] == [None, None, None, 0.5]
 
 
 # ----------------------------------------------------------------------------------------------------- arguments
@@ -67,7 +67,7 @@ def test_a_tag_that_is_no_number_is_none() -> None:
     ],
 )
 def test_a_requirement_is_read(text: str, read: tuple[str, str, float]) -> None:
-    assert registration.parse_requirement(text) == read
+    assert registration_rules.parse_requirement(text) == read
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_requirement_is_read(text: str, read: tuple[str, str, float]) -> None:
 )
 def test_a_requirement_that_can_not_be_read_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="a metric, one of >= <= == > <, and a number"):
-        registration.parse_requirement(text)
+        registration_rules.parse_requirement(text)
 
 
 @pytest.mark.parametrize(
@@ -88,13 +88,13 @@ def test_a_requirement_that_can_not_be_read_is_refused(text: str) -> None:
     ],
 )
 def test_the_better_way_is_read(text: str, read: tuple[str, bool]) -> None:
-    assert registration.parse_better(text) == read
+    assert registration_rules.parse_better(text) == read
 
 
 @pytest.mark.parametrize("text", ["", " ", ":min", " :max"])
 def test_a_better_way_without_a_metric_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="a metric, as in 'accuracy'"):
-        registration.parse_better(text)
+        registration_rules.parse_better(text)
 
 
 @pytest.mark.parametrize(
@@ -107,13 +107,13 @@ def test_a_better_way_without_a_metric_is_refused(text: str) -> None:
     ],
 )
 def test_a_path_is_written_as_the_service_does(text: str, path: str) -> None:
-    assert registration.parse_asset_path(text) == path
+    assert registration_rules.parse_asset_path(text) == path
 
 
 @pytest.mark.parametrize("text", ["", " ", ".", "..", "outputs/..", "../outputs", "/outputs"])
 def test_a_path_that_is_none_of_the_runs_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="a file or folder of the run"):
-        registration.parse_asset_path(text)
+        registration_rules.parse_asset_path(text)
 
 
 def test_the_option_that_is_malformed_is_named() -> None:
@@ -141,16 +141,16 @@ def test_the_option_that_is_malformed_is_named() -> None:
      (">", (False, False, True)), ("<", (True, False, False))],
 )  # fmt: skip
 def test_a_bound_is_kept_below_at_or_above_it(comparison: str, kept: tuple[bool, bool, bool]) -> None:
-    assert tuple(registration.COMPARISONS[comparison](value, 0.5) for value in (0.4, 0.5, 0.6)) == kept
+    assert tuple(registration_rules.COMPARISONS[comparison](value, 0.5) for value in (0.4, 0.5, 0.6)) == kept
 
 
 def test_all_bounds_that_are_missed_are_named() -> None:
-    bounds = [registration.parse_requirement(text) for text in ("a>=0.9", "b<1", "c==3")]
-    registration.check_requirements({"a": 0.9, "b": 0.5, "c": 3}, bounds)
-    with pytest.raises(registration.Refused, match=r"^a is 0\.89, not >= 0\.9; b is 1, not < 1$"):
-        registration.check_requirements({"a": 0.89, "b": 1.0, "c": 3}, bounds)
-    with pytest.raises(registration.Refused, match=r"no metric 'c'; it has a, b$"):
-        registration.check_requirements({"a": 1.0, "b": 0.1}, bounds)
+    bounds = [registration_rules.parse_requirement(text) for text in ("a>=0.9", "b<1", "c==3")]
+    registration_rules.check_requirements({"a": 0.9, "b": 0.5, "c": 3}, bounds)
+    with pytest.raises(registration_rules.Refused, match=r"^a is 0\.89, not >= 0\.9; b is 1, not < 1$"):
+        registration_rules.check_requirements({"a": 0.89, "b": 1.0, "c": 3}, bounds)
+    with pytest.raises(registration_rules.Refused, match=r"no metric 'c'; it has a, b$"):
+        registration_rules.check_requirements({"a": 1.0, "b": 0.1}, bounds)
 
 
 def test_of_what_is_logged_the_last_number_counts() -> None:
@@ -161,9 +161,9 @@ def test_of_what_is_logged_the_last_number_counts() -> None:
 
 def test_a_list_of_names_is_not_too_long() -> None:
     names = [f"m{number:02}" for number in range(14)]
-    assert registration.some(names[:12]) == ", ".join(names[:12])
-    assert registration.some(names) == ", ".join(names[:12]) + " and 2 more"
-    assert registration.unknown("a", {}) == "the run has no metric 'a'; it has none that is a number"
+    assert registration_rules.some(names[:12]) == ", ".join(names[:12])
+    assert registration_rules.some(names) == ", ".join(names[:12]) + " and 2 more"
+    assert registration_rules.unknown("a", {}) == "the run has no metric 'a'; it has none that is a number"
 
 
 # ----------------------------------------------------------------------------------------------- the newest version

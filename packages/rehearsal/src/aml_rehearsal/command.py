@@ -116,7 +116,10 @@ def rehearse(args: argparse.Namespace, command: list[str]) -> int:
     try:
         from aml_rehearsal import Rehearsal, seed
 
-        names = args.workspace or seed.read(args.project).names
+        wishes = seed.read(args.project)
+        names = args.workspace or wishes.names
+        for file in wishes.nameless if not args.workspace else ():
+            print(f"WARNING: {file} names no workspace, as the client will say, too.", file=sys.stderr)
         where = {"port": args.port, "host": args.host, "outside": args.url}
         rehearsal = Rehearsal(args.folder, names=names, internet=True, fresh=args.fresh, **where)
     except Unavailable as error:
@@ -191,7 +194,7 @@ def detach(folder: Path, own: list[str]) -> int:
     except OSError as error:
         return failed(unusable(error))
     if running(folder):
-        print(f"ERROR: {folder}: a rehearsal is running here already; aml-rehearsal status", file=sys.stderr)
+        print(f"ERROR: {folder}: a rehearsal is running here already; aml-rehearsal stop ends it", file=sys.stderr)
         return 3
     with log.open("w") as file:
         started = subprocess.Popen(
@@ -203,6 +206,8 @@ def detach(folder: Path, own: list[str]) -> int:
         )
     while started.poll() is None:
         if running(folder):
+            said = [line for line in log.read_text().splitlines() if line.startswith("WARNING: ")]
+            print("".join(f"{line}\n" for line in said), file=sys.stderr, end="")
             return status(folder)
         time.sleep(0.1)
     print(log.read_text(), file=sys.stderr, end="")

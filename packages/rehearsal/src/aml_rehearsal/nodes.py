@@ -38,7 +38,7 @@ def job(
     data = [
         {
             "name": name,
-            "path": wish["pathOnCompute"] or name,
+            "path": wish["pathOnCompute"],
             "variable": wish["environmentVariableName"] or name,
             "overwrite": bool(wish["overwrite"]),
             "direct": str(wish.get("mechanism")).lower() == "direct",

@@ -25,12 +25,14 @@ from typing import Any
 UNITS = {"": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}
 LOGS = Path("logs")
 TABLE = "table"  # the kind of a mini batch that is a data frame, in a file of its own
+KEYS = "keys"  # what a mini batch has in common, where it is a part of a partitioned dataset; in a file, too
 
 
 def options(given: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--scoring_module_name", required=True)
     parser.add_argument("--mini_batch_size", default="1")
+    parser.add_argument("--partition_keys", type=json.loads)
     parser.add_argument("--error_threshold", type=int, default=-1)
     parser.add_argument("--allowed_failed_count", type=int, default=-1)
     parser.add_argument("--allowed_failed_percent", type=float, default=100)
@@ -69,6 +71,35 @@ def mini_batches(size: str, rest: list[str], folder: Path) -> list[dict[str, Any
     return [{"files": files[at : at + step], "items": len(files[at : at + step])} for at in range(0, len(files), step)]
 
 
+def divided(keys: list[str], rest: list[str], folder: Path) -> list[dict[str, Any]]:
+    """One mini batch for each value of the keys by which the datasets are partitioned."""
+    from azureml.core import Run  # type: ignore[import-not-found,unused-ignore] # that of the step's environment
+
+    known, found = Run.get_context().input_datasets, []
+    for name in [*inputs(rest, "input_ds_"), *inputs(rest, "input_fds_")]:
+        dataset = known[name]
+        if unknown := [key for key in keys if key not in (dataset.partition_keys or [])]:
+            raise SystemExit(f"The dataset {name} is not partitioned by {', '.join(unknown)}: {dataset.partition_keys}")
+        for number, values in enumerate(dataset.get_partition_key_values(keys)):
+            part = dataset
+            for key, value in values.items():
+                part = part.filter(dataset[key] == value)
+            place = folder / f"{name}-{number}"
+            kept = {KEYS: written(values, place.with_suffix(".keys"))}
+            if hasattr(part, "to_pandas_dataframe"):
+                table = part.to_pandas_dataframe()
+                found.append({TABLE: written(table, place.with_suffix(".pickle")), "items": len(table)} | kept)
+            else:
+                files = sorted(part.download(str(place)))
+                found.append({"files": files, "items": len(files)} | kept)
+    return found
+
+
+def written(content: Any, file: Path) -> str:
+    file.write_bytes(pickle.dumps(content))
+    return str(file)
+
+
 def slices(name: str, size: str, folder: Path) -> list[dict[str, Any]]:
     """A table in parts of about so many bytes."""
     from azureml.core import Run  # type: ignore[import-not-found,unused-ignore] # that of the step's environment
@@ -81,9 +112,7 @@ def slices(name: str, size: str, folder: Path) -> list[dict[str, Any]]:
     found = []
     for at in range(0, len(table), step):
         part = table.iloc[at : at + step].reset_index(drop=True)
-        file = folder / f"{name}-{at}.pickle"
-        file.write_bytes(pickle.dumps(part))
-        found.append({TABLE: str(file), "items": len(part)})
+        found.append({TABLE: written(part, folder / f"{name}-{at}.pickle"), "items": len(part)})
     return found
 
 
@@ -292,7 +321,8 @@ def call(run: Any, batch: dict[str, Any]) -> Any:
     content = pickle.loads(Path(batch[TABLE]).read_bytes()) if TABLE in batch else batch["files"]  # noqa: S301
     if len(inspect.signature(run).parameters) < 2:
         return run(content)
-    known = {"minibatch_index": str(batch["index"]), "partition_key_value": None, "dataset_info": None}
+    values = pickle.loads(Path(batch[KEYS]).read_bytes()) if KEYS in batch else None  # noqa: S301
+    known = {"minibatch_index": str(batch["index"]), "partition_key_value": values, "dataset_info": None}
     return run(content, types.SimpleNamespace(**known))
 
 
@@ -320,7 +350,8 @@ def main(given: list[str]) -> str | None:
     wish, rest = options(given)
     folder = Path("driver") / "tables"
     folder.mkdir(parents=True, exist_ok=True)
-    batches = mini_batches(str(wish.mini_batch_size), rest, folder)
+    keys = wish.partition_keys
+    batches = divided(keys, rest, folder) if keys else mini_batches(str(wish.mini_batch_size), rest, folder)
     driver = Driver(wish, batches, given)
     reason = driver.run()
     LOGS.mkdir(exist_ok=True)

@@ -160,13 +160,14 @@ class Node:
                 self.replace(f"DatasetConsumptionConfig:{data['name']}", data["saved"])
                 continue
             answer = self.channel.send("GET", "data", saved=data["saved"])
-            folder = self.place(data["path"])
+            path = data["path"]
+            folder = self.place(path or data["name"], relative=bool(path) and not Path(path).is_absolute())
             try:
                 self.download(self.targets(data, answer["files"], folder))
             except Failed as failed:
                 raise Failed(f"data: {data['name']}: {answer['dataset']}: {failed}") from None
-            if data["path"] != data["name"]:  # else nobody has named a path, and an argument may be that word
-                places[data["path"]] = str(folder)
+            if path and Path(path).is_absolute():
+                places[path] = str(folder)
             self.job["environment"][data["variable"]] = str(folder)
             self.job["environment"][f"AZUREML_DATAREFERENCE_{data['name']}"] = str(folder)
             self.replace(f"DatasetConsumptionConfig:{data['name']}", str(folder))
@@ -219,9 +220,13 @@ class Node:
                 over.set()
                 pool.shutdown(cancel_futures=True)
 
-    def place(self, path: str) -> Path:
-        """A cluster's node has its own root; on one's own computer the path is what it says."""
-        folder = self.root / "mounted" / path.lstrip("/") if self.root else Path(path)
+    def place(self, path: str, *, relative: bool = False) -> Path:
+        """A cluster's node has its own root; on one's own computer the path is what it says.
+
+        A relative path is one of the script's working directory, where its user has asked for it.
+        """
+        node = self.root / "mounted" / path.lstrip("/") if self.root else Path(path)
+        folder = self.work / path if relative else node
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

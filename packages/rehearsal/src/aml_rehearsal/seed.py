@@ -24,14 +24,16 @@ class Wishes:
     clusters: dict[str, tuple[str, int]] = field(default_factory=dict)  # by name: VM size and nodes
     datasets: dict[str, int] = field(default_factory=dict)  # by name: the newest version
     folders: dict[str, Path] = field(default_factory=dict)  # by name of the dataset: where its files lie
+    nameless: list[Path] = field(default_factory=list)  # files that ought to name the workspace, and don't
 
 
 def read(project: Path) -> Wishes:
     """Read a project's answers, its attached workspace and its runconfigs; what can't be read is left out."""
     answers = read_json(project / ".cookiecutter.json")
     places = [project / folder / "config.json" for folder in (".azureml", "aml_config", "")]  # where the client looks
-    attached = next(filter(None, (named(read_json(place)) for place in places)), None)
-    wishes = Wishes(attached or named(answers) or Names())
+    told = {place: named(read_json(place)) for place in places if place.is_file()}
+    attached = next(filter(None, told.values()), None)
+    wishes = Wishes(attached or named(answers) or Names(), nameless=[place for place in told if not told[place]])
     for file in sorted(project.glob("models/*/aml_config/*.runconfig")):
         try:
             run = yaml.safe_load(file.read_text(encoding="utf-8"))

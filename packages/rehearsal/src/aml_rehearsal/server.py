@@ -21,7 +21,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from aml_rehearsal import certificates, mlflow_page, node_reports, page, request_body, storage_door, variables, visitors
+from aml_rehearsal import (
+    certificates,
+    file_shares,
+    mlflow_page,
+    node_reports,
+    page,
+    request_body,
+    storage_door,
+    variables,
+    visitors,
+)
 from aml_rehearsal.addresses import EVERYWHERE, LOOPBACK
 from aml_rehearsal.faults import Fault
 from aml_rehearsal.messages import Refusal, Reply, Request
@@ -54,7 +64,8 @@ class Server(ThreadingHTTPServer):
         self.workspace = workspace
         self.internet = internet
         self.requests: list[str] = []  # one line each: METHOD host/path status
-        self.played = {*ROUTERS, *workspace.blobs.hosts}
+        self.shares = file_shares.hosts(workspace)
+        self.played = {*ROUTERS, *workspace.blobs.hosts, *self.shares}
         made = certificates.make(workspace.folder, sorted(self.played))
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.tls.load_cert_chain(made.certificate, made.key)
@@ -150,7 +161,7 @@ class Connection(BaseHTTPRequestHandler):
         fault = self.server.workspace.faults.take(request.method, request.host, request.path)
         if fault and self.strike(fault):
             return
-        reply = self.forward(request) if request.host in self.server.workspace.blobs.hosts else self.serve(request)
+        reply = self.answer(request)
         self.server.note(f"{request.method} {request.host}{request.path} {reply.status}")
         if fault and fault.drop in {"after", "half"}:
             self.hang_up(reply if fault.drop == "half" else None)
@@ -198,8 +209,15 @@ class Connection(BaseHTTPRequestHandler):
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
 
+    def answer(self, request: Request) -> Reply:
+        if request.host in self.server.workspace.blobs.hosts:
+            return self.forward(request)
+        return self.serve(request)
+
     def serve(self, request: Request) -> Reply:
         try:
+            if request.host in self.server.shares:
+                return file_shares.answer(self.server.workspace, request, self.path)
             return ROUTERS[request.host].answer(self.server.workspace, request)
         except sqlite3.OperationalError as error:
             why = f"{self.server.workspace.state.lock.file}: {error}: nothing of this request is kept, all before is"

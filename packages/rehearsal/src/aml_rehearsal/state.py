@@ -59,6 +59,7 @@ class Tables:
         self.datastores: Table[Record] = Table(store, "datastores")
         self.datasets: Table[list[Record]] = Table(store, "datasets")  # by name: every version
         self.saved_datasets: Table[Record] = Table(store, "saved_datasets")  # used, but under no name; by id
+        self.profiles: Table[Record] = Table(store, "profiles")  # of tables, by the id of the action that makes one
         self.environments: Table[list[Record]] = Table(store, "environments")  # by name: every version
         self.submitted_environments: Table[list[Record]] = Table(store, "submitted_environments")  # brought by runs
         self.assets: Table[Record] = Table(store, "assets")
@@ -169,7 +170,7 @@ def claim(folder: Path) -> IO[bytes]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         file.close()
-        raise Unavailable(f"{folder}: a rehearsal is running here already") from None
+        raise Unavailable(f"{folder}: a rehearsal is running here already; aml-rehearsal stop ends it") from None
     return file
 
 

@@ -17,7 +17,7 @@ from azureml._cli.cli_command import command
 from azureml.exceptions import UserErrorException
 
 from aml_project.azml import repairs
-from aml_project.service import registration, run_file
+from aml_project.service import registration, registration_rules, run_file
 
 repairs.apply()
 
@@ -104,12 +104,12 @@ def register_model(
         return shown(register_file(workspace, name, Path(model_path), details))
     if not asset_path:
         raise UserErrorException("--asset-path: name the model's folder in the run, as in --asset-path outputs/model")
-    check("--name", registration.parse_name, name)
-    check("--asset-path", registration.parse_asset_path, asset_path)
-    check("--require", registration.parse_requirement, *requirements or ())
+    check("--name", registration_rules.parse_name, name)
+    check("--asset-path", registration_rules.parse_asset_path, asset_path)
+    check("--require", registration_rules.parse_requirement, *requirements or ())
     check(
         "--better-than-current",
-        registration.parse_better,
+        registration_rules.parse_better,
         *[] if better_than_current is None else [better_than_current],
     )
     experiment, run = run_of(run_metadata_file, experiment_name, run_id)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aml_project.checks import runconfig_rules, script_arguments, search_rules
+from aml_project.checks import pipeline_rules, runconfig_rules, script_arguments, search_rules
 from aml_project.checks.client_loader import Client
 from aml_project.command_line import Failure
 from aml_project.runconfigs import deployment_files as config_files
@@ -70,12 +70,15 @@ def check_model(root: Path, model: str, config: str | None, client: Client) -> C
             client.ask(label, folder, name)  # of a file that is at fault it may only say something else
     checked.runconfigs = len(names)
     scripts = {str(reading.get("script")) for reading in readings.values() if reading.get("script")}
+    if config is None:
+        scripts |= pipeline_rules.scripts(folder)
     found += [f"models/{model}/{line}" for line in _check_code(folder, scripts, taken)]
     found += taken.lines(f"models/{model}")
     if config is None:
         found += [f"models/{model}/aml_config/{line}" for line in _agreements(folder, readings)]
         found += [f"models/{model}/{line}" for line in config_files.findings(folder)]
         found += [f"models/{model}/{line}" for line in search_rules.findings(folder)]
+        found += [f"models/{model}/{line}" for line in pipeline_rules.findings(folder, taken)]
     return checked
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from aml_project.values import Value
+
 TYPES: dict[str, Any] = {"int": int, "float": float, "str": str}
 PLAIN = ("dest", "nargs", "const", "default", "required", "choices", "action", "version")
 
@@ -56,11 +58,29 @@ def arguments(script: Path) -> list[Argument] | None:
     except (Undecidable, OSError, SyntaxError, ValueError, TypeError, argparse.ArgumentError):
         return None
     return [
-        Argument(flag[2:], action.kind, action.default, tuple(action.choices or ()), action.nargs != 0)  # type: ignore[attr-defined]
+        Argument(flag[2:], action.kind, action.written, tuple(action.choices or ()), action.nargs != 0)  # type: ignore[attr-defined]
         for action in parser._actions
         for flag in action.option_strings
         if flag.startswith("--") and flag != "--help"
     ]
+
+
+def misfit(value: Value, argument: Argument, flag: str = "[true, false]") -> str:
+    """Why an option does not take a value as it is meant, with the mend; `flag` is how a file writes one."""
+    option = f"--{argument.name}"
+    if isinstance(value, bool):
+        return f"{option} takes a value: write '{str(value).lower()}' in quotes" if argument.takes_value else ""
+    if not argument.takes_value:
+        return f"{option} takes no value: write {flag}"
+    kind = argument.kind
+    if kind in (int, float):
+        try:
+            kind(str(value))
+        except ValueError:
+            return f"{option} takes {'whole numbers' if kind is int else 'numbers'}, and not {value!r}: remove it"
+    if argument.choices and str(value) not in map(str, argument.choices):
+        return f"{option} takes one of {', '.join(map(str, argument.choices))}, and not {value!r}"
+    return ""
 
 
 def refusal(tree: ast.Module, arguments: list[str], *, lenient: bool, folder: Path | None = None) -> str | None:
@@ -195,9 +215,11 @@ def _add(parser: argparse.ArgumentParser, call: ast.Call, *, lenient: bool) -> N
             words[word.arg] = _literal(word.value)
     if words.pop("unknown type", False) or lenient:
         words.pop("choices", None)  # they are compared after the conversion
-    if isinstance(words.get("default"), str):
+    written = words.get("default")
+    if isinstance(written, str):
         words["default"] = None  # argparse would convert it, which is the script's affair
-    parser.add_argument(*flags, **words).kind = kind  # type: ignore[attr-defined]
+    action = parser.add_argument(*flags, **words)
+    action.kind, action.written = kind, action.default if written is None else written  # type: ignore[attr-defined]
 
 
 def _called(call: ast.Call) -> str:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from aml_project import local_imports
-from aml_project.checks.script_arguments import Argument, arguments
+from aml_project.checks.script_arguments import Argument, arguments, misfit
 from aml_project.runconfigs.schema import nearest
 from aml_project.search import definition
-from aml_project.search.definition import Choice, Parameter, Search, Value
+from aml_project.search.definition import Choice, Parameter, Search
 
 SCRIPT = "train.py"
 
@@ -44,7 +44,7 @@ def _refused(parameter: Parameter, argument: Argument) -> str:
     """Why a script would not take the values of a parameter as they are meant."""
     option = f"--{parameter.name}"
     if isinstance(parameter, Choice):
-        return next((problem for value in parameter.options if (problem := _no_value(value, argument))), "")
+        return next((problem for value in parameter.options if (problem := misfit(value, argument))), "")
     if not argument.takes_value:
         return f"{option} takes no value: write [true, false]"
     if argument.kind is int and not parameter.whole:
@@ -55,23 +55,6 @@ def _refused(parameter: Parameter, argument: Argument) -> str:
         return f"{only}write low: {low}.0, or step: 1 if that is meant"
     if argument.choices:
         return f"{option} takes one of {', '.join(map(str, argument.choices))}: write them in brackets"
-    return ""
-
-
-def _no_value(value: Value, argument: Argument) -> str:
-    option = f"--{argument.name}"
-    if isinstance(value, bool):
-        return f"{option} takes a value: write '{str(value).lower()}' in quotes" if argument.takes_value else ""
-    if not argument.takes_value:
-        return f"{option} takes no value: write [true, false]"
-    kind = argument.kind
-    if kind in (int, float):
-        try:
-            kind(str(value))
-        except ValueError:
-            return f"{option} takes {'whole numbers' if kind is int else 'numbers'}, and not {value!r}: remove it"
-    if argument.choices and str(value) not in map(str, argument.choices):
-        return f"{option} takes one of {', '.join(map(str, argument.choices))}, and not {value!r}"
     return ""
 
 

@@ -33,14 +33,19 @@ def act(args: argparse.Namespace) -> int:
         raise command_line.Failure("--config: say of which --model", command_line.WRONG_USE)
 
     from aml_project import ages
+    from aml_project.checks import pipeline_rules
     from aml_project.checks.older_template import leftovers
     from aml_project.checks.project_check import examine
 
     for line in leftovers(here):
         command_line.note(line)
-    findings, summary = examine(here, models if args.model is None else [args.model], args.config)
+    meant = models if args.model is None else [args.model]
+    findings, summary = examine(here, meant, args.config)
     if differing := ages.differing(here, models):
         command_line.note(differing)
+    for model in meant if args.config is None else ():
+        for line in pipeline_rules.notes(here / "models" / model):
+            command_line.note(f"models/{model}/{line}")
     for finding in findings:
         print(finding)
     if findings:

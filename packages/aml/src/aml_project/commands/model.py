@@ -80,7 +80,7 @@ def add(root: Path, args: argparse.Namespace) -> int:
         finally:
             shutil.rmtree(stage, ignore_errors=True)
     print(f"Added models/{name} and data/{name}: {shown}", flush=True)
-    later = take_over(root, answers) if answers.get("notebook") or answers.get("environment_file") else []
+    later = complete(root, answers)
     if later:
         print("Once what is said above is mended:", *later, sep="\n  ")
     print(f"Next: make setup train test MODEL={name}")
@@ -103,12 +103,12 @@ def inherited(answers: dict[str, str], given: dict[str, str]) -> dict[str, str]:
     return {question: text for question, text in answers.items() if question not in (*OWN, *derived)} | given
 
 
-def take_over(root: Path, answers: dict[str, str]) -> list[str]:
-    """Convert the notebook and merge the packages, as after a render; the commands for what could not be done."""
+def complete(root: Path, answers: dict[str, str]) -> list[str]:
+    """Do what follows a render: a notebook, packages, additions; return the commands for what could not be done."""
     before = Path.cwd()
     os.chdir(root)
     try:
-        return hook.take_over({"notebook": "", "environment_file": "", **answers})
+        return hook.complete({"notebook": "", "environment_file": "", **answers})
     finally:
         os.chdir(before)
 

@@ -1,10 +1,11 @@
-"""Make a model's train.py from a notebook.
+"""Make a model's train.py from a notebook, or a pipeline of its steps.
 
     aml notebook analysis.ipynb
+    aml notebook analysis.ipynb --steps
 
 The original is kept in notebooks/, what it reads is copied to data/NAME/. The script takes its data from --data-path
 and writes to outputs/. Of a folder, the notebook called train* (or the only one) becomes train.py, every other one a
-module beside it.
+module beside it. With --steps each part of a notebook becomes a script, and models/NAME/pipeline.yml runs them.
 """
 
 from __future__ import annotations
@@ -20,10 +21,14 @@ from aml_project.project import data_folder, data_path, pick_model, root, shown
 
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from aml_project.notebooks.script import Script
 
 TEST = Path("tests", "test_notebook.py")  # of a converted script
+TEST_OF_STEPS = "test_steps.py"  # what it is where a pipeline was made
 EXAMPLE = """  aml notebook analysis.ipynb
+  aml notebook analysis.ipynb --steps "Prepare data,Training,Evaluation"
   aml notebook ../experiments --model model1 --force"""
 
 
@@ -32,6 +37,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("notebook", type=Path, help="a file, or a folder whose train*.ipynb becomes train.py")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="(default: train.py of the model)")
     parser.add_argument("--model", help="a folder of models/ (default: the only one there is)")
+    parser.add_argument(
+        "--steps", nargs="?", const="", metavar="HEADINGS",
+        help="a script for each part, and a pipeline.yml (default: the headings of the level that names steps)",
+    )  # fmt: skip
     parser.add_argument("--force", action="store_true", help="replace a script that git does not hold as it is")
     parser.add_argument("--no-data", action="store_true", help="do not copy what the notebook reads to data/NAME/")
     parser.add_argument("--dry-run", action="store_true", help="print the script; write nothing")
@@ -42,6 +51,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def convert(args: argparse.Namespace) -> int:
     notebooks = find(args.notebook)
+    if args.steps is not None and (args.output or args.notebook.is_dir()):
+        raise Failure(
+            "--steps: of one notebook, into the folder of a model: give it alone, without --output", WRONG_USE
+        )
     model = None if args.output else pick_model(root(), args.model)
     folder = root() / "models" / model if model else args.output.resolve().parent
     scripts = targets(notebooks, folder, args.output)
@@ -53,7 +66,11 @@ def convert(args: argparse.Namespace) -> int:
     from aml_project.tools import start_again
 
     code = start_again(("nbconvert", "IPython"), later, extra="notebooks")
-    return convert_here(args, scripts, model) if code is None else code
+    if code is not None:
+        return code
+    return (
+        convert_here(args, scripts, model) if args.steps is None else convert_to_steps(args, notebooks[0], str(model))
+    )
 
 
 def find(given: Path) -> list[Path]:
@@ -168,17 +185,57 @@ def convert_here(args: argparse.Namespace, scripts: dict[Path, Path], model: str
     return REFUSED if failed else DONE
 
 
+def convert_to_steps(args: argparse.Namespace, notebook: Path, model: str) -> int:
+    """Convert a notebook to scripts and a pipeline.yml, in a Python that has nbconvert; all of them or none."""
+    from aml_project.notebooks import cells, report, step_scripts
+    from aml_project.notebooks.formatting import formatted
+    from aml_project.notebooks.notebook_file import Broken
+
+    folder = root() / "models" / model
+    try:
+        made = step_scripts.convert(
+            notebook,
+            cells.python_of_ipython(),
+            wanted=[text for text in args.steps.split(",") if text.strip()],
+            modules={path.name: path.stem for path in folder.glob("*.py")},
+            data=data_folder(root(), model),
+            data_path=data_path(root(), model),
+            model=model,
+        )
+    except Broken as error:
+        raise Failure(report.one_line(f"{notebook.name}: {error}")) from None
+    neat = {name: formatted(text) if name.endswith(".py") else text for name, text in made.files.items()}
+    texts = {folder / name: text or made.files[name] for name, text in neat.items()}
+    if args.dry_run:
+        for target, text in texts.items():
+            print(f"# {shown(target)}\n{text}")
+        return DONE
+    changed = write_all(texts, args.force or args.fresh)
+    if changed:
+        report.tell_of_steps(notebook, shown(folder), made, is_formatted=None not in neat.values())
+    else:
+        print(f"{shown(folder / 'pipeline.yml')} and its steps: as they were, nothing to change")
+    bring_along(args, {notebook: made.script}, model, TEST_OF_STEPS)
+    leave_alone(texts, model)
+    return REFUSED if any(finding.is_error for finding in made.script.findings) else DONE
+
+
 def write(target: Path, text: str, force: bool) -> bool:
-    """Write a script, unless it is there already; what nobody else keeps is not replaced without being told to."""
-    if target.exists():
-        if target.read_bytes() == text.encode():
-            return False
-        if not force and not in_git(target):
-            raise Failure(f"{shown(target)}: git does not hold it as it is: commit it, or --force replaces it")
-    elif not target.parent.is_dir():
-        raise Failure(f"{target.parent}: no such folder", WRONG_USE)
-    write_whole(target, text)
-    return True
+    """Write a script, unless it is there already."""
+    return bool(write_all({target: text}, force))
+
+
+def write_all(texts: Mapping[Path, str], force: bool) -> list[Path]:
+    """Write those files that are not there already; what nobody else keeps is not replaced without being told to."""
+    changed = [path for path, text in texts.items() if not path.exists() or path.read_bytes() != text.encode()]
+    for path in changed:
+        if path.exists() and not force and not in_git(path):
+            raise Failure(f"{shown(path)}: git does not hold it as it is: commit it, or --force replaces it")
+        if not path.parent.is_dir():
+            raise Failure(f"{path.parent}: no such folder", WRONG_USE)
+    for path in changed:
+        write_whole(path, texts[path])
+    return changed
 
 
 def in_git(file: Path) -> bool:
@@ -194,8 +251,8 @@ def in_git(file: Path) -> bool:
     return known and same
 
 
-def bring_along(args: argparse.Namespace, done: dict[Path, Script], model: str) -> None:
-    """Copy what lies beside the notebooks and belongs to them; give the model the test of a converted script."""
+def bring_along(args: argparse.Namespace, done: dict[Path, Script], model: str, test: str = TEST.name) -> None:
+    """Copy what lies beside the notebooks and belongs to them; give the model the test of what was made."""
     import shutil
 
     from aml_project.notebooks import companions
@@ -221,13 +278,12 @@ def bring_along(args: argparse.Namespace, done: dict[Path, Script], model: str) 
     if is_ours and has_data and companions.is_sample(sample):
         sample.unlink()
         print(f"  removed {shown(sample)}, the sample")
-    test = folder / TEST
-    if not test.exists():
-        test.parent.mkdir(exist_ok=True)
-        shutil.copyfile(Path(companions.__file__).with_name(test.name), test)
+    if not (folder / TEST).exists():
+        (folder / TEST).parent.mkdir(exist_ok=True)
+        shutil.copyfile(Path(companions.__file__).with_name(test), folder / TEST)
 
 
-def leave_alone(scripts: list[Path], model: str) -> None:
+def leave_alone(scripts: Iterable[Path], model: str) -> None:
     """Have an update of the project leave alone what was made of notebooks."""
     from aml_project import owned
 

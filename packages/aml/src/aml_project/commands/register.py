@@ -10,8 +10,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from aml_project.api import Model, pairs, project_of
-from aml_project.command_line import DONE, WRONG_USE, Failure, Parser, note, run
+from aml_project.api import Model, Run, pairs, project_of
+from aml_project.command_line import DONE, WRONG_USE, Failure, Parser, Progress, note, run
 
 EXAMPLE = """  aml register --require 'accuracy>=0.8' --better-than-current accuracy --tag stage=test"""
 
@@ -68,9 +68,11 @@ def register(args: argparse.Namespace) -> int:
     number = searched(model, args)
     if args.trial is not None and args.run_file is not None:
         raise Failure("--trial: it is of the last search; a run is -f: name one of them", WRONG_USE)
-    trained = None if number else model.last_run(args.run_file)
+    step = None if number else made_by(model, args)
+    trained = None if number or step else model.last_run(args.run_file)
     if args.dry_run:
-        whose = f"run {trained.id} ({trained.experiment})" if trained else f"trial {number} of the last search"
+        other = f"step {step} of the last pipeline" if step else f"trial {number} of the last search"
+        whose = f"run {trained.id} ({trained.experiment})" if trained else other
         what = f"{args.asset_path} of {whose}"
         print(f"Would register {what} as {rules['name']}; asked nobody")
         for title, values in {"tags": args.tag, "properties": args.property, "if": conditions(args)}.items():
@@ -78,7 +80,7 @@ def register(args: argparse.Namespace) -> int:
                 print(f"  {title + ':':12}{', '.join(values)}")
         return DONE
     try:
-        trained = trained or model.trial(number)
+        trained = trained or (pipeline_run(model) if step else model.trial(number))
         print(model.register(trained, **rules, tags=tags, properties=properties, description=args.description))
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Interrupted; the same command again registers what is not registered yet.") from None
@@ -97,6 +99,29 @@ def searched(model: Model, args: argparse.Namespace) -> int | None:
     if args.trial is None:
         note(f"trial {number} is the best of the search since the last run; -f run.json takes the run, --trial another")
     return number
+
+
+def made_by(model: Model, args: argparse.Namespace) -> str | None:
+    """The step of the last pipeline whose model is meant; None where a run is."""
+    from aml_project import pipeline
+
+    if args.run_file is not None or not pipeline.made_since(model.folder):
+        return None
+    step, _ = pipeline.maker(model.folder)
+    note(f"the model is that of {step}, a step of the pipeline since the last run; -f run.json takes the run")
+    return step
+
+
+def pipeline_run(model: Model) -> Run:
+    """That model, with the metrics that lie beside it, as a run of the workspace."""
+    from aml_project import pipeline
+    from aml_project.service import pipeline_model
+
+    step, folder = pipeline.maker(model.folder)
+    outputs = folder / "outputs"
+    with Progress(f"Registering what {step} has made"):
+        sdk = pipeline_model.bring(model.project.workspace.sdk, model.name, step, outputs / "model", outputs)
+    return Run(model.project, sdk.experiment.name, sdk.id, sdk=sdk)
 
 
 def conditions(args: argparse.Namespace) -> list[str]:

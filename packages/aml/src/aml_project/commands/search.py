@@ -77,7 +77,9 @@ def act(args: argparse.Namespace) -> int:
     if lacking := engine.lacks(search):
         raise Failure("\nERROR: ".join(lacking))
     if args.on and not args.write and not args.skip_check:
-        refuse_what_would_fail(here, model, args.config)
+        from aml_project.checks import project_check
+
+        project_check.refuse_what_would_fail(here, model, args.config)
     code = engine.run(order)
     if args.track:
         from aml_project.service import search_runs
@@ -103,18 +105,6 @@ def engine_of(args: argparse.Namespace) -> str:
         option = "--on" if args.on else "--write"
         raise Failure(f"{option}: the engine local searches on this computer: leave --engine out", WRONG_USE)
     return name
-
-
-def refuse_what_would_fail(root: Path, model: str, config: str) -> None:
-    """Check the files first: what is found would cost minutes in the cloud, for each trial."""
-    from aml_project import tools
-    from aml_project.checks.project_check import check
-    from aml_project.runconfigs import reading
-
-    config = reading.find(root / "models" / model, config).stem
-    tools.bring_azure()
-    if findings := check(root, model, config):
-        raise Failure("\nERROR: ".join(findings))
 
 
 def changed(search: Search, changes: dict[str, Any]) -> Search:

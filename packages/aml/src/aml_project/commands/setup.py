@@ -8,11 +8,10 @@ The packages are the pip sections of the model's two conda files, so this comput
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 
 from aml_project.command_line import DONE, Failure, Parser, run
-from aml_project.model_environment import bin_folder
+from aml_project.model_environment import bin_folder, read_conda_file
 from aml_project.project import pick_model, root
 from aml_project.tools import find_uv
 
@@ -67,23 +66,6 @@ def install_packages(model: str, conda_files: list[Path], dry_run: bool) -> int:
         raise Failure("the step above failed; once its cause is mended, run this again")
     print(f"Installed. Next: make train MODEL={model}")
     return DONE
-
-
-def read_conda_file(file: Path) -> tuple[str | None, list[str], list[str]]:
-    """Return the Python version, the pip packages and the other conda packages."""
-    from aml_project.runconfigs.reading import read_conda
-
-    version: str | None = None
-    pip: list[str] = []
-    conda: list[str] = []
-    for item in read_conda(file, file.name).get("dependencies") or []:
-        if isinstance(item, dict):
-            pip += item.get("pip") or []
-        elif match := re.fullmatch(r"python\s*==?\s*([\d.]+)(\.\*)?", item):
-            version = match[1]
-        elif item != "pip":
-            conda.append(item)
-    return version, pip, conda
 
 
 def call(*command: object) -> int:

@@ -24,6 +24,7 @@ class Used:
     ipython: dict[str, str] = field(default_factory=dict)  # names of IPython.display that the script calls
     shows_values: bool = False
     writes: bool = False
+    output: str = "output_path"  # which function of stand_ins.py gives the paths of what is written
     draws: bool = False
     waits: bool = False
 
@@ -50,7 +51,7 @@ def imported(name: str, used: Used) -> str:
 
 def definitions(used: Used) -> list[str]:
     """The functions that the script calls."""
-    found = [function("output_path")] if used.writes else []
+    found = [function(used.output)] if used.writes else []
     if used.draws:
         found += [function("save_figures"), "", "figure_numbers = itertools.count(1)"]
         found += ["pyplot.show = save_figures", "atexit.register(save_figures)"]
@@ -58,7 +59,7 @@ def definitions(used: Used) -> list[str]:
         found.append(function("display"))
     if used.waits:
         found += ["", "loop = asyncio.new_event_loop()  # one for all cells, as in the notebook"]
-    found = [renamed(text, used.own) for text in found]
+    found = [renamed(text, {used.output: "output_path"} | used.own) for text in found]
     for name, original in used.ipython.items():
         stand_in = original if original in ("display", "clear_output") else "as_text"
         if stand_in == "display":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import keyword
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from typing import Any, NamedTuple
 
 from aml_project.notebooks.names import Names
@@ -40,20 +40,25 @@ class Parameter(NamedTuple):
         return f'parser.add_argument("--{self.option}", {rest}, help="default: %(default)s")'
 
 
-def find(cells: Iterable[tuple[list[ast.stmt], bool]], names: Names) -> tuple[list[Parameter], list[str]]:
-    """Return the parameters, and what can be none in the tagged cells. A cell: its statements, and if it is tagged."""
+def find(
+    cells: Iterable[tuple[list[ast.stmt], bool]], names: Names, taken: Set[str] = TAKEN
+) -> tuple[list[Parameter], list[str]]:
+    """Return the parameters, and what can be none in the tagged cells. A cell: its statements, and if it is tagged.
+
+    `taken` are attributes of the arguments that the script has anyway.
+    """
     cells = list(cells)
     if any(tagged for _, tagged in cells):
         constants = [(name, value) for body, tagged in cells if tagged for name, value in assigned(body)]
         wanted = dict(constants)  # the last one counts, as it does in the notebook
         left = [name for name, value in wanted.items() if not is_simple(value)]
-        return named([(name, value) for name, value in wanted.items() if name not in left], tagged=True), left
+        return named([(name, value) for name, value in wanted.items() if name not in left], taken, tagged=True), left
     found: list[tuple[str, ast.expr]] = []
     for body, _ in cells:
         found += [(name, value) for name, value in assigned(body) if is_simple(value) and not name.startswith("_")]
         if not all(is_head(statement) for statement in body):
             break
-    return named([(name, value) for name, value in found if names.bound(name) == 1], tagged=False), []
+    return named([(name, value) for name, value in found if names.bound(name) == 1], taken, tagged=False), []
 
 
 def assigned(body: list[ast.stmt]) -> list[tuple[str, ast.expr]]:
@@ -90,15 +95,15 @@ def is_simple(value: ast.expr | None) -> bool:
     return constant is None or type(constant) in {*SCALARS, bool}
 
 
-def named(constants: list[tuple[str, ast.expr]], tagged: bool) -> list[Parameter]:
+def named(constants: list[tuple[str, ast.expr]], others: Set[str], *, tagged: bool) -> list[Parameter]:
     """Give each constant its option; where two would share one, and where one is taken, its own spelling."""
     options = Counter(option_of(name) for name, _ in constants)
-    taken = TAKEN | {attribute_of(option) for option in options if options[option] == 1}
+    taken = {*others} | {attribute_of(option) for option in options if options[option] == 1}
     parameters = []
     for name, value in constants:
         option = option_of(name)
         attribute = attribute_of(option)
-        if options[option] > 1 or attribute in TAKEN or keyword.iskeyword(attribute):
+        if options[option] > 1 or attribute in others or keyword.iskeyword(attribute):
             option = f"x{name}" if name.startswith("_") else name
             while attribute_of(option) in taken or keyword.iskeyword(option):
                 option += "_"

@@ -7,11 +7,25 @@ from pathlib import Path
 
 from aml_project.notebooks.notebook_file import LARGE
 from aml_project.notebooks.script import Script
+from aml_project.notebooks.step_scripts import Steps
 from aml_project.notebooks.tracing import WHOLE
 
 
 def tell(notebook: Path, target: str, script: Script, *, is_formatted: bool) -> None:
     print(f"{one_line(notebook.name)} is {one_line(target)} now")
+    tell_of_conversion(notebook, script, target, is_formatted=is_formatted)
+
+
+def tell_of_steps(notebook: Path, folder: str, made: Steps, *, is_formatted: bool) -> None:
+    print(f"{one_line(notebook.name)} is {len(made.steps)} steps now: {one_line(folder)}/pipeline.yml")
+    for step in made.steps:
+        handed = [name for each in step.saves for name in each.names]
+        print(f"  step    {one_line(step.name + '.py' + (': hands on ' if handed else '') + ', '.join(handed))}")
+    tell_of_conversion(notebook, made.script, f"{folder}/*.py", is_formatted=is_formatted)
+
+
+def tell_of_conversion(notebook: Path, script: Script, target: str, *, is_formatted: bool) -> None:
+    """Tell what moved, and what is left to do."""
     for is_read, verb in ((True, "reads "), (False, "writes")):
         word, place = ("from", "--data-path") if is_read else ("to", "outputs")
         moved = [

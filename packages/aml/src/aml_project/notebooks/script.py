@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import bisect
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -68,7 +68,10 @@ def convert(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the notebook's own code
         shown = (notebook or path.name, script, data_path)
-        return Conversion(path, to_python, shown=shown, modules=modules or {}, is_module=is_module, data=data).script
+        cells = take_apart(read(path), to_python)
+        return Conversion(
+            cells, path.parent, to_python, shown=shown, modules=modules or {}, is_module=is_module, data=data
+        ).script
 
 
 class Conversion:
@@ -76,19 +79,22 @@ class Conversion:
 
     def __init__(
         self,
-        path: Path,
+        cells: list[Cell],
+        folder: Path,
         to_python: Callable[[str], str],
         *,
         shown: tuple[str, str, str],
         modules: Mapping[str, str],
         is_module: bool,
         data: Path | None,
+        taken: Iterable[str] = (),
     ) -> None:
         self.script = Script("")
+        self.taken = {*parameters.TAKEN, *taken}  # attributes that no parameter may have
         self.tagged: set[int] = set()
         self.silent: set[int] = set()
         self.captured: dict[str, int] = {}
-        text = self._joined(take_apart(read(path), to_python), modules, to_python)
+        text = self._joined(cells, modules, to_python)
         self.source = Source(text)
         self.names = Names(self.source.tree)
         self.by_cell: dict[int, list[ast.stmt]] = {number: [] for _, number in self.cells}
@@ -101,8 +107,8 @@ class Conversion:
         for name in self.captured.keys() & self.names.used:
             line = f"%%capture {name}: only IPython keeps what is printed; a script has no {name}"
             self.script.findings.append(Finding(self.captured[name], line, is_error=True))
-        paths = Paths(self.names, path.parent, data)
-        self._rewrite(paths)
+        self.paths = Paths(self.names, folder, data)
+        self._rewrite(self.paths)
         for number, body in self.by_cell.items():
             if number not in self.silent:
                 display.show_last(self.source, self.names, body, used)
@@ -123,7 +129,9 @@ class Conversion:
         pieces: list[str] = []
         line = 1
         self.cells: list[tuple[int, int]] = []
+        self.first_lines: dict[int, int] = {}  # of each cell, code or text
         for cell in cells:
+            self.first_lines[cell.number] = line
             if cell.is_code:
                 plain = to_plain(cell, dict(modules), to_python)
                 self.script.findings += plain.findings
@@ -170,9 +178,10 @@ class Conversion:
     def _rewrite(self, paths: Paths) -> None:
         """Make arguments of the parameters, and lead every path to its place."""
         in_order = [(self.by_cell[number], number in self.tagged) for _, number in self.cells]
-        found, left = parameters.find(in_order, self.names)
+        found, left = parameters.find(in_order, self.names, self.taken)
         for name in left:
             self._say(min(self.tagged), f"parameter {name}: no argument can have this value; it stays in the script")
+        self.parameters: list[tuple[parameters.Parameter, str]] = []  # each with its default as it is written
         leads = {id(lead.literal): lead for lead in paths.leads}
         rewriter = Rewriter(self.source, self.names, f"{self.used.own['args']}.data_path", self.used.own["output_path"])
         of_parameters: set[int] = set()
@@ -191,6 +200,7 @@ class Conversion:
             else:
                 value = f"tuple({value})" if isinstance(parameter.default, tuple) else value
                 self.source.replace(parameter.value, value)
+            self.parameters.append((parameter, default))
             self.used.arguments.append(parameter.declared(default))
             self.script.arguments.append(f"--{parameter.option} ({default})")
         for lead in paths.leads:

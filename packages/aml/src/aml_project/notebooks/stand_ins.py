@@ -3,17 +3,26 @@
 # mypy: ignore-errors
 # Notebooks have no annotations, and so have none of the functions that stand for them.
 
+import argparse
 import itertools
 from pathlib import Path
 
 from matplotlib import pyplot
 
+args = argparse.Namespace(output_path="outputs")
 figure_numbers = itertools.count(1)
 
 
 def output_path(name):
     """A path below outputs/, which Azure ML keeps with the run. Its folder is made."""
     path = Path("outputs", name)
+    (path if str(name).endswith("/") else path.parent).mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def output_path_of_step(name):
+    """A path below --output-path. Its folder is made."""
+    path = Path(args.output_path, name)
     (path if str(name).endswith("/") else path.parent).mkdir(parents=True, exist_ok=True)
     return path
 

@@ -22,9 +22,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from aml_project import plain_yaml
 from aml_project.command_line import WRONG_USE, Failure
+from aml_project.values import Value, Values, same
 
 FILE = "search.yml"  # in the model's folder
 GOALS = ("maximize", "minimize")
@@ -34,9 +34,6 @@ POLICIES: dict[str, dict[str, float]] = {"median": {}, "truncation": {"percent":
 MOST = {"trials": 10_000, "parallel": 100, "per_gpu": 64, "seed": 2**31 - 1}
 COMBINATIONS = 100_000  # of a grid
 NAME = re.compile(r"[A-Za-z][\w-]*")
-
-Value = bool | int | float | str
-Values = dict[str, Value]
 
 
 @dataclass(frozen=True)
@@ -183,15 +180,6 @@ class Search:
         return one > other if self.maximizes else one < other
 
 
-def same(one: object, other: object) -> bool:
-    """Equal and of one kind: to a script, true is not 1."""
-    return (
-        one == other
-        and isinstance(one, bool) == isinstance(other, bool)
-        and isinstance(one, str) == isinstance(other, str)
-    )
-
-
 def with_trials(search: Search, trials: int) -> Search:
     """The same search with another number of trials."""
     if not 1 <= trials <= MOST["trials"]:
@@ -199,18 +187,18 @@ def with_trials(search: Search, trials: int) -> Search:
     return replace(search, trials=trials)
 
 
-def read(folder: Path) -> Search:
+def read(folder: Path, file: str = FILE) -> Search:
     """The search of a model's folder; a Failure tells all that is wrong in its file, a line each."""
-    search, findings = examine(folder)
+    search, findings = examine(folder, file)
     if search is None:
-        raise Failure("\nERROR: ".join(f"models/{folder.name}/{FILE}: {finding}" for finding in findings))
+        raise Failure("\nERROR: ".join(f"models/{folder.name}/{file}: {finding}" for finding in findings))
     return search
 
 
-def examine(folder: Path) -> tuple[Search | None, list[str]]:
+def examine(folder: Path, file: str = FILE) -> tuple[Search | None, list[str]]:
     """The search of a model's folder, or what is wrong with it."""
     try:
-        text = (folder / FILE).read_text(encoding="utf-8")
+        text = (folder / file).read_text(encoding="utf-8")
     except FileNotFoundError:
         return None, [f"not there: make add ARGS='search --model {folder.name}' writes one for this model"]
     except (OSError, UnicodeDecodeError) as error:
@@ -220,97 +208,15 @@ def examine(folder: Path) -> tuple[Search | None, list[str]]:
 
 def parse(text: str) -> tuple[Search | None, list[str]]:
     """The search that a text defines, or what is wrong with it, a line each with the mend."""
-    try:
-        loader = Loader(text)
-        content = loader.get_single_data()
-    except yaml.YAMLError as error:
-        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or str(error)
-        where = f"line {mark.line + 1}: " if mark else ""
-        return None, [f"{where}{' '.join(problem.split())}: mend it"]
-    except (ValueError, RecursionError) as error:
-        return None, [f"{' '.join(str(error).split())}: mend it"]
-    if loader.findings:
-        return None, loader.findings
+    document = plain_yaml.load(text)
+    if document.findings:
+        return None, [f"line {line}: {said}" if line else said for line, said in document.findings]
+    content = document.content
     if not isinstance(content, dict):
         return None, ["no mapping: write metric, goal and parameters, a line each"]
     reading = Reading(content)
     search = reading.search()
     return (None, reading.findings) if reading.findings else (search, [])
-
-
-class Loader(yaml.SafeLoader):
-    """YAML of which no word is taken for something else than it looks like."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.findings: list[str] = []
-
-    def found(self, node: yaml.Node, line: str) -> None:
-        self.findings.append(f"line {node.start_mark.line + 1}: {line}")
-
-
-def _bool(loader: Loader, node: yaml.ScalarNode) -> bool:
-    value = loader.construct_yaml_bool(node)
-    if node.value.lower() not in ("true", "false"):
-        meant = str(value).lower()
-        loader.found(node, f"{node.value} is {meant} in YAML: write '{node.value}' in quotes for the text, or {meant}")
-    return value
-
-
-def _text(loader: Loader, node: yaml.ScalarNode) -> str:
-    text = str(loader.construct_scalar(node))
-    if node.style is None and re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+", text):
-        loader.found(node, f"{text} is a text in YAML, and no number: write {with_point(text)}")
-    return text
-
-
-def _int(loader: Loader, node: yaml.ScalarNode) -> int:
-    value = int(loader.construct_yaml_int(node))
-    if not re.fullmatch(r"[-+]?(0|[1-9][\d_]*)", node.value):
-        loader.found(node, f"{node.value} is the number {value} in YAML: write {value}, or '{node.value}' in quotes")
-    return value
-
-
-def _float(loader: Loader, node: yaml.ScalarNode) -> float:
-    value = float(loader.construct_yaml_float(node))
-    if not math.isfinite(value):
-        loader.found(node, f"{node.value} is no end of anything: write a number")
-    elif ":" in node.value:
-        loader.found(node, f"{node.value} is the number {value:g} in YAML: write it in quotes for the text")
-    return value
-
-
-def _date(loader: Loader, node: yaml.ScalarNode) -> str:
-    loader.found(node, f"{node.value} is a date in YAML: write '{node.value}' in quotes")
-    return str(node.value)
-
-
-def _mapping(loader: Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys: set[str] = set()
-    for key, _ in node.value:
-        if key.tag == "tag:yaml.org,2002:merge":
-            continue
-        if key.value in keys:
-            loader.found(key, f"{key.value}: stands here twice: YAML takes the last one: remove one")
-        if isinstance(key, yaml.ScalarNode):
-            keys.add(key.value)
-    loader.flatten_mapping(node)
-    return loader.construct_mapping(node, deep=True)
-
-
-Loader.add_constructor("tag:yaml.org,2002:bool", _bool)
-Loader.add_constructor("tag:yaml.org,2002:str", _text)
-Loader.add_constructor("tag:yaml.org,2002:int", _int)
-Loader.add_constructor("tag:yaml.org,2002:float", _float)
-Loader.add_constructor("tag:yaml.org,2002:timestamp", _date)
-Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
-
-
-def with_point(text: str) -> str:
-    """A number as YAML 1.1 takes it for one: with a point, and a sign behind the e."""
-    mantissa, _, exponent = text.lower().partition("e")
-    mantissa = mantissa if "." in mantissa else f"{mantissa}.0"
-    return f"{mantissa}e{exponent if exponent[0] in '+-' else f'+{exponent}'}"
 
 
 class Reading:

@@ -16,7 +16,8 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from aml_project.search import sampling
-from aml_project.search.definition import Choice, Parameter, Search, Value, Values, same
+from aml_project.search.definition import Choice, Parameter, Search
+from aml_project.values import Value, Values, same
 
 FIRST = 10  # trials by chance
 KNOWN = 300  # trials that it learns from: the newest, since it takes their number to the third

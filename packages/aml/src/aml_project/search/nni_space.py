@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from aml_project.search.azure_space import EDGE, LONGEST
-from aml_project.search.definition import Choice, Parameter, Search, same
+from aml_project.search.definition import Choice, Parameter, Search
+from aml_project.values import same
 
 TUNERS = {"random": "Random", "tpe": "TPE", "grid": "GridSearch"}
 

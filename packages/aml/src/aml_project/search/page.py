@@ -24,7 +24,8 @@ from aml_project.search import results
 from aml_project.search.definition import Search
 from aml_project.search.record import Standing, Trial
 from aml_project.search.sampling import Study
-from aml_project.search.trials import described, place_of, tail
+from aml_project.search.trials import described, place_of
+from aml_project.work_folder import tail
 
 MANY = 100  # lines that can be told apart in parallel coordinates
 LOG = 4_000  # bytes of each trial's log

@@ -1,23 +1,19 @@
-"""What a search has tried, in a file that only grows: outputs/search/trials.jsonl, two lines a trial.
-
-A line is there or not, wherever its writer was killed: one that was cut short is cut off by whoever writes next.
-"""
+"""What a search has tried, in a file that only grows: outputs/search/trials.jsonl, two lines a trial."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from aml_project import line_file
 from aml_project.command_line import Failure
-from aml_project.kill_points import reached
 from aml_project.project import shown
 from aml_project.search import RECORD
-from aml_project.search.definition import Search, Values
+from aml_project.search.definition import Search
+from aml_project.values import Values
 
 RUNNING, COMPLETE, STOPPED, FAILED = "running", "complete", "stopped early", "failed"
 
@@ -55,7 +51,7 @@ def best_of(steps: list[tuple[int, float]], search: Search) -> float | None:
 
 
 class Record:
-    """The trials of a search so far. Whoever writes has the lock: see `alone`."""
+    """The trials of a search so far. Whoever writes is alone in the folder: see alone.py."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.file = folder, folder / RECORD
@@ -63,11 +59,7 @@ class Record:
         self.read()
 
     def read(self) -> None:
-        try:
-            content = self.file.read_bytes()
-        except FileNotFoundError:
-            return
-        for number, line in enumerate(content.split(b"\n")[:-1], 1):
+        for number, line in line_file.read(self.file):
             try:
                 self.take(json.loads(line))
             except (ValueError, TypeError, KeyError) as error:
@@ -94,35 +86,9 @@ class Record:
         return self.note({"number": trial.number} | said, "result noted")
 
     def note(self, said: dict[str, Any], point: str) -> Trial:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        line = json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace") + b"\n"
-        reached(f"before {point}")
-        with self.file.open("ab", buffering=0) as stream:  # a buffer would be written when it closes, after the cut
-            size = self.whole_size(stream.tell())
-            stream.truncate(size)
-            try:
-                while line:
-                    line = line[stream.write(line) :]
-                if "state" in said:  # what has only begun would begin again after a power cut, and may
-                    os.fsync(stream.fileno())
-            except OSError:
-                with contextlib.suppress(OSError):
-                    stream.truncate(size)
-                raise
-        reached(f"after {point}")
+        # What has only begun would begin again after a power cut, and may.
+        line_file.append(self.file, said, point, sync="state" in said)
         return self.take(said)
-
-    def whole_size(self, size: int) -> int:
-        """How much of the file is whole lines."""
-        with self.file.open("rb") as stream:
-            while size:
-                begin = max(size - 65536, 0)
-                stream.seek(begin)
-                found = stream.read(size - begin).rfind(b"\n")
-                if found >= 0:
-                    return begin + found + 1
-                size = begin
-        return 0
 
     @property
     def next_number(self) -> int:
@@ -188,43 +154,3 @@ def as_text(values: Values) -> str:
 
 def best(trials: list[Trial], search: Search) -> Trial | None:
     return Standing(search, trials).leading
-
-
-@contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Be the only search in a folder, however the process ends; a second one is refused."""
-    import fcntl
-
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            whose = searcher(folder)
-            of = f" (process {whose})" if whose else ""
-            raise Failure(
-                f"{shown(folder)}: a search is running here{of}: wait for it, or end it with --stop"
-            ) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        try:
-            yield
-        finally:
-            fcntl.flock(lock, fcntl.LOCK_UN)  # also for a process that is just being started, and still holds a copy
-
-
-def searcher(folder: Path) -> int | None:
-    """The process that searches in a folder now."""
-    import fcntl
-
-    try:
-        with (folder / "lock").open("r") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except OSError:
-                text = lock.read()
-                return int(text) if text.isdigit() else None
-    except FileNotFoundError:
-        pass
-    return None

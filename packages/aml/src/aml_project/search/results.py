@@ -11,7 +11,8 @@ from aml_project.files import write_whole
 from aml_project.project import shown
 from aml_project.search.definition import Search
 from aml_project.search.record import FAILED, RUNNING, STOPPED, Standing, Trial, best
-from aml_project.search.trials import described, place_of, tail
+from aml_project.search.trials import described, place_of
+from aml_project.work_folder import tail
 
 LONGEST = 110  # characters of what went wrong, in a line of the list
 LAST_STEPS, LAST_LINES = 20, 30

@@ -17,8 +17,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from aml_project.search.definition import Choice, Parameter, Search, Values
+from aml_project.search.definition import Choice, Parameter, Search
 from aml_project.search.record import COMPLETE, STOPPED, Trial, as_text
+from aml_project.values import Values
 
 STARTUP = 4  # trials that go to their end before any is compared with them
 STATES = {COMPLETE: TrialState.COMPLETE, STOPPED: TrialState.PRUNED}

@@ -6,16 +6,25 @@ them or after them, the same call again finds what is there and adds only what i
 
 from __future__ import annotations
 
-import math
-import posixpath
-import re
-from collections import namedtuple
-
 from aml_project.command_line import WRONG_USE, Failure
 from aml_project.patience import patient
 from aml_project.service import datasets
 from aml_project.service.asking import renewal
 from aml_project.service.errors import is_no_refusal, status_in
+from aml_project.service.registration_rules import (
+    Better,
+    Refused,
+    check_requirements,
+    check_way,
+    number,
+    parse_asset_path,
+    parse_better,
+    parse_name,
+    parse_requirement,
+    plain,
+    some,
+    unknown,
+)
 
 TYPE_CHECKING = False  # typing's own costs its import, and a dry run has to answer at once
 if TYPE_CHECKING:
@@ -24,65 +33,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-COMPARISONS: dict[str, Callable[[float, float], bool]] = {
-    ">=": lambda value, bound: value >= bound,
-    "<=": lambda value, bound: value <= bound,
-    "==": lambda value, bound: value == bound,
-    ">": lambda value, bound: value > bound,
-    "<": lambda value, bound: value < bound,
-}
-NAME = r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,254}"
-NAME_RULE = "1 to 255 letters, digits, '-', '_' and '.', starting with a letter or digit"
 TRAINING = "training"  # azureml.core.Dataset.Scenario.TRAINING
-MANY = 12  # files or names that one line lists
-
-
-class Refused(Exception):
-    """The rules do not let this be registered; the text is one line for the user."""
-
-    for_user = True
-
-
-# A bound that a metric of the run has to keep; the metric in which a model has to beat the newest version.
-Requirement = namedtuple("Requirement", "metric comparison bound")
-Better = namedtuple("Better", "metric smaller")
-
-
-def parse_requirement(text: str) -> Requirement:
-    """Read 'accuracy>=0.8'; a ValueError says what is wrong."""
-    found = re.fullmatch(r"\s*(.*?[^\s<>=])\s*(>=|<=|==|>|<)\s*(\S+)\s*", text)
-    try:
-        bound = float(found[3]) if found else math.nan
-    except ValueError:
-        bound = math.nan
-    if not found or math.isnan(bound):
-        raise ValueError(f"a metric, one of {' '.join(COMPARISONS)}, and a number, as in 'accuracy>=0.8'; not {text!r}")
-    return Requirement(found[1], found[2], bound)
-
-
-def parse_better(text: str) -> Better:
-    """Read 'accuracy', 'accuracy:max' or 'loss:min'; a ValueError says what is wrong."""
-    metric, colon, way = text.rpartition(":")
-    if not colon or way not in ("min", "max"):
-        metric, way = text, "max"
-    if not metric.strip():
-        raise ValueError(f"a metric, as in 'accuracy', or 'loss:min' where smaller is better; not {text!r}")
-    return Better(metric.strip(), way == "min")
-
-
-def parse_name(text: str) -> str:
-    """Check the name of a model; a ValueError says what is wrong."""
-    if not re.fullmatch(NAME, text):
-        raise ValueError(f"{NAME_RULE}; not {text!r}")
-    return text
-
-
-def parse_asset_path(text: str) -> str:
-    """Write the path of a file or folder of a run as the service does; a ValueError says what is wrong."""
-    path = posixpath.normpath(text.replace("\\", "/"))
-    if not text.strip() or path in (".", "..") or path.startswith(("/", "../")):
-        raise ValueError(f"a file or folder of the run, as in 'outputs/model'; not {text!r}")
-    return path
 
 
 def check_arguments(
@@ -221,18 +172,6 @@ def of_search(run: Any) -> dict[str, str]:
     return values | {"search": str(search)} if values else {}
 
 
-def check_requirements(metrics: Mapping[str, float], bounds: Sequence[Requirement]) -> None:
-    """Refuse a run that does not keep the bounds, all that it misses in one line."""
-    missed = []
-    for bound in bounds:
-        if bound.metric not in metrics:
-            raise Refused(unknown(bound.metric, metrics))
-        if not COMPARISONS[bound.comparison](metrics[bound.metric], bound.bound):
-            missed.append(f"{bound.metric} is {plain(metrics[bound.metric])}, not {bound.comparison} {bound.bound:g}")
-    if missed:
-        raise Refused("; ".join(missed))
-
-
 def check_better(workspace: Any, metrics: Mapping[str, float], better: Better, current: Any) -> None:
     """Refuse a run that is no better than the newest version, by that version's tag or else by its run's metric."""
     if better.metric not in metrics:
@@ -250,9 +189,7 @@ def check_better(workspace: Any, metrics: Mapping[str, float], better: Better, c
         raise Refused(
             f"{current.id} has no {better.metric} to compare with; register once without --better-than-current"
         )
-    if not (new < old if better.smaller else new > old):
-        way = "below" if better.smaller else "above"
-        raise Refused(f"{better.metric} is {plain(new)}, not {way} the {plain(old)} of {current.id}")
+    check_way(better.metric, new, old, current.id, better.smaller)
 
 
 def input_datasets(workspace: Any, run: Any) -> list[str]:
@@ -311,32 +248,3 @@ def create(workspace: Any, details: dict[str, Any], prefix: str) -> Any:
 
 def holds(asset: Any, prefix: str) -> bool:
     return [artifact.prefix for artifact in asset.artifacts or []] == [prefix]
-
-
-def unknown(metric: str, metrics: Mapping[str, float]) -> str:
-    return f"the run has no metric {metric!r}; it has {some(sorted(metrics)) or 'none that is a number'}"
-
-
-def some(names: Sequence[str]) -> str:
-    """List names in a line, not too many."""
-    more = f" and {len(names) - MANY} more" if len(names) > MANY else ""
-    return ", ".join(names[:MANY]) + more
-
-
-def plain(value: float) -> str:
-    """Write a number exactly, and never with an exponent."""
-    from decimal import Decimal
-
-    if isinstance(value, int) or not math.isfinite(value):
-        return str(value)
-    text = format(Decimal(repr(value)), "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def number(text: str) -> float | None:
-    """Read a tag that holds a metric."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return None if math.isnan(value) else value

@@ -13,7 +13,7 @@ from aml_project.command_line import Progress
 from aml_project.search import folder_of, record
 from aml_project.search.definition import Search
 from aml_project.search.record import FAILED, Record, Trial
-from aml_project.service import submission, trial_run
+from aml_project.service import local_run, submission, trial_run
 from aml_project.service.asking import ask
 from aml_project.service.errors import is_no_refusal
 
@@ -39,7 +39,7 @@ def send(workspace: Any, model_folder: Path, search: Search) -> str:
         leading = record.best(kept.of(search), search)
         tags = {"trials": str(len(trials)), "goal": f"{search.goal} {search.metric}"}
         best = {"best_trial": str(leading.number)} if leading else {}
-        trial_run.describe(workspace, parent, tags | best, leading.metrics if leading else {})
+        local_run.describe(workspace, parent, tags | best, leading.metrics if leading else {})
         if parent.get_status() not in OVER:
             ask(workspace, parent.complete)
     return f"Run {parent.id} in experiment {model} has the {len(trials)} trials as children\n{parent.get_portal_url()}"
@@ -50,7 +50,7 @@ def send_trial(workspace: Any, parent: Any, model: str, trial: Trial, search: Se
     run = have(workspace, trial_run.id_of(model, trial), lambda run_id: parent.child_run(name=name, run_id=run_id))
     value = trial.value(search)
     reached = {} if value is None else {search.metric: value}
-    trial_run.describe(workspace, run, trial_run.tags_of(model, trial, search), reached | trial.metrics)
+    local_run.describe(workspace, run, trial_run.tags_of(model, trial, search), reached | trial.metrics)
     if run.get_status() in OVER:
         return
     if trial.state == FAILED:

@@ -1,7 +1,6 @@
 """A trial of a search as a run of the workspace: with that its model goes through the same gate as any other's.
 
-One that ran here is sent. The run's id is made of the trial, so that the same call again finds what an interrupted one
-has sent and adds the rest.
+One that ran here is sent (local_run.py); the run's id is made of the trial.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +17,8 @@ from aml_project.search import definition, engines, last_search, record
 from aml_project.search.definition import Search
 from aml_project.search.record import COMPLETE, Record, Trial
 from aml_project.search.trials import place_of
-from aml_project.service import run_log, submission
+from aml_project.service import local_run, run_log
 from aml_project.service.asking import ask
-from aml_project.service.errors import is_no_refusal
-
-COMPLETED = "Completed"
 
 
 @dataclass(frozen=True)
@@ -64,36 +59,15 @@ def tags_of(model: str, trial: Trial, search: Search) -> dict[str, str]:
 
 def bring(workspace: Any, model_folder: Path, found: Chosen) -> Any:
     """Have the run of a trial in the workspace, with its parameters, metrics and outputs (azureml.core.Run)."""
-    from azureml.core import Experiment
-
     trial, search = found.trial, found.search
     if trial.run and (run := engines.whose(model_folder, found.folder).run_of(workspace, found.folder, trial)):
         return run
     model, outputs = model_folder.name, place_of(found.folder, trial.number) / "outputs"
     if not outputs.is_dir():
         raise Failure(f"{outputs}: not there any more: search again, or take another --trial")
-    run_id = id_of(model, trial)
-    experiment = Experiment(workspace, model)
-
-    def find() -> Any:
-        return submission.find(workspace, run_id)
-
-    def make() -> Any:
-        name = f"trial {trial.number}"
-        return experiment.start_logging(run_id=run_id, display_name=name, snapshot_directory=None, outputs=False)
-
-    run = find() or ask(workspace, make, passes=is_no_refusal, find=find, makes="run")
-    is_over = run.get_status() == COMPLETED  # of aml search --track, which sends no files
-    if not is_over:
-        describe(workspace, run, tags_of(model, trial, search), trial.metrics)
-    there = set(ask(workspace, run.get_file_names))
-    for file in sorted(path for path in outputs.rglob("*") if path.is_file()):
-        name = f"outputs/{file.relative_to(outputs).as_posix()}"
-        if name not in there:
-            ask(workspace, partial(run.upload_file, name, str(file)))
-    if not is_over:
-        ask(workspace, run.complete)
-    return run
+    files = local_run.files_below(outputs, "outputs")
+    made = local_run.Made(f"trial {trial.number}", tags_of(model, trial, search), trial.metrics, files)
+    return local_run.send(workspace, model, id_of(model, trial), made)
 
 
 def bring_log(workspace: Any, model_folder: Path, folder: Path, trial: Trial) -> None:
@@ -101,13 +75,3 @@ def bring_log(workspace: Any, model_folder: Path, folder: Path, trial: Trial) ->
     run = engines.whose(model_folder, folder).run_of(workspace, folder, trial)
     if run is not None and (printed := ask(workspace, lambda: run_log.all_of(run))):
         write_whole(place_of(folder, trial.number) / "log.txt", printed)
-
-
-def describe(workspace: Any, run: Any, tags: dict[str, str], metrics: dict[str, float]) -> None:
-    """Have these tags and metrics in a run that is open, each once."""
-    ask(workspace, lambda: run.set_tags(tags))
-    logged = ask(workspace, run.get_metrics)
-    for name, value in metrics.items():
-        if name not in logged:
-            run.log(name, value)
-    run.flush()

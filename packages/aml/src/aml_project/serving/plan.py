@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from aml_project.command_line import WRONG_USE, Failure
 from aml_project.runconfigs import deployment_files as config_files
-from aml_project.service import registration
+from aml_project.service import registration_rules
 from aml_project.serving import sample_request, source
 
 TARGETS = ("local", "aci", "aks")
@@ -120,7 +120,7 @@ def make(
 
 def check_arguments(target: str, name: str, version: str | None, service: str, timeout: float) -> None:
     try:
-        registration.parse_name(name)
+        registration_rules.parse_name(name)
     except ValueError as error:
         raise Failure(f"--name: {error}", WRONG_USE) from None
     here = target == LOCAL

@@ -7,6 +7,7 @@ from typing import Any
 
 from azure.core.exceptions import AzureError, ResourceExistsError
 
+from aml_rehearsal import file_shares
 from aml_rehearsal.azurite import ACCOUNT
 from aml_rehearsal.messages import Refusal, Reply, Request
 from aml_rehearsal.services.hosts import api, arm
@@ -53,16 +54,23 @@ def keep(workspace: Workspace, request: Request, name: str, wish: Record | None 
         storage["endpoint"] = storage.get("endpoint") or "core.windows.net"
         storage["protocol"] = storage.get("protocol") or "https"
         if request.query.get("createIfNotExists", "").lower() == "true":
-            create_container(workspace, storage)
+            create_container(workspace, storage, share=store.get("dataStoreType") == "AzureFile")
     kept = {"name": name.lower(), "createdTime": known["createdTime"], "createdBy": known["createdBy"]}
     table[name.lower()] = store | kept | {"modifiedTime": now()}
     return shown(request, table[name.lower()])
 
 
-def create_container(workspace: Workspace, storage: Record) -> None:
+def create_container(workspace: Workspace, storage: Record, *, share: bool) -> None:
+    """Make the container, or the file share, that a datastore is to name."""
     account, container = storage["accountName"], storage["containerName"]
     if account not in workspace.state.tables.storage_accounts:
         raise Refusal(400, f"There is no storage account {account} in the rehearsal.")
+    if share:
+        try:
+            file_shares.share_folder(workspace, account, container).mkdir(parents=True, exist_ok=True)
+        except file_shares.Refused as refused:
+            raise Refusal(400, str(refused)) from None
+        return
     try:
         workspace.blobs.service(account, storage.get("credential") or "").create_container(container)
     except ResourceExistsError:

@@ -20,7 +20,7 @@ MODES = {"1": "mount", "2": "download", "3": "upload", "4": "direct", "5": "hdfs
 SCRIPT, COMMAND, PARALLEL, SEARCH = "PythonScriptStep", "CommandStep", "ParallelRunStep", "HyperDriveStep"
 MODULE = "ModuleStep"  # that of a script; others have the execution of another step
 PLAYED = (SCRIPT, COMMAND, PARALLEL, SEARCH, MODULE)
-NOT_PARALLEL = ("--partition_keys", "--rank_mini_batch_count")  # how else a ParallelRunStep can be told to divide
+NOT_PARALLEL = ("--rank_mini_batch_count",)  # how else a ParallelRunStep can be told to divide
 STRUCTURED, VARIABLE = "USE_STRUCTURED_ARGUMENTS", "AZUREML_DATAREFERENCE_"
 DIFFERENT = "HyperDriveRunConfig"  # each time that it is submitted, though the step is the same
 
@@ -63,7 +63,7 @@ class Step:
         for one in self.interface.get("Arguments") or [] if self.kind == PARALLEL else ():
             if one["Value"] in NOT_PARALLEL:
                 said = f"{name}: the rehearsal does not play {one['Value']} of a {PARALLEL}"
-                raise Refusal(501, f"{said}: it divides by mini_batch_size.", "NotImplemented")
+                raise Refusal(501, f"{said}: it divides by mini_batch_size or partition_keys.", "NotImplemented")
         if self.kind == SEARCH:
             searches.check(self.workspace, self.search_wish({}, {}, {}))
         else:

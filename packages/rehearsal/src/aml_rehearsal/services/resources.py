@@ -150,3 +150,15 @@ def discovery(workspace: Workspace, request: Request) -> Any:
         "api history experimentation hyperdrive modelmanagement pipelines catalog studio notebooks inference mlflow"
     )
     return dict.fromkeys([*services.split(), "assets", "discovery"], API)
+
+
+@arm.route(
+    "GET",  # of a private endpoint the client asks with two slashes
+    "{first:(/?)}/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Network"
+    "/{kind:(virtualNetworks|privateEndpoints)}/{name}",
+)
+def network(workspace: Workspace, request: Request) -> Any:
+    """There is none, so nothing private can be made in it."""
+    name = f"Microsoft.Network/{request.names['kind']}/{request.names['name']}"
+    message = f"The Resource '{name}' under resource group '{request.names['group']}' was not found."
+    raise Refusal(404, message, "ResourceNotFound")

@@ -26,6 +26,8 @@ class Order:
     debug: bool = False
     write: Path | None = None  # a file, where the engine only writes what another command takes
     fresh: bool = False  # what was tried before counts for nothing
+    kept: Path | None = None  # where everything of it is kept, in place of the engine's own folder
+    words: tuple[str, ...] | None = None  # what each trial is given beside its values, in place of the data
 
     @property
     def folder(self) -> Path:

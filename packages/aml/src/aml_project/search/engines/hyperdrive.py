@@ -14,14 +14,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from aml_project import patience, tools
+from aml_project import alone, patience, tools, work_folder
 from aml_project.command_line import DONE, SERVICE_FAILED, Failure, Progress, note
 from aml_project.files import write_whole
 from aml_project.project import shown
 from aml_project.search import azure_space, folder_of, record, results, trials
-from aml_project.search.definition import Search, Values
+from aml_project.search.definition import Search
 from aml_project.search.engines import Order
 from aml_project.search.record import COMPLETE, FAILED, STOPPED, Record, Trial
+from aml_project.values import Values
 
 NAME, WHO = "hyperdrive", "HyperDrive"
 MOST_PARENTS, MOST_INHERITED = 5, 1000  # earlier searches, and trials of all of them, that one can go on from
@@ -55,12 +56,41 @@ def run(order: Order) -> int:
         raise Failure("hyperdrive: name a cluster: --on cpu-cluster")
     if order.search.per_gpu:
         note("per_gpu: HyperDrive gives each trial a node of its own; without effect")
-    with record.alone(kept_in(order)):
+    with alone.in_folder(kept_in(order), "search"):
         return Driver(order).run()
 
 
 def minutes(search: Search) -> int:
     return max(round(search.hours * 60), 1) if search.hours else WEEK
+
+
+def configured(search: Search, source: Any, trials: int, **more: Any) -> Any:
+    """The search as the client has it (HyperDriveConfig), of what each trial runs."""
+    from azureml.train import hyperdrive
+
+    policy, settings = azure_space.policy(search)
+    return hyperdrive.HyperDriveConfig(
+        run_config=source,
+        hyperparameter_sampling=getattr(hyperdrive, SAMPLINGS[search.algorithm])(space_of(search)),
+        policy=getattr(hyperdrive, POLICIES[policy])(**settings),
+        primary_metric_name=search.metric,
+        primary_metric_goal=hyperdrive.PrimaryMetricGoal.from_str(search.goal),
+        max_total_runs=trials,
+        max_concurrent_runs=min(search.parallel, trials),
+        max_duration_minutes=minutes(search),
+        **more,
+    )
+
+
+def space_of(search: Search) -> dict[str, Any]:
+    """The parameters as the client has them."""
+    from azureml.train import hyperdrive
+
+    found = {}
+    for parameter in search.parameters:
+        kind, arguments = azure_space.expression(parameter, search)
+        found[f"--{parameter.name}"] = getattr(hyperdrive, kind)(*arguments)
+    return found
 
 
 def write(order: Order, file: Path) -> int:
@@ -228,38 +258,15 @@ class Driver:
     def config(self, run_id: str, earlier: list[str]) -> Any:
         """The search as the client has it."""
         from azureml.core import RunConfiguration, ScriptRunConfig
-        from azureml.train import hyperdrive
 
         search = self.search
         run_config = RunConfiguration.load(str(self.order.folder), self.order.config)
         run_config.target = self.order.on
         if search.trial_minutes:
             run_config.max_run_duration_seconds = max(round(search.trial_minutes * 60), 1)
-        policy, settings = azure_space.policy(search)
-        inherited = self.inherited(earlier)
         missing = max(search.trials - len(self.over), 1)
-        return hyperdrive.HyperDriveConfig(
-            run_config=ScriptRunConfig(source_directory=str(self.order.folder), run_config=run_config),
-            hyperparameter_sampling=getattr(hyperdrive, SAMPLINGS[search.algorithm])(self.space()),
-            policy=getattr(hyperdrive, POLICIES[policy])(**settings),
-            primary_metric_name=search.metric,
-            primary_metric_goal=hyperdrive.PrimaryMetricGoal.from_str(search.goal),
-            max_total_runs=missing,
-            max_concurrent_runs=min(search.parallel, missing),
-            max_duration_minutes=minutes(search),
-            resume_from=inherited or None,
-            custom_run_id=run_id,
-        )
-
-    def space(self) -> dict[str, Any]:
-        """The parameters as the client has them."""
-        from azureml.train import hyperdrive
-
-        found = {}
-        for parameter in self.search.parameters:
-            kind, arguments = azure_space.expression(parameter, self.search)
-            found[f"--{parameter.name}"] = getattr(hyperdrive, kind)(*arguments)
-        return found
+        source = ScriptRunConfig(source_directory=str(self.order.folder), run_config=run_config)
+        return configured(search, source, missing, resume_from=self.inherited(earlier) or None, custom_run_id=run_id)
 
     def inherited(self, earlier: list[str]) -> list[Any]:
         """The earlier searches that the service lets this one learn from: of the same metric, and not failed."""
@@ -275,7 +282,7 @@ class Driver:
             is_alike = config._primary_metric_config == {"name": search.metric, "goal": search.goal}
             if search.algorithm == "bayesian":
                 known = config._generator_config["parameter_space"]
-                is_alike = is_alike and known == json.loads(json.dumps(self.space()))
+                is_alike = is_alike and known == json.loads(json.dumps(space_of(search)))
             room -= config._max_total_runs
             if room < 0 or len(found) == MOST_PARENTS:
                 break
@@ -370,7 +377,7 @@ class Driver:
             from aml_project.service.run_log import error_of
 
             said = error_of(child._client.get_runstatus())[1]
-            trial.state, trial.why = FAILED, f"failed: {said[: trials.LONGEST]}"
+            trial.state, trial.why = FAILED, f"failed: {said[: work_folder.LONGEST]}"
         elif has_value:
             trial.state = COMPLETE
         else:
@@ -479,13 +486,13 @@ def refresh(order: Order) -> bool:
     from aml_project.service.run_log import ENDED
     from aml_project.service.submission import find
 
-    if record.searcher(kept_in(order)) is not None:
+    if alone.holder(kept_in(order)) is not None:
         return True
     driver = Driver(order)
     noted = driver.noted()
     if not noted or noted.get("ended"):
         return False
-    with record.alone(driver.folder):
+    with alone.in_folder(driver.folder, "search"):
         driver.connect()
         driver.parent = find(driver.workspace, noted["searches"][-1])
         if driver.parent is None:

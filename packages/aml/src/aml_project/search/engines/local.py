@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import queue
 import shutil
-import signal
 import threading
 import time
-from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from aml_project import tools
+from aml_project import alone, tools, work_folder
 from aml_project.command_line import DONE, Failure, note
 from aml_project.files import write_whole
 from aml_project.kill_points import reached
 from aml_project.project import shown
 from aml_project.search import RECORD, folder_of, record, results, trials
-from aml_project.search.definition import Search, Values
+from aml_project.search.definition import Search
 from aml_project.search.engines import Order
 from aml_project.search.mlflow_runs import Tracking
 from aml_project.search.page_process import PageProcess
 from aml_project.search.record import FAILED, STOPPED, Record, Trial
+from aml_project.values import Values
 
 TABLE, COMBINATIONS, PAGE = "trials.csv", "combinations.csv", "index.html"
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # no room on the disk, or not for this user
@@ -39,21 +37,23 @@ def lacks(search: Search) -> list[str]:  # noqa: ARG001 # it has all that search
 
 def run(order: Order) -> int:
     script = trials.script_of(order.root, order.model)
+    if order.words is not None:
+        script.data = list(order.words)
     tools.bring("search")
-    folder = folder_of(order.folder)
-    with record.alone(folder), interruptible():
+    folder = kept_in(order)
+    with alone.in_folder(folder, "search"), alone.interruptible():
         if order.fresh:
             begin_anew(order)
         return Driver(order, script, Record(folder)).run()
 
 
 def kept_in(order: Order) -> Path:
-    return folder_of(order.folder)
+    return order.kept or folder_of(order.folder)
 
 
 def refresh(order: Order) -> bool:
     """The record is always up to date here."""
-    return record.searcher(kept_in(order)) is not None
+    return alone.holder(kept_in(order)) is not None
 
 
 def run_of(workspace: Any, folder: Path, trial: Trial) -> Any:  # noqa: ARG001
@@ -66,43 +66,21 @@ def stop(order: Order) -> int:
 
 def end(folder: Path, model: str) -> int:
     """End the search of a folder as Ctrl-C does, and wait until it is gone."""
-    process = record.searcher(folder)
-    if process is None:
+    if not alone.end(folder):
         raise Failure(f"no search of {model} is running here")
-    os.kill(process, signal.SIGINT)
-    while record.searcher(folder) == process:
-        time.sleep(0.05)
     print(f"The search of {model} has ended; the same command without --stop goes on with it.")
     return DONE
 
 
 def begin_anew(order: Order) -> None:
-    folder = folder_of(order.folder)
+    folder = kept_in(order)
     if count := len(Record(folder).trials):
         print(f"--fresh: {count} earlier trials are removed", flush=True)
     for place in folder.glob("trials/*"):
-        trials.end_leftover(place)
+        work_folder.end_leftover(place)
     for name in (RECORD, "mlflow-run.txt"):
         (folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder / "trials", ignore_errors=True)
-
-
-@contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """Let `kill` and the end of the terminal be what Ctrl-C is: the trials end with the search."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: object) -> None:  # noqa: ARG001
-        raise KeyboardInterrupt
-
-    kept = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, earlier in kept.items():
-            signal.signal(number, earlier)
 
 
 class Driver:
@@ -164,13 +142,13 @@ class Driver:
             )
         for trial in list(self.again):
             place = trials.place_of(self.record.folder, trial.number)
-            trials.end_leftover(place)
-            if trials.ended_unseen(self.record.folder, trial):
+            work_folder.end_leftover(place)
+            if work_folder.ended_well(place):
                 self.again.remove(trial)
                 self.study.enter(trial.number, trial.values)
                 trial.steps = trials.Steps(place / trials.STEPS_FILE).new(self.search.metric)
                 self.take(trials.judge(self.search, place, trial, 0))
-                trials.unlink(place)
+                work_folder.unlink(place)
         if before:
             cut = f", {len(self.again)} that {'was' if len(self.again) == 1 else 'were'} cut short again" * bool(
                 self.again
@@ -256,7 +234,7 @@ class Driver:
         for running in self.running.values():
             limit = self.search.trial_minutes
             if running.asked_to_end:
-                if time.monotonic() - running.asked_to_end > trials.GRACE:
+                if time.monotonic() - running.asked_to_end > work_folder.GRACE:
                     running.kill()
             elif self.follow(running):
                 running.stopped_early = True
@@ -319,14 +297,7 @@ class Driver:
 
     def end_all(self) -> None:
         """End what runs; the record keeps it as begun, and the same command begins it again."""
-        for running in self.running.values():
-            running.end()
-        patience = time.monotonic() + trials.GRACE
-        while any(running.process.poll() is None for running in self.running.values()) and time.monotonic() < patience:
-            time.sleep(0.02)
-        for running in self.running.values():
-            running.close()
-            running.process.wait()
+        work_folder.end_all(list(self.running.values()))
         self.running.clear()
 
     def progress(self) -> str:

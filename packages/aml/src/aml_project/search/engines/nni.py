@@ -24,7 +24,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from aml_project import model_environment, project, tools
+from aml_project import alone, model_environment, project, tools, work_folder
 from aml_project.command_line import DONE, Failure, Progress, note
 from aml_project.files import write_whole
 from aml_project.kill_points import reached
@@ -32,7 +32,6 @@ from aml_project.project import shown
 from aml_project.search import folder_of, nni_space, record, results, trials
 from aml_project.search.definition import Search
 from aml_project.search.engines import Order
-from aml_project.search.engines.local import interruptible
 from aml_project.search.record import COMPLETE, FAILED, STOPPED, Record, Trial
 
 PARTS = Path(__file__).parents[1] / "nni_parts"
@@ -64,7 +63,7 @@ def lacks(search: Search) -> list[str]:
 
 
 def refresh(order: Order) -> bool:
-    return record.searcher(kept_in(order)) is not None
+    return alone.holder(kept_in(order)) is not None
 
 
 def stop(order: Order) -> int:
@@ -76,7 +75,7 @@ def stop(order: Order) -> int:
 def run(order: Order) -> int:
     if order.write:
         raise Failure(f"nni: what nnictl takes has files beside it: make search writes all to {shown(kept_in(order))}")
-    with record.alone(kept_in(order)), interruptible():
+    with alone.in_folder(kept_in(order), "search"), alone.interruptible():
         if order.fresh:
             begin_anew(kept_in(order))
         place = environment(order.root, with_client=bool(order.on))
@@ -115,11 +114,16 @@ def environment(root: Path, *, with_client: bool = False) -> Path:
 def repair(place: Path) -> None:
     """Mend in NNI's server what keeps it from use: it listens to the whole network, and gives its tuner ten seconds."""
     [node] = place.glob("lib/python*/site-packages/nni_node")
-    shutil.copy(PARTS / "loopback.js", node)
-    shutil.copy(PARTS / "aml_client.py", node / "config" / "aml" / "amlUtil.py")
     main, channel = node / "main.js", node / "core" / "tuner_command_channel" / "websocket_channel.js"
-    main.write_text(f"require('./loopback.js');\n{main.read_text(encoding='utf-8')}", encoding="utf-8")
-    channel.write_text(channel.read_text(encoding="utf-8").replace("}, 10000);", "}, 60000);"), encoding="utf-8")
+    replaced = {
+        node / "loopback.js": (PARTS / "loopback.js").read_text(encoding="utf-8"),
+        node / "config" / "aml" / "amlUtil.py": (PARTS / "aml_client.py").read_text(encoding="utf-8"),
+        main: f"require('./loopback.js');\n{main.read_text(encoding='utf-8')}",
+        channel: channel.read_text(encoding="utf-8").replace("}, 10000);", "}, 60000);"),
+    }
+    for file, text in replaced.items():
+        file.unlink(missing_ok=True)  # it is a link to uv's cache, which the other environments have too
+        file.write_text(text, encoding="utf-8")
 
 
 def ask(trouble: str, *command: str) -> None:
@@ -397,20 +401,20 @@ class Driver:
     def put(self, place: Path, trial: Trial) -> None:
         """Leave of a trial's folder what it has made, under its number."""
         if place.is_dir():
-            trials.unlink(place)
+            work_folder.unlink(place)
             final = trials.place_of(self.folder, trial.number)
             if not final.exists():
                 place.rename(final)
 
     def why(self, place: Path) -> str:
-        said = next((line for line in reversed(trials.tail(place / "log.txt")) if line.strip()), "")
+        said = next((line for line in reversed(work_folder.tail(place / "log.txt")) if line.strip()), "")
         if not said:
             return "failed before train.py began"
         try:
             trials.read_metrics(place / "outputs" / "metrics.json")
         except ValueError as error:
-            return f"{error}: {said.strip()[: trials.LONGEST]}"
-        return f"failed: {said.strip()[: trials.LONGEST]}"
+            return f"{error}: {said.strip()[: work_folder.LONGEST]}"
+        return f"failed: {said.strip()[: work_folder.LONGEST]}"
 
     def best_so_far(self) -> str:
         best = self.best

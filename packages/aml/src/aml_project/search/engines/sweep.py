@@ -79,9 +79,21 @@ def job(order: Order, place: Path) -> dict[str, Any]:
     """The sweep, with paths as from a folder."""
     from aml_project.runconfigs import reading
 
-    search = order.search
     config = reading.read(reading.find(order.folder, order.config))
     inputs = data_of(config)
+    return {
+        "$schema": SCHEMA,
+        "type": "sweep",
+        "experiment_name": order.experiment,
+        "compute": f"azureml:{order.on or config.get('target')}",
+        **how(order.search),
+        **({"inputs": inputs} if inputs else {}),
+        "trial": trial(order, config, place),
+    }
+
+
+def how(search: Search) -> dict[str, Any]:
+    """What is tried, and until when."""
     policy, settings = azure_space.policy(search)
     algorithm: dict[str, Any] = {"type": search.algorithm}
     if search.algorithm == "random":
@@ -92,10 +104,6 @@ def job(order: Order, place: Path) -> dict[str, Any]:
     if search.trial_minutes:
         limits["trial_timeout"] = max(round(search.trial_minutes * 60), 1)
     return {
-        "$schema": SCHEMA,
-        "type": "sweep",
-        "experiment_name": order.experiment,
-        "compute": f"azureml:{order.on or config.get('target')}",
         "sampling_algorithm": algorithm,
         "objective": {"goal": search.goal, "primary_metric": search.metric},
         "search_space": {
@@ -103,8 +111,6 @@ def job(order: Order, place: Path) -> dict[str, Any]:
         },
         **({"early_termination": {"type": POLICIES[policy], **settings}} if policy else {}),
         "limits": limits,
-        **({"inputs": inputs} if inputs else {}),
-        "trial": trial(order, config, place),
     }
 
 
@@ -144,6 +150,12 @@ def trial(order: Order, config: dict[str, Any], place: Path) -> dict[str, Any]:
     variables = environment.get("environmentVariables") or config.get("environmentVariables")
     if variables:
         made["environment_variables"] = {str(name): str(value) for name, value in variables.items()}
+    return made | nodes_of(config)
+
+
+def nodes_of(config: dict[str, Any]) -> dict[str, Any]:
+    """The nodes and processes of a runconfig, as a job has them."""
+    made: dict[str, Any] = {}
     nodes, mpi = int(config.get("nodeCount") or 1), config.get("mpi") or {}
     processes = int(mpi.get("processCountPerNode") or 1)
     communicator = str(config.get("communicator") or "none").lower()

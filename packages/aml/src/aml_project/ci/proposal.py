@@ -1,0 +1,97 @@
+"""The files that GitHub or Azure DevOps run a repo by: templates/ci, with the names of the models.
+
+A file that is called MODEL there is one for each model; the others are shared. It imports little: a render waits for it.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from aml_project import project, tools
+from aml_project.command_line import Failure
+from aml_project.git import git, holds
+from aml_project.search.proposal import SMALLER, metric_of
+
+# Who runs them: the folder of templates/ci, and the file by which a repo is known to have it.
+PROVIDERS = {"github": ".github/workflows/_model.yml", "azure-devops": ".azure-pipelines/templates/model.yml"}
+BOTH = "both"
+SHARES = {"accuracy", "dice", "f1", "f1_macro", "r2", "roc_auc"}  # metrics that are 1 at best
+LEAST = 0.7
+LONGEST = 27  # of a service's 32 letters: "-test" follows
+
+
+def make(root: Path, providers: list[str], models: list[str]) -> dict[str, str]:
+    """The text of each file, by its path from the root; those of a model come after what they call."""
+    shared: dict[str, str] = {}
+    own: dict[str, str] = {}
+    for folder in [sources() / provider for provider in providers]:
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            path, text = file.relative_to(folder).as_posix(), file.read_text(encoding="utf-8")
+            if "MODEL" not in path:
+                shared[path] = text
+                continue
+            own |= {path.replace("MODEL", model): of_model(text, root, model) for model in models}
+    return shared | own
+
+
+def sources() -> Path:
+    """Where templates/ci is: in this package or, in a checkout, beside it."""
+    inside = Path(__file__).parent / "templates"
+    if inside.is_dir():
+        return inside
+    package = tools.checkout()
+    if not package:
+        raise Failure("the files of CI are not in this package: pip install aml-project, from its own repository")
+    return package.parents[1] / "templates" / "ci"
+
+
+def of_model(text: str, root: Path, model: str) -> str:
+    """A file of one model: its name, its gate and its services stand where the template has a word in capitals."""
+    values = {"MODEL": model, "GATE": gate(root, model), "SERVICE": service(model)}
+    return re.sub(r"\b(MODEL|GATE|SERVICE)\b", lambda found: values[found[1]], text)
+
+
+def gate(root: Path, model: str) -> str:
+    """What a model must keep to be registered: it is no worse than the version before and, if that is a share, 0.7."""
+    metric = metric_of(root / "models" / model)
+    compared = f"--not-worse-than-current {metric}{':min' if metric in SMALLER else ''}"
+    return f"--require '{metric}>={LEAST}' {compared}" if metric in SHARES else compared
+
+
+def service(model: str) -> str:
+    """What the service of a model is called in production."""
+    return model.replace("_", "-")[:LONGEST].strip("-")
+
+
+def here(root: Path) -> list[str]:
+    """Who runs this repo already."""
+    return [provider for provider, file in PROVIDERS.items() if (root / file).is_file()]
+
+
+def meant(root: Path) -> list[str]:
+    """Who is to run a repo that does not say: as before, else who hosts it, else GitHub."""
+    if known := here(root) or of_answer(project.answers(root).get("ci", "none")):
+        return known
+    address = git(root, "remote", "get-url", "origin", refused="") if holds(root) and git(root, "remote") else ""
+    return ["azure-devops"] if re.search(r"dev\.azure\.com|visualstudio\.com", address) else ["github"]
+
+
+def of_answer(answer: str) -> list[str]:
+    """What `none`, `github`, `azure-devops` or `both` stands for."""
+    return [provider for provider in PROVIDERS if answer in (provider, BOTH)]
+
+
+def renamed(root: Path, old: str, new: str) -> dict[str, tuple[str, str]]:
+    """The files of a model that gets another name: by their path, the new path and text. The owner's lines stay."""
+    files = {}
+    for provider in here(root):
+        before, after = (make(root, [provider], [model]) for model in (old, new))
+        own = [path for path in before if path not in after]
+        # They are as long as each other; the gate is of the same metric, since the model's folder is the same.
+        for path, instead in zip(own, [path for path in after if path not in before], strict=True):
+            if (root / path).is_file():
+                lines = dict(zip(before[path].splitlines(), after[instead].splitlines(), strict=True))
+                text = (root / path).read_text(encoding="utf-8")
+                files[path] = (instead, "".join(f"{lines.get(line, line)}\n" for line in text.splitlines()))
+    return files
