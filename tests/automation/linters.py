@@ -31,7 +31,7 @@ def language_service(environments: Environments, pipelines: Iterable[Path]) -> d
     """What Microsoft's language service says of each pipeline, by the schema that the variable names."""
     schema = os.environ.get(SCHEMA, "")
     assert Path(schema).is_file(), (
-        f"{SCHEMA}={schema}: has to name service-schema.json of microsoft/azure-pipelines-vscode"
+        f"{SCHEMA}={schema}: is to name microsoft/azure-pipelines-vscode's service-schema.json"
     )
     npm, node = node_tools()
     with environments.made("node", *LOCKED) as installed:
