@@ -1,6 +1,6 @@
 """The files that GitHub or Azure DevOps run a repo by: templates/ci, with the names of the models.
 
-A file that is called MODEL there is one for each model; the others are shared. It imports little: a render waits for it.
+A file that is called MODEL there is one for each model; the others are shared. A render waits for it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from pathlib import Path
 from aml_project import project, tools
 from aml_project.command_line import Failure
 from aml_project.git import git, holds
-from aml_project.search.proposal import SMALLER, metric_of
 
 # Who runs them: the folder of templates/ci, and the file by which a repo is known to have it.
 PROVIDERS = {"github": ".github/workflows/_model.yml", "azure-devops": ".azure-pipelines/templates/model.yml"}
@@ -46,15 +45,21 @@ def sources() -> Path:
     return package.parents[1] / "templates" / "ci"
 
 
-def of_model(text: str, root: Path, model: str) -> str:
-    """A file of one model: its name, its gate and its services stand where the template has a word in capitals."""
-    values = {"MODEL": model, "GATE": gate(root, model), "SERVICE": service(model)}
+def of_model(text: str, root: Path, model: str, of: str = "") -> str:
+    """A file of one model: its name, its gate and its services stand where the template has a word in capitals.
+
+    `of` is the folder of models/ that it has now, where it is to be called otherwise.
+    """
+    values = {"MODEL": model, "GATE": gate(root, of or model), "SERVICE": service(model)}
     return re.sub(r"\b(MODEL|GATE|SERVICE)\b", lambda found: values[found[1]], text)
 
 
 def gate(root: Path, model: str) -> str:
     """What a model must keep to be registered: it is no worse than the version before and, if that is a share, 0.7."""
-    metric = metric_of(root / "models" / model)
+    from aml_project.search.proposal import SMALLER, metric_of, texts
+
+    folder, usual = root / "models" / model, project.metric(root, model)
+    metric = usual if usual in texts(folder / "evaluation.py") | texts(folder / "train.py") else metric_of(folder)
     compared = f"--not-worse-than-current {metric}{':min' if metric in SMALLER else ''}"
     return f"--require '{metric}>={LEAST}' {compared}" if metric in SHARES else compared
 
@@ -83,15 +88,19 @@ def of_answer(answer: str) -> list[str]:
 
 
 def renamed(root: Path, old: str, new: str) -> dict[str, tuple[str, str]]:
-    """The files of a model that gets another name: by their path, the new path and text. The owner's lines stay."""
+    """What becomes of a model's files if it is called otherwise: by their path, the new one and the text.
+
+    A line that the owner has written stays as it is.
+    """
     files = {}
     for provider in here(root):
-        before, after = (make(root, [provider], [model]) for model in (old, new))
-        own = [path for path in before if path not in after]
-        # They are as long as each other; the gate is of the same metric, since the model's folder is the same.
-        for path, instead in zip(own, [path for path in after if path not in before], strict=True):
+        folder = sources() / provider
+        for file in sorted(path for path in folder.rglob("*MODEL*") if path.is_file()):
+            name, text = file.relative_to(folder).as_posix(), file.read_text(encoding="utf-8")
+            before, after = (of_model(text, root, model, of=old).splitlines() for model in (old, new))
+            path = name.replace("MODEL", old)
             if (root / path).is_file():
-                lines = dict(zip(before[path].splitlines(), after[instead].splitlines(), strict=True))
-                text = (root / path).read_text(encoding="utf-8")
-                files[path] = (instead, "".join(f"{lines.get(line, line)}\n" for line in text.splitlines()))
+                instead = dict(zip(before, after, strict=True))
+                lines = (root / path).read_text(encoding="utf-8").splitlines()
+                files[path] = name.replace("MODEL", new), "".join(f"{instead.get(line, line)}\n" for line in lines)
     return files
