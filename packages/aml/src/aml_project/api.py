@@ -325,7 +325,7 @@ class Model:
             noted = records.read(path)
         except records.BadRunFile as error:
             raise Failure(str(error)) from None
-        return Run(self.project, noted.experiment, noted.run_id)
+        return Run(self.project, noted.experiment, noted.run_id, run_file=path)
 
     @in_one_sentence
     def search(self, trials: int | None = None, *, fresh: bool = False) -> list[Trial]:
@@ -554,8 +554,9 @@ class Run:
         if details.status == "Completed":
             return self
         if details.status == "Canceled":
-            unwritten = f"; no {self._run_file.name} was written" if self._run_file else ""
-            raise Failure(f"run {self.id} was canceled{unwritten}")
+            unwritten = self._run_file and not self._run_file.exists()
+            said = f"; no {self._run_file.name} was written" if unwritten else ""
+            raise Failure(f"run {self.id} was canceled{said}")
         code, message = error_of(details)
         raise Failure(
             f"run {self.id} failed: {message} (log: above, and {self.url})",

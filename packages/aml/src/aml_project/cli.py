@@ -33,6 +33,7 @@ VERBS = {
     "environment": "Register the packages of the cluster's runs, so that the same are built once",
     "check": "Find what would fail in Azure ML before anything is sent",
     "submit": "Train in Azure ML, or on this computer and tracked there",
+    "wait": "Follow the last run to its end; stopped or killed, it goes on",
     "auto3dseg": "Run MONAI's Auto3DSeg by its task.yaml, on a cluster or here",
     "register": "Register the model of the last run",
     "deploy": "Serve the registered model; what does not answer is taken back",
