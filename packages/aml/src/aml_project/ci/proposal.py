@@ -17,7 +17,7 @@ PROVIDERS = {"github": ".github/workflows/_model.yml", "azure-devops": ".azure-p
 BOTH = "both"
 SHARES = {"accuracy", "dice", "f1", "f1_macro", "r2", "roc_auc"}  # metrics that are 1 at best
 LEAST = 0.7
-LONGEST = 27  # of a service's 32 letters: "-test" follows
+LONGEST = 27  # of a service's 32 letters: "-test" and "-prod" follow
 
 
 def make(root: Path, providers: list[str], models: list[str]) -> dict[str, str]:
@@ -65,7 +65,7 @@ def gate(root: Path, model: str) -> str:
 
 
 def service(model: str) -> str:
-    """What the service of a model is called in production."""
+    """What the services of a model are called, before -test and -prod."""
     return model.replace("_", "-")[:LONGEST].strip("-")
 
 

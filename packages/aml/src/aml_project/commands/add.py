@@ -18,6 +18,7 @@ ADDITIONS = {
     "search": "search.yml, which says what `aml search` tries",
     "pipeline": "pipeline.yml, the steps of `aml pipeline`, and the scripts that they lack",
     "ci": "what GitHub or Azure DevOps runs: from a commit to a served model",
+    "infra": "what it needs in Azure, as Bicep: the workspace, its cluster, an identity for each environment of CI",
 }
 HOSTS = ("github", "azure-devops", "both")
 EXAMPLE = """  aml add search
@@ -38,6 +39,8 @@ def main(argv: list[str] | None = None) -> int:
 def act(args: argparse.Namespace) -> int:
     if args.name == "ci":
         return add_ci(root(), args)
+    if args.name == "infra":
+        return add_infra(root(), args)
     if args.on:
         raise Failure("--on: goes with ci", WRONG_USE)
     model = pick_model(root(), args.model)
@@ -80,10 +83,26 @@ def proposed(name: str, folder: Path) -> tuple[dict[str, str], str]:
 def add_ci(root: Path, args: argparse.Namespace) -> int:
     """Write the files of CI that are not there; a second model has but its own."""
     from aml_project.ci import proposal
-    from aml_project.files import write_whole
 
     providers = proposal.of_answer(args.on) if args.on else proposal.meant(root)
     files = proposal.make(root, providers, [pick_model(root, args.model)] if args.model else models(root))
+    return write_new(root, files, args, "make ci ARGS=setup, which says what has to be made for it, once")
+
+
+def add_infra(root: Path, args: argparse.Namespace) -> int:
+    """Write the files of infra/ that are not there."""
+    from aml_project.ci import infra
+
+    if args.on or args.model:
+        raise Failure("--on, --model: infra is of the whole repo", WRONG_USE)
+    line = "az deployment group create --resource-group NAME --parameters"
+    return write_new(root, infra.make(root), args, f"look at {infra.VALUES}, then: {line} {infra.VALUES}")
+
+
+def write_new(root: Path, files: dict[str, str], args: argparse.Namespace, then: str) -> int:
+    """Write what is not there, and say what was kept."""
+    from aml_project.files import write_whole
+
     new = [path for path in files if not (root / path).exists()]
     kept = [path for path in files if path not in new and (root / path).read_text(encoding="utf-8") != files[path]]
     if args.dry_run:
@@ -91,9 +110,9 @@ def add_ci(root: Path, args: argparse.Namespace) -> int:
         return DONE
     for path in new:
         write_whole(root / path, files[path])
-    print(f"Wrote {', '.join(new)}." if new else "The files of CI are there already.")
+    print(f"Wrote {', '.join(new)}." if new else f"The files of {args.name} are there already.")
     if kept:
         note(f"{', '.join(kept)}: kept as it was")
     if new:
-        print("Next: make ci ARGS=setup, which says what has to be made for it, once")
+        print(f"Next: {then}")
     return DONE

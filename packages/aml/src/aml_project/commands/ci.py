@@ -21,7 +21,10 @@ JOBS = {
     "lint": "what jactionlint and zizmor find in the workflows",
     "retrain": "start the workflow of each model, as retrain.yml does",
 }
-LINTERS = (("jactionlint==2.3.0", ("jactionlint",)), ("zizmor==1.32.0", ("zizmor", "--offline", "--quiet", ".github")))
+LINTERS = (
+    ("jactionlint==2.3.0", ("jactionlint", "--shellcheck=")),
+    ("zizmor==1.32.0", ("zizmor", "--offline", "--quiet", ".github")),
+)
 EXAMPLE = """  aml ci summary --model churn --output summary.md
   aml ci lint"""
 
