@@ -112,7 +112,7 @@ def test_a_quota_of_the_size_counts_as_well_and_none_of_others(monkeypatch: pyte
         "usages": [{"name": {"value": name}, "limit": limit} for name, limit in usages.items()],
     }
     record = {"properties": {"properties": {"vmSize": "STANDARD_DS3_V2", "vmPriority": "Dedicated"}}}
-    monkeypatch.setattr(checks.compute, "find", lambda *_: record)
+    monkeypatch.setattr("aml_project.service.compute.find", lambda *_: record)
     monkeypatch.setattr(checks, "arm", lambda _, path, __: listed[path.rpartition("/")[2]])
     workspace = SimpleNamespace(subscription_id="s", location="westeurope")
     assert checks.short_of(workspace, "cpu-cluster", 1, "a.runconfig") == []
