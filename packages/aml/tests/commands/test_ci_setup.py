@@ -154,6 +154,17 @@ def test_the_repository_is_that_of_the_remote(small: Path, programs: StandIns, a
     assert "repos/owner/name/environments/azure-ml-train " in setup(small, repository="").out
 
 
+def test_what_azure_devops_makes_itself_is_told_and_no_line_is_run(small: Path, programs: StandIns) -> None:
+    file = small / ".azure-pipelines" / "templates" / "model.yml"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    done = setup(small, "--yes", repository="")
+    assert done.code == 0 and programs.calls == []
+    assert all(line.startswith("# ") for line in done.out.splitlines()), "the lines of GitHub may follow"
+    assert f"--role '{ROLE}' --scope /subscriptions/" in done.out
+    assert ", ".join(ENVIRONMENTS) in done.out
+
+
 @pytest.mark.parametrize(
     ("args", "named"),
     [

@@ -25,6 +25,16 @@ if TYPE_CHECKING:
 ISSUER, AUDIENCE = "https://token.actions.githubusercontent.com", "api://AzureADTokenExchange"
 ENVIRONMENTS = ("azure-ml-train", "azure-ml-test", "azure-ml-production")  # those of _model.yml
 ROLE = "AzureML Data Scientist"  # runs, models, services; no computes, no keys, no other rights
+GITHUB, DEVOPS = ".github/workflows/_model.yml", ".azure-pipelines/templates/model.yml"
+# What has no lines: Azure DevOps makes identity, credential and connection in one, and only there.
+OF_DEVOPS = """Azure DevOps makes its identities itself. For each of {environments}:
+  1. Project settings, Service connections, New: Azure Resource Manager, app registration (automatic),
+     workload identity federation. Resource group: {group}. Name: that of the environment.
+     Leave "Grant access permission to all pipelines" open.
+  2. Give the app registration that it shows its role, and take away the Contributor that it came with:
+     az role assignment create --assignee APP_ID --role {role} --scope {scope}
+     az role assignment delete --assignee APP_ID --role Contributor --scope {group_scope}
+  3. Pipelines, Environments, New: the same name. Approvals and checks: who approves, for azure-ml-production."""
 REPOSITORY = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,100}"
 EXAMPLE = """  aml ci setup --repository owner/name
   aml ci setup --reviewer somebody --yes"""
@@ -65,7 +75,12 @@ def main(argv: list[str] | None = None) -> int:
 def act(args: argparse.Namespace) -> int:
     names = {field: getattr(args, field) or "" for field in WORKSPACE}
     check(names)
-    repository = args.repository or of_remote(find())
+    root = find()
+    if root and (root / DEVOPS).is_file():
+        print(of_devops(names))
+        if not (root / GITHUB).is_file():
+            return DONE
+    repository = args.repository or of_remote(root)
     if not re.fullmatch(REPOSITORY, repository):
         raise Failure(f"--repository: OWNER/NAME as GitHub has it, not {repository!r}", WRONG_USE)
     for given, rule, text in (("branch", r"[\w./-]+", args.branch), ("reviewer", r"[A-Za-z0-9-]+", args.reviewer)):
@@ -87,6 +102,23 @@ def act(args: argparse.Namespace) -> int:
         note("nobody is asked before production: --reviewer LOGIN names who is")
     print(f"{'' if args.yes else '# '}Next: push to {args.branch}; the subjects are {prefix}:environment:…")
     return DONE
+
+
+def scope_of(names: dict[str, str]) -> str:
+    """The workspace, as roles name it."""
+    return (
+        f"/subscriptions/{names['subscription_id']}/resourceGroups/{names['resource_group']}"
+        f"/providers/Microsoft.MachineLearningServices/workspaces/{names['workspace_name']}"
+    )
+
+
+def of_devops(names: dict[str, str]) -> str:
+    """What is done by hand, once, each line of it a comment for the shell that takes the others."""
+    told = OF_DEVOPS.format(
+        environments=", ".join(ENVIRONMENTS), role=quoted(ROLE), scope=quoted(scope_of(names)),
+        group=names["resource_group"], group_scope=quoted(scope_of(names).partition("/providers/")[0]),
+    )  # fmt: skip
+    return "\n".join(f"# {line}" for line in told.splitlines())
 
 
 def of_remote(root: Path | None) -> str:
@@ -136,10 +168,7 @@ def asked_prefix(repository: str, *, sure: bool) -> str:
 def plan(names: dict[str, str], repository: str, prefix: str, branch: str, reviewer: str | None) -> list[Step]:
     """Everything that is made, in order."""
     account = ("--subscription", names["subscription_id"])
-    scope = (
-        f"/subscriptions/{names['subscription_id']}/resourceGroups/{names['resource_group']}"
-        f"/providers/Microsoft.MachineLearningServices/workspaces/{names['workspace_name']}"
-    )
+    scope = scope_of(names)
     tenant = ("az", "account", "show", *account, *query("tenantId"))
     steps = [Step("The tenant", tenant, "TENANT", tenant)]
     if reviewer:
