@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 ISSUER, AUDIENCE = "https://token.actions.githubusercontent.com", "api://AzureADTokenExchange"
 ENVIRONMENTS = ("azure-ml-train", "azure-ml-test", "azure-ml-production")  # those of _model.yml
+VARIABLES = {  # of the repo, for all environments
+    "AZURE_SUBSCRIPTION_ID": "subscription_id",
+    "AZURE_RESOURCE_GROUP": "resource_group",
+    "AZURE_ML_WORKSPACE": "workspace_name",
+}
 ROLE = "AzureML Data Scientist"  # runs, models, services; no computes, no keys, no other rights
 GITHUB, DEVOPS = ".github/workflows/_model.yml", ".azure-pipelines/templates/model.yml"
 # What has no lines: Azure DevOps makes identity, credential and connection in one, and only there.
@@ -34,7 +39,9 @@ OF_DEVOPS = """Azure DevOps makes its identities itself. For each of {environmen
   2. Give the app registration that it shows its role, and take away the Contributor that it came with:
      az role assignment create --assignee APP_ID --role {role} --scope {scope}
      az role assignment delete --assignee APP_ID --role Contributor --scope {group_scope}
-  3. Pipelines, Environments, New: the same name. Approvals and checks: who approves, for azure-ml-production."""
+Then, once:
+  3. Pipelines, Environments, New: {later}. Approvals and checks: Exclusive lock; who approves, for the last.
+  4. az pipelines variable-group create --name azure-ml --variables {variables}"""
 REPOSITORY = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,100}"
 EXAMPLE = """  aml ci setup --repository owner/name
   aml ci setup --reviewer somebody --yes"""
@@ -115,8 +122,9 @@ def scope_of(names: dict[str, str]) -> str:
 def of_devops(names: dict[str, str]) -> str:
     """What is done by hand, once, each line of it a comment for the shell that takes the others."""
     told = OF_DEVOPS.format(
-        environments=", ".join(ENVIRONMENTS), role=quoted(ROLE), scope=quoted(scope_of(names)),
+        environments=", ".join(ENVIRONMENTS), later=" and ".join(ENVIRONMENTS[1:]), role=quoted(ROLE), scope=quoted(scope_of(names)),
         group=names["resource_group"], group_scope=quoted(scope_of(names).partition("/providers/")[0]),
+        variables=" ".join(quoted(f"{name}={names[field]}") for name, field in VARIABLES.items()),
     )  # fmt: skip
     return "\n".join(f"# {line}" for line in told.splitlines())
 
@@ -192,12 +200,7 @@ def plan(names: dict[str, str], repository: str, prefix: str, branch: str, revie
             ),
             *on_github(repository, environment, branch, approves=approves),
         ]  # fmt: skip
-    variables = {
-        "AZURE_TENANT_ID": "$TENANT",
-        "AZURE_SUBSCRIPTION_ID": names["subscription_id"],
-        "AZURE_RESOURCE_GROUP": names["resource_group"],
-        "AZURE_ML_WORKSPACE": names["workspace_name"],
-    }
+    variables = {"AZURE_TENANT_ID": "$TENANT"} | {name: names[field] for name, field in VARIABLES.items()}
     return steps + [variable(repository, name, text) for name, text in variables.items()]
 
 
