@@ -35,7 +35,7 @@ GITHUB, DEVOPS = ".github/workflows/_model.yml", ".azure-pipelines/templates/mod
 OF_DEVOPS = """Azure DevOps makes its identities itself. For each of {environments}:
   1. Project settings, Service connections, New: Azure Resource Manager, app registration (automatic),
      workload identity federation. Resource group: {group}. Name: that of the environment.
-     Leave "Grant access permission to all pipelines" open.
+     Do not tick "Grant access permission to all pipelines".
   2. Give the app registration that it shows its role, and take away the Contributor that it came with:
      az role assignment create --assignee APP_ID --role {role} --scope {scope}
      az role assignment delete --assignee APP_ID --role Contributor --scope {group_scope}
@@ -121,9 +121,10 @@ def scope_of(names: dict[str, str]) -> str:
 
 def of_devops(names: dict[str, str]) -> str:
     """What is done by hand, once, each line of it a comment for the shell that takes the others."""
+    scope = scope_of(names)
     told = OF_DEVOPS.format(
-        environments=", ".join(ENVIRONMENTS), later=" and ".join(ENVIRONMENTS[1:]), role=quoted(ROLE), scope=quoted(scope_of(names)),
-        group=names["resource_group"], group_scope=quoted(scope_of(names).partition("/providers/")[0]),
+        environments=", ".join(ENVIRONMENTS), later=" and ".join(ENVIRONMENTS[1:]), group=names["resource_group"],
+        role=quoted(ROLE), scope=quoted(scope), group_scope=quoted(scope.partition("/providers/")[0]),
         variables=" ".join(quoted(f"{name}={names[field]}") for name, field in VARIABLES.items()),
     )  # fmt: skip
     return "\n".join(f"# {line}" for line in told.splitlines())
