@@ -1,4 +1,4 @@
-"""aml wait: the run that run.json names is followed to its end, by whoever has that file."""
+"""aml wait: the run that run.json names is followed to its end, by whoever has that file; killed, in test_job_login.py."""
 
 import json
 import shutil
@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from aml_project import project
-from service.quick_model import TRAIN, Trainer, check_log
-from tests.owner import kill, read_until
+from service.quick_model import Trainer, check_log
 from tests.support import WORKSPACE
 
 
@@ -45,16 +44,3 @@ def test_a_run_that_fails_is_the_exit_code(trainer: Trainer) -> None:
 
 def test_nothing_to_wait_for_is_told(trainer: Trainer) -> None:
     assert trainer.error("wait", code=1).endswith("run.json: not there; a run that completes writes it: make submit")
-
-
-def test_killed_it_goes_on(trainer: Trainer) -> None:
-    slow = TRAIN.replace("time.sleep(0.04)", "time.sleep(0.2)")
-    (trainer.project / "models" / "quick" / "train.py").write_text(slow, encoding="utf-8")
-    assert trainer.submit("train-amlcompute", "--async").code == 0
-    waiter = trainer.start("wait")
-    read_until(waiter, "line 3 ")
-    kill(waiter)
-    [run] = trainer.runs.values()
-    assert run["status"] == "Running", "the run has not noticed"
-    check_log(trainer.out("wait"))
-    assert len(trainer.runs) == 1
