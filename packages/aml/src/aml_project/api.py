@@ -554,9 +554,9 @@ class Run:
         if details.status == "Completed":
             return self
         if details.status == "Canceled":
-            unwritten = self._run_file and not self._run_file.exists()
-            said = f"; no {self._run_file.name} was written" if unwritten else ""
-            raise Failure(f"run {self.id} was canceled{said}")
+            file = self._run_file
+            unwritten = f"; no {file.name} was written" if file and not file.exists() else ""
+            raise Failure(f"run {self.id} was canceled{unwritten}")
         code, message = error_of(details)
         raise Failure(
             f"run {self.id} failed: {message} (log: above, and {self.url})",

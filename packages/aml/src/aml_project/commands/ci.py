@@ -9,12 +9,14 @@ aml ci retrain                               start the workflow of each model
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from aml_project.command_line import DONE, REFUSED, SERVICE_FAILED, WRONG_USE, Failure, Parser, note, run
 from aml_project.project import models, pick_model, root
 
 JOBS = {
+    "setup": "let the jobs into Azure ML (aml ci setup --help)",
     "summary": "the figures of a training, or of a registration, as Markdown, also on the page of the run",
     "lint": "what jactionlint and zizmor find in the workflows",
     "retrain": "start the workflow of each model, as retrain.yml does",
@@ -28,7 +30,13 @@ EXAMPLE = """  aml ci summary --model churn --output summary.md
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = Parser("Do what the jobs of CI need.", EXAMPLE)
+    words = sys.argv[1:] if argv is None else argv
+    if words[:1] == ["setup"]:  # it has options of its own
+        from aml_project.ci import setup
+
+        sys.argv[0] += " setup"
+        return setup.main(words[1:])
+    parser = Parser("Make what CI needs; do what its jobs need.", EXAMPLE)
     parser.add_argument("job", choices=JOBS, help="; ".join(f"{name}: {what}" for name, what in JOBS.items()))
     parser.add_argument("--model", help="a folder of models/ (default: the only one; retrain: each)")
     of = parser.add_argument_group("of summary")
@@ -40,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     of.add_argument("--output", type=Path, metavar="FILE", help="write it there too (default: print it)")
     parser.add_argument("--dry-run", action="store_true", help="say what would be called; call and write nothing")
-    return run(act, parser, argv)
+    return run(act, parser, words)
 
 
 def act(args: argparse.Namespace) -> int:
