@@ -114,11 +114,11 @@ class Repository:
         jobs = {found["job"].rpartition("/")[2]: found["how"] for found in RESULT.finditer(said)}
         return Acted(process.returncode, said, jobs)
 
-    def asked_of_gh(self) -> list[str]:
-        """What the last jobs have told `gh`."""
+    def started(self) -> list[str]:
+        """The workflows that the jobs have had `gh` start since the last time."""
         asked = (self.place / "gh.txt").read_text().splitlines()
         (self.place / "gh.txt").unlink()
-        return asked
+        return [line.removeprefix("workflow run ") for line in asked if line.startswith("workflow run ")]
 
     def commit(self, message: str = "change") -> None:
         git(self.folder, "add", "--all")

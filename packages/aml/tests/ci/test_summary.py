@@ -40,7 +40,7 @@ def test_a_training_stands_beside_the_registered_version(repo: Path) -> None:
     assert file.read_text() == (
         "### model1\n\n"
         "| | here | `model1:3` |\n|---|---:|---:|\n| `accuracy` | 0.7633 | 0.77 |\n| `rows` | 600 |  |\n\n"
-        "1 tests passed.\n"
+        "1 test passed.\n"
     )
     assert page.read_text() == f"before\n{file.read_text()}\n"
 

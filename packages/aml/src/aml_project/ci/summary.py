@@ -75,7 +75,7 @@ def tests(file: Path) -> list[str]:
         raise Failure(f"{file}: {error}") from None
     bad = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
     if not bad:
-        return [f"{len(cases)} tests passed."]
+        return [f"{len(cases)} test{'s' if len(cases) != 1 else ''} passed."]
     names = [code(f"{case.get('classname')}::{case.get('name')}") for case in bad]
     more = [f"- and {len(bad) - MANY} more"] if len(bad) > MANY else []
     return [f"**{len(bad)} of {len(cases)} tests failed:**", "", *(f"- {name}" for name in names[:MANY]), *more]
