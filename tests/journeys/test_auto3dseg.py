@@ -52,6 +52,19 @@ def block(heading: str, kind: str) -> str:
     return text
 
 
+def page_of(folder: Path, more: str = "") -> Path:
+    """The page's directory, made as the page says; `more` goes to its azureml_config."""
+    run("sh", "-c", block("Empty directory", "shell"), cwd=folder)
+    page = folder / "azure_work_dir"
+    (page / "config.json").write_text(block("Configure the connection", "json"))
+    (page / "datalist.json").write_bytes((FRAMEWORK / "datalist.json").read_bytes())
+    options = block("Additional configuration options", "yaml")
+    task = block("Configure Auto3DSeg", "yaml")
+    (page / "task.yaml").write_text(task[: task.index("azureml_config:")] + options + more + TINY)
+    (page / "algorithms").symlink_to(FRAMEWORK / "algorithms")
+    return page
+
+
 @pytest.fixture(scope="session")
 def owned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with its sample, nothing installed."""
@@ -64,16 +77,7 @@ def owned(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_page_is_walked(owned: Path, tmp_path: Path, rehearse: Rehearse) -> None:
     """Analyse, generate, train two folds, ensemble: on the cluster, with the data asset mounted."""
     rehearsal = rehearse(owned)
-    run("sh", "-c", block("Empty directory", "shell"), cwd=tmp_path)
-    page = tmp_path / "azure_work_dir"
-    assert page.is_dir()
-    (page / "config.json").write_text(block("Configure the connection", "json"))
-    (page / "datalist.json").write_bytes((FRAMEWORK / "datalist.json").read_bytes())
-    options = block("Additional configuration options", "yaml")
-    task = block("Configure Auto3DSeg", "yaml")
-    (page / "task.yaml").write_text(task[: task.index("azureml_config:")] + options + TINY)
-    (page / "algorithms").symlink_to(FRAMEWORK / "algorithms")
-
+    page = page_of(tmp_path)
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
     said = run("sh", "-c", block("Running", "shell"), cwd=page, expect=0, PATH=path, **rehearsal.variables())
     assert re.search(r"^URL to job: https://\S+/runs/my-new-experiment_\S+$", said, re.MULTILINE), said
@@ -92,6 +96,25 @@ def test_the_page_is_walked(owned: Path, tmp_path: Path, rehearse: Rehearse) -> 
         assert rehearsal.artifact(run_id, f"outputs/{name}"), name
     assert rehearsal.artifact(run_id, "evaluation/slices.png"), "the figures are logged as well"
     assert rehearsal.artifact(run_id, "outputs/model/ensemble.json")
+
+
+@pytest.mark.full
+def test_two_nodes_learn_what_two_processes_learn(
+    owned: Path, project: Path, tmp_path: Path, rehearse: Rehearse
+) -> None:
+    """Each node trains on half of the volumes, in a folder of its own; the first alone judges, and says how it goes."""
+    rehearsal = rehearse(owned)
+    page = page_of(tmp_path, "  num_nodes: 2\n")
+    run(BIN / "aml", "auto3dseg", "run", cwd=page, expect=0, **rehearsal.variables())
+    ((run_id, record),) = rehearsal.state()["runs"].items()
+    assert (record["status"], record["runDefinition"]["nodeCount"]) == ("Completed", 2)
+    first, other = (rehearsal.artifact(run_id, f"user_logs/std_log_process_{rank}.txt").decode() for rank in (0, 1))
+    assert EPOCH.findall(first) == [f"fold {fold}, epoch {epoch}" for fold in (0, 1) for epoch in (1, 2)]
+    assert other.splitlines()[0] == "Training tiny_0, as node 2 of 2" and not EPOCH.findall(other)
+
+    run("make", "train", "ARGS=--epochs=2 --processes=2", cwd=project, expect=0, **THREADS)
+    alone = json.loads((project / "models/model1/outputs/metrics.json").read_text())
+    assert json.loads(rehearsal.artifact(run_id, "outputs/metrics.json")) == pytest.approx(alone, abs=1e-3)
 
 
 @pytest.fixture(scope="session")

@@ -155,10 +155,11 @@ def test_it_ends_what_it_has_started(demo: Demo) -> None:
 
 
 def test_it_says_that_a_step_failed(demo: Demo) -> None:
-    (demo.project / "data" / "model1" / "customers.csv").unlink()
+    runconfig = demo.project / "models" / "model1" / "aml_config" / "train-local.runconfig"
+    runconfig.write_text(f"nodecount: 1\n{runconfig.read_text()}")
     process = demo.again()
     said, _ = process.communicate(timeout=300)
     assert process.returncode == 1, said
-    assert [line[4:8] for line in said.splitlines() if line.startswith("===")][-1] == "7/12"
+    assert [line[4:8] for line in said.splitlines() if line.startswith("===")][-1] == "9/12"
     assert re.search(r"ERROR: the step above failed: exit code \d+\n$", said)
     assert left_over(demo.clone) == []

@@ -38,13 +38,20 @@ def main() -> None:
         print(f"No volume in data/{MODEL.name}/: it gets a sample of a dozen (make_volumes.py)", flush=True)
         make(SAMPLE)
 
+    from runtime.nodes import Nodes
+
+    nodes = Nodes(args.data_path)
+    if nodes.rank > 0:
+        nodes.follow()
+        return
+
     from runtime import autorunner, ensemble
 
     task = autorunner.read_task(args.task, args.data_path)
     asked = {"num_epochs": args.epochs, "learning_rate": args.learning_rate}
     parameters = {name: value for name, value in asked.items() if value}
     with tracked(args) as log:
-        algorithms = autorunner.train(task, OUTPUTS, parameters, args.processes)
+        algorithms = autorunner.train(task, OUTPUTS, parameters, nodes, args.processes)
         from evaluation import classes_in, evaluate, read_losses
 
         metrics = evaluate(task, OUTPUTS, algorithms)

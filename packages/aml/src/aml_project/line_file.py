@@ -44,6 +44,12 @@ def append(file: Path, said: dict[str, Any], point: str, *, sync: bool) -> None:
     reached(f"after {point}")
 
 
+def sync(file: Path) -> None:
+    """Have on the disk what was added without."""
+    with file.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
 def whole_size(stream: BinaryIO) -> int:
     """How much of a file is whole lines."""
     size = stream.seek(0, os.SEEK_END)

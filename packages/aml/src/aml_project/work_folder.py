@@ -31,6 +31,8 @@ BY_SIGNAL = 128  # above it, a shell's code says which signal has ended a progra
 # Of the model's folder what such a script does not see: results of others, and what none of them reads.
 NOT_LINKED = {"outputs", "mlruns", "logs", "run.json", "tests", "deployment"}
 LOG, ENDED, PID = "log.txt", "ended", "pid"
+PROCESSES = Path("/proc")  # on Linux, where ps need not be
+GONE = (ProcessLookupError, PermissionError)  # what macOS says where all of a group have ended, but are not waited for
 GRACE = 5.0  # seconds from the polite end of a process to the other one
 LONGEST = 300  # characters of a line of its log
 
@@ -48,11 +50,11 @@ class Running:
     def end(self) -> None:
         """Ask the process and all that it has started to end; `kill` is for those that do not."""
         self.asked_to_end = time.monotonic()
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(*GONE):
             os.killpg(self.process.pid, signal.SIGINT)
 
     def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(*GONE):
             os.killpg(self.process.pid, signal.SIGKILL)
 
     def close(self) -> None:
@@ -101,15 +103,23 @@ def end_leftover(folder: Path) -> None:
     """End what a killed process has left running there, where that has not ended by itself."""
     try:
         pid = int((folder / PID).read_text())
-        with Path(f"/proc/{pid}/cmdline").open("rb") as stream:
-            is_it = os.fsencode(folder / ENDED) in stream.read()
     except (OSError, ValueError):
         return
-    if is_it:
-        with contextlib.suppress(ProcessLookupError):
+    if os.fsencode(folder / ENDED) in command_of(pid):
+        with contextlib.suppress(*GONE):
             while True:  # until it is gone
                 os.killpg(pid, signal.SIGKILL)
                 time.sleep(0.01)
+
+
+def command_of(pid: int) -> bytes:
+    """The command line of a process; nothing of one that is not there."""
+    if PROCESSES.is_dir():
+        with contextlib.suppress(OSError):
+            return (PROCESSES / str(pid) / "cmdline").read_bytes()
+        return b""
+    command = ["ps", "-ww", "-o", "command=", "-p", str(pid)]
+    return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False).stdout
 
 
 def ended_well(folder: Path) -> bool:

@@ -147,6 +147,15 @@ def test_the_page_s_directory_is_submitted_and_nothing_else_of_it(owner: Owner, 
     assert runconfig["environment"]["docker"]["baseImage"] == job.CPU
 
 
+@pytest.mark.parametrize(("gpu", "backend"), [(True, "Nccl"), (False, "Gloo")])
+def test_several_nodes_are_started_by_the_launcher_for_pytorch(tmp_path: Path, gpu: bool, backend: str) -> None:
+    """One train.py on each node: AutoRunner starts the processes of its GPUs itself."""
+    job.configure(tmp_path, tmp_path, {"compute_cluster_name": "c", "num_nodes": 3}, [("scans", "1")], gpu=gpu)
+    runconfig = yaml.safe_load((tmp_path / "aml_config" / f"{job.CONFIG}.runconfig").read_text())
+    assert (runconfig["framework"], runconfig["communicator"], runconfig["nodeCount"]) == ("PyTorch", backend, 3)
+    assert runconfig["pytorch"] == {"communicationBackend": backend, "processCount": 3, "nodeCount": 3}
+
+
 @pytest.mark.parametrize(
     ("azure", "keys", "line"),
     [
@@ -201,7 +210,6 @@ def edited(file: str, content: bytes) -> Callable[[Path], object]:
         (edited("images/v1.nii.gz", b"no volume"), "training[1]: v1.nii.gz: no NIfTI file"),
         (edited("images/v1.nii.gz", gzip.compress(nifti())[:40]), "training[1]: v1.nii.gz: can't be read"),
         (lambda scans: (scans / "labels/v2.nii.gz").unlink(), "training[2].label: 'labels/v2.nii.gz' is not"),
-        (lambda scans: scans.rename(scans.with_name("x")), "dataroot of the task, ../scans: no such folder"),
     ],
 )  # fmt: skip
 def test_a_look_at_a_few_volumes(page: Path, scans: Path, edit: Callable[[Path], object], line: str) -> None:
@@ -211,6 +219,15 @@ def test_a_look_at_a_few_volumes(page: Path, scans: Path, edit: Callable[[Path],
     code, _, err = call(page, "check", "--local")
     assert code == 1 and err.startswith("ERROR: datalist.json: ") and err.count("\n") == 1
     assert line in err
+
+
+def test_what_is_not_where_the_task_says_is_told_of_the_task(page: Path) -> None:
+    change(page, dataroot="../data", algos=["tiny"])
+    err = call(page, "check", "--local")[2]
+    assert [line.partition(" is none")[0] for line in err.splitlines()] == [
+        "ERROR: task.yaml: algos: 'tiny'",
+        "ERROR: task.yaml: dataroot: ../data: no such folder, seen from the folder of this file",
+    ]
 
 
 def test_a_dry_run_lists_what_would_be_sent(page: Path) -> None:
@@ -226,6 +243,8 @@ def test_without_its_files_it_is_one_line(tmp_path: Path, page: Path) -> None:
     assert call(tmp_path, "run") == (1, "", "ERROR: task.yaml: not there; --input names it\n")
     (page / "config.json").write_text("{}")
     assert "ERROR: config.json: names no workspace" in call(page, "run")[2]
+    write(page / "config.json", {**WORKSPACE, "workspace_name": "<workspace_name>"})
+    assert "ERROR: config.json: workspace_name: is still the placeholder '<workspace_name>'" in call(page, "run")[2]
     (page / "config.json").unlink()
     assert "ERROR: config.json: not there; Download config.json" in call(page, "run")[2]
 

@@ -3,6 +3,7 @@
 import http.server
 import importlib.util
 import json
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -59,7 +60,17 @@ def test_it_ends_its_own_experiment_alone(played: Played) -> None:
     played.auto_runner.run_cmd(["nnictl", "create", "--config", "x.yaml"], check=True)
     played.auto_runner.run_cmd(["nnictl", "stop", "--all"], check=True)
     own = ["nnictl", "stop", "--port", str(played.module.PORT)]
-    assert played.commands == [["nnictl", "create", "--config", "x.yaml"], own]
+    patient = [sys.executable, "-c", played.module.PATIENT, "create", "--config", "x.yaml"]
+    assert played.commands == [patient, own]
+
+
+def test_one_that_has_not_begun_is_a_line(played: Played, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failed(command: list[str], **_: Any) -> None:
+        raise subprocess.CalledProcessError(1, command)
+
+    monkeypatch.setattr(played.module, "run_cmd", failed)
+    with pytest.raises(played.module.SearchFailed, match="NNI has not begun; why, it says above"):
+        played.auto_runner.run_cmd(["nnictl", "create", "--config", "x.yaml"], check=True)
 
 
 def test_it_waits_for_what_goes_on(played: Played) -> None:

@@ -55,6 +55,11 @@ def test_what_the_page_shows_is_fine() -> None:
             {"hpo": True},
             "search_space: missing; hpo: true needs one, as learning_rate: {_type: choice, _value: [0.1, 0.01]}",
         ),
+        (
+            {"hpo": True, "search_space": {"learning_rate": {"type": "choice"}}},
+            "search_space: learning_rate: as {_type: choice, _value: [0.1, 0.01]}, not {'type': 'choice'}",
+        ),
+        ({"modality": None}, "modality: missing; it is a text"),
         ({"num_fold": 0}, "num_fold: 1 or more"),
         ({"num_fold": True}, "num_fold: a whole number, not True"),
         ({"algos": 3}, "algos: a text, or a list of texts, not 3"),
@@ -80,6 +85,7 @@ def test_to_run_here_a_folder_of_data_is_needed() -> None:
             {"input_datasets": []},
             "input_datasets: missing; it is a list with the name of a data asset",
         ),
+        ({"input_datasets": ["a", "b", "a"]}, "input_datasets: 'a' is there twice"),
         ({"input_datasets": "scans"}, "input_datasets: a list of texts, not 'scans'"),
         ({"input_datasets": ["<name of your AzureML data asset>"]}, "input_datasets: is still the placeholder"),
         ({"input_dataset": "scans"}, "input_dataset: not possible: write input_datasets, a list"),
@@ -87,7 +93,11 @@ def test_to_run_here_a_folder_of_data_is_needed() -> None:
         ({"displayname": "x"}, "displayname: is no key; do you mean display_name?"),
         ({"xyz": 1}, "xyz: is no key; docs/auto3dseg.md lists what there is"),
         ({"modality": "CT"}, "modality: goes to the top of the file, not under azureml_config"),
-        ({"num_nodes": 4}, "num_nodes: 1, not 4: AutoRunner starts several nodes by bcprun"),
+        ({"num_nodes": 0}, "num_nodes: 1 or more, not 0"),
+        (
+            {"num_nodes": 4},
+            "num_nodes: 1, not 4, with segresnet, segresnet2d, dints, swinunetr: MONAI's own algorithms",
+        ),
         ({"max_run_duration": "tomorrow"}, "max_run_duration: a number with s, m, h or d, as 3.5h, not 'tomorrow'"),
         ({"experiment_name": "a/b"}, "experiment_name: letters, digits, blanks, - and _, not 'a/b'"),
         ({"wait_for_completion": "yes"}, "wait_for_completion: true or false, not 'yes'"),
@@ -99,6 +109,16 @@ def test_to_run_here_a_folder_of_data_is_needed() -> None:
 def test_what_azure_can_t_do_is_refused_by_name(azure: dict[str, Any], line: str) -> None:
     (found,) = said(azure=azure)
     assert found.startswith(f"azureml_config.{line}")
+
+
+def test_several_nodes_are_for_algorithms_of_one_s_own() -> None:
+    own: dict[str, Any] = {"templates_path_or_url": "algorithms"}
+    four = {"num_nodes": 4}
+    assert said(azure=four, **own) == said(azure=four, algos=["tiny"], **own) == []
+    (line,) = said(azure=four, algos=["tiny", "dints"], **own)
+    assert line.startswith("azureml_config.num_nodes: 1, not 4, with dints: MONAI's own algorithms count on a folder")
+    (line,) = said(azure=four, hpo=True, search_space={"learning_rate": {"_type": "choice", "_value": [1]}}, **own)
+    assert line == "azureml_config.num_nodes: 1, not 4, with hpo: true: NNI starts each trial on one node"
 
 
 def test_every_argument_of_hi_ml_is_honoured_or_refused() -> None:
@@ -118,6 +138,7 @@ def test_every_argument_of_hi_ml_is_honoured_or_refused() -> None:
     ("text", "line"),
     [
         ('name: t\nazureml_config:\n  display_name: "The_name\n', "task.yaml: line 3: no YAML: found unexpected end"),
+        ("name: a\nhpo_params:\n  tuner: {name: a, name: b}\n", "task.yaml: line 3: name: is there twice"),
         ("- a\n- b\n", "task.yaml: holds no keys"),
         ("", "task.yaml: holds no keys"),
         ("name: [a\nb: c\n", "task.yaml: line 1: no YAML"),
@@ -128,6 +149,37 @@ def test_no_yaml_is_one_line(tmp_path: Path, text: str, line: str) -> None:
     with pytest.raises(Failure) as failure:
         task.read(tmp_path / "task.yaml")
     assert str(failure.value).startswith(line) and "\n" not in str(failure.value)
+
+
+def test_an_algorithm_that_is_nowhere_is_told(tmp_path: Path) -> None:
+    (tmp_path / "algorithms" / "tiny" / "scripts").mkdir(parents=True)
+    (tmp_path / "algorithms" / "tiny" / "scripts" / "algo.py").touch()
+    own = {"templates_path_or_url": "algorithms"}
+    for fine in ({"algos": "dints"}, {"algos": ["tiny"], **own}, own, {}):
+        assert not list(task.of_templates(fine, tmp_path))
+    (line,) = task.of_templates({"algos": ["dints", "tiny"]}, tmp_path)
+    assert line.startswith("algos: 'tiny' is none of MONAI's: segresnet, ")
+    (line,) = task.of_templates({"algos": ["small"], **own}, tmp_path)
+    assert line == "algos: 'small' is no folder of algorithms with a scripts/algo.py, as an algorithm has"
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"\xef\xbb\xbf{}", "datalist.json: begins with a byte order mark: save it as UTF-8 without one"),
+        (b"", "datalist.json: no JSON: Expecting value"),
+        (None, "datalist.json: datalist of the task names it, and it can't be read: Is a directory"),
+    ],
+)
+def test_a_file_that_is_no_datalist_is_one_line(tmp_path: Path, content: bytes | None, line: str) -> None:
+    file = tmp_path / "datalist.json"
+    if content is None:
+        file.mkdir()
+    else:
+        file.write_bytes(content)
+    with pytest.raises(Failure) as failure:
+        datalist.read(file)
+    assert str(failure.value).startswith(line)
 
 
 def entry(number: int, **more: Any) -> dict[str, Any]:

@@ -23,7 +23,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--data-path")
 parser.add_argument("--x", type=float)
 args = parser.parse_args()
-with open(pathlib.Path(__file__).resolve().parents[2] / "starts.log", "a") as log:
+with open(pathlib.Path("aml_config").resolve().parents[2] / "starts.log", "a") as log:
     log.write(f"trial-{args.x}\\n")
 folder = pathlib.Path("outputs", "model")
 folder.mkdir(parents=True)

@@ -1,6 +1,5 @@
 """A model whose trials run on the cluster of a rehearsal, start at once and log what the test wants."""
 
-import csv
 import json
 import subprocess
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from service.quick_model import CONDA, RUNCONFIG
 
 from aml_project import project
+from search.quick_search import rows_in, write_search
 from tests.aml import Done
 from tests.owner import Owner, set_up
 from tests.support import WORKSPACE
@@ -62,11 +62,7 @@ class Searcher(Owner):
         return self.folder / "outputs" / "search" / "hyperdrive"
 
     def says(self, *changes: tuple[str, str]) -> None:
-        text = SEARCH
-        for old, new in changes:
-            assert old in text
-            text = text.replace(old, new)
-        (self.folder / "search.yml").write_text(text)
+        write_search(self.folder, SEARCH, *changes)
 
     def search(self, *args: str | Path, **variables: str) -> Done:
         return self.call("search", *ON, *args, **variables)
@@ -87,8 +83,7 @@ class Searcher(Owner):
         return [run for run in self.runs.values() if run["parentRunId"]]
 
     def rows(self) -> list[dict[str, str]]:
-        with (self.results / "trials.csv").open() as stream:
-            return list(csv.DictReader(stream))
+        return rows_in(self.results)
 
     def best_run(self) -> str:
         return str(json.loads((self.folder / "run.json").read_text())["run_id"])

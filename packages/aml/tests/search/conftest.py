@@ -6,7 +6,7 @@ import pytest
 
 from aml_project.search import page
 from aml_project.search.definition import Search
-from aml_project.search.engines import nni
+from aml_project.search.nni_environment import environment
 from aml_project.search.page_process import PageProcess
 from aml_project.search.record import Trial
 from search.cloud_search import Searcher, project_of_search
@@ -48,7 +48,7 @@ def nni_environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where a project's .venv/.nni is linked to: it is made once."""
     root = shared_folder(tmp_path_factory.getbasetemp()) / "nni"
     root.mkdir(exist_ok=True)
-    return nni.environment(root)
+    return environment(root)
 
 
 @pytest.fixture(scope="session")
@@ -56,4 +56,4 @@ def nni_client_environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with what NNI's server needs to speak to Azure ML."""
     root = shared_folder(tmp_path_factory.getbasetemp()) / "nni-client"
     root.mkdir(exist_ok=True)
-    return nni.environment(root, with_client=True)
+    return environment(root, with_client=True)

@@ -16,7 +16,7 @@ parser.add_argument("--how", default="fine")
 parser.add_argument("--fast", action="store_true")
 parser.add_argument("--epochs", type=int, default=0)
 args = parser.parse_args()
-model = pathlib.Path(__file__).resolve().parent
+model = pathlib.Path("aml_config").resolve().parent  # a link, as all but train.py
 with open(model / "starts.log", "a") as log:
     log.write(f"{pathlib.Path.cwd().name}\\n")
 print("x is", args.x, flush=True)
@@ -64,21 +64,37 @@ class Quick:
         set_up(root, "quick")
 
     def says(self, *changes: tuple[str, str]) -> None:
-        """Write search.yml, with some changes."""
-        text = SEARCH
-        for old, new in changes:
-            assert old in text
-            text = text.replace(old, new)
-        (self.folder / "search.yml").write_text(text)
+        write_search(self.folder, SEARCH, *changes)
 
     @property
     def results(self) -> Path:
         return self.folder / "outputs" / "search"
 
     def rows(self) -> list[dict[str, str]]:
-        with (self.results / "trials.csv").open() as stream:
-            return list(csv.DictReader(stream))
+        return rows_in(self.results)
 
     def starts(self) -> list[str]:
         log = self.folder / "starts.log"
         return log.read_text().split() if log.exists() else []
+
+
+def write_search(folder: Path, text: str, *changes: tuple[str, str]) -> None:
+    """Write a model's search.yml, with some changes."""
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    (folder / "search.yml").write_text(text)
+
+
+def rows_in(results: Path) -> list[dict[str, str]]:
+    """What the table of a search says, a row for each trial."""
+    with (results / "trials.csv").open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def lives(pid: int) -> bool:
+    """Whether a process is there, and not only its end that nobody has asked for."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

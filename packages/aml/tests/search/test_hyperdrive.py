@@ -8,6 +8,8 @@ import subprocess
 import pytest
 import yaml
 
+from aml_project import files, patience
+from aml_project.service import workspace
 from aml_rehearsal import Fault
 from search.cloud_search import Searcher
 from tests.owner import wait_for
@@ -83,6 +85,52 @@ def test_ctrl_c_leaves_it_and_stop_ends_it(searcher: Searcher) -> None:
     assert "Ending HD_" in searcher.out("search", "--on", "cpu-cluster", "--stop")
     wait_for(lambda: searcher.parents[0]["status"] == "Canceled")
     assert "no search of quick is running" in searcher.error("search", "--on", "cpu-cluster", "--stop", code=1)
+
+
+@pytest.mark.parametrize(
+    ("at", "said"),
+    [
+        ("before search", "The search goes on, if it was submitted. To follow it: the same command again."),
+        ("after search", "The search goes on: 0 of 4 trials are done. To follow it: the same command again."),
+        ("after searches.json", "The search goes on, if it was submitted. To follow it: the same command again."),
+        ("before searches.json", "Interrupted; the same command goes on."),
+    ],
+)
+def test_ctrl_c_on_the_way_there_says_what_becomes_of_it(
+    searcher: Searcher, monkeypatch: pytest.MonkeyPatch, at: str, said: str
+) -> None:
+    with monkeypatch.context() as patched:
+        interrupt_at(patched, at)
+        done = searcher.search()
+    assert (done.code, said in done.err) == (130, True), done.err
+    done = searcher.search("--detach")
+    assert done.code == 0, done.err
+    assert len(searcher.parents) == 1
+
+
+def test_ctrl_c_before_it_is_found_again_says_that_it_goes_on(
+    searcher: Searcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert searcher.search("--detach").code == 0
+    monkeypatch.setattr(workspace, "open_workspace", interrupted)
+    done = searcher.search()
+    assert (done.code, done.out) == (130, "")
+    assert "The search goes on, if it was submitted. To follow it: the same command again." in done.err
+
+
+def interrupted(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def interrupt_at(monkeypatch: pytest.MonkeyPatch, wanted: str) -> None:
+    """Press Ctrl-C at a named point."""
+
+    def reached(point: str) -> None:
+        if point == wanted:
+            raise KeyboardInterrupt
+
+    for module in (patience, files):
+        monkeypatch.setattr(module, "reached", reached)
 
 
 def test_trials_that_fail_are_told(searcher: Searcher) -> None:

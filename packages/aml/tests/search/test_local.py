@@ -1,21 +1,27 @@
 """A search on this computer: its trials, what becomes of each, and what is left of a search that was stopped."""
 
-import contextlib
 import csv
 import errno
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aml_project import alone
+from aml_project import alone, work_folder
+from aml_project.commands import search as search_command
 from aml_project.search import record, trials
-from search.quick_search import Quick
+from aml_project.search.definition import parse
+from aml_project.search.results import write_combinations
+from aml_project.search.sampling import Study
+from search.quick_search import Quick, lives
 from tests.aml import aml, start
 from tests.owner import PATIENCE, wait_for
 
@@ -45,6 +51,17 @@ def test_each_trial_is_a_training_with_its_own_outputs(quick: Quick) -> None:
     best = max(rows, key=lambda row: float(row["score"]))
     assert f"Best of 4: trial {best['trial']}, score {float(best['score']):.6g}: x=" in done.out
     assert len(quick.starts()) == 4
+
+
+def test_a_script_that_writes_beside_itself_writes_to_its_trial(quick: Quick) -> None:
+    """Also where it follows links on the way, and with a module of its own beside it."""
+    (quick.folder / "beside.py").write_text("NAME = 'mine.txt'\n")
+    train = quick.folder / "train.py"
+    mine = "import beside\n(pathlib.Path(__file__).resolve().parent / 'outputs' / beside.NAME).write_text('here')\n"
+    train.write_text(train.read_text().replace("sys.exit(0)", mine))
+    assert aml(quick.root, "search", "--trials", "2").code == 0
+    assert len(list(quick.results.glob("trials/*/outputs/mine.txt"))) == 2
+    assert not (quick.folder / "outputs" / "mine.txt").exists()
 
 
 def test_called_again_it_says_what_there_is_and_starts_nothing(quick: Quick) -> None:
@@ -154,12 +171,27 @@ def test_a_grid_with_folds_is_judged_by_the_mean_of_each_combination(quick: Quic
     assert "trial 4, score -0.0025, the mean of 3 folds" in (quick.results / "index.html").read_text()
 
 
+@pytest.mark.parametrize("ended", itertools.permutations((4, 5, 6)))
+def test_the_order_in_which_fits_end_changes_nothing(tmp_path: Path, ended: tuple[int, ...]) -> None:
+    """0.1 + 0.2 + 0.3 is more than 0.3 + 0.2 + 0.1, and one of two equals would lead by chance."""
+    search, _ = parse(
+        "metric: m\ngoal: maximize\nalgorithm: grid\nfolds: {fold: [1, 2, 3]}\nparameters:\n  x: [1, 2]\n"
+    )
+    assert search is not None
+    fits = {
+        number: record.Trial(number, {"x": 1 + number // 4, "fold": number % 3 + 1}, record.COMPLETE, {"m": value})
+        for number, value in zip((1, 2, 3, 4, 5, 6), (0.1, 0.2, 0.3) * 2, strict=True)
+    }
+    order = [fits[number] for number in (*ended, 1, 2, 3)]
+    assert record.best(order, search) is fits[1]
+    write_combinations(tmp_path / "combinations.csv", order, search)
+    with (tmp_path / "combinations.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["x"], row["trials"]) for row in rows] == [("1", "1 2 3"), ("2", "4 5 6")]
+
+
 @pytest.mark.parametrize("algorithm", ["tpe", "bayesian"])
 def test_what_learns_finds_more_than_chance(quick: Quick, algorithm: str) -> None:
-    from aml_project.search.definition import parse
-    from aml_project.search.record import COMPLETE, Trial
-    from aml_project.search.sampling import Study
-
     search, _ = parse(
         f"metric: m\ngoal: minimize\nalgorithm: {algorithm}\nparameters:\n  x: {{low: 0.0, high: 1.0}}\n"
         "  rate: {low: 1.0e-4, high: 1.0, log: true}\n  kind: [good, bad]\n  n: {low: 1, high: 3, when: {kind: bad}}"
@@ -172,7 +204,7 @@ def test_what_learns_finds_more_than_chance(quick: Quick, algorithm: str) -> Non
         assert search.fits(values)
         loss = (values["x"] - 0.3) ** 2 + (values["kind"] == "bad") + abs(values["rate"] - 0.01)
         losses.append(loss)
-        study.over(Trial(number, values, COMPLETE, {"m": loss}))
+        study.over(record.Trial(number, values, record.COMPLETE, {"m": loss}))
     assert min(losses[20:]) < 0.02
     assert sum(losses[20:]) < sum(losses[:20]) / 2
 
@@ -290,6 +322,31 @@ def test_kill_9_leaves_no_trial_running(quick: Quick) -> None:
     wait_for(lambda: not hanging(quick))
 
 
+@pytest.mark.parametrize("processes", ["/proc", "/nowhere"])
+def test_what_was_left_running_is_known_again_and_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: str
+) -> None:
+    """By what Linux says of a process, and by what every system does; another process of that number is left alone."""
+    monkeypatch.setattr(work_folder, "PROCESSES", Path(processes))
+    script = ["sh", "-c", "sleep 600; true", "sh", str(tmp_path / "ended")]
+    with subprocess.Popen(script, start_new_session=True) as mine, subprocess.Popen(["sleep", "600"]) as other:
+        threading.Thread(target=mine.wait, daemon=True).start()
+        for process in (other, mine):
+            (tmp_path / "pid").write_text(str(process.pid))
+            work_folder.end_leftover(tmp_path)
+        assert not lives(mine.pid) and lives(other.pid)
+        other.kill()
+
+
+def test_on_windows_it_is_refused_and_a_file_is_written(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_command, "WINDOWS", True)
+    done = aml(quick.root, "search")
+    assert done.err == (
+        "ERROR: a search runs on Linux and macOS: call it in WSL, or write what an engine takes: --write sweep.yml\n"
+    )
+    assert quick.starts() == []
+
+
 def test_killed_at_twenty_points_no_trial_is_lost_or_doubled(quick: Quick) -> None:
     """One kill after the other in one search."""
     trials = 60
@@ -331,6 +388,43 @@ def test_gpus_are_shared_out(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> N
     assert given[:2] == ["3", "5"]
 
 
+@pytest.mark.parametrize(("gpus", "shared"), [("echo 0; echo 1", {"0": 2, "1": 2}), ("exit 9", {"none": 4})])
+def test_a_trial_sees_one_gpu_alone(
+    quick: Quick, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, gpus: str, shared: dict[str, int]
+) -> None:
+    """Of those that nvidia-smi lists, four trials at once; a torch that counts as the real one does tells how many."""
+    smi = tmp_path / "bin" / "nvidia-smi"
+    smi.parent.mkdir()
+    smi.write_text(f"#!/bin/sh\n{gpus}\n")
+    smi.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{smi.parent}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    (quick.folder / "torch.py").write_text(TORCH)
+    train = quick.folder / "train.py"
+    train.write_text(train.read_text().replace("sys.exit(0)", SEES))
+    quick.says(("parallel: 2", "parallel: 4\nper_gpu: 2"))
+    done = aml(quick.root, "search")
+    assert (done.code, done.err) == (0, "NOTE: per_gpu: there is no GPU here; without effect\n" * ("none" in shared))
+    seen = [file.read_text().split() for file in quick.results.glob("trials/*/outputs/sees.txt")]
+    assert Counter(gpu for gpu, _ in seen) == shared
+    assert {count for _, count in seen} == ({"0"} if "none" in shared else {"1"})
+
+
+TORCH = """
+import os
+class cuda:
+    def device_count():
+        return len(os.environ.get("CUDA_VISIBLE_DEVICES", "").split())
+"""
+SEES = """
+import torch
+gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "none")
+pathlib.Path("outputs", "sees.txt").write_text(f"{gpu} {torch.cuda.device_count()}")
+while len(list(model.glob("outputs/search/trials/*/outputs/sees.txt"))) < 4:
+    time.sleep(0.02)
+"""
+
+
 def text_of(quick: Quick) -> str:
     file = quick.results / "trials.jsonl"
     return file.read_text() if file.exists() else ""
@@ -338,13 +432,8 @@ def text_of(quick: Quick) -> str:
 
 def hanging(quick: Quick) -> list[int]:
     """The processes of trials that hang and still run."""
-    found = []
-    for file in quick.folder.glob("hangs-*"):
-        pid = int(file.name.partition("-")[2])
-        with contextlib.suppress(OSError):
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
-                found.append(pid)
-    return found
+    pids = [int(file.name.partition("-")[2]) for file in quick.folder.glob("hangs-*")]
+    return [pid for pid in pids if lives(pid)]
 
 
 def test_a_line_of_the_record_that_was_cut_is_cut_off(quick: Quick) -> None:

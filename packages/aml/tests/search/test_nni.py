@@ -1,8 +1,10 @@
 """NNI, the real one: on this computer, killed anywhere, and its files by themselves. Most is for the nightly run."""
 
+import dataclasses
 import json
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,11 +12,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aml_project.search import definition, nni_space
-from aml_project.search.engines import nni
-from search.quick_search import Quick
+from aml_project import project
+from aml_project.search import definition, nni_files, nni_space
+from aml_project.search.engines import Order
+from aml_project.search.nni_environment import PARTS, repair
+from search.quick_search import Quick, lives, rows_in
 from tests.aml import Done, aml, start
 from tests.owner import PATIENCE, wait_for
+from tests.support import WORKSPACE
 
 KILLS = [
     "after nni starts",
@@ -34,25 +39,22 @@ def search(quick: Quick, *args: str) -> Done:
     return aml(quick.root, "search", "--engine", "nni", *args)
 
 
-def left(quick: Quick) -> list[str]:
-    """Processes that have something to do with this search."""
-    found = []
+def left(root: Path) -> dict[int, str]:
+    """Processes that have something to do with a project's search, and their command lines."""
+    found = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
                 line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             except OSError:
                 continue
-            if str(quick.root) in line:
-                found.append(line)
+            if str(root) in line and "rehearsal" not in line:
+                found[int(entry.name)] = line
     return found
 
 
 def rows(quick: Quick) -> list[dict[str, str]]:
-    import csv
-
-    with (quick.results / "nni" / "trials.csv").open() as stream:
-        return list(csv.DictReader(stream))
+    return rows_in(quick.results / "nni")
 
 
 @pytest.mark.full
@@ -68,7 +70,7 @@ def test_a_search_by_nni(with_nni: Quick) -> None:
         assert row["fast"] in ("True", "False")
         place = with_nni.results / "nni" / "trials" / f"{int(row['trial']):04}"
         assert float((place / "outputs" / "model" / "x.txt").read_text()) == pytest.approx(float(row["x"]))
-    assert not left(with_nni)
+    assert not left(with_nni.root)
     again = search(with_nni, "--trials", "6")
     assert again.code == 0, again.err
     assert "Going on: 4 of 6 trials are done" in again.out
@@ -81,7 +83,7 @@ def test_killed_anywhere_it_goes_on_and_leaves_nothing_running(with_nni: Quick, 
     process = start(with_nni.root, "search", "--engine", "nni", AML_PROJECT_DIE_AT=at)
     process.communicate(timeout=PATIENCE)
     assert process.returncode == -9, at
-    wait_for(lambda: not left(with_nni))
+    wait_for(lambda: not left(with_nni.root))
     done = search(with_nni)
     assert done.code == 0, done.err
     assert [row["state"] for row in rows(with_nni)] == ["complete"] * 4
@@ -139,14 +141,14 @@ def test_what_is_mended_in_its_server_is_this_environments_alone(tmp_path: Path)
         (node / name).parent.mkdir(parents=True, exist_ok=True)
         (node / name).write_text("setTimeout(() => {}, 10000);")
         (tmp_path / Path(name).name).hardlink_to(node / name)
-    nni.repair(tmp_path / "place")
+    repair(tmp_path / "place")
     assert {(tmp_path / Path(name).name).read_text() for name in names} == {"setTimeout(() => {}, 10000);"}
     assert all("10000" not in (node / name).read_text() for name in names[1:])
     assert (node / "main.js").read_text().startswith("require('./loopback.js');\n")
 
 
 def test_without_a_python_that_it_runs_on_it_is_refused(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nni, "PYTHONS", "3.5")
+    monkeypatch.setattr("aml_project.search.nni_environment.PYTHONS", "3.5")
     done = search(quick)
     assert done.code == 1
     assert "NNI needs Python 3.10 or 3.11, which is not here: install one" in done.err
@@ -180,6 +182,19 @@ parameters:
     assert json.dumps(values["units"]) == "7"
 
 
+def test_gpus_are_shared_by_its_own_setting(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    quick.says(("parallel: 2", "parallel: 4\nper_gpu: 2"))
+    order = Order(quick.root, "quick", definition.read(quick.folder))
+    made = nni_files.experiment(order, "python3 trial.py")
+    assert made["trialGpuNumber"] == 1
+    assert made["trainingService"] == {"platform": "local", "maxTrialNumberPerGpu": 2, "useActiveGpu": True}
+    project.attach(quick.root, WORKSPACE)
+    made = nni_files.experiment(dataclasses.replace(order, on="gpu-cluster"), "python3 trial.py")
+    service = made["trainingService"]
+    assert (made["trialGpuNumber"], service["maxTrialNumberPerGpu"], service["computeTarget"]) == (1, 2, "gpu-cluster")
+
+
 @pytest.mark.parametrize(("command", "code"), [("true", 0), ("false", 1), ("exit 3", 1)])
 def test_a_runner_that_fails_makes_its_run_fail(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, code: int
@@ -190,24 +205,39 @@ def test_a_runner_that_fails_makes_its_run_fail(
     monkeypatch.setenv("AML_PROJECT_NNI", str(settings))
     script.write_text(f"import os\nos.system('{command}')")
     assert subprocess.run([sys.executable, script]).returncode == 0
-    runpy.run_path(str(nni.PARTS / "aml_client.py"))["honest"](script)
+    runpy.run_path(str(PARTS / "aml_client.py"))["honest"](script)
     assert subprocess.run([sys.executable, script]).returncode == code
 
 
-def test_with_the_driver_all_that_it_has_started_ends(tmp_path: Path) -> None:
-    """Also what has left its group and its session, as NNI's server and trials do."""
+@pytest.mark.parametrize("system", ["linux", "darwin"])
+def test_with_the_driver_all_that_it_has_started_ends(tmp_path: Path, system: str) -> None:
+    """Also what has left its group and its session, as NNI's server and trials do; and on macOS, if it was seen."""
     theirs, ours = os.pipe()
-    daemon = (
-        f"import os, time; os.setsid(); open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(600)"
-    )
-    command = f'"{sys.executable}" -c "{daemon}" &'
-    guard = [sys.executable, str(nni.PARTS / "guard.py"), str(theirs), str(tmp_path / "said"), "sh", "-c", command]
-    process = subprocess.Popen(guard, pass_fds=[theirs], start_new_session=True)
+    note = f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))"
+    daemon = f"import os, time; os.setsid(); {note}; time.sleep(600)"
+    command = f'"{sys.executable}" -c "{daemon}" & while [ ! -f "{tmp_path / "seen"}" ]; do sleep 0.1; done'
+    ps = tmp_path / "ps"
+    ps.write_text(f'#!/bin/sh\necho >>"{tmp_path / "looks"}"\nexec {shutil.which("ps")} "$@"\n')
+    ps.chmod(0o755)
+    run = f"sys.platform = '{system}'; sys.argv.pop(0); runpy.run_path(sys.argv[0], None, '__main__')"
+    arguments = [str(PARTS / "guard.py"), str(theirs), str(tmp_path / "said"), "sh", "-c", command]
+    guard = [sys.executable, "-c", f"import runpy, sys; {run}", *arguments]
+    env = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    process = subprocess.Popen(guard, env=env, pass_fds=[theirs], start_new_session=True)
     os.close(theirs)
     wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), process)
     pid = int((tmp_path / "pid").read_text())
-    os.kill(pid, 0)
+    if system == "darwin":
+        before = looks(tmp_path)
+        wait_for(lambda: looks(tmp_path) > before + 1, process)
+    (tmp_path / "seen").touch()
+    wait_for((tmp_path / "said.code").exists, process)
+    assert lives(pid)
     os.close(ours)
     process.wait(PATIENCE)
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
+    wait_for(lambda: not lives(pid))
+
+
+def looks(folder: Path) -> int:
+    file = folder / "looks"
+    return file.read_text().count("\n") if file.exists() else 0

@@ -98,3 +98,38 @@ def test_bandit_ends_what_azure_ml_ends(goal: str, leading: float, kept: float, 
     policy = Policy({"name": "Bandit", "properties": {"slack_factor": 0.2}}, maximize=search.maximizes)
     logged = {"best": [leading], "kept": [kept], "ended": [ended]}
     assert policy.ended(logged, ["kept", "ended"]) == ["ended"], "the rehearsal's service does as well"
+
+
+@pytest.mark.parametrize("policy", ["bandit", "median", "truncation"])
+@pytest.mark.parametrize("goal", ["maximize", "minimize"])
+def test_a_trial_is_compared_with_those_that_run(policy: str, goal: str) -> None:
+    """As the rehearsal's service does it, where none has ended yet."""
+    names = {"bandit": "Bandit", "median": "MedianStopping", "truncation": "TruncationSelection"}
+    settings = {"slack_factor": 0.1, "truncation_percentage": 30}
+    theirs = Policy({"name": names[policy], "properties": settings}, maximize=goal == "maximize")
+    stop = Stop(policy, percent=30)
+    search = dataclasses.replace(of("x: {low: 0.0, high: 1.0}"), goal=goal, algorithm="random", stop=stop)
+    source, ends = random.Random(5), Counter[bool]()
+    for _ in range(20):
+        logged = {str(number): [source.uniform(0.5, 1) for _ in range(3)] for number in range(8)}
+        study = Study(search, [])
+        for run, values in logged.items():
+            study.enter(int(run), {"x": 0.5})
+            said = [study.ends_early(int(run), step, value) for step, value in enumerate(values)]
+        signed = {run: [value * theirs.sign for value in values] for run, values in logged.items()}
+        assert said[2] is theirs.lags(signed, "7", 3)
+        ends[said[2]] += 1
+    assert min(ends[True], ends[False]) > 0
+
+
+@pytest.mark.parametrize("policy", ["median", "truncation"])
+def test_four_others_have_to_be_as_far(policy: str) -> None:
+    stop = Stop(policy, after=1, percent=50)
+    search = dataclasses.replace(of("x: {low: 0.0, high: 1.0}"), goal="maximize", algorithm="random", stop=stop)
+    study = Study(search, [])
+    for number in range(1, 6):
+        study.enter(number, {"x": 0.5})
+        assert not study.ends_early(number, 0, float(number == 1))
+    for number in range(1, 5):
+        assert not study.ends_early(number, 1, 1.0)
+    assert study.ends_early(5, 1, 0.4)

@@ -18,6 +18,7 @@ from monai.apps.auto3dseg.utils import import_bundle_algo_history
 from monai.auto3dseg import utils
 
 from runtime import cache, search
+from runtime.nodes import Nodes
 
 # MONAI keeps to itself what a training prints, and shows it only of one that has failed: hours without a word.
 bundle_gen.run_cmd = utils.run_cmd = partial(utils.run_cmd, capture_output=False)
@@ -41,7 +42,9 @@ def testing(task: dict[str, Any]) -> list[str]:
     return [str(item["image"] if isinstance(item, dict) else item) for item in items]
 
 
-def train(task: dict[str, Any], work: Path, overrides: dict[str, Any], processes: int = 0) -> list[dict[str, Any]]:
+def train(
+    task: dict[str, Any], work: Path, overrides: dict[str, Any], nodes: Nodes, processes: int = 0
+) -> list[dict[str, Any]]:
     """Run AutoRunner in a folder; return its algorithms, each trained on each fold, with their scores.
 
     `processes` is for several on processors alone: on GPUs there is one for each of them.
@@ -55,10 +58,14 @@ def train(task: dict[str, Any], work: Path, overrides: dict[str, Any], processes
         )  # it would not search
     cache.begin(work, task, parameters)
     runner = Runner(work_dir=str(work), input=task)
+    runner.nodes = nodes.count
+    bundle_gen._run_cmd_bcprun = nodes.train  # which would be bcprun, of NVIDIA's clusters
     runner.set_training_params(parameters)
     runner.set_hpo_params({**parameters, **(task.get("hpo_params") or {})})
     if task.get("search_space"):
-        runner.set_nni_search_space(task["search_space"])
+        # A trial takes what is fixed from the search space as well, and from nowhere else.
+        fixed = {name: {"_type": "choice", "_value": [value]} for name, value in parameters.items()}
+        runner.set_nni_search_space({**fixed, **task["search_space"]})
     if not torch.cuda.is_available():
         runner.set_analyze_params({"do_ccp": False, "device": "cpu"})
         if processes > 1:  # torchrun starts as many as there are devices; the ensemble can do that on GPUs alone
@@ -66,6 +73,7 @@ def train(task: dict[str, Any], work: Path, overrides: dict[str, Any], processes
     elif not task.get("multigpu", True):
         runner.set_device_info(cuda_visible_devices=os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[:1])
     runner.run()
+    nodes.dismiss()
     return list(import_bundle_algo_history(str(work), only_trained=True))
 
 
@@ -73,6 +81,7 @@ class Runner(AutoRunner):
     """AutoRunner, with what each training leaves behind kept in Azure ML before the next one begins."""
 
     training_devices = ""
+    nodes = 1
     device_setting: dict[str, Any]
 
     def _train_algo_in_sequence(self, history: list[dict[str, Any]]) -> None:
@@ -80,8 +89,9 @@ class Runner(AutoRunner):
         for number, algorithm in enumerate(history):
             if self.training_devices:
                 self.set_device_info(cuda_visible_devices=self.training_devices)
+            self.device_setting = {**self.device_setting, "NUM_NODES": self.nodes}
             super()._train_algo_in_sequence([algorithm])
-            self.device_setting = devices
+            self.device_setting = devices  # the ensemble is drawn by this node alone
             cache.keep(Path(self.work_dir), number)
 
     def _train_algo_in_nni(self, history: list[dict[str, Any]]) -> None:

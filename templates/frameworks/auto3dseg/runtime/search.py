@@ -1,7 +1,9 @@
-"""AutoRunner's search by NNI, mended: it ends its own experiment alone, and does not wait for one that has failed."""
+"""AutoRunner's search by NNI, mended: it has time to begin, ends no other, and waits for none that has failed."""
 
 import http.client
 import json
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -10,6 +12,14 @@ from monai.utils import run_cmd
 
 PORT = 8088  # where AutoRunner has NNI listen
 FAILED = ("FAILED", "SYS_CANCELED", "USER_CANCELED")  # trials without which AutoRunner would wait for ever
+# nnictl, which by itself gives its server three seconds: too few where a processor has more to do.
+PATIENT = """
+from functools import partial
+from nni.experiment import launcher
+from nni.tools.nnictl.nnictl import parse_args
+launcher._check_rest_server = partial(launcher._check_rest_server, retry=120)
+parse_args()
+"""
 
 
 class SearchFailed(Exception):
@@ -23,7 +33,12 @@ def stop() -> None:
 
 def run(command: list[str], **options: Any) -> Any:
     """Run nnictl as AutoRunner wants it, but for stop --all, which would end the experiments of others as well."""
-    return stop() if "--all" in command else run_cmd(command, **options)
+    if "--all" in command:
+        return stop()
+    try:
+        return run_cmd([sys.executable, "-c", PATIENT, *command[1:]], **options)
+    except subprocess.CalledProcessError as failed:
+        raise SearchFailed("NNI has not begun; why, it says above") from failed
 
 
 def wait(seconds: float) -> None:

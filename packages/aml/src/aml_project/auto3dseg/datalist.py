@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 from pathlib import Path, PurePosixPath
@@ -32,7 +33,13 @@ def read(file: Path) -> dict[str, Any]:
         content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise Failure(f"{file.name}: not there; datalist of the task names it, seen from the task's folder") from None
+    except OSError as error:
+        raise Failure(
+            f"{file.name or file}: datalist of the task names it, and it can't be read: {error.strerror}"
+        ) from None
     except ValueError as error:
+        if file.read_bytes().startswith(codecs.BOM_UTF8):
+            raise Failure(f"{file.name}: begins with a byte order mark: save it as UTF-8 without one") from None
         raise Failure(f"{file.name}: no JSON: {error}") from None
     if not isinstance(content, dict):
         raise Failure(f'{file.name}: holds no lists; it begins with {{"training": [')

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CONFIG = "train-amlcompute"
 DATA = "/data"
 RUNTIME = ("__init__", "arguments", "data", "input_schema", "tracking")  # of every model
-RUNNING = ("autorunner", "cache", "ensemble", "search", "volumes")  # of runtime/, and of this framework
+RUNNING = ("autorunner", "cache", "ensemble", "nodes", "search", "volumes")  # of runtime/, and of this framework
 OWN = ("train.py", "evaluation.py", *(f"runtime/{name}.py" for name in RUNNING))
 IMAGE = "mcr.microsoft.com/azureml/openmpi4.1.0-"
 CPU, CUDA = f"{IMAGE}ubuntu22.04:20251130.v1", f"{IMAGE}cuda11.8-cudnn8-ubuntu22.04"
@@ -117,9 +117,7 @@ def configure(
         "script": "train.py",
         "arguments": ["--data-path", DATA],
         "target": config["compute_cluster_name"],
-        "framework": "Python",
-        "communicator": "None",
-        "nodeCount": 1,
+        **launcher(config.get("num_nodes") or 1, gpu=gpu),
         "environment": {
             "name": "auto3dseg",
             "environmentVariables": {
@@ -140,6 +138,16 @@ def configure(
         runconfig["maxRunDurationSeconds"] = seconds(config["max_run_duration"])
     # JSON is YAML, and a name such as "no" stays a text.
     write_whole(model / "aml_config" / f"{CONFIG}.runconfig", json.dumps(runconfig, indent=2) + "\n")
+
+
+def launcher(nodes: int, *, gpu: bool) -> dict[str, Any]:
+    """What starts train.py: on several nodes Azure ML's launcher for PyTorch, once on each."""
+    if nodes == 1:
+        return {"framework": "Python", "communicator": "None", "nodeCount": 1}
+    backend = "Nccl" if gpu else "Gloo"
+    counts = {"processCount": nodes, "nodeCount": nodes}
+    torch = {"communicationBackend": backend, **counts}
+    return {"framework": "PyTorch", "communicator": backend, "nodeCount": nodes, "pytorch": torch}
 
 
 def conda_file() -> str:

@@ -22,13 +22,18 @@ LOOK = "import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, ('mon
 PLACE = re.compile(r"/datastores/([^/\"]+)/paths/([^\"\\]*)")  # in the definition of a dataset
 
 
+def of_dataroot(keys: Mapping[str, Any], folder: Path) -> list[str]:
+    there = (folder / keys["dataroot"]).is_dir()
+    return [] if there else [f"dataroot: {keys['dataroot']}: no such folder, seen from the folder of this file"]
+
+
 def of_files(lists: Mapping[str, Any], keys: Mapping[str, Any], folder: Path, *, cloud: bool) -> list[str]:
     """What is wrong with the files of the datalist, as far as they can be seen from here."""
     if cloud and (lines := datalist.not_relative(lists)):
         return lines
     root = folder / str(keys.get("dataroot") or "")
     if not keys.get("dataroot") or not root.is_dir():
-        return [] if cloud else [f"dataroot of the task, {keys['dataroot']}: no such folder"]
+        return []
     if lines := datalist.missing(lists, datalist.in_folder(root), f"dataroot, {keys['dataroot']}"):
         return lines
     names = keys.get("class_names") or []
@@ -127,9 +132,12 @@ def workspace_names(folder: Path, given: str | None) -> dict[str, str]:
         raise Failure(f"{which} not there; Download config.json on the page of the workspace in the portal")
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        return {name: str(content[name]) for name in WORKSPACE}
+        names = {name: str(content[name]) for name in WORKSPACE}
     except (ValueError, KeyError, TypeError):
         raise Failure(f"{file.name}: names no workspace: it holds {', '.join(WORKSPACE)}") from None
+    if open_ := next((name for name, text in names.items() if re.fullmatch(r"<.*>", text)), None):
+        raise Failure(f"{file.name}: {open_}: is still the placeholder {names[open_]!r}")
+    return names
 
 
 def of_cluster(workspace: Any, name: str, keys: Mapping[str, Any], volumes: int) -> bool:

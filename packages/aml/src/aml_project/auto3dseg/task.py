@@ -27,6 +27,7 @@ KEYS = {
     "mlflow_tracking_uri": TEXT, "mlflow_experiment_name": TEXT, "training_params": NAMED, "azureml_config": NAMED,
 }  # fmt: skip
 MODALITIES = ("CT", "MRI")
+MONAIS = ("segresnet", "segresnet2d", "dints", "swinunetr")  # the algorithms that AutoRunner downloads
 # Of azureml_config: what is honoured,
 HONOURED = {
     "compute_cluster_name": TEXT, "input_datasets": TEXTS, "default_datastore": TEXT, "experiment_name": TEXT,
@@ -74,7 +75,10 @@ def read(file: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        content = yaml.safe_load(text)
+        if line := twice(yaml.compose(text, yaml.SafeLoader)):
+            raise Failure(f"{file.name}: {line}")
     except UnicodeDecodeError:
         raise Failure(f"{file.name}: not UTF-8") from None
     except yaml.MarkedYAMLError as error:
@@ -86,6 +90,18 @@ def read(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise Failure(f"{file.name}: holds no keys; it begins with name: and modality:")
     return content
+
+
+def twice(node: Any) -> str:
+    """The first key that a mapping of YAML has twice, of which the last would win; nothing if there is none."""
+    seen = set()
+    for key, value in node.value if node and node.id == "mapping" else ():
+        if key.value in seen:
+            return f"line {key.start_mark.line + 1}: {key.value}: is there twice"
+        seen.add(key.value)
+        if line := twice(value):
+            return line
+    return ""
 
 
 def problems(task: Mapping[str, Any], *, cloud: bool) -> list[str]:
@@ -103,12 +119,13 @@ def problems(task: Mapping[str, Any], *, cloud: bool) -> list[str]:
         elif key not in KEYS:
             known = meant(key, KEYS, "a parameter of an algorithm goes under training_params")
             found.append(f"{key}: {known}")
-        else:
+        elif value is not None or key not in REQUIRED:
             found += [f"{key}{line}" for line in wrong_value(value, KEYS[key])]
     said = {line.partition(":")[0] for line in found}
     found += [line for line in wrong_task(task) if line.partition(":")[0] not in said]
     if cloud and isinstance(task.get("azureml_config"), dict):
-        found += [f"azureml_config.{line}" for line in of_azureml(task["azureml_config"])]
+        config = task["azureml_config"]
+        found += [f"azureml_config.{line}" for line in [*of_azureml(config), *of_nodes(task, config.get("num_nodes"))]]
     return found
 
 
@@ -125,6 +142,10 @@ def wrong_task(task: Mapping[str, Any]) -> Iterator[str]:
         yield f"hpo_backend: nni, not {task['hpo_backend']!r}: AutoRunner has no other"
     if task.get("hpo") and not task.get("search_space"):
         yield "search_space: missing; hpo: true needs one, as learning_rate: {_type: choice, _value: [0.1, 0.01]}"
+    for name, asked in (task.get("search_space") or {}).items():
+        values = asked.get("_value") if isinstance(asked, dict) and isinstance(asked.get("_type"), str) else None
+        if not isinstance(values, list) or not values:
+            yield f"search_space: {name}: as {{_type: choice, _value: [0.1, 0.01]}}, not {asked!r}"
     names = [name.get("name") if isinstance(name, dict) else name for name in task.get("class_names") or []]
     if not all(isinstance(name, str) and name for name in names):
         yield "class_names: each is a text, or has a name and an index"
@@ -146,15 +167,52 @@ def of_azureml(config: Mapping[str, Any]) -> Iterator[str]:
             yield f"{key}: {meant(key, [*HONOURED, *REFUSED], 'docs/auto3dseg.md lists what there is')}"
         elif value is not None:
             yield from (f"{key}{line}" for line in wrong_value(value, HONOURED[key]))
-    if isinstance(config.get("num_nodes"), int) and config["num_nodes"] != 1:
-        yield (
-            f"num_nodes: 1, not {config['num_nodes']}: AutoRunner starts several nodes by bcprun of NVIDIA's clusters;"
-            " take a VM size with more GPUs"
-        )
+    assets = config.get("input_datasets") or []
+    if fits(assets, TEXTS) and len(set(assets)) < len(assets):
+        yield f"input_datasets: {next(name for name in assets if assets.count(name) > 1)!r} is there twice"
     if isinstance(config.get("max_run_duration"), str) and not DURATION.fullmatch(config["max_run_duration"].strip()):
         yield f"max_run_duration: a number with s, m, h or d, as 3.5h, not {config['max_run_duration']!r}"
     if isinstance(config.get("experiment_name"), str) and not experiment(config["experiment_name"]):
         yield f"experiment_name: letters, digits, blanks, - and _, not {config['experiment_name']!r}"
+
+
+def of_nodes(task: Mapping[str, Any], nodes: Any) -> Iterator[str]:
+    """What is wrong with a number of nodes: MONAI's own algorithms know the GPUs of one, and the files of all."""
+    if not fits(nodes, WHOLE) or nodes == 1:
+        return
+    templates = str(task.get("templates_path_or_url") or "")
+    of_monai = [name for name in algorithms(task) if name in MONAIS]
+    if nodes < 1:
+        yield f"num_nodes: 1 or more, not {nodes}"
+    elif task.get("hpo"):
+        yield f"num_nodes: 1, not {nodes}, with hpo: true: NNI starts each trial on one node"
+    elif of_monai or not templates or "://" in templates:
+        yield (
+            f"num_nodes: 1, not {nodes}, with {', '.join(of_monai or MONAIS)}: MONAI's own algorithms count on a folder"
+            " that all nodes share; take a VM size with more GPUs, or an algorithm of your own in templates_path_or_url"
+        )
+
+
+def algorithms(task: Mapping[str, Any]) -> list[str]:
+    """The algorithms that a task names; none are all that its templates have."""
+    named = task.get("algos") or []
+    return [named] if isinstance(named, str) else named if fits(named, TEXTS) else []
+
+
+def of_templates(task: Mapping[str, Any], folder: Path) -> Iterator[str]:
+    """The algorithms that are in no template: AutoRunner would say so once the data is analysed, on the cluster."""
+    templates = str(task.get("templates_path_or_url") or "")
+    if "://" in templates:
+        return
+    for name in algorithms(task):
+        if not templates and name not in MONAIS:
+            yield f"algos: {name!r} is none of MONAI's: {', '.join(MONAIS)}; templates_path_or_url is for your own"
+        elif (
+            templates
+            and (folder / templates).is_dir()
+            and not (folder / templates / name / "scripts/algo.py").is_file()
+        ):
+            yield f"algos: {name!r} is no folder of {templates} with a scripts/algo.py, as an algorithm has"
 
 
 def wrong_value(value: Any, kind: str) -> Iterator[str]:

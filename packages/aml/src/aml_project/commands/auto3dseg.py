@@ -47,7 +47,10 @@ def act(args: argparse.Namespace) -> int:
         and bool(config)
         and (not isinstance(config, dict) or config.get("submit_to_azureml") is not False)
     )
-    found = [f"{args.input.name}: {line}" for line in task.problems(keys, cloud=cloud)]
+    of_task = task.problems(keys, cloud=cloud)
+    if not of_task:
+        of_task = [*task.of_templates(keys, folder), *([] if cloud else running.of_dataroot(keys, folder))]
+    found = [f"{args.input.name}: {line}" for line in of_task]
     if isinstance(keys.get("datalist"), str) and not any(": datalist: " in line for line in found):
         lists = datalist.read(folder / keys["datalist"])
         name = Path(keys["datalist"]).name

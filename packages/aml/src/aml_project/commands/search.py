@@ -8,6 +8,7 @@ Stopped or killed, the same command goes on.
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from aml_project.api import project_of
@@ -27,6 +28,7 @@ EXAMPLE = """  aml search
   aml search --write sweep.yml
   aml search --list"""
 ENGINES = ("local", "nni", "hyperdrive", "sweep")
+WINDOWS = os.name == "nt"
 ALGORITHMS = ("random", "grid", "bayesian", "tpe")
 
 
@@ -63,6 +65,10 @@ def act(args: argparse.Namespace) -> int:
     from aml_project.search import definition, engines
 
     name = engine_of(args)
+    if WINDOWS and not args.write:
+        raise Failure(
+            "a search runs on Linux and macOS: call it in WSL, or write what an engine takes: --write sweep.yml"
+        )
     engine, search = engines.get(name), definition.read(here / "models" / model)
     changes = {key: value for key in ("trials", "algorithm") if (value := getattr(args, key)) is not None}
     search = changed(search, changes)

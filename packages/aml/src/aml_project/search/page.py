@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import pickle
+import pkgutil
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,13 +14,19 @@ from string import Template
 from typing import Any
 
 import optuna
-from optuna import visualization as view
+import plotly.io
 from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import TrialState
+from optuna.visualization import (  # optuna.visualization itself comes only once something is drawn
+    plot_intermediate_values,
+    plot_optimization_history,
+    plot_parallel_coordinate,
+    plot_param_importances,
+    plot_slice,
+)
 from plotly.graph_objects import Figure
 from plotly.offline import get_plotlyjs
 
-from aml_project.files import write_whole
 from aml_project.search import results
 from aml_project.search.definition import Search
 from aml_project.search.record import Standing, Trial
@@ -27,8 +34,11 @@ from aml_project.search.sampling import Study
 from aml_project.search.trials import described, place_of
 from aml_project.work_folder import tail
 
+plotly.io.templates.default = None  # the page has one
+
 MANY = 100  # lines that can be told apart in parallel coordinates
 LOG = 4_000  # bytes of each trial's log
+LOOK = "package_data/templates/plotly_white.json"  # of all figures, once in the page
 LAYOUT = Path(__file__).with_name("page.html")
 
 
@@ -37,11 +47,6 @@ def main() -> None:
     given = sys.stdin.buffer.read()
     if given:  # else the search is gone
         sys.stdout.buffer.write(text(*pickle.loads(given)).encode("utf-8"))
-
-
-def write(file: Path, title: str, trials: list[Trial], search: Search) -> None:
-    """Write the page of these trials beside the folder of what they have left."""
-    write_whole(file, text(file.parent, title, trials, search))
 
 
 def text(folder: Path, title: str, trials: list[Trial], search: Search) -> str:
@@ -60,6 +65,7 @@ def text(folder: Path, title: str, trials: list[Trial], search: Search) -> str:
             for number, (heading, _) in enumerate(figures)
         ),
         plotly=get_plotlyjs(),
+        look=(pkgutil.get_data("plotly", LOOK) or b"{}").decode(),
         figures=as_script([figure for _, figure in figures]),
         columns=as_script(["trial", "state", search.metric, *parameters, "seconds"]),
         rows=as_script(rows),
@@ -101,7 +107,7 @@ def plots(trials: list[Trial], search: Search) -> Iterator[tuple[str, dict[str, 
     ]
     if not complete:
         return
-    yield "History", drawn(lambda: view.plot_optimization_history(study, target_name=search.metric))
+    yield "History", drawn(lambda: plot_optimization_history(study, target_name=search.metric))
     if len(complete) < 2 or not varied:
         return
     few, heading = study, "Parallel coordinates"
@@ -111,21 +117,17 @@ def plots(trials: list[Trial], search: Search) -> Iterator[tuple[str, dict[str, 
         few.add_trials(chosen)
         heading = f"Parallel coordinates: the best {MANY} of {len(complete)}"
     coordinates = [name for name in varied if any(name in trial.params for trial in few.get_trials(deepcopy=False))]
-    yield heading, drawn(lambda: view.plot_parallel_coordinate(few, params=coordinates, target_name=search.metric))
+    yield heading, drawn(lambda: plot_parallel_coordinate(few, params=coordinates, target_name=search.metric))
     always = [name for name in varied if all(name in trial.params for trial in complete)]
     if always and len({trial.value for trial in complete}) > 1:
         evaluator = PedAnovaImportanceEvaluator()
         yield (
             "Importance of each parameter",
-            drawn(
-                lambda: view.plot_param_importances(
-                    study, evaluator=evaluator, params=always, target_name=search.metric
-                )
-            ),
+            drawn(lambda: plot_param_importances(study, evaluator=evaluator, params=always, target_name=search.metric)),
         )
-    yield "Each parameter by itself", drawn(lambda: view.plot_slice(study, params=varied, target_name=search.metric))
+    yield "Each parameter by itself", drawn(lambda: plot_slice(study, params=varied, target_name=search.metric))
     if any(trial.steps for trial in trials):
-        yield f"{search.metric} by step", drawn(lambda: view.plot_intermediate_values(study))
+        yield f"{search.metric} by step", drawn(lambda: plot_intermediate_values(study))
 
 
 def numbered(trials: list[Trial], search: Search) -> optuna.Study:
@@ -140,7 +142,11 @@ def numbered(trials: list[Trial], search: Search) -> optuna.Study:
 def drawn(draw: Callable[[], Figure]) -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        figure = draw()
-    figure.for_each_xaxis(lambda axis: axis.update(dtick=1, exponentformat="e") if axis.type == "log" else None)
-    figure.update_layout(title=None, margin={"t": 40}, template="plotly_white", autosize=True, width=None)
-    return dict(json.loads(figure.to_json()))
+        figure: dict[str, Any] = json.loads(
+            draw().to_json()
+        )  # to change plotly's objects takes longer than to draw them
+    layout = {name: value for name, value in figure["layout"].items() if name not in ("title", "width", "template")}
+    for name, axis in layout.items():
+        if name.startswith("xaxis") and axis.get("type") == "log":
+            axis.update(dtick=1, exponentformat="e")
+    return {"data": figure["data"], "layout": layout | {"margin": {"t": 40}, "autosize": True}}

@@ -7,9 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+from aml_project.command_line import note
+from aml_project.files import write_whole
+from aml_project.project import shown
 from aml_project.search.definition import Search
 from aml_project.search.record import Trial
 
+PAGE = "index.html"
 # Optuna has importances that need scikit-learn, which takes two seconds to import, and manages without it.
 PROGRAM = "import sys; sys.modules['sklearn'] = None; from aml_project.search import page; page.main()"
 
@@ -26,6 +30,13 @@ class PageProcess:
                 [sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                 start_new_session=True,  # Ctrl-C ends the trials, and the page tells of it
             )  # fmt: skip
+
+    def write(self, folder: Path, title: str, trials: list[Trial], search: Search) -> None:
+        """Have the page in the search's folder; one more call makes up for one that failed."""
+        try:
+            write_whole(folder / PAGE, self.text(folder, title, trials, search))
+        except (OSError, ValueError) as error:
+            note(f"{shown(folder / PAGE)}: {getattr(error, 'strerror', None) or error}")
 
     def text(self, folder: Path, title: str, trials: list[Trial], search: Search) -> str:
         """The page of these trials; a ValueError says why there is none."""

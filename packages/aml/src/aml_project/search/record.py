@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -56,6 +57,7 @@ class Record:
     def __init__(self, folder: Path) -> None:
         self.folder, self.file = folder, folder / RECORD
         self.trials: dict[int, Trial] = {}
+        self.is_behind = False  # the disk
         self.read()
 
     def read(self) -> None:
@@ -83,12 +85,21 @@ class Record:
         said = {
             name: value for name, value in asdict(trial).items() if name not in ("values", "started", "run") and value
         }
+        self.is_behind = True
         return self.note({"number": trial.number} | said, "result noted")
 
     def note(self, said: dict[str, Any], point: str) -> Trial:
-        # What has only begun would begin again after a power cut, and may.
-        line_file.append(self.file, said, point, sync="state" in said)
+        line_file.append(self.file, said, point, sync=False)
         return self.take(said)
+
+    def sync(self) -> None:
+        """Have the results on the disk, for a power cut. It takes its time, in which the next trials run.
+
+        What has only begun would begin again, and may.
+        """
+        if self.is_behind:
+            line_file.sync(self.file)
+            self.is_behind = False
 
     @property
     def next_number(self) -> int:
@@ -110,7 +121,7 @@ class Standing:
         self.search = search
         self.leading: Trial | None = None
         self.value = 0.0  # that of the lead
-        self.combinations: dict[str, list[Trial]] = {}
+        self.combinations: dict[str, list[Trial]] = {}  # by their numbers, in whatever order they have ended
         for trial in trials:
             self.take(trial)
 
@@ -119,10 +130,10 @@ class Standing:
         if trial.state != COMPLETE or trial.value(self.search) is None:
             return False
         fits = self.combinations.setdefault(self.combination(trial), [])
-        fits.append(trial)
+        bisect.insort(fits, trial, key=lambda fit: fit.number)
         if len(fits) < self.folds:
             return False
-        value, first = self.mean(fits), min(fits, key=lambda fit: fit.number)
+        value, first = self.mean(fits), fits[0]
         if self.leading is not None:
             as_good_and_earlier = value == self.value and first.number < self.leading.number
             if not (as_good_and_earlier or self.search.better(value, self.value)):

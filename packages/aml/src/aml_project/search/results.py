@@ -44,6 +44,7 @@ def write_combinations(file: Path, trials: list[Trial], search: Search) -> None:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([*parameters, f"mean {search.metric}", "standard deviation", "folds", "trials"])
+    fits.sort(key=lambda some: some[0].number)  # where two have the same mean
     for some in sorted(fits, key=standing.mean, reverse=search.maximizes):
         values = [fit.value(search) or 0.0 for fit in some]
         numbers = " ".join(str(fit.number) for fit in some)

@@ -10,6 +10,7 @@ import math
 import random
 import warnings
 from collections.abc import Iterable
+from statistics import fmean, median
 from typing import Any
 
 import optuna
@@ -17,11 +18,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from aml_project.search.definition import Choice, Parameter, Search
+from aml_project.search.definition import Choice, Parameter, Search, Stop
 from aml_project.search.record import COMPLETE, STOPPED, Trial, as_text
 from aml_project.values import Values
 
-STARTUP = 4  # trials that go to their end before any is compared with them
+STARTUP = 4  # others that have come as far before a trial is judged by their median, or as one of the worst
 STATES = {COMPLETE: TrialState.COMPLETE, STOPPED: TrialState.PRUNED}
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -131,37 +132,47 @@ def draw(parameter: Parameter, source: random.Random) -> Any:
     return source.uniform(parameter.low, parameter.high)
 
 
-class Bandit(optuna.pruners.BasePruner):
-    """Ends what is behind the best by more than a share, as Azure ML's policy of that name does.
+class Policy(optuna.pruners.BasePruner):
+    """Ends what does worse by a step than others that have come as far, also those that run, as Azure ML does.
 
-    With a slack of 0.1, the best has to be more than 1.1 times as good.
+    A trial is judged by its best until then; those that went to their end count in any case. `bandit` ends what is
+    behind the best by more than a share: with a slack of 0.1, the best has to be more than 1.1 times as good. `median`
+    ends what is worse than the median of all means, `truncation` what is among the worst.
     """
 
-    def __init__(self, search: Search, slack: float, after: int) -> None:
-        self.search, self.slack, self.after = search, slack, after
+    def __init__(self, search: Search, stop: Stop) -> None:
+        self.stop, self.sign = stop, 1 if search.maximizes else -1  # so that more is better
 
     def prune(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
         step = trial.last_step
-        if step is None or step < self.after:
+        if step is None or step < self.stop.after:
             return False
-        sign = 1 if self.search.maximizes else -1  # so that more is better
         others = [
-            max(sign * value for at, value in other.intermediate_values.items() if at <= step)
-            for other in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-            if any(at <= step for at in other.intermediate_values)
+            reached
+            for other in study.get_trials(deepcopy=False)
+            if other.number != trial.number and (reached := self.reached(other, step))
         ]
-        if not others:
+        own = self.reached(trial, step)
+        bests = [max(reached) for reached in others]
+        if self.stop.policy == "bandit":
+            return bool(bests) and max(own) < self.allowed(max(bests))
+        if len(others) < STARTUP:
             return False
-        reached, leading = max(sign * value for value in trial.intermediate_values.values()), max(others)
-        return reached < (leading / (1 + self.slack) if leading > 0 else leading * (1 + self.slack))
+        if self.stop.policy == "median":
+            return max(own) < median(fmean(reached) for reached in (*others, own))
+        worse = sum(best < max(own) for best in bests)
+        return worse < int((len(others) + 1) * self.stop.percent / 100)
+
+    def reached(self, trial: optuna.trial.FrozenTrial, step: int) -> list[float]:
+        """What a trial had logged by a step, if it is to be compared with."""
+        is_there = trial.last_step is not None and trial.last_step >= step
+        if trial.state == TrialState.FAIL or not (is_there or trial.state == TrialState.COMPLETE):
+            return []
+        return [self.sign * value for at, value in trial.intermediate_values.items() if at <= step]
+
+    def allowed(self, best: float) -> float:
+        return best / (1 + self.stop.slack) if best > 0 else best * (1 + self.stop.slack)
 
 
 def pruner(search: Search) -> optuna.pruners.BasePruner:
-    stop = search.stop
-    if stop is None:
-        return optuna.pruners.NopPruner()
-    if stop.policy == "bandit":
-        return Bandit(search, stop.slack, stop.after)
-    if stop.policy == "truncation":
-        return optuna.pruners.PercentilePruner(100 - stop.percent, n_startup_trials=STARTUP, n_warmup_steps=stop.after)
-    return optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=stop.after)
+    return Policy(search, search.stop) if search.stop else optuna.pruners.NopPruner()

@@ -86,6 +86,10 @@ class Running(work_folder.Running):
     stopped_early: bool = False
     too_long: bool = False
 
+    def close(self) -> None:
+        super().close()
+        unlink(self.folder)
+
 
 def step_in(line: bytes, metric: str) -> tuple[int, float | None]:
     try:
@@ -107,16 +111,24 @@ def place_of(search_folder: Path, number: int) -> Path:
 def start(script: Script, search_folder: Path, trial: Trial, gpu: str | None, extra: Mapping[str, str]) -> Running:
     """Start the process of a trial, in a folder that looks like the model's and has its own outputs/."""
     folder = place_of(search_folder, trial.number)
-    work_folder.make(folder, script.folder)
+    work_folder.make(folder, script.folder, without=(SCRIPT,))
+    # A link would find its modules, and outputs/ beside itself, where it leads to: among those of all trials.
+    shutil.copy(script.folder / SCRIPT, folder)
     reached("before trial starts")
     variables = script.variables | {STEPS_VARIABLE: str(folder / STEPS_FILE), **extra}
     if gpu is not None:
         variables["CUDA_VISIBLE_DEVICES"] = gpu
-    command: list[str | Path] = [script.python, *work_folder.module(SCRIPT), *script.data, *words(trial.values)]
+    command: list[str | Path] = [script.python, SCRIPT, *script.data, *words(trial.values)]
     process, line = work_folder.start(folder, command, variables)
     reached("after trial starts")
     steps = Steps(folder / STEPS_FILE)
     return Running(folder=folder, process=process, line=line, trial=trial, gpu=gpu, steps=steps)
+
+
+def unlink(folder: Path) -> None:
+    """Leave of a trial's folder what it has made: the log and outputs/."""
+    work_folder.unlink(folder)
+    (folder / SCRIPT).unlink(missing_ok=True)
 
 
 def judge(search: Search, folder: Path, trial: Trial, code: int) -> Trial:

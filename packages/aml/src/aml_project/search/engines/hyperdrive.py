@@ -6,13 +6,14 @@ is there: it follows a search that runs, and lets one that has ended go on with 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import sys
 import uuid
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from aml_project import alone, patience, tools, work_folder
 from aml_project.command_line import DONE, SERVICE_FAILED, Failure, Progress, note
@@ -21,6 +22,7 @@ from aml_project.project import shown
 from aml_project.search import azure_space, folder_of, record, results, trials
 from aml_project.search.definition import Search
 from aml_project.search.engines import Order
+from aml_project.search.page_process import PageProcess
 from aml_project.search.record import COMPLETE, FAILED, STOPPED, Record, Trial
 from aml_project.values import Values
 
@@ -165,8 +167,8 @@ class Driver:
     # The search in the workspace
 
     def run(self) -> int:
-        self.connect()
         try:
+            self.connect()
             self.begin()
             if self.parent is None:
                 return self.say_end()
@@ -176,11 +178,9 @@ class Driver:
                 print("Not waited for. To follow it: the same command without --detach; to end it: with --stop.")
                 return DONE
             self.follow()
+            return self.say_end()
         except KeyboardInterrupt:
-            if self.parent is None:
-                raise KeyboardInterrupt("Interrupted; the same command goes on.") from None
             self.interrupted()
-        return self.say_end()
 
     def connect(self) -> None:
         from aml_project.service.workspace import open_workspace
@@ -399,19 +399,32 @@ class Driver:
 
     # Its end
 
-    def interrupted(self) -> None:
+    def interrupted(self) -> NoReturn:
         """Ask whether the search is to end as well; where nobody can answer, say how it does."""
-        if sys.stdin.isatty():
-            try:
-                answer = input("\nThe search goes on in the workspace. End it? [y/N] ")
-            except (EOFError, KeyboardInterrupt):
-                answer = ""
-            if answer.strip().lower() in ("y", "yes"):
+        from aml_project.service.submission import find
+
+        noted = self.noted()
+        if not noted or noted.get("ended"):
+            raise KeyboardInterrupt("Interrupted; the same command goes on.") from None
+        goes_on = "The search goes on, if it was submitted"
+        with contextlib.suppress(Exception, KeyboardInterrupt):  # then there is no telling
+            if self.parent is None and self.workspace is not None:  # it was on its way
+                self.parent = find(self.workspace, noted["searches"][-1])
+        if self.parent is not None:
+            goes_on = f"The search goes on: {self.progress()}"
+            if self.wants_its_end():
                 self.cancel()
-                raise KeyboardInterrupt("Ended; the same command goes on with what is missing.")
-        raise KeyboardInterrupt(
-            f"The search goes on: {self.progress()}. To follow it: the same command again. To end it: with --stop."
-        )
+                raise KeyboardInterrupt("Ended; the same command goes on with what is missing.") from None
+        raise KeyboardInterrupt(f"{goes_on}. To follow it: the same command again. To end it: with --stop.") from None
+
+    def wants_its_end(self) -> bool:
+        if not sys.stdin.isatty():
+            return False
+        try:
+            answer = input("\nThe search goes on in the workspace. End it? [y/N] ")
+        except (EOFError, KeyboardInterrupt):
+            answer = ""
+        return answer.strip().lower() in ("y", "yes")
 
     def cancel(self) -> None:
         """End the search, and wait until it has ended."""
@@ -428,11 +441,9 @@ class Driver:
         self.write_results()
 
     def write_results(self) -> None:
-        from aml_project.search import page
-
         everything = sorted(self.record.trials.values(), key=lambda trial: trial.number)
         results.write_table(self.folder / "trials.csv", everything, self.search)
-        page.write(self.folder / "index.html", f"The search of {self.order.model}", everything, self.search)
+        PageProcess().write(self.folder, f"The search of {self.order.model}", everything, self.search)
 
     def say_end(self) -> int:
         from aml_project.service import run_file

@@ -14,18 +14,17 @@ from typing import Any
 
 from aml_project import alone, tools, work_folder
 from aml_project.command_line import DONE, Failure, note
-from aml_project.files import write_whole
 from aml_project.kill_points import reached
 from aml_project.project import shown
 from aml_project.search import RECORD, folder_of, record, results, trials
 from aml_project.search.definition import Search
 from aml_project.search.engines import Order
 from aml_project.search.mlflow_runs import Tracking
-from aml_project.search.page_process import PageProcess
+from aml_project.search.page_process import PAGE, PageProcess
 from aml_project.search.record import FAILED, STOPPED, Record, Trial
 from aml_project.values import Values
 
-TABLE, COMBINATIONS, PAGE = "trials.csv", "combinations.csv", "index.html"
+TABLE, COMBINATIONS = "trials.csv", "combinations.csv"
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # no room on the disk, or not for this user
 TICK = 0.25  # seconds between two looks at what the trials log
 TABLE_EVERY = 10.0  # seconds
@@ -148,7 +147,7 @@ class Driver:
                 self.study.enter(trial.number, trial.values)
                 trial.steps = trials.Steps(place / trials.STEPS_FILE).new(self.search.metric)
                 self.take(trials.judge(self.search, place, trial, 0))
-                work_folder.unlink(place)
+                trials.unlink(place)
         if before:
             cut = f", {len(self.again)} that {'was' if len(self.again) == 1 else 'were'} cut short again" * bool(
                 self.again
@@ -162,6 +161,7 @@ class Driver:
                 break
             self.page.begin()
             self.draw_ahead()
+            self.sync()
             with contextlib.suppress(queue.Empty):
                 self.finish(self.ended.get(timeout=TICK))
             self.look()
@@ -169,9 +169,19 @@ class Driver:
                 break
         self.end_all()
         self.write_unwritten()
+        self.sync()
         if self.no_room:
-            free = "make room, then the same command goes on"
-            raise Failure(f"{shown(self.record.folder)}: {self.no_room.strerror}: {free}")
+            raise self.full(self.no_room)
+
+    def sync(self) -> None:
+        try:
+            self.record.sync()
+        except OSError as error:
+            raise self.full(error) from None
+
+    def full(self, error: OSError) -> Failure:
+        free = "make room, then the same command goes on"
+        return Failure(f"{shown(self.record.folder)}: {error.strerror}: {free}")
 
     def start_more(self) -> None:
         self.write_unwritten()
@@ -315,11 +325,7 @@ class Driver:
         """The table and the page; both are made of the record, so that one more call makes up for one that failed."""
         self.write_table()
         everything = sorted(self.record.trials.values(), key=lambda trial: trial.number)
-        title = f"The search of {self.script.model}"
-        try:
-            write_whole(self.record.folder / PAGE, self.page.text(self.record.folder, title, everything, self.search))
-        except (OSError, ValueError) as error:
-            note(f"{shown(self.record.folder / PAGE)}: {getattr(error, 'strerror', None) or error}")
+        self.page.write(self.record.folder, f"The search of {self.script.model}", everything, self.search)
 
     def say_end(self) -> int:
         done, wanted = len(self.over), self.search.trials

@@ -6,15 +6,18 @@ from a manager that is gone.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 import time
+import uuid
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from azureml.core import Experiment, RunConfiguration, ScriptRunConfig, Workspace
+from azureml.core import Experiment, Run, RunConfiguration, ScriptRunConfig, Workspace
 from azureml.core.authentication import (
     AuthenticationException,
     AzureCliAuthentication,
@@ -23,6 +26,7 @@ from azureml.core.authentication import (
 )
 
 SETTINGS = json.loads(Path(os.environ["AML_PROJECT_NNI"]).read_text(encoding="utf-8"))
+PAUSES = (1.0, 4.0, 15.0)  # seconds before the tries after the first
 ENDED = ("Completed", "Failed", "Canceled")
 
 
@@ -55,10 +59,28 @@ def submit(args: Namespace) -> Any:
     config.script, config.arguments, config.command = args.script_name, [], ""
     honest(Path(args.script_dir, args.script_name))
     source = ScriptRunConfig(source_directory=args.script_dir, run_config=config)
-    run = Experiment(workspace, SETTINGS["experiment"]).submit(source, tags={"nni_experiment": args.experiment_name})
+    experiment, run_id = Experiment(workspace, SETTINGS["experiment"]), f"{SETTINGS['experiment']}_{uuid.uuid4()}"
     with Path(SETTINGS["runs"]).open("a", encoding="utf-8") as runs:
-        runs.write(f"{run.id}\n")
-    return run
+        runs.write(f"{run_id}\n")  # before it is sent: who is killed then leaves no run that nobody knows of
+
+    def send() -> Any:
+        try:
+            return experiment.submit(source, run_id=run_id, tags={"nni_experiment": args.experiment_name})
+        except Exception:
+            with contextlib.suppress(Exception):  # it may have arrived, and its answer was lost
+                return Run.get(workspace, run_id)
+            raise
+
+    return patient(send)
+
+
+def patient(act: Callable[[], Any]) -> Any:
+    """Do it again after a while where the workspace has failed."""
+    for pause in PAUSES:
+        with contextlib.suppress(Exception):
+            return act()
+        time.sleep(pause)
+    return act()
 
 
 def end(run: Any) -> str:
@@ -80,11 +102,11 @@ def main() -> None:
     for line in map(str.strip, sys.stdin):  # until the manager has gone
         word, _, rest = line.partition(":")
         if word == "update_status":
-            print(f"status:{run.get_status()}", flush=True)
+            print(f"status:{patient(run.get_status)}", flush=True)
         elif word == "tracking_url":
             print(f"tracking_url:{run.get_portal_url()}", flush=True)
         elif word == "receive":
-            print(f"receive:{json.dumps(run.get_metrics())}", flush=True)
+            print(f"receive:{json.dumps(patient(run.get_metrics))}", flush=True)
         elif word == "command":
             run.log("nni_manager", rest)
         elif word == "stop":

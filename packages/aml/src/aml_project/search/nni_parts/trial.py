@@ -9,6 +9,7 @@ import contextlib
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ import nni
 
 HERE = Path(__file__).resolve().parent
 SETTINGS = json.loads((HERE / "trial.json").read_text(encoding="utf-8"))
+SCRIPT = "train.py"
 # Of the model's folder what a trial does not see: results of others, and what no training reads.
 NOT_LINKED = {"outputs", "mlruns", "logs", "run.json", "tests", "deployment"}
 TICK = 0.5  # seconds between two looks at what is logged by step
@@ -53,8 +55,9 @@ def folder() -> Path:
     place.mkdir(parents=True, exist_ok=True)
     for entry in os.scandir(SETTINGS["model"]):
         link = place / entry.name
-        if entry.name not in NOT_LINKED and not link.is_symlink():
+        if entry.name not in {*NOT_LINKED, SCRIPT} and not link.is_symlink():
             link.symlink_to(entry.path)
+    shutil.copy(Path(SETTINGS["model"], SCRIPT), place)  # a link would find its modules where it leads to
     return place
 
 
@@ -82,7 +85,7 @@ def train(place: Path, arguments: list[str], variables: dict[str, str]) -> None:
     (place / "steps.jsonl").unlink(missing_ok=True)
     with (place / "log.txt").open("wb") as log:
         process = subprocess.Popen(
-            [SETTINGS["python"] or sys.executable, "-m", "train", *SETTINGS["arguments"], *arguments],
+            [SETTINGS["python"] or sys.executable, SCRIPT, *SETTINGS["arguments"], *arguments],
             cwd=place, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
 

@@ -18,7 +18,8 @@ class TinyAlgo(BundleAlgo):
             "data_file_base_dir": str(Path(task["dataroot"]).resolve()),
             "data_list_file_path": str(Path(task["datalist"]).resolve()),
             "output_classes": int(max(statistics.get(LABELS))) + 1,  # the background is one of them
-            "fold": int(kwargs.get("fold", 0)),
+            # A search copies an algorithm and says no more of which fold it is: the folder, NAME_FOLD_…, does.
+            "fold": int(kwargs.get("fold", Path(algo_path).name.split("_")[1])),
         }
         file = Path(algo_path, "configs", "hyper_parameters.yaml")
         config = ConfigParser.load_config_file(file)
