@@ -69,6 +69,9 @@ class Assertions:
         if claims is None or "iss" not in claims:
             raise LoginRefused(50027, "invalid_request", "JWT token is invalid or malformed.")
         trusts = self.trusts.get(client_id, set())
+        if not trusts:
+            none = f"The client '{client_id}' has no configured federated identity credentials."
+            raise LoginRefused(70025, "invalid_client", none)
         for number, what, name in ((700211, "issuer", "iss"), (700213, "subject", "sub"), (700212, "audience", "aud")):
             trusts = {trust for trust in trusts if getattr(trust, what) == claims[name]}
             if not trusts:

@@ -16,6 +16,7 @@ MEANINGS = (
         r"AADSTS700(?:211|212|213\d?)\b[^\r\n\"]*? (issuer|subject|audience) '([^']*)'",
         r"Azure trusts no job with the \1 '\2': `aml ci setup` prints the credential that it lacks",
     ),
+    (r"AADSTS70025\b", "the app registration trusts no job at all: `aml ci setup` prints the credential that it lacks"),
     (r"AADSTS700024", "the word that CI gave for this job has expired; a new job gets a new one"),
     (r"(AADSTS\d+[^\r\n\"]*)", r"wrong credentials: \1"),
     (r"'az login'|az login to|No subscription found|not logged in|get_accessible_subscriptions", NOT_LOGGED_IN),
