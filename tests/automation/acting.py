@@ -63,7 +63,7 @@ class Repository:
         self.trust()
 
     def trust(self) -> None:
-        """Let jobs of each environment log in, as aml ci setup has it; what they are told for it lies in a file each."""
+        """Let the jobs of each environment log in, as aml ci setup does; what they ask for it is in a file each."""
         logins = self.place / "logins"
         logins.mkdir()
         self.rehearsal.workspace.assertions.lifetime = SECONDS

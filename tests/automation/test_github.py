@@ -26,10 +26,11 @@ REGISTER, DEPLOY, PRODUCTION = "Gate and register", "Deploy to test", "Deploy to
 WHOLE_WAY = [TEST, SUBMIT, WAIT, REGISTER, DEPLOY, PRODUCTION]
 COMMENT = "Comment on the pull request"
 OWN_TEST = """import json
+from pathlib import Path
 
 
 def test_it_has_learned():
-    assert json.load(open("outputs/metrics.json"))["accuracy"] > 0.5
+    assert json.loads(Path("outputs/metrics.json").read_text())["accuracy"] > 0.5
 """
 
 
