@@ -90,13 +90,15 @@ class Repository:
         return [
             str(BIN / "act"), event, f"--workflows=.github/workflows/{workflow}.yml", f"--eventpath={file}",
             "--platform=ubuntu-24.04=-self-hosted", "--container-daemon-socket=-", "--pull=false",
-            "--defaultbranch=main", "--no-cache-server", f"--env-file={self.env_file()}",
+            "--defaultbranch=main", "--no-cache-server", f"--env-file={self.env_file(workflow)}",
             *local, *variables,
         ]  # fmt: skip
 
-    def env_file(self) -> Path:
+    def env_file(self, workflow: str) -> Path:
         """What the jobs have of this machine: the way to the workspace, and the folders of this test; no login."""
         way = {name: text for name, text in self.job.items() if not name.startswith(("ACTIONS_", "AZURE_"))}
+        if workflow == "lint":  # its linters are of the index of packages, to which that way does not lead
+            way = {}
         env = way | {
             "ACTIONS": str(ACTIONS),
             "AML_TEMPLATE": str(TEMPLATE),
