@@ -29,7 +29,7 @@ test-full: lint ## Run all tests: every Python, every resolution, whole journeys
 test-fast: lint ## Run the tests of a minute and a half: sources, renders, the engine without a workspace
 	$(PYTEST) -m "not full and not workspace and not slow" $(ARGS) tests/sources packages/aml/tests tests/renders
 
-lint: .venv/dev .venv/linters ## Check the sources: ruff, mypy
+lint: .venv/dev .venv/ci ## Check the sources: ruff, mypy
 	$(BIN)/ruff check --config pyproject.toml .
 	$(BIN)/ruff format --config pyproject.toml --check .
 	MYPYPATH=benchmarks $(BIN)/mypy aml_template aml_template_place.py hooks tools tests benchmarks
@@ -70,7 +70,8 @@ bench: .venv/dev ## Measure each part beside its floor, as ratios within one run
 .venv/demo .venv/dev: .venv/%: pyproject.toml .venv/bin/uv
 	$(BIN)/uv pip install --python $(BIN)/python --group $*
 	@touch $@
-.venv/linters: tests/automation/linters.txt .venv/bin/uv
+# What reads and runs workflow files. Few have looked at these wheels: by their hashes, so that they stay the same.
+.venv/ci: tests/automation/tools.txt .venv/bin/uv
 	$(BIN)/uv pip install --python $(BIN)/python --require-hashes --no-deps --requirements $<
 	@touch $@
 # What a model trains with, for the tests of its runtime/.

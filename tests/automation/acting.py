@@ -8,6 +8,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,13 +24,8 @@ PLAYED = {
     "actions/download-artifact": "download-artifact",
     "azure/login": "login",
 }
-VARIABLES = {
-    "AZURE_CLIENT_ID": "00000000-0000-0000-0000-00000000000a",
-    "AZURE_TENANT_ID": "00000000-0000-0000-0000-00000000000b",
-    "AZURE_SUBSCRIPTION_ID": WORKSPACE["subscription_id"],
-    "AZURE_RESOURCE_GROUP": WORKSPACE["resource_group"],
-    "AZURE_ML_WORKSPACE": WORKSPACE["workspace_name"],
-}
+ENVIRONMENTS = ("azure-ml-train", "azure-ml-test", "azure-ml-production")
+SECONDS = 3.0  # that an assertion is good for, here; at GitHub it is five minutes
 GH = """#!/bin/sh
 echo "$@" >> "$ARTIFACTS/../gh.txt"
 case "$1 $2" in
@@ -64,6 +60,19 @@ class Repository:
         for name, text in {"gh": GH, "make": MAKE}.items():
             (place / "bin" / name).write_text(text)
             (place / "bin" / name).chmod(0o755)
+        self.trust()
+
+    def trust(self) -> None:
+        """Let the jobs of each environment log in, as aml ci setup does; what they ask for it is in a file each."""
+        logins = self.place / "logins"
+        logins.mkdir()
+        self.rehearsal.workspace.assertions.lifetime = SECONDS
+        for environment in ENVIRONMENTS:
+            subject = f"repo:owner/repo:environment:{environment}"
+            self.rehearsal.trust(subject)
+            self.job = self.rehearsal.job(subject)
+            asks = {name: text for name, text in self.job.items() if name.startswith("ACTIONS_ID_TOKEN_")}
+            (logins / environment).write_text(as_env(asks))
 
     def command(self, event: str, workflow: str, payload: dict[str, object]) -> list[str]:
         file = self.place / "event.json"
@@ -71,25 +80,36 @@ class Repository:
         pinned = "\n".join(path.read_text() for path in (self.folder / ".github" / "workflows").glob("*.yml"))
         played = {use for use in re.findall(r"uses: (\S+@\S+)", pinned) if use.partition("@")[0] in PLAYED}
         local = [f"--local-repository={use}={ACTIONS / PLAYED[use.partition('@')[0]]}" for use in sorted(played)]
-        variables = [f"--var={name}={value}" for name, value in VARIABLES.items()]
+        known = {
+            **{name: self.job[name] for name in ("AZURE_CLIENT_ID", "AZURE_TENANT_ID")},
+            "AZURE_SUBSCRIPTION_ID": WORKSPACE["subscription_id"],
+            "AZURE_RESOURCE_GROUP": WORKSPACE["resource_group"],
+            "AZURE_ML_WORKSPACE": WORKSPACE["workspace_name"],
+        }
+        variables = [f"--var={name}={value}" for name, value in known.items()]
         return [
             str(BIN / "act"), event, f"--workflows=.github/workflows/{workflow}.yml", f"--eventpath={file}",
             "--platform=ubuntu-24.04=-self-hosted", "--container-daemon-socket=-", "--pull=false",
-            "--defaultbranch=main", "--no-cache-server", f"--env-file={self.env_file()}",
+            "--defaultbranch=main", "--no-cache-server", f"--env-file={self.env_file(workflow)}",
             *local, *variables,
         ]  # fmt: skip
 
-    def env_file(self) -> Path:
-        """What the jobs have of this machine: the way to the workspace, and the folders of this test."""
-        env = self.rehearsal.variables() | {
+    def env_file(self, workflow: str) -> Path:
+        """What the jobs have of this machine: the way to the workspace, and the folders of this test; no login."""
+        way = {name: text for name, text in self.job.items() if not name.startswith(("ACTIONS_", "AZURE_"))}
+        if workflow == "lint":  # its linters are of the index of packages, to which that way does not lead
+            way = {}
+        env = way | {
             "ACTIONS": str(ACTIONS),
             "AML_TEMPLATE": str(TEMPLATE),
-            "INSTALLED": str(self.folder / ".venv"),
             "ARTIFACTS": str(self.artifacts),
+            "INSTALLED": str(self.folder / ".venv"),
+            "LOGINS": str(self.place / "logins"),
             "PATH": f"{self.place / 'bin'}:{os.environ['PATH']}",
+            "TESTS_PYTHON": sys.executable,
         }
         file = self.place / "env"
-        file.write_text("".join(f"{name}={value}\n" for name, value in env.items()))
+        file.write_text(as_env(env))
         return file
 
     def start(self, event: str, workflow: str, **payload: object) -> "subprocess.Popen[str]":
@@ -123,6 +143,10 @@ class Repository:
     def commit(self, message: str = "change") -> None:
         git(self.folder, "add", "--all")
         git(self.folder, "commit", "--quiet", f"--message={message}")
+
+
+def as_env(variables: dict[str, str]) -> str:
+    return "".join(f"{name}={value}\n" for name, value in variables.items())
 
 
 def rest_of(text: str, done: tuple[str, ...]) -> str:

@@ -28,7 +28,7 @@ class Agent:
     repository: Path
     work: Path
     group: dict[str, str]
-    login: dict[str, str]
+    login: Callable[[str], dict[str, str]]  # what a task has of a service connection, by its name
     prepare: Callable[[Path], object] = lambda _: None
     reason: str = "IndividualCI"
     branch: str = "refs/heads/main"
@@ -82,7 +82,7 @@ class Agent:
         own = variables_of(stage_node) | variables_of(job)
         variables = {name: self.group.get(name, value) for name, value in own.items()}
         variables = {name: self.output(stage, value) for name, value in variables.items()}
-        variables |= {"Build.SourcesDirectory": str(folder), "System.AccessToken": "the agent's token",
+        variables |= {"Build.SourcesDirectory": str(folder),
                       "System.TeamProjectId": "project", "System.DefinitionId": "7"}  # fmt: skip
         result = SUCCEEDED
         for step in steps_of(job):
@@ -108,6 +108,7 @@ class Agent:
         def put(text: str) -> str:
             return MACRO.sub(lambda found: put(variables[found[1]]) if found[1] in variables else found[0], text)
 
+        variables |= {"System.AccessToken": self.access_token(step)}
         inputs = {name: put(str(value)) for name, value in step.get("inputs", {}).items()}
         if "checkout" in step:
             shutil.copytree(self.repository, folder, symlinks=True)
@@ -118,7 +119,8 @@ class Agent:
                      if name != "System.AccessToken"}  # fmt: skip
             if "task" in step:
                 self.logged_in.setdefault(place, set()).add(inputs["azureSubscription"])
-                env |= self.login
+                login = self.login(inputs["azureSubscription"])
+                env = {name: text for name, text in login.items() if name != "SYSTEM_ACCESSTOKEN"} | env
             return self.run_script(f"{place}.{step.get('name')}", put(script_of(step)), folder, shown | env)
         elif step.get("task") == "PublishTestResults@2":
             found = sorted(folder.glob(inputs["testResultsFiles"]))
@@ -137,6 +139,11 @@ class Agent:
         else:
             assert step == {"download": "none"}, f"{place}: no part of this agent: {step}"
         return SUCCEEDED
+
+    def access_token(self, step: Node) -> str:
+        """By which a task may ask who it is; a step has it if it is given it."""
+        connection = step.get("inputs", {}).get("azureSubscription")
+        return self.login(connection).get("SYSTEM_ACCESSTOKEN", "") if connection else ""
 
     def run_script(self, place: str, script: str, folder: Path, env: dict[str, str]) -> str:
         """Run it by bash as the agent does: without -e."""

@@ -2,7 +2,7 @@
 
 The grammar is that of pycep, a parser of the language. That each name is declared, each parameter of a module given,
 and each output there, is looked up here. What a resource may hold is what Microsoft's management client of its service
-has: the names, what is required, what only the service writes. Types, and the words that a property takes, go unchecked.
+has: names, what is required, what only the service writes. Types, and the words that a property takes, go unchecked.
 """
 
 import re
@@ -33,7 +33,8 @@ MODELS = {
 OF_BICEP = {"name", "parent", "scope", "dependsOn"}
 FUNCTIONS = {"guid", "resourceGroup", "subscription", "subscriptionResourceId", "uniqueString"}
 WORDS = {"param", "var", "resource", "module", "output", "existing", "for", "in", "if", "true", "false", "null",
-         "object", "string", "int", "bool", "array", "description", "minLength", "maxLength", "minValue", "maxValue"}  # fmt: skip
+         "object", "string", "int", "bool", "array", "description", "minLength", "maxLength", "minValue",
+         "maxValue"}  # fmt: skip
 DECLARED = re.compile(r"^(?:param|var|resource|module) (\w+)|\[for \(?(\w+)(?:, (\w+)\))?", re.MULTILINE)
 VALUES = re.compile(r"^(?:param|var) (\w+)", re.MULTILINE)
 TEXT = re.compile(r"'((?:[^'\\]|\\.)*)'")
@@ -42,9 +43,7 @@ NAME = re.compile(r"(?<![.\w])([A-Za-z_]\w*)\b")
 
 def problems(folder: Path) -> list[str]:
     """What is wrong in the files of a folder; each begins with the file."""
-    parsed: dict[str, Node] = {
-        file.name: BicepParser().parse(text=read(file)) for file in sorted(folder.glob("*.bicep"))
-    }
+    parsed = {file.name: parse(read(file)) for file in sorted(folder.glob("*.bicep"))}
     found = []
     for name, content in parsed.items():
         said = [*undeclared(read(folder / name)), *wrong_modules(parsed, content, read(folder / name))]
@@ -59,7 +58,8 @@ def problems(folder: Path) -> list[str]:
 
 @cache
 def parse(text: str) -> Node:
-    return dict(parser().parse(text=text))
+    content: Any = parser().parse(text=text)
+    return dict(content)
 
 
 @cache

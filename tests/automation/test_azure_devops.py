@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from aml_project.ci import proposal
-from tests.automation.linters import language_service
+from tests.automation.language_service import language_service
 from tests.automation.pipelines import Node, changed, expanded, jobs_of, problems, steps_of
 from tests.conftest import Bake
 from tests.environments import Environments

@@ -20,9 +20,14 @@ from tests.support import PYTHON, WORKSPACE, copy_of
 GROUP = {"AZURE_SUBSCRIPTION_ID": WORKSPACE["subscription_id"], "AZURE_RESOURCE_GROUP": WORKSPACE["resource_group"],
          "AZURE_ML_WORKSPACE": WORKSPACE["workspace_name"]}  # fmt: skip
 ATTACH = "attach --subscription-id {} --resource-group {} --workspace-name {}".format(*GROUP.values())
+CONNECTIONS = ("azure-ml-train", "azure-ml-test", "azure-ml-production")
 STAGES = ("test", "train", "deploy_test", "deploy_production")
 IN_AZURE = ("submit", "wait", "register", "deploy")
 Start = Callable[..., Agent]
+
+
+def logged_in(connection: str) -> dict[str, str]:
+    return {"LOGGED_IN": connection}
 
 
 class Beside:
@@ -30,8 +35,7 @@ class Beside:
 
     def __init__(self, folder: Path, pipeline: Node, repository: Path, reason: str, branch: str) -> None:
         self.calls, self.dies_at = folder / "calls", folder / "dies"
-        login = {"LOGGED_IN": "yes"}
-        self.agent = Agent(pipeline, repository, folder / "work", GROUP, login, reason=reason, branch=branch)
+        self.agent = Agent(pipeline, repository, folder / "work", GROUP, logged_in, reason=reason, branch=branch)
         self.agent.work.mkdir()
 
     def fails_at(self, verb: str) -> None:
@@ -78,16 +82,16 @@ def test_a_commit_of_main_goes_all_the_way(beside: Callable[..., Beside]) -> Non
         "test --junitxml=outputs/tests.xml",
         "ci summary --beside registered/registered.json",
         ATTACH,
-        "submit --async (logged in)",
+        "submit --async (as azure-ml-train)",
         ATTACH,
-        "wait (logged in)",
+        "wait (as azure-ml-train)",
         ATTACH,
-        f"register {gate} (logged in)",
+        f"register {gate} (as azure-ml-train)",
         "ci summary --registered registered.json",
         ATTACH,
-        "deploy --target aci --service model1-test --model-metadata-file registered.json (logged in)",
+        "deploy --target aci --service model1-test --model-metadata-file registered.json (as azure-ml-test)",
         ATTACH,
-        "deploy --target aci --service model1 --model-metadata-file registered.json (logged in)",
+        "deploy --target aci --service model1 --model-metadata-file registered.json (as azure-ml-production)",
     ]
     train, test, production = ({f"azure-ml-{name}"} for name in ("train", "test", "production"))
     assert run.agent.logged_in == {
@@ -147,17 +151,28 @@ def test_what_fails_stops_it_and_what_was_found_is_shown(
 
 @pytest.mark.full
 def test_from_a_commit_to_a_service(bake: Bake, environments: Environments, rehearse: Rehearse, tmp_path: Path) -> None:
-    """As above, with the verbs themselves and the workspace on loopback."""
+    """As above, with the verbs themselves and the workspace on loopback; each environment logs in as itself.
+
+    An assertion is good for a second, a token for a few: both are over many times before a training is.
+    """
     project = environments.set_up(copy_of(bake(ci="azure-devops", python_version=PYTHON, **WORKSPACE), tmp_path))
     rehearsal = rehearse(project)
     shutil.rmtree(project / ".azureml", ignore_errors=True)
     pipeline = expanded(project / ".azure-pipelines" / "model1.yml")
     work = tmp_path / "work"
     work.mkdir()
-    agent = Agent(pipeline, project, work, GROUP, rehearsal.variables())
+    for connection in CONNECTIONS:
+        rehearsal.trust(f"sc://acme/ml/{connection}", service="devops")
+    rehearsal.workspace.assertions.lifetime, rehearsal.workspace.tokens.lifetime = 1, 3
+
+    def login(connection: str) -> dict[str, str]:
+        return rehearsal.job(f"sc://acme/ml/{connection}", service="devops")
+
+    agent = Agent(pipeline, project, work, GROUP, login)
     agent.run()
     assert [agent.results[stage] for stage in STAGES] == [SUCCEEDED] * 4, "\n".join(agent.log)
-    state = rehearsal.state()
+    state, issued = rehearsal.state(), rehearsal.workspace.assertions.issued
+    assert set(issued) == {f"sc://acme/ml/{connection}" for connection in CONNECTIONS}
     assert list(state["models"]) == ["model1:1"]
     assert sorted(state["services"]) == ["model1", "model1-test"]
     assert "accuracy" in agent.summaries[0] and "Registered as `model1:1`" in agent.summaries[1]

@@ -1,13 +1,14 @@
 """The workflows of this repository keep what its template renders: no right too many, no action that can change."""
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.automation.linters import jactionlint, zizmor
+from tests.automation.test_linters import found
 from tests.support import TEMPLATE
 
 FOLDER = TEMPLATE / ".github" / "workflows"
@@ -15,20 +16,10 @@ WORKFLOWS = sorted(FOLDER.glob("*.yml"))
 PINNED = re.compile(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
 
 
-def test_no_linter_finds_anything() -> None:
+def test_no_linter_finds_anything(tmp_path: Path) -> None:
+    shutil.copytree(FOLDER, tmp_path / ".github" / "workflows")
     assert WORKFLOWS
-    assert jactionlint(*WORKFLOWS) == []
-    assert zizmor(FOLDER) == []
-
-
-def test_the_linters_find_what_is_wrong(tmp_path: Path) -> None:
-    folder = tmp_path / ".github" / "workflows"
-    folder.mkdir(parents=True)
-    file = folder / "bad.yml"
-    steps = "steps: [{ uses: actions/checkout@v5 }, { run: 'echo ${{ github.event.pull_request.title }}' }]"
-    file.write_text(f"on: [pull_request]\njobs:\n  a: {{ runs-on: ubuntu-24.04, needs: b, {steps} }}\n")
-    assert [line for line in jactionlint(file) if "needs" in line]
-    assert {"unpinned-uses", "template-injection", "artipacked"} <= {line.split(":")[0] for line in zizmor(tmp_path)}
+    assert found(tmp_path) == ""
 
 
 @pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)

@@ -20,7 +20,9 @@ SOURCES = [
     if name and (TEMPLATE / name).exists()
 ]  # fmt: skip
 RENDERED = [path for path in SOURCES if path.is_relative_to(PROJECT) or path.is_relative_to(TEMPLATE / "templates")]
-JINJA = [path for path in RENDERED if ".nii.gz" not in path.name]  # which is copied as it is
+# What is copied as it is, and what aml add writes: ${{ }} is GitHub's.
+AS_IT_IS = (TEMPLATE / "templates" / "ci", *PROJECT.rglob("*.nii.gz*"))
+JINJA = [path for path in RENDERED if not any(path.is_relative_to(place) for place in AS_IT_IS)]
 PYTHON = [path for path in SOURCES if path.suffix == ".py"]
 OF_FRAMEWORK = re.compile(r"\{\{ of_framework\(.*\) \}\}\n")
 

@@ -103,6 +103,7 @@ def write_new(root: Path, files: dict[str, str], args: argparse.Namespace, then:
     """Write what is not there, and say what was kept."""
     from aml_project.files import write_whole
 
+    called = {"ci": "CI", "infra": "infra/"}[args.name]
     new = [path for path in files if not (root / path).exists()]
     kept = [path for path in files if path not in new and (root / path).read_text(encoding="utf-8") != files[path]]
     if args.dry_run:
@@ -110,7 +111,7 @@ def write_new(root: Path, files: dict[str, str], args: argparse.Namespace, then:
         return DONE
     for path in new:
         write_whole(root / path, files[path])
-    print(f"Wrote {', '.join(new)}." if new else f"The files of {args.name} are there already.")
+    print(f"Wrote {', '.join(new)}." if new else f"The files of {called} are there already.")
     if kept:
         note(f"{', '.join(kept)}: kept as it was")
     if new:

@@ -1,4 +1,4 @@
-"""Those who read the files of GitHub and Azure DevOps: what each finds, a line a finding."""
+"""Microsoft's language service for Azure Pipelines, of npm, with the schema of Microsoft's extension for editors."""
 
 import json
 import os
@@ -9,22 +9,11 @@ from pathlib import Path
 
 from aml_rehearsal.azurite import node_tools
 from tests.environments import Environments
-from tests.support import BIN, run
+from tests.support import run
 
 HERE = Path(__file__).parent
 LOCKED = [HERE / "package.json", HERE / "package-lock.json"]
 SCHEMA = "AZURE_PIPELINES_SCHEMA"
-
-
-def jactionlint(*workflows: Path) -> list[str]:
-    """What is wrong in GitHub's workflows; not in their shell lines, which are one command each."""
-    return printed(BIN / "jactionlint", "--shellcheck=", "--oneline", *workflows)
-
-
-def zizmor(folder: Path) -> list[str]:
-    """What is unsafe in them; it asks nobody."""
-    found = printed(BIN / "zizmor", "--offline", "--no-progress", "--quiet", "--format=json", "--no-exit-codes", folder)
-    return [f"{one['ident']}: {one['desc']}" for one in json.loads("\n".join(found)) if not one.get("ignored")]
 
 
 def language_service(environments: Environments, pipelines: Iterable[Path]) -> dict[Path, list[str]]:
@@ -49,10 +38,3 @@ def language_service(environments: Environments, pipelines: Iterable[Path]) -> d
         check=True,
     )
     return dict(zip(files, map(json.loads, done.stdout.splitlines()), strict=True))
-
-
-def printed(*command: str | Path) -> list[str]:
-    """The lines of a linter, which may end with 1 where it has found something."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode in (0, 1), done.stderr
-    return done.stdout.splitlines()
