@@ -1,4 +1,4 @@
-"""aml wait: the run that run.json names is followed to its end, by whoever has that file; killed, in test_job_login.py."""
+"""aml wait: the run of run.json is followed to its end, by whoever has that file; killed, in test_job_login.py."""
 
 import json
 import shutil
