@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 # The tests, three files at once: most of them wait for processes and answers. The long files first, then the end is short.
 PYTEST := $(BIN)/python -m pytest -p tests.times --verbose --numprocesses=3 --dist=loadfile --no-loadscope-reorder --durations=25
-TESTS := tests/sources tests/journeys tests/containers tests/updates packages/rehearsal/tests packages/aml/tests tests/renders
+TESTS := tests/sources tests/automation tests/journeys tests/containers tests/updates packages/rehearsal/tests packages/aml/tests tests/renders
 UV := uv==0.13.8
 PROJECT := {{cookiecutter.project_slug}}
 MODEL := $(PROJECT)/models/{{cookiecutter.model_name}}
@@ -29,7 +29,7 @@ test-full: lint ## Run all tests: every Python, every resolution, whole journeys
 test-fast: lint ## Run the tests of a minute and a half: sources, renders, the engine without a workspace
 	$(PYTEST) -m "not full and not workspace and not slow" $(ARGS) tests/sources packages/aml/tests tests/renders
 
-lint: .venv/dev ## Check the sources: ruff, mypy
+lint: .venv/dev .venv/ci ## Check the sources: ruff, mypy
 	$(BIN)/ruff check --config pyproject.toml .
 	$(BIN)/ruff format --config pyproject.toml --check .
 	MYPYPATH=benchmarks $(BIN)/mypy aml_template aml_template_place.py hooks tools tests benchmarks
@@ -69,6 +69,10 @@ bench: .venv/dev ## Measure each part beside its floor, as ratios within one run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV)
 .venv/demo .venv/dev: .venv/%: pyproject.toml .venv/bin/uv
 	$(BIN)/uv pip install --python $(BIN)/python --group $*
+	@touch $@
+# What reads and runs workflow files. Few have looked at these wheels: by their hashes, so that they stay the same.
+.venv/ci: tests/automation/tools.txt .venv/bin/uv
+	$(BIN)/uv pip install --python $(BIN)/python --require-hashes --no-deps --requirements $<
 	@touch $@
 # What a model trains with, for the tests of its runtime/.
 PACKAGES := templates/environments/train.txt templates/frameworks/sklearn/train-requirements.txt $(PROJECT)/requirements-dev.txt

@@ -38,9 +38,13 @@ class Owner:
         """The requests that have reached the workspace so far: METHOD host/path status."""
         return [line for line in self.rehearsal.server.requests if re.search(pattern, line)]
 
+    def login(self) -> dict[str, str]:
+        """The variables that lead to the workspace, and log in there."""
+        return self.rehearsal.variables(self.role)
+
     def call(self, verb: str, *args: str | Path, **variables: str) -> Done:
         """Call a verb in this process."""
-        return aml.aml(self.project, verb, *args, **self.rehearsal.variables(self.role) | variables)
+        return aml.aml(self.project, verb, *args, **self.login() | variables)
 
     def out(self, verb: str, *args: str | Path, **variables: str) -> str:
         """What a call prints that succeeds."""
@@ -57,7 +61,7 @@ class Owner:
 
     def start(self, verb: str, *args: str | Path, **variables: str) -> "subprocess.Popen[str]":
         """Call a verb in a process of its own, to be interrupted or killed."""
-        env = self.rehearsal.variables(self.role) | {"PYTHONUNBUFFERED": "1"} | variables
+        env = self.login() | {"PYTHONUNBUFFERED": "1"} | variables
         return aml.start(self.project, verb, *args, **env)
 
     def interrupt(self, process: "subprocess.Popen[str]") -> Done:

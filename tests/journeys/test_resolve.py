@@ -86,13 +86,13 @@ def test_the_tools(tmp_path: Path, python: str) -> None:
     """What make installs into .venv/.tools, what each kind of command adds, and what trains by MONAI's page."""
     project = tomllib.loads((TEMPLATE / "packages" / "aml" / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    assert set(extras) == {"auto3dseg", "azure", "hyperdrive", "notebooks", "search", "sdk"}
+    assert set(extras) == {"auto3dseg", "azure", "hyperdrive", "notebooks", "pipeline", "search", "sdk"}
     alone = resolve(tmp_path, [*project["dependencies"], *extras["azure"], *extras.pop("auto3dseg")], python)
     assert {"monai", "torch", "azureml-core"} <= alone.keys()
     versions = resolve(tmp_path, [*project["dependencies"], *itertools.chain(*extras.values())], python)
     assert versions["azureml-core"] == AZURE["azureml-core"]
     assert ("azureml-sdk" in versions) == (python in {"3.10", "3.11"})
     assert "azureml-dataset-runtime" in versions and "azure-storage-blob" in versions
-    assert {"optuna", "plotly", "scikit-learn"} <= versions.keys()
+    assert {"azureml-pipeline-steps", "optuna", "plotly", "scikit-learn"} <= versions.keys()
     assert ("standard-imghdr" in versions) == (python == "3.13"), "azureml-core fails on 3.13 without it"
     assert "setuptools" in versions or python in {"3.10", "3.11"}, "a stored login is not found without its distutils"

@@ -33,6 +33,7 @@ GOOD = {
     "dataset_name": "model1-data",
     "search": "no",
     "pipeline": "no",
+    "ci": "none",
 }
 
 # Names at the edge of each rule. Where the real client has a check of its own, ours must say the same of all of them.
@@ -68,7 +69,7 @@ def accepts(question: str, text: str, **others: str) -> bool:
 def test_every_question_has_a_prompt() -> None:
     asked = [question for question in QUESTIONS if not question.startswith("_")]
     assert list(QUESTIONS["__prompts__"]) == asked
-    for question in ("framework", "launcher", "data_access", "search", "pipeline"):
+    for question in ("framework", "launcher", "data_access", "search", "pipeline", "ci"):
         assert list(QUESTIONS["__prompts__"][question]) == ["__prompt__", *QUESTIONS[question]]
 
 

@@ -21,6 +21,7 @@ ANYWHERE = ("workspace", "client", "vendor", "init", "auto3dseg")
 WITHOUT_MAKE = ("auto3dseg",)  # whose folder need not be a project
 ARGUMENTS = {
     "add": ["search"],
+    "ci": ["summary"],
     "deploy": ["--target", "aci"],
     "model": ["remove", "churn"],
     "notebook": ["analysis.ipynb"],

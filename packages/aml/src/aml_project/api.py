@@ -325,7 +325,7 @@ class Model:
             noted = records.read(path)
         except records.BadRunFile as error:
             raise Failure(str(error)) from None
-        return Run(self.project, noted.experiment, noted.run_id)
+        return Run(self.project, noted.experiment, noted.run_id, run_file=path)
 
     @in_one_sentence
     def search(self, trials: int | None = None, *, fresh: bool = False) -> list[Trial]:
@@ -414,6 +414,7 @@ class Model:
         *,
         require: str | Sequence[str] = (),
         better_than_current: str | None = None,
+        not_worse_than_current: str | None = None,
         tags: Pairs = (),
         properties: Pairs = (),
         name: str | None = None,
@@ -423,13 +424,18 @@ class Model:
         """Register the model of a run (the last one) as the next version, with the run's metrics as tags.
 
         `require` is what the run has to keep, as in ["accuracy>=0.7", "loss<1"]; `better_than_current` names a metric
-        that has to be better than the newest version's, with :min after it where smaller is better. `tags` and
-        `properties` are a dictionary, or texts as in ["stage=test"].
+        that has to be better than the newest version's, with :min after it where smaller is better; with
+        `not_worse_than_current` as good is enough. `tags` and `properties` are a dictionary, or texts ("stage=test").
         """
         from aml_project.service import registration, registration_rules
 
         name, bounds = name or self.name, [require] if isinstance(require, str) else list(require)
-        rules: dict[str, Any] = {"name": name, "asset_path": asset_path, "better_than_current": better_than_current}
+        rules: dict[str, Any] = {
+            "name": name,
+            "asset_path": asset_path,
+            "better_than_current": better_than_current,
+            "not_worse_than_current": not_worse_than_current,
+        }
         said = {option: pairs(option, given) for option, given in {"tag": tags, "property": properties}.items()}
         registration.check_arguments(**rules, require=bounds)
         run = run or self.last_run()
@@ -601,7 +607,8 @@ class Run:
         if details.status == "Completed":
             return self
         if details.status == "Canceled":
-            unwritten = f"; no {self._run_file.name} was written" if self._run_file else ""
+            file = self._run_file
+            unwritten = f"; no {file.name} was written" if file and not file.exists() else ""
             raise Failure(f"run {self.id} was canceled{unwritten}")
         code, message = error_of(details)
         raise Failure(

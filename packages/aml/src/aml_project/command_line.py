@@ -81,6 +81,10 @@ def run(act: Callable[[argparse.Namespace], int], parser: Parser, argv: list[str
             print(without_secrets(traceback.format_exc()), file=sys.stderr)
         message, code = (str(error), error.code) if isinstance(error, Failure) else told(error)
         print(f"ERROR: {without_secrets(message)}", file=sys.stderr)
+        if os.environ.get("GITHUB_STEP_SUMMARY") or os.environ.get("TF_BUILD"):
+            from aml_project.ci import summary
+
+            summary.failed(parser.prog, without_secrets(message))
         return code
 
 

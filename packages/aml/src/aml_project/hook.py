@@ -10,6 +10,7 @@ import sys
 
 WORKSPACE = ("subscription_id", "resource_group", "workspace_name")
 ADDITIONS = ("search", "pipeline")  # questions whose answer may be that `aml add` is to write its files
+CI = (".github/workflows/_model.yml", ".azure-pipelines/templates/model.yml")  # where a repo has it already
 FILES_ALONE = "AML_FILES_ALONE"  # set where this package renders for itself: an update, a second model
 # Folders of a model whose files not every framework has: cookiecutter makes each folder, also for no file.
 FOLDERS = ("runtime/batch", "algorithms/tiny/scripts", "algorithms/tiny/configs")
@@ -77,6 +78,8 @@ def complete(answers: dict[str, str]) -> list[str]:
     for addition in ADDITIONS:
         if answers.get(addition) == "yes" and not aml("add", addition, "--model", model):
             later.append(f"make add ARGS={addition} MODEL={model}")
+    if (answers.get("ci", "none") != "none" or any(map(os.path.exists, CI))) and not aml("add", "ci", "--model", model):
+        later.append(f"make add ARGS=ci MODEL={model}")
     return later
 
 

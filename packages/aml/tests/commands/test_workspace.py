@@ -16,6 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aml_project import names
+from aml_project.azure_cli import reason
 from aml_project.commands.workspace import (
     TEMPLATE,
     Step,
@@ -23,7 +24,6 @@ from aml_project.commands.workspace import (
     container_name,
     key_vault_name,
     plan,
-    reason,
     storage_account_name,
 )
 from tests.aml import aml, start
@@ -294,7 +294,7 @@ def test_az_is_missing_or_nobody_is_logged_in(project: Path, az: Az, tmp_path: P
     for said, told in {
         "ERROR: Please run 'az login' to setup account.": "not logged in, or with another login: `az login`",
         "ERROR: Subscription 'x' not found. Check the spelling.": "Subscription 'x' not found. Check the spelling",
-        "": "az failed and said nothing",
+        "": "it failed and said nothing",
     }.items():
         az.obey({"account show": (1, said)})
         assert aml(project, "workspace", *yes, PATH=str(az.folder)) == (3, "", f"ERROR: {told}\n")

@@ -4,6 +4,7 @@ import json
 import logging
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,28 +78,52 @@ def test_what_is_required_holds_for_what_is_registered_already(trainer: Trainer)
     assert trainer.versions("quick") == ["quick:1"]
 
 
+def train(trainer: Trainer, accuracy: float, loss: float) -> None:
+    """Submit a run that has logged this."""
+    (trainer.run_file.parent / "train.py").write_text(MODEL_ALONE)
+    trainer.out("submit", "-c", "train-amlcompute", "--skip-check")
+    run_id = json.loads(trainer.run_file.read_text())["run_id"]
+    with trainer.rehearsal.workspace.state.lock:
+        for name, value in {"accuracy": accuracy, "loss": loss}.items():
+            log_number(trainer.rehearsal.workspace, run_id, name, value, 0)
+
+
+def test_a_file_says_what_a_registration_has_made_and_compared(trainer: Trainer, tmp_path: Path) -> None:
+    """Also one that the rules refuse; as good as before is enough, where that is asked for."""
+    file = tmp_path / "registered.json"
+
+    def registered(*, code: int) -> dict[str, Any]:
+        gate = ("--not-worse-than-current", "accuracy", "-t", str(file))
+        assert trainer.call("register", *gate).code == code
+        content: dict[str, Any] = json.loads(file.read_text())
+        return content
+
+    train(trainer, 0.7, 0.3)
+    first = {"accuracy": 0.7, "loss": 0.3}
+    assert registered(code=0) == {"modelId": "quick:1", "metrics": first, "before": None, "refused": ""}
+    train(trainer, 0.6, 0.4)
+    before = {"modelId": "quick:1", "metrics": first}
+    said = "not registered: accuracy is 0.6, below the 0.7 of quick:1"
+    worse = {"accuracy": 0.6, "loss": 0.4}
+    assert registered(code=1) == {"modelId": "", "metrics": worse, "before": before, "refused": said}
+    train(trainer, 0.7, 0.2)
+    same = {"accuracy": 0.7, "loss": 0.2}
+    assert registered(code=0) == {"modelId": "quick:2", "metrics": same, "before": before, "refused": ""}
+    assert registered(code=0)["before"] == before, "again, it is not compared with itself"
+
+
 def test_a_model_is_compared_with_the_newest_version(trainer: Trainer) -> None:
     """By the greater accuracy or the smaller loss: a worse one is refused, an equal one too, a better one is not."""
-    model = trainer.run_file.parent
-    (model / "train.py").write_text(MODEL_ALONE)
-
-    def trained(accuracy: float, loss: float) -> None:
-        trainer.out("submit", "-c", "train-amlcompute", "--skip-check")
-        run_id = json.loads(trainer.run_file.read_text())["run_id"]
-        with trainer.rehearsal.workspace.state.lock:
-            for name, value in {"accuracy": accuracy, "loss": loss}.items():
-                log_number(trainer.rehearsal.workspace, run_id, name, value, 0)
-
-    trained(0.7, 0.3)
+    train(trainer, 0.7, 0.3)
     for metric in ("accuracy", "loss:min"):
         assert ", version 1, " in trainer.out("register", f"--name={metric[:4]}", "--better-than-current", metric)
     for accuracy, loss in ((0.6, 0.4), (0.7, 0.3)):
-        trained(accuracy, loss)
+        train(trainer, accuracy, loss)
         error = trainer.error("register", "--name=accu", "--better-than-current", "accuracy", code=1)
         assert error == f"ERROR: not registered: accuracy is {accuracy}, not above the 0.7 of accu:1"
         error = trainer.error("register", "--name=loss", "--better-than-current", "loss:min", code=1)
         assert error == f"ERROR: not registered: loss is {loss}, not below the 0.3 of loss:1"
-    trained(0.8, 0.2)
+    train(trainer, 0.8, 0.2)
     error = trainer.error("register", "--name=accu", "--require", "loss<=0.19", "--require", "accuracy<=0.79", code=1)
     assert error == "ERROR: not registered: loss is 0.2, not <= 0.19; accuracy is 0.8, not <= 0.79"
     bounds = ("--require", "loss<=0.2", "--require", "accuracy<=0.8")

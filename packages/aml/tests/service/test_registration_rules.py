@@ -195,6 +195,27 @@ def test_only_what_is_better_is_let_through(metric: Better, new: float, tag: str
     assert said == refused
 
 
+@pytest.mark.parametrize(
+    ("smaller", "new", "refused"),
+    [
+        (False, 0.7, ""),
+        (False, 0.8, ""),
+        (False, 0.6, "auc is 0.6, below the 0.7 of m:1"),
+        (True, 0.7, ""),
+        (True, 0.6, ""),
+        (True, 0.8, "auc is 0.8, above the 0.7 of m:1"),
+        (False, float("nan"), "auc is nan, below the 0.7 of m:1"),
+    ],
+)
+def test_what_is_as_good_is_let_through_where_that_is_enough(smaller: bool, new: float, refused: str) -> None:
+    said = ""
+    try:
+        registration_rules.check_way("auc", new, 0.7, "m:1", smaller, or_equal=True)
+    except Refused as error:
+        said = str(error)
+    assert said == refused
+
+
 def test_a_metric_that_the_run_has_not_can_not_be_better() -> None:
     with pytest.raises(Refused, match=r"^the run has no metric 'auc'; it has loss$"):
         registration.check_better(WORKSPACE, {"loss": 1}, Better("auc", False), version(tags={"auc": "0.1"}))

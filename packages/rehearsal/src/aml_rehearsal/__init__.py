@@ -126,6 +126,26 @@ class Rehearsal:
         way = self.workspace.entrance.variables
         return way | variables.at_home(self.folder / "home") | variables.login(principal)
 
+    def job(self, subject: str, role: str = "scientist", *, service: str = "github") -> dict[str, str]:
+        """What leads a job of CI here, which logs in without a secret: that of GitHub, or of Azure DevOps.
+
+        The subject is what that service says of the job, as in repo:owner/name:environment:test. It is a login where
+        `trust` has said so.
+        """
+        from aml_rehearsal import assertions
+
+        way = self.workspace.entrance.variables | variables.at_home(self.folder / "home")
+        client_id = self.workspace.tokens.principals[role].client_id
+        token = self.workspace.assertions.job(subject, service)
+        return way | assertions.variables(self.url, token, service, client_id)
+
+    def trust(self, subject: str, role: str = "scientist", *, service: str = "github") -> None:
+        """Give a principal a federated credential: jobs of that subject log in as it."""
+        from aml_rehearsal.assertions import ISSUERS, Trust
+
+        client_id = self.workspace.tokens.principals[role].client_id
+        self.workspace.assertions.trusts.setdefault(client_id, set()).add(Trust(subject, ISSUERS[service]))
+
     def close(self) -> None:
         self.parts.close()
 

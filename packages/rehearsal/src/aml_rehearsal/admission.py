@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from aml_rehearsal.messages import Identity, Refusal, Request
 from aml_rehearsal.workspace import Workspace
 
@@ -13,6 +15,8 @@ LOOKS = (
     "/batchGetResolvedUris",
     ":query",
 )  # requests that only read, though they are no GET
+# What "AzureML Data Scientist" may not write: the workspace itself, its keys, its computes.
+OWNERS = re.compile(r"/workspaces/[^/]+(/computes/.*|/listKeys|/resynckeys)?$", re.IGNORECASE)
 
 
 def admit(workspace: Workspace, request: Request) -> None:
@@ -31,7 +35,9 @@ def admit(workspace: Workspace, request: Request) -> None:
     if identity is None or not group:
         return
     writes = request.method not in {"GET", "HEAD"} and not request.path.endswith(LOOKS)
-    if identity.role == "stranger" or (identity.role == "reader" and writes):
+    beyond = writes and (not names.get("workspace") or OWNERS.search(request.path))
+    refused = {"stranger": True, "reader": writes, "scientist": beyond}
+    if refused.get(identity.role):
         message = f"The client '{identity.name}' does not have authorization to perform action over "
         raise Refusal(403, f"{message}'{own.scope if names.get('workspace') else request.path}'.", DENIED)
     if writes:

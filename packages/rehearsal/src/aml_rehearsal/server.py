@@ -22,6 +22,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from aml_rehearsal import (
+    assertions,
     certificates,
     file_shares,
     mlflow_page,
@@ -29,7 +30,6 @@ from aml_rehearsal import (
     page,
     request_body,
     storage_door,
-    variables,
     visitors,
 )
 from aml_rehearsal.addresses import EVERYWHERE, LOOPBACK
@@ -37,6 +37,7 @@ from aml_rehearsal.faults import Fault
 from aml_rehearsal.messages import Refusal, Reply, Request
 from aml_rehearsal.services import ROUTERS
 from aml_rehearsal.state import Unavailable
+from aml_rehearsal.variables import way
 from aml_rehearsal.webservice_door import WEB_SERVICES
 from aml_rehearsal.workspace import Workspace
 
@@ -74,7 +75,7 @@ class Server(ThreadingHTTPServer):
         workspace.entrance.outside = self.url if host == LOOPBACK else elsewhere
         # requests reads what it trusts again for each connection: where nobody else is reached, one root is enough.
         trusted = made.roots if internet else made.root
-        workspace.entrance.variables = variables.way(self.url, str(trusted), str(made.roots))
+        workspace.entrance.variables = way(self.url, str(trusted), str(made.roots))
 
     @property
     def url(self) -> str:
@@ -259,6 +260,8 @@ class Connection(BaseHTTPRequestHandler):
         try:
             if request.path in visitors.PLACES or request.path.startswith(WEB_SERVICES):
                 return visitors.answer(self.server.workspace, request, self.path)
+            if request.path.startswith(assertions.PLACE):
+                return assertions.answer(self.server.workspace.assertions, request)
             if request.path.startswith("/nodes/"):
                 return node_reports.answer(self.server.workspace, request)
             if request.path.startswith(mlflow_page.PLACE):

@@ -21,7 +21,8 @@ MANAGEMENT = "https://management.core.windows.net/"  # whom a token is for that 
 
 @dataclass(frozen=True)
 class Principal:
-    """A service principal: contributor (all), reader (looks only) or stranger (knows the tenant, not the workspace)."""
+    """A service principal: contributor (all), scientist (all but computes, keys and the workspace itself), reader
+    (looks only) or stranger (knows the tenant, not the workspace)."""
 
     role: str
     client_id: str = field(default_factory=lambda: str(uuid.uuid4()))
@@ -36,7 +37,7 @@ class Tokens:
         self.key = secrets.token_bytes(32)
         self.epoch = 0  # tokens of an earlier epoch have expired: a test turns it on
         self.lifetime = LIFETIME
-        self.principals = {role: Principal(role) for role in ("contributor", "reader", "stranger")}
+        self.principals = {role: Principal(role) for role in ("contributor", "scientist", "reader", "stranger")}
 
     def log_in(self, client_id: str, secret: str) -> Principal:
         for principal in self.principals.values():
@@ -47,7 +48,8 @@ class Tokens:
         raise LoginRefused(700016, "unauthorized_client", f"Application '{client_id}' was not found in the directory.")
 
     def issue(self, name: str, role: str, lifetime: float | None = None, audience: str = MANAGEMENT) -> str:
-        expires = int(time.time() + (self.lifetime if lifetime is None else lifetime))
+        usual = LIFETIME if role == "run" else self.lifetime  # a run renews its own in time
+        expires = int(time.time() + (usual if lifetime is None else lifetime))
         claims = {"exp": expires, "tid": TENANT, "oid": name, "name": name, "role": role, "epoch": self.epoch}
         claims["aud"] = audience
         signed = f"{encode({'alg': 'HS256', 'typ': 'JWT'})}.{encode(claims)}"

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from aml_rehearsal.addresses import Entrance, Names
+from aml_rehearsal.assertions import Assertions
 from aml_rehearsal.azurite import Azurite
 from aml_rehearsal.faults import Faults, Provisioning
 from aml_rehearsal.hosting import Hosting
@@ -35,6 +36,7 @@ class Workspace:
         self.names = names
         self.state = State(folder, deterministic=deterministic)
         self.tokens = Tokens()
+        self.assertions = Assertions(self.tokens)
         self.faults = Faults()
         with self.state.lock:
             known = list(self.state.tables.storage_accounts)

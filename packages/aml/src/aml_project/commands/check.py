@@ -10,13 +10,17 @@ import argparse
 from aml_project import command_line
 from aml_project.project import root
 
-EXAMPLE = "  aml check --model model1"
+EXAMPLE = """  aml check --model model1
+  aml check --ci"""
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = command_line.Parser(__doc__.partition("\n")[0], EXAMPLE)
     parser.add_argument("--model", help="a folder of models/ (default: each of them)")
     parser.add_argument("-c", "--config", help="one runconfig of its aml_config/ (default: each of them)")
+    parser.add_argument(
+        "--ci", action="store_true", help="ask the workspace as well what would stop CI: login, role, quota, names"
+    )
     return command_line.run(act, parser, argv)
 
 
@@ -46,6 +50,10 @@ def act(args: argparse.Namespace) -> int:
     for model in meant if args.config is None else ():
         for line in pipeline_rules.notes(here / "models" / model):
             command_line.note(f"models/{model}/{line}")
+    if args.ci:
+        from aml_project.ci import checks
+
+        findings = findings + checks.examine(here, meant)
     for finding in findings:
         print(finding)
     if findings:

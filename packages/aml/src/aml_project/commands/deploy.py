@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 TARGETS = ("local", "aci", "aks")
 EXAMPLE = """  aml deploy --target local --version local
   aml deploy --target aci
-  aml deploy --target aks --version 3"""
+  aml deploy --target aks --version 3
+  aml deploy --target aks -f registered.json"""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -37,6 +38,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--version", metavar="N",
         help="a registered version (default: the newest); with --target local also the word local: outputs/model",
+    )  # fmt: skip
+    parser.add_argument(
+        "-f", "--model-metadata-file", dest="model_file", type=Path, metavar="FILE",
+        help="the name and the version, as aml register -t has noted them",
     )  # fmt: skip
     parser.add_argument("--service", metavar="NAME", help="what the service is called (default: MODEL-TARGET)")
     parser.add_argument(
@@ -69,6 +74,12 @@ def act(args: argparse.Namespace) -> int:
     if args.stop:
         print(to_this_computer.stop(project.root, model.name, dry_run=args.dry_run))
         return DONE
+    if args.model_file:
+        if args.version or args.name:
+            raise Failure("-f: names the model and its version: without --name and --version", WRONG_USE)
+        from aml_project.service import model_file
+
+        args.name, args.version = model_file.version(args.model_file)
     how = {name: getattr(args, name) for name in ("version", "name", "service", "docker", "timeout")}
     if args.dry_run or args.save_inference_config:
         planned = plan.make(project.root, model.name, args.target, **how)

@@ -131,15 +131,20 @@ def rename(root: Path, args: argparse.Namespace) -> int:
     if data and (root / "data" / new).exists():
         raise Failure(f"data/{new}: is there already")
     folders = [f"models/{old}", *([f"data/{old}"] if data else [])]
+    from aml_project import owned
+    from aml_project.ci import proposal
+
+    workflows = proposal.renamed(root, old, new)
     if args.dry_run:
         print(f"Would rename {' and '.join(folders)} to {new}, and the name in:", flush=True)
-        print(*sorted(f"  {project.shown(file)}" for file in texts), sep="\n")
+        print(*sorted(f"  {path}" for path in [*map(project.shown, texts), *workflows]), sep="\n")
         return DONE
-
-    from aml_project import owned
 
     for file, text in texts.items():
         write_whole(file, text)
+    for path, (instead, text) in workflows.items():
+        move(root, path, instead)
+        write_whole(root / instead, text)
     owned.rename(root, f"models/{old}", f"models/{new}")
     for name in (".cookiecutter.json", ".cruft.json"):
         rename_answer(root / name, old, new)
@@ -218,24 +223,30 @@ def remove(root: Path, args: argparse.Namespace) -> int:
     import shutil
 
     from aml_project import owned
+    from aml_project.ci import proposal
 
     name = project.pick_model(root, args.name)
     if project.models(root) == [name]:
         raise Failure(f"models/{name}: the only model of this repo")
     if args.more:
         raise Failure(f"one model at a time: {' '.join(args.more)}", WRONG_USE)
+    workflows = list(proposal.renamed(root, name, name))
     folders = [f"{part}/{name}" for part in ("data", "models") if (root / part / name).is_dir()]
-    unheld = [file for folder in folders for file in not_held(root, folder, ignored=folder.startswith("data/"))]
+    unheld = [
+        file for path in [*folders, *workflows] for file in not_held(root, path, ignored=path.startswith("data/"))
+    ]
     if unheld and not args.force:
         more = f" and {len(unheld) - 1} more" if len(unheld) > 1 else ""
         raise Failure(f"{unheld[0]}{more}: git does not hold it as it is: commit it, or --force removes it for good")
-    gone = [*folders, *([f".venv/{name}"] if (root / ".venv" / name).is_dir() else [])]
+    gone = [*folders, *workflows, *([f".venv/{name}"] if (root / ".venv" / name).is_dir() else [])]
     answers = project.model_answers(root, name)
     has_pipeline = (root / "models" / name / "pipeline.yml").is_file()
     if args.dry_run:
         print(f"Would remove {', '.join(gone)}")
         return DONE
     owned.rename(root, f"models/{name}", "")
+    for path in workflows:
+        (root / path).unlink()
     shutil.rmtree(root / ".venv" / name, ignore_errors=True)
     for folder in folders:  # the model comes last: until then the same command goes on
         beside = root / ".venv" / f"{LEFT[1]}{folder.replace('/', '-')}"
@@ -243,7 +254,7 @@ def remove(root: Path, args: argparse.Namespace) -> int:
         (root / folder).rename(beside)
         shutil.rmtree(beside)
     if holds(root):
-        git(root, "rm", "-r", "--quiet", "--cached", "--ignore-unmatch", *folders)
+        git(root, "rm", "-r", "--quiet", "--cached", "--ignore-unmatch", *folders, *workflows)
     print(f"Removed {', '.join(gone)}.")
     dataset = f", the dataset {answers['dataset_name']}" if answers.get("dataset_name") else ""
     published = ", published pipelines with their schedules" if has_pipeline else ""

@@ -10,8 +10,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from aml_project.api import Model, Run, pairs, project_of
-from aml_project.command_line import DONE, WRONG_USE, Failure, Parser, Progress, note, run
+from aml_project.api import Model, ModelVersion, Run, pairs, project_of
+from aml_project.command_line import DONE, REFUSED, WRONG_USE, Failure, Parser, Progress, note, run
+
+TYPE_CHECKING = False  # typing's own costs its import
+if TYPE_CHECKING:
+    from typing import Any
 
 EXAMPLE = """  aml register --require 'accuracy>=0.8' --better-than-current accuracy --tag stage=test"""
 
@@ -49,6 +53,14 @@ def main(argv: list[str] | None = None) -> int:
         "--better-than-current", metavar="METRIC",
         help="register only if better than the newest version; loss:min where smaller is better",
     )  # fmt: skip
+    parser.add_argument(
+        "--not-worse-than-current", metavar="METRIC",
+        help="register only if as good as the newest version, or better; loss:min where smaller is better",
+    )  # fmt: skip
+    parser.add_argument(
+        "-t", "--output-metadata-file", dest="model_file", type=Path, metavar="FILE",
+        help="note there the version, or why there is none, and what it was compared with: for aml deploy -f",
+    )  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="say what would be registered; ask and change nothing")
     return run(register, parser, argv)
 
@@ -63,6 +75,7 @@ def register(args: argparse.Namespace) -> int:
         "asset_path": args.asset_path,
         "require": args.require,
         "better_than_current": args.better_than_current,
+        "not_worse_than_current": args.not_worse_than_current,
     }
     registration.check_arguments(**rules)
     number = searched(model, args)
@@ -81,10 +94,29 @@ def register(args: argparse.Namespace) -> int:
         return DONE
     try:
         trained = trained or (pipeline_run(model) if step else model.trial(number))
-        print(model.register(trained, **rules, tags=tags, properties=properties, description=args.description))
+        given = {**rules, "tags": tags, "properties": properties, "description": args.description}
+        print(noted(model, trained, given, args.model_file) if args.model_file else model.register(trained, **given))
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Interrupted; the same command again registers what is not registered yet.") from None
     return DONE
+
+
+def noted(model: Model, trained: Run, given: dict[str, Any], file: Path) -> ModelVersion:
+    """Register, and write what came of it into a file, also if the rules have refused it."""
+    from aml_project.service import model_file, registration, registration_rules
+
+    try:
+        figures = registration.figures(model.project.workspace.sdk, given["name"], trained.experiment, trained.id)
+    except registration_rules.Refused as refused:
+        raise Failure(f"not registered: {refused}") from refused
+    try:
+        version = model.register(trained, **given)
+    except Failure as failure:
+        if failure.code == REFUSED:
+            model_file.write(file, "", figures, refused=str(failure))
+        raise
+    model_file.write(file, version.id, figures)
+    return version
 
 
 def searched(model: Model, args: argparse.Namespace) -> int | None:
@@ -125,5 +157,5 @@ def pipeline_run(model: Model) -> Run:
 
 
 def conditions(args: argparse.Namespace) -> list[str]:
-    better = [f"{args.better_than_current} better than the newest version's"] if args.better_than_current else []
-    return [*args.require, *better]
+    compared = {"better": args.better_than_current, "not worse": args.not_worse_than_current}
+    return [*args.require, *(f"{metric} {how} than the newest version's" for how, metric in compared.items() if metric)]

@@ -61,7 +61,8 @@ def submit(args: argparse.Namespace) -> int:
     if args.wait:
         print(f"\nCompleted: {show(model, run_file)}. Next: {register}")
     else:
-        print(f"Submitted, not waited for: {show(model, run_file)}. Once it has completed: {register}")
+        follow = register.replace("make register", "make wait", 1)
+        print(f"Submitted, not waited for: {show(model, run_file)}. Next: {follow}, then {register}")
     return DONE
 
 

@@ -14,6 +14,7 @@ import os
 import re
 from pathlib import Path
 
+from aml_project.azure_cli import NOT_FOUND, call, reason
 from aml_project.command_line import DONE, REFUSED, SERVICE_FAILED, Failure, Parser, Progress, run
 from aml_project.names import WORKSPACE, check, option
 from aml_project.project import find, known_names
@@ -21,7 +22,6 @@ from aml_project.project import find, known_names
 TEMPLATE = Path(__file__).with_name("workspace.template.json")
 API_VERSION = "2022-10-01"  # of the workspace, as in the template
 SKUS = ("Standard_LRS", "Standard_ZRS", "Standard_GRS", "Standard_GZRS")
-NOT_FOUND = 3  # what az exits with when it was asked to show something that is not there
 EXAMPLE = """  aml workspace --subscription-id 12345678-1234-1234-1234-123456789abc \\
       --resource-group my-group --workspace-name my-workspace --location westeurope
   aml workspace --location westeurope --yes"""
@@ -149,7 +149,7 @@ def execute(steps: list[Step], names: dict[str, str]) -> None:
     if not shutil.which("az"):
         raise Failure("az is not here: install the Azure CLI, or print the lines and run them where it is", REFUSED)
     with Progress("Asking az for its login"):
-        code, said = call(["az", "account", "show", "--subscription", names["subscription_id"]])
+        code, said = quietly(["az", "account", "show", "--subscription", names["subscription_id"]])
     if code:
         raise Failure(reason(said), SERVICE_FAILED)
     for step in steps:
@@ -161,46 +161,23 @@ def execute(steps: list[Step], names: dict[str, str]) -> None:
         print(f"{step.title}: {'made' if made else 'is there already, nothing was changed'}", flush=True)
 
 
+def quietly(words: list[str]) -> tuple[int, str]:
+    """Call az; return how it ended, and what it said of that."""
+    code, _, said = call([*words, "--output", "none"])
+    return code, said
+
+
 def make(step: Step) -> bool:
     """Make a thing, unless it is there: making it again would reset what its owner has set since."""
-    code, said = call(step.show)
+    code, said = quietly(step.show)
     if code == 0:
         return False
     if code == NOT_FOUND:
-        code, said = call(step.make)
+        code, said = quietly(step.make)
     if code:
         what = "what came before it is there; the same command again goes on"
         raise Failure(f"{step.title.lower()}: {reason(said)} ({what})", SERVICE_FAILED)
     return True
-
-
-def call(words: list[str]) -> tuple[int, str]:
-    """Run az, never by a shell; return how it ended, and what it said of that."""
-    import shutil
-    import subprocess
-
-    program = shutil.which(words[0]) or words[0]  # on Windows its name has an ending
-    done = subprocess.run(
-        [program, *words[1:], "--output", "none"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
-    return done.returncode, done.stderr
-
-
-def reason(said: str) -> str:
-    """Take the sentence that counts out of what az says when it fails: of messages within messages, the innermost."""
-    from aml_project.service.errors import shorten
-
-    if "az login" in said:
-        return "not logged in, or with another login: `az login`"
-    messages = re.findall(r'"message"\s*:\s*"((?:[^"\\]|\\.)+)"', said)
-    errors = re.findall(r"^ERROR: (.+)", said, re.MULTILINE)
-    return shorten((messages or errors or said.split("\n\n") or [""])[-1]).rstrip(".") or "az failed and said nothing"
 
 
 def storage_account_name(names: dict[str, str]) -> str:

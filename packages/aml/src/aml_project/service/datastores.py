@@ -90,17 +90,20 @@ def account_key(workspace: Any, account: str) -> str | None:
 
 
 class StorageLogin:
-    """The login of this computer, for storage: a service principal, or else whoever `az login` has logged in."""
+    """The login for storage: a service principal, a job of CI, or else whoever `az login` has logged in."""
 
     def __init__(self) -> None:
-        from azure.identity import AzureCliCredential, ClientSecretCredential
+        from azure.identity import AzureCliCredential, ClientAssertionCredential, ClientSecretCredential
 
+        from aml_project.service import assertion
         from aml_project.service.workspace import PRINCIPAL
 
         given = [os.environ.get(variable) for variable in PRINCIPAL]
         if all(given):
             identity, secret, tenant = map(str, given)
             self.login: Any = ClientSecretCredential(tenant, identity, secret)
+        elif job := assertion.job():
+            self.login = ClientAssertionCredential(job.tenant_id, job.client_id, job.assertion)
         else:
             self.login = AzureCliCredential()
 

@@ -12,6 +12,12 @@ LIMIT = 300  # characters of a line; what the service adds after them is a trace
 NOT_LOGGED_IN = "not logged in: `az login`, or set AZUREML_SERVICE_PRINCIPAL_ID, _PASSWORD and _TENANT_ID"
 # What texts of the client and the service mean; \1 is what the pattern found, {said} the sentence of the exception.
 MEANINGS = (
+    (
+        r"AADSTS700(?:211|212|213\d?)\b[^\r\n\"]*? (issuer|subject|audience) '([^']*)'",
+        r"Azure trusts no job with the \1 '\2': `aml ci setup` prints the credential that it lacks",
+    ),
+    (r"AADSTS70025\b", "the app registration trusts no job at all: `aml ci setup` prints the credential that it lacks"),
+    (r"AADSTS700024", "the word that CI gave for this job has expired; a new job gets a new one"),
     (r"(AADSTS\d+[^\r\n\"]*)", r"wrong credentials: \1"),
     (r"'az login'|az login to|No subscription found|not logged in|get_accessible_subscriptions", NOT_LOGGED_IN),
     (r"don't have access to (\S+) subscription", r"no such subscription for this login: \1"),
@@ -81,7 +87,7 @@ def status_of(error: BaseException) -> int | None:
     status = getattr(getattr(error, "response", None), "status_code", None) or getattr(error, "status_code", None)
     if isinstance(status, int):
         return status
-    found = re.search(r"(?i:Response Code|status_?code)\W{1,4}(\d{3})\b|\bCode: (\d{3})\b", str(error))
+    found = re.search(r"(?i:Response Code|status_?code|HTTP Error)\W{1,4}(\d{3})\b|\bCode: (\d{3})\b", str(error))
     return int(found[1] or found[2]) if found else None
 
 

@@ -37,20 +37,30 @@ TRAINING = "training"  # azureml.core.Dataset.Scenario.TRAINING
 
 
 def check_arguments(
-    *, name: str, asset_path: str, require: Sequence[str] = (), better_than_current: str | None = None
+    *,
+    name: str,
+    asset_path: str,
+    require: Sequence[str] = (),
+    better_than_current: str | None = None,
+    not_worse_than_current: str | None = None,
 ) -> None:
     """Refuse arguments that are malformed, before anything is read or asked."""
     for option, values, parse in (
         ("--name", [name], parse_name),
         ("--asset-path", [asset_path], parse_asset_path),
         ("--require", require, parse_requirement),
-        ("--better-than-current", [] if better_than_current is None else [better_than_current], parse_better),
+        ("--better-than-current", given(better_than_current), parse_better),
+        ("--not-worse-than-current", given(not_worse_than_current), parse_better),
     ):
         for value in values:
             try:
                 parse(value)
             except ValueError as error:
                 raise Failure(f"{option}: {error}", WRONG_USE) from None
+
+
+def given(text: str | None) -> list[str]:
+    return [] if text is None else [text]
 
 
 def register(
@@ -67,6 +77,7 @@ def register(
     framework_version: str | None = None,
     requirements: Sequence[str] = (),
     better_than_current: str | None = None,
+    not_worse_than_current: str | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Any:
     """Register a run's model as the next version of a name; return it (azureml.core.Model).
@@ -77,10 +88,13 @@ def register(
     to know.
     """
     bounds = [parse_requirement(text) for text in requirements]
-    better = None if better_than_current is None else parse_better(better_than_current)
+    conditions = [
+        *((parse_better(text), False) for text in given(better_than_current)),
+        *((parse_better(text), True) for text in given(not_worse_than_current)),
+    ]
     parse_name(name)
     asset_path = parse_asset_path(asset_path)
-    given = {
+    details = {
         "name": name,
         "properties": dict(properties),
         "description": description,
@@ -98,15 +112,15 @@ def register(
             say(f"{known.id} is registered from this run already; nothing was changed")
             return known  # before the comparison: it would be with this very version
         check_files(run, prefix, asset_path)
-        if better and versions:
-            check_better(workspace, metrics, better, versions[-1])
+        for better, or_equal in conditions if versions else ():
+            check_better(workspace, metrics, better, versions[-1], or_equal)
         found = {
             "tags": {key: plain(value) for key, value in metrics.items()} | of_search(run) | dict(tags),
             "experiment_name": run.experiment.name,
             "run_id": run_id,
             "datasets": [{"name": TRAINING, "id": dataset} for dataset in input_datasets(workspace, run)],
         }
-        return create(workspace, given | found, prefix)
+        return create(workspace, details | found, prefix)
 
     from azureml.core import Model
 
@@ -172,7 +186,9 @@ def of_search(run: Any) -> dict[str, str]:
     return values | {"search": str(search)} if values else {}
 
 
-def check_better(workspace: Any, metrics: Mapping[str, float], better: Better, current: Any) -> None:
+def check_better(
+    workspace: Any, metrics: Mapping[str, float], better: Better, current: Any, or_equal: bool = False
+) -> None:
     """Refuse a run that is no better than the newest version, by that version's tag or else by its run's metric."""
     if better.metric not in metrics:
         raise Refused(unknown(better.metric, metrics))
@@ -186,10 +202,25 @@ def check_better(workspace: Any, metrics: Mapping[str, float], better: Better, c
             if status_in(error) != 404:  # a run that was deleted since is no trouble of the service
                 raise
     if old is None:
-        raise Refused(
-            f"{current.id} has no {better.metric} to compare with; register once without --better-than-current"
-        )
-    check_way(better.metric, new, old, current.id, better.smaller)
+        option = "--not-worse-than-current" if or_equal else "--better-than-current"
+        raise Refused(f"{current.id} has no {better.metric} to compare with; register once without {option}")
+    check_way(better.metric, new, old, current.id, better.smaller, or_equal=or_equal)
+
+
+def figures(workspace: Any, name: str, experiment: str, run_id: str) -> dict[str, Any]:
+    """A run's metrics, and those of the newest version of another run: what a registration compares, to be shown."""
+    from azureml.core import Model
+
+    metrics = read_metrics(find_run(workspace, experiment, run_id))
+    versions = sorted(Model.list(workspace, name=name, expand=False), key=lambda model: int(model.version))
+    before = next((model for model in reversed(versions) if model.run_id != run_id), None)
+    tags = {key: number(text) for key, text in (before.tags or {}).items()} if before else {}
+    return {
+        "metrics": metrics,
+        "before": {"modelId": before.id, "metrics": {key: tag for key, tag in tags.items() if tag is not None}}
+        if before
+        else None,
+    }
 
 
 def input_datasets(workspace: Any, run: Any) -> list[str]:

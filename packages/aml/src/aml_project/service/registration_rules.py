@@ -86,11 +86,12 @@ def check_requirements(metrics: Mapping[str, float], bounds: Sequence[Requiremen
         raise Refused("; ".join(missed))
 
 
-def check_way(metric: str, new: float, old: float, current: str, smaller: bool) -> None:
-    """Refuse a number that is no better than that of the newest version."""
-    if not (new < old if smaller else new > old):
+def check_way(metric: str, new: float, old: float, current: str, smaller: bool, *, or_equal: bool = False) -> None:
+    """Refuse a number that is no better than that of the newest version, or with `or_equal` one that is worse."""
+    if not (new < old if smaller else new > old) and not (or_equal and new == old):
         way = "below" if smaller else "above"
-        raise Refused(f"{metric} is {plain(new)}, not {way} the {plain(old)} of {current}")
+        said = ("above" if smaller else "below") if or_equal else f"not {way}"
+        raise Refused(f"{metric} is {plain(new)}, {said} the {plain(old)} of {current}")
 
 
 def unknown(metric: str, metrics: Mapping[str, float]) -> str:

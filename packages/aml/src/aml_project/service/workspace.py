@@ -1,7 +1,8 @@
 """The attached workspace, opened with whatever login there is.
 
-A login is, in this order: a service principal in AZUREML_SERVICE_PRINCIPAL_ID, _PASSWORD and _TENANT_ID; a managed
-identity where MSI_ENDPOINT names one; `az login`, of any kind; a device code, if somebody is there to type it in.
+A login is, in this order: a service principal in AZUREML_SERVICE_PRINCIPAL_ID, _PASSWORD and _TENANT_ID; the job of
+GitHub or Azure DevOps that this runs in, where Azure trusts it; a managed identity where MSI_ENDPOINT names one;
+`az login`, of any kind; a device code, if somebody is there to type it in.
 Nothing of it is printed, written or handed on.
 """
 
@@ -19,6 +20,7 @@ from typing import Any
 
 from aml_project import project, tools
 from aml_project.command_line import SERVICE_FAILED, WRONG_USE, Failure, Progress
+from aml_project.service import assertion
 from aml_project.service.errors import NOT_LOGGED_IN, explain
 
 PRINCIPAL = tuple(f"AZUREML_SERVICE_PRINCIPAL_{part}" for part in ("ID", "PASSWORD", "TENANT_ID"))
@@ -82,6 +84,8 @@ def login(*, ask: bool) -> Any:
     if given:
         missing = ", ".join(sorted(set(PRINCIPAL) - set(given)))
         raise Failure(f"a service principal needs {missing} as well as {', '.join(given)}", WRONG_USE)
+    if job := assertion.job():
+        return assertion.authentication(job)
     log_in = authentication.perform_interactive_login
     # The client would open a browser or wait for a device code, also where nobody is there to see it.
     authentication.perform_interactive_login = aloud(log_in) if ask else refuse
@@ -91,6 +95,8 @@ def login(*, ask: bool) -> Any:
 
 
 def refuse(*_: object, **__: object) -> None:
+    if os.environ.get("GITHUB_ACTIONS") and os.environ.get("AZURE_CLIENT_ID"):
+        raise Failure("not logged in: the job may not say who it is; give it `id-token: write`", SERVICE_FAILED)
     raise Failure(NOT_LOGGED_IN, SERVICE_FAILED)
 
 

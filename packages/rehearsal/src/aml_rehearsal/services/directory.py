@@ -1,4 +1,4 @@
-"""The login: a service principal's secret becomes a token; a device code is confirmed on the spot."""
+"""The login: a principal's secret, or what vouches for a job of CI, becomes a token; a code is confirmed at once."""
 
 from __future__ import annotations
 
@@ -57,7 +57,10 @@ def device_code(workspace: Workspace, request: Request) -> Any:
 def token(workspace: Workspace, request: Request) -> Any:
     form = dict(parse_qsl(request.body.decode(errors="replace")))
     kind = form.get("grant_type", "")
-    if kind == "client_credentials":
+    if kind == "client_credentials" and "client_assertion" in form:
+        principal = workspace.assertions.log_in(form.get("client_id", ""), form["client_assertion"])
+        name, role = principal.client_id, principal.role
+    elif kind == "client_credentials":
         principal = workspace.tokens.log_in(form.get("client_id", ""), form.get("client_secret", ""))
         name, role = principal.client_id, principal.role
     elif kind.endswith("device_code"):

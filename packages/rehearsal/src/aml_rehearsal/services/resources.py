@@ -115,6 +115,25 @@ def group(workspace: Workspace, request: Request) -> Any:
     return Reply(status=204) if request.method == "HEAD" else table[name.lower()]
 
 
+# What each role may do, as the resource manager lists it: actions, and what of them is left out again.
+OWN = "Microsoft.MachineLearningServices/workspaces"
+RIGHTS = {
+    "contributor": (["*"], ["Microsoft.Authorization/*/Delete", "Microsoft.Authorization/*/Write"]),
+    "scientist": (
+        [f"{OWN}/*/{verb}" for verb in ("read", "action", "delete", "write")],
+        [f"{OWN}/delete", f"{OWN}/write", f"{OWN}/listKeys/action"]
+        + [f"{OWN}/computes/{verb}" for verb in ("*/write", "*/delete", "listKeys/action")],
+    ),
+    "reader": (["*/read"], []),
+}
+
+
+@arm.route("GET", "{scope}/providers/Microsoft.Authorization/permissions")
+def permissions(workspace: Workspace, request: Request) -> Any:
+    actions, left_out = RIGHTS.get(request.identity.role if request.identity else "", ([], []))
+    return {"value": [{"actions": actions, "notActions": left_out}] if actions else []}
+
+
 @arm.route("GET PUT", "{scope}")
 def workspace_resource(workspace: Workspace, request: Request) -> Any:
     """The one workspace; who makes it finds it made."""

@@ -1,0 +1,1 @@
+"""What GitHub and Azure DevOps run: the files for them, what they are told, what they show."""
