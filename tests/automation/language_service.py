@@ -7,6 +7,8 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
+
 from aml_rehearsal.azurite import node_tools
 from tests.environments import Environments
 from tests.support import run
@@ -19,6 +21,8 @@ SCHEMA = "AZURE_PIPELINES_SCHEMA"
 def language_service(environments: Environments, pipelines: Iterable[Path]) -> dict[Path, list[str]]:
     """What Microsoft's language service says of each pipeline, by the schema that the variable names."""
     schema = os.environ.get(SCHEMA, "")
+    if schema == "none":
+        pytest.skip("Microsoft's schema of Azure Pipelines is not here, as was said before the tests began")
     assert Path(schema).is_file(), (
         f"{SCHEMA}={schema}: is to name microsoft/azure-pipelines-vscode's service-schema.json"
     )
