@@ -88,7 +88,7 @@ def test_names_that_a_web_page_can_not_have(opened: Rehearsal, host: str) -> Non
         ("/roots.pem", "page.example.com:8080", 403, "serve --url"),
         ("/variables", "", 400, "Name the file in which you keep"),
         ("/variables.env?roots=a%0AB=c", "", 400, "Name the file"),
-        ("/variables?roots=a&role=boss", "", 400, "there are contributor, reader, stranger"),
+        ("/variables?roots=a&role=boss", "", 400, "there are contributor, scientist, reader, stranger"),
         ("/webservices/none/score", "", 404, "none: no such web service"),
     ],
 )

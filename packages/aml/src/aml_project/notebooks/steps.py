@@ -389,7 +389,7 @@ class Plan:
                     held = part_of(statement.value) if isinstance(statement, ast.Assign) else None
                     if isinstance(statement, ast.Assign) and held is not None and held in self.values:
                         targets = {each for target in statement.targets for each in names_in(target)}
-                        parts += [(each, held, chunk.cell) for each in sorted(targets & self.values) if each != whole]
+                        parts += [(each, held, chunk.cell) for each in sorted(targets & self.values) if each != held]
 
     def _note_unknown(self) -> None:
         for node in self.names.nodes:
