@@ -93,7 +93,7 @@ def is_a(value, package, kind):
 
 
 def save_table(table, file):
-    """Write a table, unless it would come back as another one."""
+    """Write a table, unless it would come back as another one: then the caller pickles it, which keeps all of it."""
     pandas = sys.modules["pandas"]
     try:
         table.to_parquet(file)
@@ -104,7 +104,7 @@ def save_table(table, file):
             return True
     except (ImportError, ArithmeticError, AssertionError, AttributeError, LookupError, NotImplementedError, TypeError,
             ValueError):  # fmt: skip
-        pass  # no pyarrow, or what Parquet has no column for
+        pass  # no pyarrow, what Parquet has no column for, or what is not the same when it is read: nothing is lost
     file.unlink(missing_ok=True)
     return False
 
