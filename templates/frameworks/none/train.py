@@ -82,7 +82,7 @@ def main() -> None:
     folder = OUTPUTS / "model"
     folder.mkdir(parents=True, exist_ok=True)
     save_model(model, folder)
-    input_schema.save(folder, columns, model.classes)
+    input_schema.save(folder, input_schema.Schema(columns, classes=model.classes))
     write_json(OUTPUTS / "metrics.json", metrics)
     print(f"Trained on {len(train_x)} rows, tested on {len(test_x)}: accuracy {metrics['accuracy']:.3f}")
 

@@ -79,7 +79,7 @@ def main() -> None:
     folder = OUTPUTS / "model"
     folder.mkdir(parents=True, exist_ok=True)
     joblib.dump(model, folder / "model.pkl")
-    input_schema.save(folder, columns, classes)
+    input_schema.save(folder, input_schema.Schema(columns, classes=classes))
     export_onnx(model, test_x, folder / "model.onnx")
     write_json(OUTPUTS / "metrics.json", metrics)
     print(f"Trained on {len(train_x)} rows, tested on {len(test_x)}: accuracy {metrics['accuracy']:.3f}")

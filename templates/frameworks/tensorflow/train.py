@@ -181,7 +181,7 @@ def report(
     folder = OUTPUTS / "model"
     folder.mkdir(parents=True, exist_ok=True)
     network.save(folder / "model.keras", net)
-    input_schema.save(folder, data.columns, data.classes)
+    input_schema.save(folder, input_schema.Schema(data.columns, classes=data.classes))
     if data.encoding:
         data.encoding.save(folder)
     write_json(OUTPUTS / "metrics.json", metrics)
