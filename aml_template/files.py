@@ -11,8 +11,8 @@ TEMPLATES = ROOT / "templates"
 PATHS = ("notebook", "environment_file")
 # What a model is made with; the other questions are about the repo around.
 OF_MODEL = (
-    "framework", "python_version", "notebook", "environment_file", "compute_name", "vm_size", "node_count", "gpu",
-    "processes_per_node", "launcher", "data_access", "dataset_name",
+    "framework", "task", "python_version", "notebook", "environment_file", "compute_name", "vm_size", "node_count",
+    "gpu", "processes_per_node", "launcher", "data_access", "dataset_name",
 )  # fmt: skip
 
 

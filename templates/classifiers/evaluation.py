@@ -1,6 +1,7 @@
-"""Judge a classifier on rows that it has not seen: metrics, report, confusion matrix and ROC curve."""
+"""Judge a model on rows that it has not seen: metrics, and what there is to look at of classes or of numbers."""
 
 import json
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,29 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn import metrics
 
+COVERAGE = 0.9  # share of the rows whose number lies between the low and the high of its prediction
+SHOWN = 10_000  # rows in a plot and a list, at most
 
-def evaluate(actual: np.ndarray, probabilities: np.ndarray, classes: list[str], folder: Path) -> dict[str, float]:
-    """Write the evaluation to a folder and return the metrics. Column i of probabilities belongs to classes[i]."""
+
+def evaluate(actual: np.ndarray, outputs: np.ndarray, classes: list[str], folder: Path) -> dict[str, float]:
+    """Write the evaluation to a folder and return the metrics.
+
+    Column i of the outputs is the probability of classes[i]; without classes they are the numbers of a regression.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    results = judge_classes(actual, outputs, classes, folder) if classes else judge_numbers(actual, outputs, folder)
+    return {name: float(f"{value:.6g}") for name, value in results.items()}
+
+
+def summary(metrics: dict[str, float]) -> str:
+    """The metrics in a few words."""
+    if "accuracy" in metrics:
+        return f"accuracy {metrics['accuracy']:.3f}"
+    return f"rmse {metrics['rmse']:.4g}, R² {metrics['r2']:.3f}"
+
+
+def judge_classes(actual: np.ndarray, probabilities: np.ndarray, classes: list[str], folder: Path) -> dict[str, float]:
+    """Report, confusion matrix and ROC curves."""
     predicted = np.asarray(classes)[probabilities.argmax(axis=1)]
     report = metrics.classification_report(actual, predicted, labels=classes, output_dict=True, zero_division=0)
     matrix = metrics.confusion_matrix(actual, predicted, labels=classes)
@@ -32,7 +52,7 @@ def evaluate(actual: np.ndarray, probabilities: np.ndarray, classes: list[str], 
     }
     if curves:
         results["roc_auc"] = np.mean([curve["auc"] for curve in curves.values()])
-    return {name: round(float(value), 6) for name, value in results.items()}
+    return results
 
 
 def roc_curves(actual: np.ndarray, probabilities: np.ndarray, classes: list[str]) -> dict[str, dict[str, Any]]:
@@ -69,6 +89,83 @@ def plot_roc(curves: dict[str, dict[str, Any]]) -> Figure:
         axes.plot(curve["false_positive_rate"], curve["true_positive_rate"], label=f"{label} (area {curve['auc']:.3f})")
     axes.set(xlabel="False positive rate", ylabel="True positive rate", aspect="equal")
     axes.legend(loc="lower right")
+    return figure
+
+
+def judge_numbers(actual: np.ndarray, predicted: np.ndarray, folder: Path) -> dict[str, float]:
+    """Predicted and actual numbers, and their differences, the residuals."""
+    residuals = actual - predicted
+    misses = np.abs(residuals)
+    results = {
+        "rmse": metrics.root_mean_squared_error(actual, predicted),
+        "mae": misses.mean(),
+        "r2": metrics.r2_score(actual, predicted),
+    }
+    if actual.any():  # a miss is no share of 0: such rows are left out of this one
+        results["mape"] = (misses[actual != 0] / np.abs(actual[actual != 0])).mean()
+    margin = margin_of(misses)
+    if margin is not None:
+        results |= {"margin": margin, "coverage": coverage(misses)}
+
+    shares = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99]
+    counts, edges = np.histogram(residuals, bins=30)
+    write_json(
+        folder / "residuals.json",
+        {
+            "mean": residuals.mean(),
+            "quantiles": dict(zip(map(str, shares), np.quantile(residuals, shares).tolist(), strict=True)),
+            "histogram": {"edges": edges.tolist(), "counts": counts.tolist()},
+            "zeros": int((actual == 0).sum()),  # which mape leaves out
+        },
+    )
+    shown = np.linspace(0, len(actual) - 1, min(len(actual), SHOWN)).astype(int)
+    rows = np.column_stack([actual, predicted, residuals])[shown]
+    np.savetxt(folder / "predicted_actual.csv", rows, "%.9g", ",", header="actual,predicted,residual", comments="")
+    plot_predicted(actual[shown], predicted[shown], margin).savefig(folder / "predicted_actual.png")
+    plot_residuals(predicted[shown], residuals[shown]).savefig(folder / "residuals.png")
+    return results
+
+
+def margin_of(misses: np.ndarray) -> float | None:
+    """How far a prediction is off at most, in COVERAGE of all cases; None if there are too few rows to tell.
+
+    Split conformal prediction: the miss of a new row is as likely to rank anywhere among those of held-out rows, if it
+    is drawn as they were. Whatever the model is, it is below this one in COVERAGE of the cases or more.
+    """
+    rank = ceil((len(misses) + 1) * COVERAGE)
+    return float(np.sort(misses)[rank - 1]) if rank <= len(misses) else None
+
+
+def coverage(misses: np.ndarray) -> float:
+    """The share of rows that lie within the margin of the others: of each half, within that of the other half."""
+    halves = misses[::2], misses[1::2]
+    within = [half <= (margin_of(other) or np.inf) for half, other in (halves, halves[::-1])]
+    return float(np.concatenate(within).mean())
+
+
+def plot_predicted(actual: np.ndarray, predicted: np.ndarray, margin: float | None) -> Figure:
+    """Draw each row, and the diagonal on which predictions are right, with the margin on both sides."""
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(actual, predicted, ".", markersize=4, alpha=0.4)
+    ends = np.array([min(actual.min(), predicted.min()), max(actual.max(), predicted.max())])
+    axes.plot(ends, ends, "--", color="grey", label="right")
+    if margin is not None:
+        axes.fill_between(ends, ends - margin, ends + margin, color="grey", alpha=0.15, label=f"{COVERAGE:.0%} of rows")
+    axes.set(xlabel="Actual", ylabel="Predicted")
+    axes.legend(loc="upper left")
+    return figure
+
+
+def plot_residuals(predicted: np.ndarray, residuals: np.ndarray) -> Figure:
+    """Draw the residuals over the predictions, and how often each size of them is."""
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    over, often = figure.subplots(1, 2, sharey=True, width_ratios=[2, 1])
+    over.plot(predicted, residuals, ".", markersize=4, alpha=0.4)
+    over.axhline(0, linestyle="--", color="grey")
+    over.set(xlabel="Predicted", ylabel="Residual")
+    often.hist(residuals, bins=30, orientation="horizontal")
+    often.set(xlabel="Rows")
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Train a classifier on a table, judge it, and write all that scoring needs to outputs/.
+"""Train a model on a table, judge it, and write all that scoring needs to outputs/.
 
 python train.py
 """
@@ -10,13 +10,13 @@ import joblib
 import pandas as pd
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from runtime import input_schema
-from runtime.arguments import data_folder, parse, share
+from runtime.arguments import TASKS, data_folder, own_task, parse, sample_label, share
 from runtime.data import download, read_table, split_label
 from runtime.onnx_export import export_onnx
 from runtime.tracking import tracked
@@ -28,7 +28,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Train the model; results go to outputs/.")
     parser.add_argument("--data-path", type=Path, default=data_folder(), help="CSV or Parquet: a file, or a folder")
     parser.add_argument("--dataset", default="", help="data of the run, to download to --data-path (mechanism: direct)")
-    parser.add_argument("--label", default="churned", help="column to predict (default: %(default)s)")
+    parser.add_argument("--task", choices=TASKS, default=own_task(), help="what to predict (default: %(default)s)")
+    parser.add_argument("--label", default=sample_label(), help="column to predict (default: %(default)s)")
     parser.add_argument("--train-test-split-ratio", type=share, default=0.3, help="share held out for the test")
     parser.add_argument("--regularization", type=float, default=1.0, help="smaller fits closer (default: %(default)s)")
     parser.add_argument("--max-iter", type=int, default=1000, help="limit of the optimizer (default: %(default)s)")
@@ -36,53 +37,59 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parse(parser, argv)
 
 
-def load_data(path: Path, label: str) -> tuple[pd.DataFrame, pd.Series]:
+def load_data(path: Path, label: str, task: str) -> tuple[pd.DataFrame, pd.Series]:
     """Read the table; return the features and the labels."""
-    return split_label(read_table(path), label)
+    return split_label(read_table(path), label, task)
 
 
 def build_model(args: argparse.Namespace) -> Pipeline:
-    """The model: any scikit-learn pipeline whose last step has predict_proba. (Trees need no StandardScaler.)
+    """The model: any scikit-learn pipeline; one that classifies has predict_proba. (Trees need no StandardScaler.)
 
     Classes and functions of your own belong in a module beside this file: score.py can't load them from here.
     """
     numbers = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
     categories = OneHotEncoder(handle_unknown="ignore")
+    if args.task == "regression":
+        estimator = Ridge(alpha=args.regularization, max_iter=args.max_iter, random_state=args.seed)
+    else:
+        estimator = LogisticRegression(C=1 / args.regularization, max_iter=args.max_iter, random_state=args.seed)
     return make_pipeline(
         make_column_transformer(
             (numbers, make_column_selector(dtype_include="number")),
             (categories, make_column_selector(dtype_exclude="number")),
         ),
-        LogisticRegression(C=1 / args.regularization, max_iter=args.max_iter, random_state=args.seed),
+        estimator,
     )
 
 
 def main() -> None:
     args = parse_args()
     download(args.dataset, args.data_path)
-    features, labels = load_data(args.data_path, args.label)
+    features, labels = load_data(args.data_path, args.label, args.task)
     columns = input_schema.describe(features)
     features = pd.DataFrame(input_schema.to_table(features, columns))
+    strata = labels if args.task == "classification" else None
     train_x, test_x, train_y, test_y = train_test_split(
-        features, labels, test_size=args.train_test_split_ratio, random_state=args.seed, stratify=labels
+        features, labels, test_size=args.train_test_split_ratio, random_state=args.seed, stratify=strata
     )
 
     with tracked(args) as log:
         model = build_model(args).fit(train_x, train_y)
-        from evaluation import evaluate, write_json  # plots: a training need not wait for their imports
+        from evaluation import evaluate, summary, write_json  # plots: a training need not wait for their imports
 
-        classes = list(model.classes_)
-        metrics = evaluate(test_y.to_numpy(), model.predict_proba(test_x), classes, OUTPUTS / "evaluation")
+        classes = list(model.classes_) if args.task == "classification" else []
+        outputs = model.predict_proba(test_x) if classes else model.predict(test_x)
+        metrics = evaluate(test_y.to_numpy(), outputs, classes, OUTPUTS / "evaluation")
         log.metrics(metrics)
         log.folder(OUTPUTS / "evaluation")
 
     folder = OUTPUTS / "model"
     folder.mkdir(parents=True, exist_ok=True)
     joblib.dump(model, folder / "model.pkl")
-    input_schema.save(folder, input_schema.Schema(columns, classes=classes))
+    input_schema.save(folder, input_schema.Schema(columns, args.task, classes, metrics.get("margin")))
     export_onnx(model, test_x, folder / "model.onnx")
     write_json(OUTPUTS / "metrics.json", metrics)
-    print(f"Trained on {len(train_x)} rows, tested on {len(test_x)}: accuracy {metrics['accuracy']:.3f}")
+    print(f"Trained on {len(train_x)} rows, tested on {len(test_x)}: {summary(metrics)}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import argparse
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,32 +27,61 @@ class Data(NamedTuple):
     rows: np.ndarray | None  # of a table: a row of numbers for each sample
     files: list[Path]  # of images
     shape: list[int]  # of one sample: [columns], or [height, width, colours]
-    labels: np.ndarray
-    classes: list[str]
+    actual: np.ndarray  # the labels, as they are in the data
+    labels: np.ndarray  # as the network learns them: the number of each one's class, or a column of scaled numbers
+    classes: list[str]  # of a regression none
     split: Split
     columns: list[input_schema.Column]
     encoding: encoding.Encoding | None  # of a table
 
+    @property
+    def task(self) -> str:
+        return "classification" if self.classes else "regression"
 
-def read(args: argparse.Namespace, load_data: Callable[[Path, str], tuple[Any, Any]]) -> Data:
+    @property
+    def outputs(self) -> int:
+        """How many the network has: one for each class, or one for the number."""
+        return len(self.classes) or 1
+
+    def answers(self, outputs: np.ndarray) -> np.ndarray:
+        """What the network says: probabilities as they are, numbers as large as the labels."""
+        return outputs if self.encoding is None or self.classes else self.encoding.unscaled(outputs)
+
+
+def read(args: argparse.Namespace, load_data: Callable[[Path, str, str], tuple[Any, Any]]) -> Data:
     """List the images, or read a table with load_data(): what lies there says which."""
     if images.is_image_folder(args.data_path):
-        files, names = images.list_images(args.data_path)
-        classes, labels = np.unique(names, return_inverse=True)
-        split = split_samples(labels, args.train_test_split_ratio, args.es_patience >= 0, args.seed)
-        columns = [{"name": "image", "type": "image", "size": args.image_size}]
-        shape = [args.image_size, args.image_size, 3]
-        return Data(None, files, shape, labels, classes.tolist(), split, columns, None)
+        return read_images(args)
     if args.data_path.is_dir() and not images.holds_tables(args.data_path):
         raise SystemExit(f"--data-path {args.data_path}: no .csv or .parquet file there, and no sub-folder with images")
-    features, named = load_data(args.data_path, args.label)
+    features, named = load_data(args.data_path, args.label, args.task)
     columns = input_schema.describe(features)
     table = input_schema.to_table(features, columns)
-    classes, labels = np.unique(named.to_numpy(str), return_inverse=True)
+    actual, is_regression = named.to_numpy(), args.task == "regression"
+    classes, labels = ([], np.zeros(len(actual), int)) if is_regression else numbered(actual)
     split = split_samples(labels, args.train_test_split_ratio, args.es_patience >= 0, args.seed)
-    fitted = encoding.fit({name: values[split.train] for name, values in table.items()}, columns)
+    of_training = {name: values[split.train] for name, values in table.items()}
+    fitted = encoding.fit(of_training, columns, actual[split.train] if is_regression else None)
     rows = fitted.matrix(table, columns)
-    return Data(rows, [], [rows.shape[1]], labels, classes.tolist(), split, columns, fitted)
+    labels = fitted.scaled(actual) if is_regression else labels
+    return Data(rows, [], [rows.shape[1]], actual, labels, classes, split, columns, fitted)
+
+
+def read_images(args: argparse.Namespace) -> Data:
+    if args.task == "regression":
+        raise SystemExit("--task regression: images have classes, the folders that they lie in: --task classification")
+    files, names = images.list_images(args.data_path)
+    classes, labels = numbered(names)
+    split = split_samples(labels, args.train_test_split_ratio, args.es_patience >= 0, args.seed)
+    columns = [{"name": "image", "type": "image", "size": args.image_size}]
+    shape = [args.image_size, args.image_size, 3]
+    return Data(None, files, shape, np.array(names), labels, classes, split, columns, None)
+
+
+def numbered(names: Sequence[str] | np.ndarray) -> tuple[list[str], np.ndarray]:
+    """The classes in their order, and the number of each one's."""
+    classes, labels = np.unique(np.asarray(names, str), return_inverse=True)
+    return classes.tolist(), labels
 
 
 def split_samples(labels: np.ndarray, ratio: float, early_stopping: bool, seed: int) -> Split:

@@ -58,15 +58,21 @@ class Scorer:
             return Result(self.answer([], [], None), {chunk.names[0]: str(error)})
 
     def answer(self, names: Any, rows: Any, table: input_schema.Table | None) -> pa.Table:
-        """The likeliest label and the probability of every label, as score.py answers a request."""
-        classes = self.schema.classes
-        probabilities = self.predict(table) if table else np.empty((0, len(classes)), np.float32)
-        if not np.isfinite(probabilities).all():
-            raise files.BadFile("the model gives a probability that is not a number")
-        labels = pa.array(classes, pa.string()).take(pa.array(probabilities.argmax(axis=1)))
-        columns = [pa.array(np.ascontiguousarray(column)) for column in probabilities.T]
-        arrays = [pa.array(names, pa.string()), pa.array(rows, pa.int64()), labels, *columns]
-        return pa.Table.from_arrays(arrays, header(self.schema))
+        """What score.py answers a request: labels with the probability of each, or the numbers of a regression."""
+        schema = self.schema
+        nothing = np.empty((0, len(schema.classes)) if schema.classes else 0, np.float32)
+        outputs = self.predict(table) if table else nothing
+        if not np.isfinite(outputs).all():
+            what = "probability" if schema.classes else "prediction"
+            raise files.BadFile(f"the model gives a {what} that is not a number")
+        if schema.task == "regression":
+            answers = [pa.array(column) for column in input_schema.answered_numbers(outputs, schema).values()]
+        else:
+            labels = pa.array(schema.classes, pa.string()).take(pa.array(outputs.argmax(axis=1)))
+            answers = [labels, *(pa.array(np.ascontiguousarray(column)) for column in outputs.T)]
+        return pa.Table.from_arrays(
+            [pa.array(names, pa.string()), pa.array(rows, pa.int64()), *answers], header(schema)
+        )
 
 
 def writer(model: str) -> Callable[[files.Chunk], Lines]:

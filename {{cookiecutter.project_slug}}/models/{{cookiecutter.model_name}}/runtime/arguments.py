@@ -1,10 +1,14 @@
 """What the command lines of all train.py have in common, so that a runconfig need not know which one it starts."""
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
 MODEL = Path(__file__).resolve().parents[1]
+ANSWERS = MODEL / ".answers.json"  # what the model was made with; it travels to every run
+SAMPLE_LABELS = {"classification": "churned", "regression": "monthly_fee"}  # columns of the sample data
+TASKS = tuple(SAMPLE_LABELS)
 
 
 def data_folder() -> Path:
@@ -12,6 +16,17 @@ def data_folder() -> Path:
     shared = Path("..", "..", "data")
     own = shared / MODEL.name
     return own if (MODEL / own).is_dir() else shared
+
+
+def own_task() -> str:
+    """What the model was made for, classification or regression: the answer to the template's question."""
+    answers = json.loads(ANSWERS.read_text(encoding="utf-8")) if ANSWERS.exists() else {}
+    return str(answers.get("task", "classification"))
+
+
+def sample_label() -> str:
+    """The column of the sample data that is predicted until there is a table with one of your own."""
+    return SAMPLE_LABELS[own_task()]
 
 
 def share(text: str) -> float:

@@ -1,10 +1,15 @@
 """The data: brought to a run, read from files, parted from its labels. What is wrong with it is said in one line."""
 
+import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+MANY = 20  # different numbers in a label: more than that are rarely classes
+FEW = 10  # rows that a regression needs, so that some can be held out
+LARGEST = float(np.finfo(np.float32).max)
 READERS = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
 
 
@@ -52,8 +57,8 @@ def read_table(path: Path) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def split_label(frame: pd.DataFrame, label: str) -> tuple[pd.DataFrame, pd.Series]:
-    """Return the features and the labels as strings. Rows without a label are of no use and are left out.
+def split_label(frame: pd.DataFrame, label: str, task: str = "classification") -> tuple[pd.DataFrame, pd.Series]:
+    """Return the features and the labels: strings, or numbers for a regression. Rows without a label are left out.
 
     What is missing is told: each model makes something of it, and it may be a mistake in the data.
     """
@@ -64,7 +69,33 @@ def split_label(frame: pd.DataFrame, label: str) -> tuple[pd.DataFrame, pd.Serie
         more = f" and {len(missing) - 5} columns more" if len(missing) > 5 else ""
         print(f"Missing values, of {len(frame)} rows: {', '.join(missing[:5])}{more}", flush=True)
     frame = frame.dropna(subset=label)
-    labels = frame[label].convert_dtypes().astype(str)
-    if labels.nunique() < 2 or labels.value_counts().min() < 2:
-        raise SystemExit(f"--label {label}: needs two classes or more, with two rows or more of each")
-    return frame.drop(columns=label), labels
+    labels = frame[label].convert_dtypes()
+    return frame.drop(columns=label), numbers(labels) if task == "regression" else classes(labels)
+
+
+def classes(labels: pd.Series) -> pd.Series:
+    """The labels of a classification. Many numbers are told: they are rarely meant as classes."""
+    count = labels.nunique()
+    instead = ""
+    if count > MANY and labels.dtype.kind in "iuf":
+        instead = f"{count} different numbers are taken for classes; --task regression predicts a number"
+    if count < 2 or labels.value_counts().min() < 2:
+        needed = "needs two classes or more, with two rows or more of each"
+        raise SystemExit(f"--label {labels.name}: {'; '.join(filter(None, [needed, instead]))}")
+    if instead:
+        print(f"NOTE: --label {labels.name}: {instead}", file=sys.stderr, flush=True)
+    return labels.astype(str)
+
+
+def numbers(labels: pd.Series) -> pd.Series:
+    """The labels of a regression."""
+    found = pd.to_numeric(labels, errors="coerce").astype(float)
+    if labels.dtype.kind not in "iufO":  # to_numeric() makes numbers of booleans and of dates
+        found[:] = np.nan
+    wrong = labels[~(found.abs() <= LARGEST)]
+    if len(wrong):
+        what = f"{str(wrong.iloc[0])[:80]!r} in row {wrong.index[0]} is no number, or too large a one"
+        raise SystemExit(f"--label {labels.name}: {what}; --task classification predicts classes")
+    if len(found) < FEW or found.nunique() < 2:
+        raise SystemExit(f"--label {labels.name}: needs {FEW} rows or more, and two different numbers or more")
+    return found

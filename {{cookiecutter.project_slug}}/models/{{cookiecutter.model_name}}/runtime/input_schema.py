@@ -28,6 +28,7 @@ class Schema:
     columns: list[Column]
     task: str = "classification"
     classes: list[str] = field(default_factory=list)  # of a classification, in the order of the probabilities
+    margin: float | None = None  # of a regression: 9 of 10 numbers lie no further than that from their prediction
 
 
 class BadRequest(ValueError):
@@ -180,14 +181,32 @@ def _pixels(row: int, column: Column, text: str, read_image: ReadImage) -> np.nd
         raise BadRequest(f"{wanted}: {error}.") from None
 
 
-def answer(probabilities: np.ndarray, schema: Schema) -> dict[str, Any]:
-    """The answer to a request: for each row the likeliest label, and the probability of every label by its name."""
-    classes, rows = schema.classes, probabilities.tolist()
-    if not all(map(isfinite, chain.from_iterable(rows))):  # JSON has no word for it, and a label of it would be a guess
+def answer(outputs: np.ndarray, schema: Schema) -> dict[str, Any]:
+    """The answer to a request: what a model makes of each row.
+
+    The likeliest label and the probability of every label by its name; of a regression the number, and two between
+    which 9 of 10 lie.
+    """
+    if schema.task == "regression":
+        columns = answered_numbers(outputs, schema)
+        rows = [dict(zip(columns, row, strict=True)) for row in np.column_stack([*columns.values()]).tolist()]
+        if not all(map(isfinite, chain.from_iterable(row.values() for row in rows))):
+            raise ValueError("the model gave a prediction that is not a number")
+        return {"predictions": rows}
+    classes, probabilities = schema.classes, outputs.tolist()
+    if not all(map(isfinite, chain.from_iterable(probabilities))):  # JSON has no word for it, and a label is no guess
         raise ValueError("the model gave a probability that is not a number")
     return {
         "predictions": [
             {"label": classes[row.index(max(row))], "probabilities": dict(zip(classes, row, strict=True))}
-            for row in rows
+            for row in probabilities
         ]
     }
+
+
+def answered_numbers(values: np.ndarray, schema: Schema) -> dict[str, np.ndarray]:
+    """What a regression answers, by name: for each row the value and, if its margin is known, low and high."""
+    values = values.astype(np.float64)
+    if schema.margin is None:
+        return {"value": values}
+    return {"value": values, "low": values - schema.margin, "high": values + schema.margin}
