@@ -17,6 +17,7 @@ import pandas as pd
 from runtime import input_schema, report
 from runtime.arguments import TASKS, data_folder, own_task, parse, sample_label, share
 from runtime.data import download, read_table, split_label
+from runtime.splitting import add_split_arguments, rows_of
 from runtime.tracking import tracked
 
 OUTPUTS = Path("outputs")
@@ -28,8 +29,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--dataset", default="", help="data of the run, to download to --data-path (mechanism: direct)")
     parser.add_argument("--task", choices=TASKS, default=own_task(), help="what to predict (default: %(default)s)")
     parser.add_argument("--label", default=sample_label(), help="column to predict (default: %(default)s)")
-    parser.add_argument("--train-test-split-ratio", type=share, default=0.3, help="share held out for the test")
+    parser.add_argument("--threshold", type=share, help="probability from which the second of two classes is answered")
     parser.add_argument("--seed", type=int, default=42, help="same seed, same model (default: %(default)s)")
+    add_split_arguments(parser)  # --train-test-split-ratio, --split-by, --time
     return parse(parser, argv)
 
 
@@ -68,18 +70,17 @@ def main() -> None:
         return  # one of several processes: they have nothing to do until the model is one for all of them
     download(args.dataset, args.data_path)
     features, labels = load_data(args.data_path, args.label, args.task)
+    features, rows = rows_of(features, labels, args)
     columns = input_schema.describe(features)
-    features = pd.DataFrame(input_schema.to_table(features, columns), index=labels.index)
-    groups = labels.groupby(labels) if args.task == "classification" else labels
-    test_y = groups.sample(frac=args.train_test_split_ratio, random_state=args.seed)
-    train_y = labels.drop(test_y.index)
-    train_x, test_x = features.loc[train_y.index], features.loc[test_y.index]
+    features = pd.DataFrame(input_schema.to_table(features, columns))
+    train, test = rows.split(args.train_test_split_ratio)
 
     with tracked(args) as log:
-        model = build_model(args).fit(train_x, train_y)
+        model = build_model(args).fit(features.iloc[train], labels.iloc[train])
         from evaluation import evaluate, summary, write_json  # plots: a training need not wait for their imports
 
-        metrics = evaluate(test_y.to_numpy(), model.predict(test_x), model.classes, OUTPUTS / "evaluation")
+        answers = model.predict(features.iloc[test])
+        metrics = evaluate(labels.iloc[test].to_numpy(), answers, model.classes, OUTPUTS / "evaluation", args.threshold)
         log.metrics(metrics)
         log.folder(OUTPUTS / "evaluation")
         log.file(report.write(OUTPUTS, report.profile(features, labels, args.label), args, metrics))
@@ -87,9 +88,10 @@ def main() -> None:
     folder = OUTPUTS / "model"
     folder.mkdir(parents=True, exist_ok=True)
     save_model(model, folder)
-    input_schema.save(folder, input_schema.Schema(columns, args.task, model.classes, metrics.get("margin")))
+    schema = input_schema.Schema(columns, args.task, model.classes, args.threshold, metrics.get("margin"))
+    input_schema.save(folder, schema)
     write_json(OUTPUTS / "metrics.json", metrics)
-    print(f"Trained on {len(train_x)} rows, tested on {len(test_x)}: {summary(metrics)}")
+    print(f"Trained on {len(train)} rows, tested on {len(test)}, {rows.described()}: {summary(metrics)}")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ torchrun --nproc_per_node 2 train.py
 
 import argparse
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,9 @@ def fit(
     batches = samples.Batches(data.split.train, args.batch_size, processes.rank, processes.size)
     load = loader(data, batches, args.workers, DEVICE)
     faster = torch.autocast(DEVICE, torch.bfloat16) if args.amp else nullcontext()
-    loss_of = cross_entropy if data.classes else mse_loss
+    balance = data.class_weights(args.class_weight == "balanced")
+    weight = None if balance is None else torch.from_numpy(balance).to(DEVICE)
+    loss_of = partial(cross_entropy, weight=weight) if data.classes else mse_loss
     watched = "validation_loss" if len(data.split.validation) else "loss"
 
     for epoch in range(len(history), args.epochs):
@@ -90,7 +93,7 @@ def fit(
         if len(data.split.validation):
             guessed = predict(net, data, data.split.validation, args, processes)
             wanted = torch.from_numpy(data.labels[data.split.validation])
-            losses["validation_loss"] = loss_of(guessed, wanted).item()
+            losses["validation_loss"] = loss_of(guessed.to(DEVICE), wanted.to(DEVICE)).item()
         history.append(losses)
         if waited(history, watched) == 0:
             best = {name: weights.clone() for name, weights in net.state_dict().items()}
@@ -138,7 +141,7 @@ def judge(net: nn.Module, data: samples.Data, history: list[dict[str, float]], a
     from runtime.figures import plot_losses, plot_misclassified
 
     folder = OUTPUTS / "evaluation"
-    metrics = evaluate(data.actual[data.split.test], answers, data.classes, folder)
+    metrics = evaluate(data.actual[data.split.test], answers, data.classes, folder, log.args.threshold)
     write_json(folder / "loss_curve.json", history)
     plot_losses(history).savefig(folder / "loss_curve.png")
     plot_misclassified(data, answers, folder / "misclassified.png")
@@ -149,11 +152,12 @@ def judge(net: nn.Module, data: samples.Data, history: list[dict[str, float]], a
     folder = OUTPUTS / "model"
     folder.mkdir(parents=True, exist_ok=True)
     network.save(folder / "model.pt", net, data.shape, data.outputs)
-    input_schema.save(folder, input_schema.Schema(data.columns, data.task, data.classes, metrics.get("margin")))
+    schema = input_schema.Schema(data.columns, data.task, data.classes, log.args.threshold, metrics.get("margin"))
+    input_schema.save(folder, schema)
     if data.encoding:
         data.encoding.save(folder)
     write_json(OUTPUTS / "metrics.json", metrics)
-    rows = f"Trained on {len(data.split.train)} rows, tested on {len(data.split.test)}"
+    rows = f"Trained on {len(data.split.train)} rows, tested on {len(data.split.test)}, {data.how}"
     print(f"{rows}: {summary(metrics)}")
 
 

@@ -7,11 +7,11 @@ import argparse
 from pathlib import Path
 
 import joblib
+import numpy as np
 import pandas as pd
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -19,6 +19,7 @@ from runtime import input_schema, report
 from runtime.arguments import TASKS, data_folder, own_task, parse, sample_label, share
 from runtime.data import download, read_table, split_label
 from runtime.onnx_export import export_onnx
+from runtime.splitting import add_split_arguments, cross_validated, rows_of
 from runtime.tracking import tracked
 
 OUTPUTS = Path("outputs")
@@ -30,10 +31,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--dataset", default="", help="data of the run, to download to --data-path (mechanism: direct)")
     parser.add_argument("--task", choices=TASKS, default=own_task(), help="what to predict (default: %(default)s)")
     parser.add_argument("--label", default=sample_label(), help="column to predict (default: %(default)s)")
-    parser.add_argument("--train-test-split-ratio", type=share, default=0.3, help="share held out for the test")
     parser.add_argument("--regularization", type=float, default=1.0, help="smaller fits closer (default: %(default)s)")
     parser.add_argument("--max-iter", type=int, default=1000, help="limit of the optimizer (default: %(default)s)")
+    parser.add_argument("--class-weight", choices=["balanced"], help="let rare classes count as much as frequent ones")
+    parser.add_argument("--threshold", type=share, help="probability from which the second of two classes is answered")
+    parser.add_argument("--folds", type=int, help="cross-validate as well, with so many folds")
     parser.add_argument("--seed", type=int, default=42, help="same seed, same model (default: %(default)s)")
+    add_split_arguments(parser)  # --train-test-split-ratio, --split-by, --time
     return parse(parser, argv)
 
 
@@ -52,7 +56,9 @@ def build_model(args: argparse.Namespace) -> Pipeline:
     if args.task == "regression":
         estimator = Ridge(alpha=args.regularization, max_iter=args.max_iter, random_state=args.seed)
     else:
-        estimator = LogisticRegression(C=1 / args.regularization, max_iter=args.max_iter, random_state=args.seed)
+        estimator = LogisticRegression(
+            C=1 / args.regularization, class_weight=args.class_weight, max_iter=args.max_iter, random_state=args.seed
+        )
     return make_pipeline(
         make_column_transformer(
             (numbers, make_column_selector(dtype_include="number")),
@@ -62,24 +68,38 @@ def build_model(args: argparse.Namespace) -> Pipeline:
     )
 
 
+def predict(model: Pipeline, features: pd.DataFrame) -> np.ndarray:
+    """What score.py answers: a row of probabilities for each row, or its number."""
+    answers: np.ndarray = getattr(model, "predict_proba", model.predict)(features)
+    return answers
+
+
 def main() -> None:
     args = parse_args()
     download(args.dataset, args.data_path)
     features, labels = load_data(args.data_path, args.label, args.task)
+    features, rows = rows_of(features, labels, args)
     columns = input_schema.describe(features)
     features = pd.DataFrame(input_schema.to_table(features, columns))
-    strata = labels if args.task == "classification" else None
-    train_x, test_x, train_y, test_y = train_test_split(
-        features, labels, test_size=args.train_test_split_ratio, random_state=args.seed, stratify=strata
-    )
+    train, test = rows.split(args.train_test_split_ratio)
 
     with tracked(args) as log:
-        model = build_model(args).fit(train_x, train_y)
-        from evaluation import evaluate, summary, write_json  # plots: a training need not wait for their imports
+        model = build_model(args).fit(features.iloc[train], labels.iloc[train])
+        from evaluation import evaluate, measure, summary, write_json  # plots: training need not wait for their imports
 
         classes = list(model.classes_) if args.task == "classification" else []
-        outputs = model.predict_proba(test_x) if classes else model.predict(test_x)
-        metrics = evaluate(test_y.to_numpy(), outputs, classes, OUTPUTS / "evaluation")
+        answers = predict(model, features.iloc[test])
+        metrics = evaluate(labels.iloc[test].to_numpy(), answers, classes, OUTPUTS / "evaluation", args.threshold)
+        if args.folds:
+
+            def fold(train: np.ndarray, test: np.ndarray) -> dict[str, float]:
+                model = build_model(args).fit(features.iloc[train], labels.iloc[train])
+                answers = predict(model, features.iloc[test])
+                return measure(labels.iloc[test].to_numpy(), answers, classes, args.threshold)
+
+            found, folds = cross_validated(rows, args.folds, fold)
+            metrics |= found
+            write_json(OUTPUTS / "evaluation" / "folds.json", folds)
         log.metrics(metrics)
         log.folder(OUTPUTS / "evaluation")
         log.file(report.write(OUTPUTS, report.profile(features, labels, args.label), args, metrics))
@@ -87,10 +107,10 @@ def main() -> None:
     folder = OUTPUTS / "model"
     folder.mkdir(parents=True, exist_ok=True)
     joblib.dump(model, folder / "model.pkl")
-    input_schema.save(folder, input_schema.Schema(columns, args.task, classes, metrics.get("margin")))
-    export_onnx(model, test_x, folder / "model.onnx")
+    input_schema.save(folder, input_schema.Schema(columns, args.task, classes, args.threshold, metrics.get("margin")))
+    export_onnx(model, features.iloc[test], folder / "model.onnx")
     write_json(OUTPUTS / "metrics.json", metrics)
-    print(f"Trained on {len(train_x)} rows, tested on {len(test_x)}: {summary(metrics)}")
+    print(f"Trained on {len(train)} rows, tested on {len(test)}, {rows.described()}: {summary(metrics)}")
 
 
 if __name__ == "__main__":

@@ -64,7 +64,13 @@ def fit(
         assign(optimizer.variables, saved["optimizer"])
         history, best = saved["history"], saved["best"]
 
-    loss_of = tf.nn.sparse_softmax_cross_entropy_with_logits if data.classes else tf.math.squared_difference
+    balance = data.class_weights(args.class_weight == "balanced")
+
+    def loss_of(labels: Any, outputs: Any) -> Any:
+        if not data.classes:
+            return tf.math.squared_difference(labels, outputs)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, outputs)
+        return losses if balance is None else losses * tf.gather(balance, labels)
 
     @tf.function(jit_compile=args.compile)
     def gradients(inputs: Any, labels: Any, whole: Any) -> tuple[Any, list[Any]]:
@@ -164,15 +170,13 @@ def main() -> None:
             judge(net, data, history, data.answers(outputs), log)
 
 
-def judge(
-    net: keras.Model, data: samples.Data, history: list[dict[str, float]], answers: np.ndarray, log: Log
-) -> None:
+def judge(net: keras.Model, data: samples.Data, history: list[dict[str, float]], answers: np.ndarray, log: Log) -> None:
     """Judge the model, and write it with all that scoring needs."""
     from evaluation import evaluate, summary, write_json
     from runtime.figures import plot_losses, plot_misclassified
 
     folder = OUTPUTS / "evaluation"
-    metrics = evaluate(data.actual[data.split.test], answers, data.classes, folder)
+    metrics = evaluate(data.actual[data.split.test], answers, data.classes, folder, log.args.threshold)
     write_json(folder / "loss_curve.json", history)
     plot_losses(history).savefig(folder / "loss_curve.png")
     plot_misclassified(data, answers, folder / "misclassified.png")
@@ -183,11 +187,12 @@ def judge(
     folder = OUTPUTS / "model"
     folder.mkdir(parents=True, exist_ok=True)
     network.save(folder / "model.keras", net)
-    input_schema.save(folder, input_schema.Schema(data.columns, data.task, data.classes, metrics.get("margin")))
+    schema = input_schema.Schema(data.columns, data.task, data.classes, log.args.threshold, metrics.get("margin"))
+    input_schema.save(folder, schema)
     if data.encoding:
         data.encoding.save(folder)
     write_json(OUTPUTS / "metrics.json", metrics)
-    rows = f"Trained on {len(data.split.train)} rows, tested on {len(data.split.test)}"
+    rows = f"Trained on {len(data.split.train)} rows, tested on {len(data.split.test)}, {data.how}"
     print(f"{rows}: {summary(metrics)}")
 
 

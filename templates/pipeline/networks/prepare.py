@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from runtime import images, samples
+from runtime import images
 from runtime.arguments import data_folder, share
 from runtime.data import read_table
+from runtime.splitting import held_out
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -37,7 +38,7 @@ def clean(table: pd.DataFrame, label: str) -> pd.DataFrame:
 def part(labels: np.ndarray, args: argparse.Namespace) -> dict[Path, np.ndarray]:
     """Which samples go to which folder: a share of each class is held out."""
     random = np.random.default_rng(args.seed)
-    train, test = samples.held_out(np.arange(len(labels)), labels, args.test_ratio, random)
+    train, test = held_out(np.arange(len(labels)), labels, args.test_ratio, random)
     print(f"{len(train)} samples to train on, {len(test)} to judge by")
     return {args.train_path: train, args.test_path: test}
 

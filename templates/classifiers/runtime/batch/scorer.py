@@ -68,7 +68,9 @@ class Scorer:
         if schema.task == "regression":
             answers = [pa.array(column) for column in input_schema.answered_numbers(outputs, schema).values()]
         else:
-            labels = pa.array(schema.classes, pa.string()).take(pa.array(outputs.argmax(axis=1)))
+            labels = pa.array(schema.classes, pa.string()).take(
+                pa.array(input_schema.chosen(outputs, schema.threshold))
+            )
             answers = [labels, *(pa.array(np.ascontiguousarray(column)) for column in outputs.T)]
         return pa.Table.from_arrays(
             [pa.array(names, pa.string()), pa.array(rows, pa.int64()), *answers], header(schema)

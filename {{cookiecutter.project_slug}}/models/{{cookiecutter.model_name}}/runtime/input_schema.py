@@ -28,6 +28,7 @@ class Schema:
     columns: list[Column]
     task: str = "classification"
     classes: list[str] = field(default_factory=list)  # of a classification, in the order of the probabilities
+    threshold: float | None = None  # the probability from which the second of two classes is answered
     margin: float | None = None  # of a regression: 9 of 10 numbers lie no further than that from their prediction
 
 
@@ -198,10 +199,17 @@ def answer(outputs: np.ndarray, schema: Schema) -> dict[str, Any]:
         raise ValueError("the model gave a probability that is not a number")
     return {
         "predictions": [
-            {"label": classes[row.index(max(row))], "probabilities": dict(zip(classes, row, strict=True))}
-            for row in probabilities
+            {"label": classes[place], "probabilities": dict(zip(classes, row, strict=True))}
+            for place, row in zip(chosen(outputs, schema.threshold).tolist(), probabilities, strict=True)
         ]
     }
+
+
+def chosen(probabilities: np.ndarray, threshold: float | None) -> np.ndarray:
+    """The number of the class that is answered, for each row: the likeliest one, unless a threshold says otherwise."""
+    if threshold is None:
+        return probabilities.argmax(axis=1)
+    return (probabilities[:, 1] >= threshold).astype(int)
 
 
 def answered_numbers(values: np.ndarray, schema: Schema) -> dict[str, np.ndarray]:
