@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from runtime import images
-from runtime.arguments import data_folder, share
+from runtime.arguments import TASKS, data_folder, own_task, share
 from runtime.data import read_table
 from runtime.splitting import held_out
 
@@ -22,8 +22,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--data-path", type=Path, default=data_folder(), help="CSV or Parquet, or a sub-folder of images per class")
     add("--train-path", type=Path, required=True, help="folder for the samples to train on")
     add("--test-path", type=Path, required=True, help="folder for the samples to judge the model by")
+    add("--task", choices=TASKS, default=own_task(), help="what to predict (default: %(default)s)")
     add("--label", default="", help="column of a table to predict")
-    add("--test-ratio", type=share, default=0.2, help="share of each class held out (default: %(default)s)")
+    add("--test-ratio", type=share, default=0.2, help="share held out, of each class (default: %(default)s)")
     add("--seed", type=int, default=42, help="same seed, same samples (default: %(default)s)")
     return parser.parse_args(argv)
 
@@ -54,7 +55,8 @@ def main() -> None:
                 shutil.copyfile(file, target)
         return
     rows = clean(read_table(args.data_path), args.label)
-    for folder, indices in part(rows[args.label].to_numpy(str), args).items():
+    labels = rows[args.label].to_numpy(str) if args.task == "classification" else np.zeros(len(rows))
+    for folder, indices in part(labels, args).items():
         folder.mkdir(parents=True, exist_ok=True)
         rows.iloc[indices].to_csv(folder / "rows.csv", index=False)
 

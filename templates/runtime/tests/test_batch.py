@@ -14,7 +14,7 @@ import pytest
 
 import score_batch
 from runtime import input_schema
-from tests.test_score_batch import probabilities, read, write_csv
+from tests.test_score_batch import answers, read, write_csv
 
 Rows = list[dict[str, Any]]
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -46,7 +46,7 @@ def test_several_processes_keep_the_order(batch: Run, many: Path, tmp_path: Path
     two = read(tmp_path / "scores.csv")
     assert [(row["file"], row["row"]) for row in two] == wanted
     (tmp_path / "one.csv").write_bytes(one)
-    for found, expected in zip(probabilities(two), probabilities(read(tmp_path / "one.csv")), strict=True):
+    for found, expected in zip(answers(two), answers(read(tmp_path / "one.csv")), strict=True):
         assert found == pytest.approx(expected, abs=1e-6)
     assert sorted(path.name for path in tmp_path.glob("scores*")) == ["scores.csv"]
 

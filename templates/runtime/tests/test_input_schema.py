@@ -188,6 +188,19 @@ def test_an_answer_names_the_likeliest_label() -> None:
     ]
 
 
+def test_an_answer_is_a_number_and_two_around_it() -> None:
+    outputs = np.array([1, -2.5], np.float32)
+    schema = Schema([], "regression", margin=0.5)
+    assert input_schema.answer(outputs, schema)["predictions"] == [
+        {"value": 1.0, "low": 0.5, "high": 1.5},
+        {"value": -2.5, "low": -3.0, "high": -2.0},
+    ]
+    without = Schema([], "regression")
+    assert input_schema.answer(outputs, without)["predictions"] == [{"value": 1.0}, {"value": -2.5}]
+    with pytest.raises(ValueError, match="a prediction that is not a number"):
+        input_schema.answer(np.array([1, np.nan]), without)
+
+
 @pytest.mark.parametrize(
     ("row", "said"),
     [
@@ -205,6 +218,8 @@ def test_a_model_that_does_not_fit_its_classes_gives_no_answer(row: list[float],
 def test_the_schema_lies_beside_the_model_for_people_too(tmp_path: Path) -> None:
     saved = tmp_path / "deep" / "model"
     saved.mkdir(parents=True)
+    input_schema.save(saved, Schema([NUMBER], "regression", margin=0.1))
+    assert input_schema.find(str(tmp_path)) == (saved, Schema([NUMBER], "regression", [], 0.1))
     schema = Schema([NUMBER, CATEGORY], classes=["Zürich", "東京"])
     input_schema.save(saved, schema)
     assert input_schema.find(str(tmp_path)) == (saved, schema)

@@ -1,0 +1,79 @@
+"""A model that predicts numbers, in the hands of its owner: trained, checked, served, scored in batches, registered."""
+
+import csv
+import json
+import re
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from aml_project.project import task
+from tests.conftest import Rehearse
+from tests.environments import Environments
+from tests.journeys.test_project import post, sample
+from tests.owner import Owner
+from tests.support import PYTHON, WORKSPACE, rendered, run, served
+
+OTHERS = [pytest.param(framework, marks=pytest.mark.full) for framework in ("pytorch", "tensorflow", "none")]
+TRAINED = r"Trained on 1400 rows, tested on 600: rmse ([\d.]+), R² (-?[\d.]+)"
+
+
+@pytest.mark.parametrize("framework", ["sklearn", *OTHERS])
+def test_numbers_from_a_table_to_the_registry(
+    tmp_path: Path, environments: Environments, rehearse: Rehearse, framework: str
+) -> None:
+    project = environments.set_up(
+        rendered(tmp_path, framework=framework, task="regression", python_version=PYTHON, **WORKSPACE)
+    )
+    model = project / "models" / "model1"
+    said = re.search(TRAINED, run("make", "train", cwd=project))
+    assert said
+    learns = framework != "none"
+    assert float(said[2]) > 0.7 if learns else float(said[2]) == pytest.approx(0, abs=0.02)
+    metrics = json.loads((model / "outputs" / "metrics.json").read_text())
+    assert 0.85 < metrics["coverage"] < 0.95
+
+    with served(project, tmp_path / "log", ["make", "serve", "PORT={port}"]) as url:
+        status, answer = post(url, sample(project))
+    assert status == 200
+    for row in answer["predictions"]:
+        assert (
+            row["high"] - row["value"] == pytest.approx(row["value"] - row["low"]) == pytest.approx(metrics["margin"])
+        )
+    check_batch(project, tmp_path, answer["predictions"])
+
+    owner = Owner(project, rehearse(project))
+    owner.out("check")
+    owner.out("submit", "-c", "train-local")
+    run_id = json.loads((model / "run.json").read_text())["run_id"]
+    assert task(model) == "regression" and ".answers.json" in owner.rehearsal.snapshot(run_id), "it says so in a run"
+    assert json.loads(owner.rehearsal.artifact(run_id, "outputs/metrics.json")) == pytest.approx(metrics, rel=1e-4)
+    refused = owner.error("register", "--require", "rmse<=0.5", code=1)
+    assert re.fullmatch(r"ERROR: not registered: rmse is [\d.]+, not <= 0\.5", refused)
+    assert "model1:1" in owner.out("register", "--require", "rmse<=20", "--better-than-current", "rmse")
+
+
+def check_batch(project: Path, folder: Path, answers: list[dict[str, float]]) -> None:
+    """Batches give the numbers that requests get."""
+    rows = sample(project)["data"]
+    with (folder / "rows.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    run("make", "batch", f"ARGS=--input '{folder / 'rows.csv'}'", cwd=project)
+    with (project / "models" / "model1" / "outputs" / "scores.csv").open(newline="", encoding="utf-8") as file:
+        found = list(islice(csv.DictReader(file), len(rows)))
+    names = list(answers[0])
+    assert list(found[0]) == ["file", "row", *names]
+    assert [[float(row[name]) for name in names] for row in found] == [
+        pytest.approx(list(answer.values()), rel=1e-6) for answer in answers
+    ]
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("framework", ["sklearn", "pytorch", "tensorflow", "none"])
+def test_its_own_tests_hold_for_numbers_too(tmp_path: Path, environments: Environments, framework: str) -> None:
+    project = environments.set_up(rendered(tmp_path, framework=framework, task="regression", python_version=PYTHON))
+    said = run("make", "test", cwd=project)
+    assert "failed" not in said and re.search(r"=+ \d+ passed", said), said[-2000:]
