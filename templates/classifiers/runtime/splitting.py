@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -82,6 +82,9 @@ def rows_of(features: pd.DataFrame, labels: pd.Series, args: argparse.Namespace)
     """How the rows may be parted; and the features, without the columns that only say that."""
     strata = labels.to_numpy(str) if args.task == "classification" else None
     rows = Rows(strata, len(labels), args.seed)
+    if args.threshold is not None and (strata is None or labels.nunique() != 2):
+        has = f"{labels.nunique()} classes" if strata is not None else "numbers"
+        raise SystemExit(f"--threshold {args.threshold:g}: only two classes have one; --label {args.label} has {has}")
     given = {"--split-by": args.split_by, "--time": args.time}
     columns = [name for name in given.values() if name]
     if len(columns) > 1:
@@ -126,14 +129,16 @@ def held_out(
 
 
 def cross_validated(
-    rows: Rows, count: int, measure: Callable[[np.ndarray, np.ndarray], dict[str, float]]
-) -> tuple[dict[str, float], list[dict[str, Any]]]:
-    """Train and measure once for each fold: the mean and the deviation of each metric, and the metrics of each fold."""
+    rows: Rows, count: int, judge: Callable[[np.ndarray, np.ndarray], dict[str, float]]
+) -> tuple[dict[str, float], list[dict[str, float]]]:
+    """Train and judge once for each fold: the mean and the deviation of each metric, and the metrics of each fold."""
+    if count < 2:
+        raise SystemExit(f"--folds {count}: 2 or more")
     if rows.strata is not None and rows.groups is None and rows.times is None:
         fewest = int(np.unique(rows.strata, return_counts=True)[1].min())
         if fewest < count:
             raise SystemExit(f"--folds {count}: a class has only {fewest} rows; --folds {fewest} at most")
-    folds = [measure(train, test) for train, test in rows.folds(count)]
+    folds = [judge(train, test) for train, test in rows.folds(count)]
     found: dict[str, float] = {}
     for name in folds[0]:
         values = np.array([fold[name] for fold in folds if name in fold])

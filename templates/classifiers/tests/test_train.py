@@ -26,6 +26,10 @@ def write_table(folder: Path, rows: list[dict[str, Any]]) -> Path:
     return folder
 
 
+def loaded(data: Path, label: str, task: str = "classification") -> tuple[pd.DataFrame, pd.Series]:
+    return load_data(parse_args([f"--data-path={data}", f"--label={label}", f"--task={task}"]))
+
+
 OF_CLASSES = "classification_report.json confusion_matrix.json confusion_matrix.png roc_curve.json roc_curve.png"
 OF_NUMBERS = "predicted_actual.csv predicted_actual.png residuals.json residuals.png"
 
@@ -84,7 +88,9 @@ def test_three_classes_from_several_files_with_holes(here: Any, tmp_path: Path) 
         ],
         "task": "classification",
         "classes": ["a", "b", "c c"],
+        "threshold": None,
         "margin": None,
+        "reading": {},
     }
     assert set(read(tmp_path / "outputs/evaluation/roc_curve.json")) == {"a", "b", "c c"}
 
@@ -141,7 +147,7 @@ def test_a_wrong_share_is_one_line(ratio: str, capsys: pytest.CaptureFixture[str
 )
 def test_wrong_data_is_one_line(tmp_path: Path, label: str, rows: list[dict[str, Any]], said: str) -> None:
     with pytest.raises(SystemExit, match=said):
-        load_data(write_table(tmp_path / "data", rows), label, "classification")
+        loaded(write_table(tmp_path / "data", rows), label)
 
 
 NUMBERS: list[dict[str, Any]] = [{"x": number, "y": number * 0.5} for number in range(12)]
@@ -159,19 +165,19 @@ NUMBERS: list[dict[str, Any]] = [{"x": number, "y": number * 0.5} for number in 
 )
 def test_what_is_no_number_to_predict_is_one_line(tmp_path: Path, rows: list[dict[str, Any]], said: str) -> None:
     with pytest.raises(SystemExit, match=said):
-        load_data(write_table(tmp_path / "data", rows), "y", "regression")
+        loaded(write_table(tmp_path / "data", rows), "y", "regression")
 
 
 def test_many_numbers_for_classes_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = "40 different numbers are taken for classes; --task regression predicts a number"
     few = [{"x": number, "y": number % 20} for number in range(80)]
-    load_data(write_table(tmp_path / "few", few), "y", "classification")
+    loaded(write_table(tmp_path / "few", few), "y")
     assert not capsys.readouterr().err
     many = [{"x": number, "y": number % 40 / 2} for number in range(80)]
-    load_data(write_table(tmp_path / "many", many), "y", "classification")
+    loaded(write_table(tmp_path / "many", many), "y")
     assert capsys.readouterr().err == f"NOTE: --label y: {told}\n"
     with pytest.raises(SystemExit, match=f"--label y: needs two classes .* of each; {told}$"):
-        load_data(write_table(tmp_path / "once", many[:40]), "y", "classification")
+        loaded(write_table(tmp_path / "once", many[:40]), "y")
 
 
 def test_a_task_that_there_is_not_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -198,7 +204,7 @@ def test_missing_values_are_told_in_one_line(tmp_path: Path, capsys: pytest.Capt
     rows: list[dict[str, Any]] = [
         {f"x{i}": n if n % 2 else None for i in range(7)} | {"y": "ab"[n % 2]} for n in range(6)
     ]
-    features, labels = load_data(write_table(tmp_path / "data", [*rows, rows[0] | {"y": None}]), "y", "classification")
+    features, labels = loaded(write_table(tmp_path / "data", [*rows, rows[0] | {"y": None}]), "y")
     assert len(features) == len(labels) == 6
     told = "Missing values, of 7 rows: x0 in 4, x1 in 4, x2 in 4, x3 in 4, x4 in 4 and 3 columns more\n"
     assert capsys.readouterr().out == told
@@ -206,7 +212,7 @@ def test_missing_values_are_told_in_one_line(tmp_path: Path, capsys: pytest.Capt
 
 def test_a_broken_or_a_missing_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"nowhere: no \.csv or \.parquet file there"):
-        load_data(tmp_path / "nowhere", "y", "classification")
+        loaded(tmp_path / "nowhere", "y")
     (tmp_path / "empty.csv").touch()
     with pytest.raises(SystemExit, match=r"empty\.csv: No columns to parse"):
-        load_data(tmp_path, "y", "classification")
+        loaded(tmp_path, "y")

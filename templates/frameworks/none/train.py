@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 
 from runtime import input_schema, report
-from runtime.arguments import TASKS, data_folder, own_task, parse, sample_label, share
-from runtime.data import download, read_table, split_label
+from runtime.arguments import TASKS, add_data_arguments, data_folder, own_task, parse, reading, sample_label, share
+from runtime.data import download, split_label
 from runtime.splitting import add_split_arguments, rows_of
+from runtime.tables import read_table
 from runtime.tracking import tracked
 
 OUTPUTS = Path("outputs")
@@ -32,12 +33,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--threshold", type=share, help="probability from which the second of two classes is answered")
     parser.add_argument("--seed", type=int, default=42, help="same seed, same model (default: %(default)s)")
     add_split_arguments(parser)  # --train-test-split-ratio, --split-by, --time
+    add_data_arguments(parser)  # --numbers, --drop, --delimiter and more: python train.py --help
     return parse(parser, argv)
 
 
-def load_data(path: Path, label: str, task: str) -> tuple[pd.DataFrame, pd.Series]:
+def load_data(args: argparse.Namespace) -> tuple[pd.DataFrame, pd.Series]:
     """Read the table; return the features and the labels."""
-    return split_label(read_table(path), label, task)
+    return split_label(read_table(args.data_path, args.label, reading(args)), args.label, args.task)
 
 
 class Baseline:
@@ -69,7 +71,7 @@ def main() -> None:
     if os.environ.get("OMPI_COMM_WORLD_RANK", "0") != "0":
         return  # one of several processes: they have nothing to do until the model is one for all of them
     download(args.dataset, args.data_path)
-    features, labels = load_data(args.data_path, args.label, args.task)
+    features, labels = load_data(args)
     features, rows = rows_of(features, labels, args)
     columns = input_schema.describe(features)
     features = pd.DataFrame(input_schema.to_table(features, columns))
@@ -88,7 +90,9 @@ def main() -> None:
     folder = OUTPUTS / "model"
     folder.mkdir(parents=True, exist_ok=True)
     save_model(model, folder)
-    schema = input_schema.Schema(columns, args.task, model.classes, args.threshold, metrics.get("margin"))
+    schema = input_schema.Schema(
+        columns, args.task, model.classes, threshold=args.threshold, margin=metrics.get("margin"), reading=reading(args)
+    )
     input_schema.save(folder, schema)
     write_json(OUTPUTS / "metrics.json", metrics)
     print(f"Trained on {len(train)} rows, tested on {len(test)}, {rows.described()}: {summary(metrics)}")

@@ -16,10 +16,11 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from runtime import input_schema, report
-from runtime.arguments import TASKS, data_folder, own_task, parse, sample_label, share
-from runtime.data import download, read_table, split_label
+from runtime.arguments import TASKS, add_data_arguments, data_folder, own_task, parse, reading, sample_label, share
+from runtime.data import download, split_label
 from runtime.onnx_export import export_onnx
 from runtime.splitting import add_split_arguments, cross_validated, rows_of
+from runtime.tables import read_table
 from runtime.tracking import tracked
 
 OUTPUTS = Path("outputs")
@@ -38,12 +39,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--folds", type=int, help="cross-validate as well, with so many folds")
     parser.add_argument("--seed", type=int, default=42, help="same seed, same model (default: %(default)s)")
     add_split_arguments(parser)  # --train-test-split-ratio, --split-by, --time
+    add_data_arguments(parser)  # --numbers, --drop, --delimiter and more: python train.py --help
     return parse(parser, argv)
 
 
-def load_data(path: Path, label: str, task: str) -> tuple[pd.DataFrame, pd.Series]:
+def load_data(args: argparse.Namespace) -> tuple[pd.DataFrame, pd.Series]:
     """Read the table; return the features and the labels."""
-    return split_label(read_table(path), label, task)
+    return split_label(read_table(args.data_path, args.label, reading(args)), args.label, args.task)
 
 
 def build_model(args: argparse.Namespace) -> Pipeline:
@@ -77,7 +79,7 @@ def predict(model: Pipeline, features: pd.DataFrame) -> np.ndarray:
 def main() -> None:
     args = parse_args()
     download(args.dataset, args.data_path)
-    features, labels = load_data(args.data_path, args.label, args.task)
+    features, labels = load_data(args)
     features, rows = rows_of(features, labels, args)
     columns = input_schema.describe(features)
     features = pd.DataFrame(input_schema.to_table(features, columns))
@@ -92,12 +94,12 @@ def main() -> None:
         metrics = evaluate(labels.iloc[test].to_numpy(), answers, classes, OUTPUTS / "evaluation", args.threshold)
         if args.folds:
 
-            def fold(train: np.ndarray, test: np.ndarray) -> dict[str, float]:
-                model = build_model(args).fit(features.iloc[train], labels.iloc[train])
-                answers = predict(model, features.iloc[test])
+            def judge(train: np.ndarray, test: np.ndarray) -> dict[str, float]:
+                fold = build_model(args).fit(features.iloc[train], labels.iloc[train])
+                answers = predict(fold, features.iloc[test])
                 return measure(labels.iloc[test].to_numpy(), answers, classes, args.threshold)
 
-            found, folds = cross_validated(rows, args.folds, fold)
+            found, folds = cross_validated(rows, args.folds, judge)
             metrics |= found
             write_json(OUTPUTS / "evaluation" / "folds.json", folds)
         log.metrics(metrics)
@@ -107,7 +109,10 @@ def main() -> None:
     folder = OUTPUTS / "model"
     folder.mkdir(parents=True, exist_ok=True)
     joblib.dump(model, folder / "model.pkl")
-    input_schema.save(folder, input_schema.Schema(columns, args.task, classes, args.threshold, metrics.get("margin")))
+    schema = input_schema.Schema(
+        columns, args.task, classes, threshold=args.threshold, margin=metrics.get("margin"), reading=reading(args)
+    )
+    input_schema.save(folder, schema)
     export_onnx(model, features.iloc[test], folder / "model.onnx")
     write_json(OUTPUTS / "metrics.json", metrics)
     print(f"Trained on {len(train)} rows, tested on {len(test)}, {rows.described()}: {summary(metrics)}")

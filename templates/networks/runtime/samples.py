@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from runtime import encoding, images, input_schema, report
+from runtime.arguments import reading
 from runtime.splitting import Rows, held_out, rows_of
 
 VALIDATION = 0.1  # of the training samples, to see when early stopping is due
@@ -46,6 +47,11 @@ class Data(NamedTuple):
         """How many the network has: one for each class, or one for the number."""
         return len(self.classes) or 1
 
+    def schema(self, args: argparse.Namespace, metrics: dict[str, float]) -> input_schema.Schema:
+        """What the model takes and answers."""
+        answered = {"threshold": args.threshold, "margin": metrics.get("margin")}
+        return input_schema.Schema(self.columns, self.task, self.classes, **answered, reading=reading(args))
+
     def class_weights(self, balanced: bool) -> np.ndarray | None:
         """What a sample of each class counts, so that all classes count alike; None: as often as they come."""
         if not balanced or not self.classes:
@@ -58,13 +64,13 @@ class Data(NamedTuple):
         return outputs if self.encoding is None or self.classes else self.encoding.unscaled(outputs)
 
 
-def read(args: argparse.Namespace, load_data: Callable[[Path, str, str], tuple[Any, Any]]) -> Data:
+def read(args: argparse.Namespace, load_data: Callable[[argparse.Namespace], tuple[Any, Any]]) -> Data:
     """List the images, or read a table with load_data(): what lies there says which."""
     if images.is_image_folder(args.data_path):
         return read_images(args)
     if args.data_path.is_dir() and not images.holds_tables(args.data_path):
         raise SystemExit(f"--data-path {args.data_path}: no .csv or .parquet file there, and no sub-folder with images")
-    features, named = load_data(args.data_path, args.label, args.task)
+    features, named = load_data(args)
     features, parted = rows_of(features, named, args)
     columns = input_schema.describe(features)
     table = input_schema.to_table(features, columns)

@@ -12,8 +12,8 @@ import pandas as pd
 
 from runtime import images
 from runtime.arguments import TASKS, data_folder, own_task, share
-from runtime.data import read_table
 from runtime.splitting import held_out
+from runtime.tables import read_rows
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -54,7 +54,7 @@ def main() -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, target)
         return
-    rows = clean(read_table(args.data_path), args.label)
+    rows = clean(read_rows(args.data_path), args.label)
     labels = rows[args.label].to_numpy(str) if args.task == "classification" else np.zeros(len(rows))
     for folder, indices in part(labels, args).items():
         folder.mkdir(parents=True, exist_ok=True)

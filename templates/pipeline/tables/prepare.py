@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from runtime.arguments import TASKS, data_folder, own_task, share
-from runtime.data import read_table
+from runtime.tables import read_rows
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -39,7 +39,7 @@ def write(rows: pd.DataFrame, folder: Path) -> None:
 
 def main() -> None:
     args = parse_args()
-    table = read_table(args.data_path)
+    table = read_rows(args.data_path)
     rows = clean(table, args.label)
     groups = rows.groupby(args.label) if args.task == "classification" else rows
     test = groups.sample(frac=args.test_ratio, random_state=args.seed).sort_index()

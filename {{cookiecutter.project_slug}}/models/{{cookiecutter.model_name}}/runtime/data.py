@@ -1,7 +1,7 @@
-"""The data: brought to a run, read from files, parted from its labels. What is wrong with it is said in one line."""
+"""The data: brought to a run, parted from its labels. What is wrong with it is said in one line."""
 
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,6 @@ import pandas as pd
 MANY = 20  # different numbers in a label: more than that are rarely classes
 FEW = 10  # rows that a regression needs, so that some can be held out
 LARGEST = float(np.finfo(np.float32).max)
-READERS = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
-
 
 def download(name: str, folder: Path, local_rank: int = 0, wait: Callable[[], None] = lambda: None) -> None:
     """Bring a dataset of the run to a folder of the node: its first process does, the others wait until all is there.
@@ -34,29 +32,6 @@ def download(name: str, folder: Path, local_rank: int = 0, wait: Callable[[], No
     wait()
 
 
-def list_files(path: Path, endings: Collection[str]) -> list[Path]:
-    """The files of a folder with one of these endings, in the order of their names, without hidden ones."""
-    found = sorted(path.rglob("*")) if path.is_dir() else [path]
-    visible = [file for file in found if not any(part.startswith(".") for part in file.relative_to(path).parts)]
-    return [file for file in visible if file.suffix.lower() in endings and file.is_file()]
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """Read one CSV or Parquet file, or all of those in a folder (not in hidden ones) as one table."""
-    files = list_files(path, READERS)
-    if not files:
-        raise SystemExit(f"--data-path {path}: no .csv or .parquet file there")
-    frames = []
-    for file in files:
-        try:
-            frames.append(READERS[file.suffix.lower()](file))
-        except ValueError as error:  # what pandas and pyarrow raise for an empty or a broken file
-            raise SystemExit(f"--data-path {file}: {error}") from None
-        if set(frames[-1]) != set(frames[0]):
-            raise SystemExit(f"--data-path {path}: {files[0].name} and {file.name} do not have the same columns")
-    return pd.concat(frames, ignore_index=True)
-
-
 def split_label(frame: pd.DataFrame, label: str, task: str = "classification") -> tuple[pd.DataFrame, pd.Series]:
     """Return the features and the labels: strings, or numbers for a regression. Rows without a label are left out.
 
@@ -64,6 +39,8 @@ def split_label(frame: pd.DataFrame, label: str, task: str = "classification") -
     """
     if label not in frame:
         raise SystemExit(f"--label {label}: no such column; the data has {', '.join(map(str, frame.columns))}")
+    if len(frame.columns) < 2:
+        raise SystemExit(f"--label {label}: there is no other column to predict it from")
     missing = [f"{name} in {count}" for name, count in frame.isna().sum().items() if count]
     if missing:
         more = f" and {len(missing) - 5} columns more" if len(missing) > 5 else ""
@@ -75,6 +52,7 @@ def split_label(frame: pd.DataFrame, label: str, task: str = "classification") -
 
 def classes(labels: pd.Series) -> pd.Series:
     """The labels of a classification. Many numbers are told: they are rarely meant as classes."""
+    check_spelling(labels.astype(str))
     count = labels.nunique()
     instead = ""
     if count > MANY and labels.dtype.kind in "iuf":
@@ -85,6 +63,16 @@ def classes(labels: pd.Series) -> pd.Series:
     if instead:
         print(f"NOTE: --label {labels.name}: {instead}", file=sys.stderr, flush=True)
     return labels.astype(str)
+
+
+def check_spelling(labels: pd.Series) -> None:
+    """Labels that differ only in blanks or case are one class to whoever wrote them, and two to a model."""
+    spelled: dict[str, str] = {}
+    for text in labels.unique():
+        other = spelled.setdefault(" ".join(text.split()).casefold(), text)
+        if other != text:
+            row = labels[labels == text].index[0]
+            raise SystemExit(f"--label {labels.name}: row {row} has {text!r}, others {other!r}; write them alike")
 
 
 def numbers(labels: pd.Series) -> pd.Series:
