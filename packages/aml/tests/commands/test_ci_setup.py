@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from aml_project import project
-from aml_project.ci.setup import ENVIRONMENTS, ROLE
+from aml_project.ci.setup import ROLE
+from aml_project.ci.subjects import ENVIRONMENTS
 from commands import az_and_gh
 from commands.az_and_gh import answer
 from tests.aml import Done, aml
@@ -52,8 +53,9 @@ class StandIns:
 @pytest.fixture
 def programs(monkeypatch: pytest.MonkeyPatch) -> StandIns:
     programs = StandIns()
-    monkeypatch.setattr("aml_project.ci.setup.call", lambda words: answer(programs.held, *words))
-    monkeypatch.setattr("aml_project.ci.setup.there", lambda program: program in programs.there)
+    for module in ("setup", "subjects"):
+        monkeypatch.setattr(f"aml_project.ci.{module}.call", lambda words: answer(programs.held, *words))
+        monkeypatch.setattr(f"aml_project.ci.{module}.there", lambda program: program in programs.there)
     return programs
 
 
