@@ -31,6 +31,8 @@ def make(root: Path, providers: list[str], models: list[str]) -> dict[str, str]:
                 shared[path] = text
                 continue
             own |= {path.replace("MODEL", model): of_model(text, root, model) for model in models}
+    if both := sorted(shared.keys() & own.keys()):
+        raise Failure(f"{both[0]}: is a file of all models, and would be that of one called so; make model ARGS=rename")
     return shared | own
 
 
