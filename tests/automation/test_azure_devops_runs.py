@@ -76,11 +76,11 @@ def test_a_commit_of_main_goes_all_the_way(beside: Callable[..., Beside]) -> Non
     assert run.run() == (SUCCEEDED,) * 4, run.agent.log
     gate = "--require 'accuracy>=0.7' --not-worse-than-current accuracy --output-metadata-file registered.json"
     assert run.called() == [
-        "check",
+        "check --offline",
         "setup",
         "train",
         "test --junitxml=outputs/tests.xml",
-        "ci summary --beside registered/registered.json",
+        "ci summary --beside registered/registered.json --output summary.md",
         ATTACH,
         "submit --async (as azure-ml-train)",
         ATTACH,
@@ -119,6 +119,18 @@ def test_a_pull_request_and_another_branch_are_tested_only(
     assert run.run() == (SUCCEEDED, SKIPPED, SKIPPED, SKIPPED), run.agent.log
     assert run.agent.logged_in == {}
     assert not [call for call in run.called() if call.split()[0] in IN_AZURE]
+
+
+def test_a_pull_request_gets_its_figures_with_the_token_of_that_step_alone(beside: Callable[..., Beside]) -> None:
+    run = beside("PullRequest", "refs/pull/7/merge")
+    run.fails_at("test")
+    assert run.run()[0] == FAILED
+    comment = "ci comment --file summary.md (with the token of this job)"
+    assert [call for call in run.called() if "(with" in call] == [comment], "also for one whose tests fail"
+    run.mended("test")
+    for run.agent.provider, run.agent.of_fork in (("TfsGit", True), ("GitHub", False)):
+        assert run.run()[0] == SUCCEEDED
+        assert [call for call in run.called() if "comment" in call] == []
 
 
 @pytest.mark.parametrize(
