@@ -25,7 +25,7 @@ from aml_project.ci.subjects import (
 )
 from aml_project.command_line import DONE, REFUSED, SERVICE_FAILED, WRONG_USE, Failure, Parser, Progress, note, run
 from aml_project.names import WORKSPACE, check, option
-from aml_project.project import find, known_names
+from aml_project.project import find, known_names, models
 
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
@@ -48,7 +48,11 @@ OF_DEVOPS = """Azure DevOps makes its identities itself. For each of {environmen
      az role assignment delete --assignee APP_ID --role Contributor --scope {group_scope}
 Then, once:
   3. Pipelines, Environments, New: {later}. Approvals and checks: Exclusive lock; who approves, for the last.
-  4. az pipelines variable-group create --name azure-ml --variables {variables}"""
+  4. az pipelines variable-group create --name azure-ml --variables {variables}
+  5. {pipelines}
+  6. In Azure Repos: Repositories, the repository, Policies of main, Build validation: each of these pipelines.
+     Its Security: "Contribute to pull requests" for the project's build service, which comments there."""
+PIPELINE = "az pipelines create --name {name} --yml-path .azure-pipelines/{name}.yml --skip-first-run"
 ABOUT = """Print the lines that let this repo's jobs of GitHub into Azure ML; --yes runs them.
 
 The subjects are those of the environments. None is of a branch: no job logs in without an environment."""
@@ -92,22 +96,20 @@ def act(args: argparse.Namespace) -> int:
     names = {field: getattr(args, field) or "" for field in WORKSPACE}
     check(names)
     root = find()
-    if root and (root / DEVOPS).is_file():
-        print(of_devops(names))
-        if not (root / GITHUB).is_file():
-            return DONE
+    by_devops = bool(root and (root / DEVOPS).is_file())
+    if by_devops and not (root and (root / GITHUB).is_file()):
+        print(of_devops(names, models(root)))
+        if args.yes:
+            note("--yes: nothing was run; these are done by hand")
+        return DONE
     repository = args.repository or of_remote(root)
-    if not re.fullmatch(REPOSITORY, repository):
-        raise Failure(f"--repository: OWNER/NAME as GitHub has it, not {repository!r}", WRONG_USE)
-    for given, rule, text in (("branch", r"[\w./-]+", args.branch), ("reviewer", r"[A-Za-z0-9-]+", args.reviewer)):
-        if text is not None and not re.fullmatch(rule, text, re.ASCII):
-            raise Failure(f"--{given}: none that GitHub has: {text!r}", WRONG_USE)
-    if args.ids and not re.fullmatch(r"\d+/\d+", args.ids):
-        raise Failure(f"--ids: two numbers, as in 1234/5678, not {args.ids!r}", WRONG_USE)
+    refuse_wrong(repository, args)
     if args.yes:
         missing = [program for program in ("az", "gh") if not there(program)]
         if missing:
             raise Failure(f"{' and '.join(missing)}: not here; print the lines, and run them where both are", REFUSED)
+    if by_devops:
+        print(of_devops(names, models(root)))
     prefix = immutable(repository, args.ids) if args.ids else asked_prefix(repository, sure=args.yes)
     steps = plan(names, repository, prefix, args.branch, args.reviewer)
     if args.yes:
@@ -120,6 +122,19 @@ def act(args: argparse.Namespace) -> int:
     return DONE
 
 
+def refuse_wrong(repository: str, args: argparse.Namespace) -> None:
+    """Refuse what GitHub would not know, or would take for something else."""
+    if not re.fullmatch(REPOSITORY, repository) or repository.endswith(".git"):
+        raise Failure(f"--repository: OWNER/NAME as GitHub has it, not {repository!r}", WRONG_USE)
+    if args.branch.startswith("refs/"):
+        raise Failure(f"--branch: its name alone, as main, not {args.branch!r}", WRONG_USE)
+    for given, rule, text in (("branch", r"[\w./-]+", args.branch), ("reviewer", r"[A-Za-z0-9-]+", args.reviewer)):
+        if text is not None and not re.fullmatch(rule, text, re.ASCII):
+            raise Failure(f"--{given}: none that GitHub has: {text!r}", WRONG_USE)
+    if args.ids and not re.fullmatch(r"\d+/\d+", args.ids):
+        raise Failure(f"--ids: two numbers, as in 1234/5678, not {args.ids!r}", WRONG_USE)
+
+
 def scope_of(names: dict[str, str]) -> str:
     """The workspace, as roles name it."""
     return (
@@ -128,13 +143,14 @@ def scope_of(names: dict[str, str]) -> str:
     )
 
 
-def of_devops(names: dict[str, str]) -> str:
+def of_devops(names: dict[str, str], of: list[str]) -> str:
     """What is done by hand, once, each line of it a comment for the shell that takes the others."""
     scope = scope_of(names)
     told = OF_DEVOPS.format(
         environments=", ".join(ENVIRONMENTS), later=" and ".join(ENVIRONMENTS[1:]), group=names["resource_group"],
         role=quoted(ROLE), scope=quoted(scope), group_scope=quoted(scope.partition("/providers/")[0]),
         variables=" ".join(quoted(f"{name}={names[field]}") for name, field in VARIABLES.items()),
+        pipelines="\n     ".join(PIPELINE.format(name=name) for name in [*of, "lint"]),
     )  # fmt: skip
     return "\n".join(f"# {line}" for line in told.splitlines())
 

@@ -40,8 +40,11 @@ def of_remote(root: Path | None) -> str:
         address = git(root, "remote", "get-url", "origin")
     except Failure:
         raise Failure("give --repository OWNER/NAME: git has no remote called origin", WRONG_USE) from None
-    found = re.search(r"[:/]([^/:]+/[^/]+?)(\.git)?/?$", address)
-    return found[1] if found else address.rpartition("@")[2]
+    found = re.fullmatch(r"(?:\w+://)?(?:[^/@]*@)?([^/:@]+)[:/](?:\d+/)?(.+?)(\.git)?/?", address)
+    if not found or "github" not in found[1]:
+        where = found[1] if found else "no address"
+        raise Failure(f"give --repository OWNER/NAME: origin is not on GitHub ({where})", WRONG_USE)
+    return found[2]
 
 
 def app_name(repository: str, environment: str) -> str:
@@ -96,8 +99,8 @@ def examine(root: Path, say: Callable[[str], None]) -> list[str]:
     """Return the environments whose jobs Azure does not trust, and say whom it trusts without need, a line each."""
     try:
         repository = of_remote(root)
-    except Failure:
-        raise Unseen("git has no remote called origin") from None
+    except Failure as failure:
+        raise Unseen(str(failure).partition(": ")[2]) from None
     apps = trusted(repository)
     wanted = re.escape(known) if (known := asked(repository)) else either(repository)
     findings, unknown = [], []
