@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.automation.agent import FAILED, SKIPPED, SUCCEEDED, Agent
 from tests.automation.pipelines import Node, expanded
@@ -119,6 +120,14 @@ def test_a_pull_request_and_another_branch_are_tested_only(
     assert run.run() == (SUCCEEDED, SKIPPED, SKIPPED, SKIPPED), run.agent.log
     assert run.agent.logged_in == {}
     assert not [call for call in run.called() if call.split()[0] in IN_AZURE]
+
+
+def test_each_push_is_linted_without_a_login(beside: Callable[..., Beside], bake: Bake) -> None:
+    run = beside()
+    lint = yaml.safe_load((bake(ci="azure-devops") / ".azure-pipelines" / "lint.yml").read_text())
+    run.agent.pipeline = {"stages": [{"stage": "lint", "jobs": lint["jobs"]}]}
+    assert run.agent.run() == {"lint.lint": SUCCEEDED, "lint": SUCCEEDED}, run.agent.log
+    assert run.called() == ["lint", "check --offline"]
 
 
 def test_a_pull_request_gets_its_figures_with_the_token_of_that_step_alone(beside: Callable[..., Beside]) -> None:

@@ -89,6 +89,15 @@ def test_an_identity_of_another_name_is_not_judged(azure: Azure) -> None:
     del azure.held["app name-azure-ml-production"]
     said = "nobody was asked whom name-azure-ml-production trusts: there is no app registration of that name"
     assert azure.told() == ([], [said])
+    azure.held = {"subject": azure.held["subject"]}
+    with pytest.raises(Unseen, match="no app registration is called name-azure-ml-train, name-azure-ml-test, name-"):
+        azure.told()
+
+
+def test_a_repo_with_subjects_of_its_own_is_not_judged(azure: Azure) -> None:
+    azure.held["subject"] = {"use_default": False, "include_claim_keys": ["repo", "context"]}
+    with pytest.raises(Unseen, match=r"owner/name has a subject of its own \(repo, context\)$"):
+        azure.told()
 
 
 def test_who_can_not_look_says_why(azure: Azure) -> None:

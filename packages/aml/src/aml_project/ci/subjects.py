@@ -22,9 +22,9 @@ ENVIRONMENTS = ("azure-ml-train", "azure-ml-test", "azure-ml-production")  # tho
 REPOSITORY = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,100}"
 # The app registrations whose names begin so, each with its credentials: one request, where `az ad app` takes six.
 APPS = (
-    "https://graph.microsoft.com/v1.0/applications?$filter=startswith(displayName,'{}')"
-    "&$select=appId,displayName&$expand=federatedIdentityCredentials"
-)
+    "az", "rest", "--method", "get", "--url", "https://graph.microsoft.com/v1.0/applications", "--url-parameters",
+    "$filter=startswith(displayName,'{}')", "$select=appId,displayName", "$expand=federatedIdentityCredentials",
+)  # fmt: skip
 OF_NO_ENVIRONMENT = re.compile(r":(ref:refs/|pull_request$)")
 
 
@@ -119,6 +119,8 @@ def examine(root: Path, say: Callable[[str], None]) -> list[str]:
                 f"{name} trusts '{subject}' as well, which no job needs, since each that logs in names an environment: "
                 f"az ad app federated-credential delete --id {app_id} --federated-credential-id {subjects[subject]}"
             )
+    if len(unknown) == len(ENVIRONMENTS):  # those of infra/ are no app registrations
+        raise Unseen(f"no app registration is called {', '.join(unknown)}")
     if unknown:
         say(f"nobody was asked whom {', '.join(unknown)} trusts: there is no app registration of that name")
     return findings
@@ -130,6 +132,8 @@ def asked(repository: str) -> str:
         return prefix(repository)
     except Unseen:
         return ""
+    except Failure as failure:
+        raise Unseen(str(failure).partition(":")[0]) from None
 
 
 def either(repository: str) -> str:
@@ -143,7 +147,7 @@ def trusted(repository: str) -> dict[str, tuple[str, dict[str, str]]]:
     if not there("az"):
         raise Unseen("az: not here")
     begins = app_name(repository, "azure-ml-")
-    code, answer, said = call(["az", "rest", "--method", "get", "--url", APPS.format(begins), "--output", "json"])
+    code, answer, said = call([word.format(begins) for word in APPS])
     if code:
         raise Unseen(reason(said))
     return {str(app["displayName"]): (str(app["appId"]), subjects_of(app)) for app in json.loads(answer)["value"]}
