@@ -55,18 +55,6 @@ def test_who_is_not_logged_in_is_told_that_nothing_was_asked(trainer: Trainer) -
     assert trainer.requests("management.azure.com") == []
 
 
-def test_what_takes_too_long_is_ended_and_told(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
-    has_ci(trainer.project)
-    monkeypatch.setattr(beforehand, "START", "import time; time.sleep(600)")
-    monkeypatch.setattr(beforehand, "PATIENCE", 0)
-    ended: list[int | None] = []
-    monkeypatch.setattr(Asking, "__exit__", lambda self, *_: ended.append(self.process.poll()))
-    done = trainer.call("check")
-    assert (done.code, done.out, ended) == (0, FINE, [-9])
-    said = "no answer in 0 s; make check ARGS=--ci waits for it"
-    assert done.err == f"NOTE: what would stop CI was not asked: {said}\n"
-
-
 def test_what_was_answered_in_time_is_told_in_the_order_of_the_questions() -> None:
     asked = ["the login", "the role", "the quota for c", "the name a", "the name b"]
     answers = [Answer("the name b", ["b is taken"]), Answer("the role", unseen="hidden"), Answer("the login")]
@@ -86,6 +74,19 @@ def with_ci(small: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return small
 
 
+@pytest.mark.usefixtures("unasked")
+def test_what_takes_too_long_is_ended_and_told(with_ci: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.attach(with_ci, WORKSPACE)
+    monkeypatch.setattr(beforehand, "START", "import time; time.sleep(600)")
+    monkeypatch.setattr(beforehand, "PATIENCE", 0)
+    ended: list[int | None] = []
+    monkeypatch.setattr(Asking, "__exit__", lambda self, *_: ended.append(self.process.poll()))
+    done = aml(with_ci, "check")
+    assert (done.code, ended) == (0, [-9])
+    said = "no answer in 0 s; make check ARGS=--ci waits for it"
+    assert done.err == f"NOTE: what would stop CI was not asked: {said}\n"
+
+
 @pytest.mark.usefixtures("unasked", "patient")
 def test_who_is_not_attached_is_told_so_and_nothing_is_asked(with_ci: Path) -> None:
     done = aml(with_ci, "check")
@@ -93,6 +94,15 @@ def test_who_is_not_attached_is_told_so_and_nothing_is_asked(with_ci: Path) -> N
         0,
         "NOTE: what would stop CI was not asked: no workspace is attached: make attach\n",
     )
+
+
+@pytest.mark.usefixtures("unasked", "patient")
+def test_who_asks_and_fails_stops_no_check(with_ci: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.attach(with_ci, WORKSPACE)
+    monkeypatch.setattr(beforehand, "START", "print('no answ', end=''); raise SystemExit(1)")
+    done = aml(with_ci, "check")
+    said = "what would stop CI was not asked: who asks has failed; make check ARGS=--ci shows why"
+    assert (done.code, done.err) == (0, f"NOTE: {said}\n")
 
 
 @pytest.mark.usefixtures("unasked", "patient")

@@ -48,7 +48,7 @@ class Asking:
             return Told(self.shared, [checks.note_of({project.NOT_ATTACHED: [checks.LOGIN]})])
         try:
             out, _ = self.process.communicate(timeout=PATIENCE)
-            reason = "it ended before" if self.process.returncode else ""
+            reason = "who asks has failed; make check ARGS=--ci shows why" if self.process.returncode else ""
         except subprocess.TimeoutExpired:
             self.process.kill()
             out, _ = self.process.communicate()

@@ -69,7 +69,8 @@ def note_of(silent: dict[str, list[str]]) -> str:
 
 def abouts(root: Path, models: list[str]) -> list[str]:
     """What is asked about, in the order in which it is told."""
-    return [LOGIN, *([SUBJECTS] if of_github(root) else []), *(one.about for one in questions(root, models))]
+    asked = [LOGIN, *([SUBJECTS] if of_github(root) else []), *(one.about for one in questions(root, models))]
+    return list(dict.fromkeys(asked))  # GitHub and Azure DevOps may both deploy to a service
 
 
 def of_github(root: Path) -> bool:

@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     ci = parser.add_argument_group("of what would stop CI: subjects, login, role, quota, names")
     asks = ci.add_mutually_exclusive_group()
     asks.add_argument(
-        "--ci", action="store_true", help="ask for as long as it takes (default: for two seconds, if any)"
+        "--ci", action="store_true", help="ask for as long as it takes (default: two seconds, where the repo has CI)"
     )
     asks.add_argument("--offline", action="store_true", help="do not ask")
     return command_line.run(act, parser, argv)
