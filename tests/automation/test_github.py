@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from aml_project.project import attach
 from aml_rehearsal import Rehearsal
 from tests.aml import aml
 from tests.automation.acting import Repository
@@ -184,6 +185,12 @@ def test_a_second_model_goes_its_own_way_and_edits_nothing(repository: Repositor
     own_test(project / "models" / "churn" / "tests")
     environments.link_model(project, "churn")
     assert repository.push() == ["churn", "lint"], "not the first model's"
+
+    # As its owner does before it trains there: what it learns from has to be in the workspace.
+    project_file = attach(project, WORKSPACE)
+    done = aml(project, "dataset", "--model=churn", **repository.rehearsal.variables())
+    assert done.code == 0, done.err
+    project_file.unlink()
 
     edit(project / "models" / "churn" / "train.py", "default=1.0", "default=2.0")
     assert repository.push() == ["churn", "lint"]
