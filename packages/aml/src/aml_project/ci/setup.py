@@ -96,9 +96,9 @@ def act(args: argparse.Namespace) -> int:
     names = {field: getattr(args, field) or "" for field in WORKSPACE}
     check(names)
     root = find()
-    by_devops = bool(root and (root / DEVOPS).is_file())
-    if by_devops and not (root and (root / GITHUB).is_file()):
-        print(of_devops(names, models(root)))
+    by_hand = of_devops(names, models(root)) if root and (root / DEVOPS).is_file() else ""
+    if by_hand and not (root and (root / GITHUB).is_file()):
+        print(by_hand)
         if args.yes:
             note("--yes: nothing was run; these are done by hand")
         return DONE
@@ -108,8 +108,8 @@ def act(args: argparse.Namespace) -> int:
         missing = [program for program in ("az", "gh") if not there(program)]
         if missing:
             raise Failure(f"{' and '.join(missing)}: not here; print the lines, and run them where both are", REFUSED)
-    if by_devops:
-        print(of_devops(names, models(root)))
+    if by_hand:
+        print(by_hand)
     prefix = immutable(repository, args.ids) if args.ids else asked_prefix(repository, sure=args.yes)
     steps = plan(names, repository, prefix, args.branch, args.reviewer)
     if args.yes:
