@@ -70,6 +70,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Measure what a search costs beside its trials.")
     parser.add_argument("--runs", type=int, default=5, help="runs of each (default: %(default)s)")
     args = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an owner's Python keeps what it has compiled
     with tempfile.TemporaryDirectory() as folder:
         project = make_project(Path(folder))
         rounds, none, many = [], [], []

@@ -33,7 +33,7 @@ def write_table(file: Path, trials: list[Trial], search: Search) -> None:
         reached = "" if value is None else value
         about = [f"{trial.seconds:.1f}", trial.started, trial.why]
         writer.writerow([trial.number, trial.state, reached, *values, *rest, *about])
-    write_whole(file, out.getvalue())
+    write_whole(file, out.getvalue(), sync=False)
 
 
 def write_combinations(file: Path, trials: list[Trial], search: Search) -> None:
@@ -57,7 +57,7 @@ def write_combinations(file: Path, trials: list[Trial], search: Search) -> None:
                 numbers,
             ]
         )
-    write_whole(file, out.getvalue())
+    write_whole(file, out.getvalue(), sync=False)
 
 
 def ordered(trials: list[Trial], search: Search) -> list[Trial]:
