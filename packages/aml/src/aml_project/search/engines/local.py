@@ -24,6 +24,7 @@ from aml_project.search.engines import Order
 from aml_project.search.mlflow_runs import Tracking
 from aml_project.search.page_process import PAGE, PageProcess
 from aml_project.search.record import FAILED, STOPPED, Record, Trial
+from aml_project.search.results import TABLE
 from aml_project.values import Values
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 # What knows Optuna and scikit-learn: to import them takes longer than all else before the first trial.
 OPTUNA, GAUSSIAN = "aml_project.search.sampling", "aml_project.search.gaussian"
-TABLE, COMBINATIONS = "trials.csv", "combinations.csv"
+COMBINATIONS = "combinations.csv"
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # no room on the disk, or not for this user
 TICK = 0.25  # seconds between two looks at what the trials log
 TABLE_EVERY = 10.0  # seconds
@@ -385,9 +386,7 @@ class Driver:
             print(f"hours: {self.search.hours:g} are over: {self.progress()}; the same command goes on.")
         leading = self.standing.leading
         if leading is None:
-            failed = next((trial for trial in self.over if trial.why), None)
-            why = f": trial {failed.number} {failed.why}" if failed else ""
-            raise Failure(f"none of {done} trials has a {self.search.metric}{why}")
+            raise Failure(results.nothing_found(self.over, self.search))
         if self.search.stop and not any(trial.steps for trial in self.over):
             note(f"stop: train.py has logged no {self.search.metric} by step, so that no trial could end early")
         print(
