@@ -108,6 +108,17 @@ def test_a_trial_that_fails_is_one_that_failed_and_the_search_goes_on(quick: Qui
     assert why.partition(":")[0] in aml(quick.root, "search", "--list").out
 
 
+def test_what_would_fail_each_trial_is_refused_before_the_first(quick: Quick) -> None:
+    quick.says(("x: {low", "m: {low"), ("metric: score", "metric: scores"))
+    done = aml(quick.root, "search")
+    assert done.code == 1
+    unknown, unwritten = done.err.splitlines()
+    assert unknown.startswith("ERROR: models/quick/search.yml: parameters.m: train.py has no --m: ")
+    assert unwritten.startswith("ERROR: models/quick/search.yml: metric: train.py writes no scores: ")
+    assert quick.starts() == []
+    assert "none of 4 trials has a scores" in aml(quick.root, "search", "--skip-check").err
+
+
 def test_a_trial_that_hangs_is_ended(quick: Quick) -> None:
     quick.says(
         ("x: {low: 0.0, high: 1.0}", "how: [hang, fine]"),
