@@ -11,7 +11,8 @@ it goes on, ours what a trial has reached as soon as the next one runs. No page 
 it when it is killed.
 
 NNI is `make search ARGS="--engine nni"`: the release that the engine takes and the YAML that it writes, from start to
-end, without the installation. It takes minutes, and runs once.
+end, without the installation. It takes minutes, and runs once. Of the processors only what the search itself used is
+counted there: NNI's server is no child of it.
 """
 
 from __future__ import annotations
