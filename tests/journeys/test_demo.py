@@ -24,6 +24,7 @@ sys.path.insert(0, "tools")
 import demo
 demo.render = demo.install_and_train = demo.serve_and_ask = lambda *args: ""
 demo.IN_REHEARSAL = dict.fromkeys(sys.argv[1:], "Once more")
+del sys.argv[1:]
 sys.exit(demo.main())
 """
 
@@ -135,7 +136,7 @@ def test_it_is_calm(demo: Demo) -> None:
     assert demo.silence < LONGEST_SILENCE
     own = demo.lines[next(number for number, line in enumerate(demo.lines) if line.startswith("===")) :]
     # Signs of life, and what has to be fetched: how many of them, is the machine's affair.
-    lasting = [line for line in own if re.search(r": \d+ s$|^\s*(Downloading|Downloaded|Building|Built) ", line)]
+    lasting = [line for line in own if re.search(r"(:|…) \d+ s$|^\s*(Downloading|Downloaded|Building|Built) ", line)]
     assert len(own) - len(lasting) < 130, "the lists of the installers are left out:\n" + "\n".join(own)
     assert not [line for line in own if "Traceback" in line or line.startswith(("WARNING:root", " + "))]
 
