@@ -127,7 +127,7 @@ def executed(pythons: Pythons, name: str, folder: Path, **changes: str) -> Done:
         cell["source"] = [line + "\n" if old.startswith(f"{constant} = ") else old for old in cell["source"]]
     book.write_text(json.dumps(source), encoding="utf-8")
     before = files_of(folder)
-    notebook = nbformat.read(book, as_version=4)
+    notebook = nbformat.read(book, as_version=4)  # type: ignore[no-untyped-call]
     client = NotebookClient(notebook, timeout=300, kernel_name=KERNEL, resources={"metadata": {"path": book.parent}})
     with mock.patch.dict(os.environ, JUPYTER_PATH=str(pythons.kernels)):
         client.execute(env=os.environ | {"IPYTHONDIR": str(folder.with_suffix(".ipython"))})
