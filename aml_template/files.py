@@ -65,7 +65,7 @@ def packages(answers: Answers, purpose: str) -> str:
 
 
 def of_framework(answers: Answers, file: str) -> str:
-    """A file of the framework's folder, as it is, or else of what the classifiers share."""
+    """A file of the framework's folder, as it is, or else of what those share that answer rows."""
     own = f"frameworks/{answers['framework']}/{file}"
     return as_it_is(own if (TEMPLATES / own).is_file() else f"classifiers/{file}")
 

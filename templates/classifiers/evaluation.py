@@ -15,6 +15,10 @@ SHOWN = 10_000  # rows in a plot and a list, at most
 POINTS = 500  # of a curve
 DRAWN = 30  # classes whose confusions are a matrix; of more, the largest of them are a bar each
 CURVES = 10  # in a picture
+WRITTEN = (
+    "classification_report", "confusion_matrix", "roc_curve", "precision_recall_curve", "calibration", "folds",
+    "predicted_actual", "residuals",
+)  # fmt: skip
 
 
 def evaluate(
@@ -25,6 +29,8 @@ def evaluate(
     Column i of the outputs is the probability of classes[i]; without classes they are the numbers of a regression.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    for earlier in [file for name in WRITTEN for file in folder.glob(f"{name}.*")]:
+        earlier.unlink()  # it may be of the other task
     if classes:
         draw_classes(actual, outputs, classes, folder, threshold)
     else:
@@ -40,11 +46,11 @@ def measure(
     return {name: float(f"{value:.6g}") for name, value in results.items()}
 
 
-def summary(metrics: dict[str, float]) -> str:
+def summary(results: dict[str, float]) -> str:
     """The metrics in a few words."""
-    if "accuracy" in metrics:
-        return f"accuracy {metrics['accuracy']:.3f}"
-    return f"rmse {metrics['rmse']:.4g}, R² {metrics['r2']:.3f}"
+    if "accuracy" in results:
+        return f"accuracy {results['accuracy']:.3f}"
+    return f"rmse {results['rmse']:.4g}" + (f", R² {results['r2']:.3f}" if "r2" in results else "")
 
 
 def measure_classes(
@@ -270,13 +276,16 @@ def measure_numbers(actual: np.ndarray, predicted: np.ndarray) -> dict[str, floa
     results = {
         "rmse": metrics.root_mean_squared_error(actual, predicted),
         "mae": misses.mean(),
-        "r2": metrics.r2_score(actual, predicted),
     }
+    if len(actual) > 1:
+        results["r2"] = metrics.r2_score(actual, predicted)
     if actual.any():  # a miss is no share of 0: such rows are left out of this one
         results["mape"] = (misses[actual != 0] / np.abs(actual[actual != 0])).mean()
     margin = margin_of(misses)
     if margin is not None:
-        results |= {"margin": margin, "coverage": coverage(misses)}
+        results["margin"] = margin
+    if (share := coverage(misses)) is not None:
+        results["coverage"] = share
     return results
 
 
@@ -312,11 +321,13 @@ def margin_of(misses: np.ndarray) -> float | None:
     return float(np.sort(misses)[rank - 1]) if rank <= len(misses) else None
 
 
-def coverage(misses: np.ndarray) -> float:
-    """The share of rows that lie within the margin of the others: of each half, within that of the other half."""
-    halves = misses[::2], misses[1::2]
-    within = [half <= (margin_of(other) or np.inf) for half, other in (halves, halves[::-1])]
-    return float(np.concatenate(within).mean())
+def coverage(misses: np.ndarray) -> float | None:
+    """The share of rows that lie within the margin of others: of each half, within that of the other half."""
+    one, other = misses[::2], misses[1::2]
+    of_one, of_other = margin_of(one), margin_of(other)
+    if of_one is None or of_other is None:
+        return None
+    return float(np.concatenate([one <= of_other, other <= of_one]).mean())
 
 
 def plot_predicted(actual: np.ndarray, predicted: np.ndarray, margin: float | None) -> Figure:

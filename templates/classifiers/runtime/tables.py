@@ -46,7 +46,12 @@ NUMBER = r"^[+-]?(([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?|(?i:inf|infinit
 PADDED = r"^[+-]?0[0-9]+$"  # a code: as a number it would lose its zeros
 DECIMAL_COMMA = r"^[+-]?[0-9]*,[0-9]+([eE][+-]?[0-9]+)?$"
 THOUSANDS = r"^[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?$"
-DAY, MONTH, YEAR, CLOCK = "(0?[1-9]|[12][0-9]|3[01])", "(0?[1-9]|1[0-2])", "[0-9]{4}", "( [0-9]{1,2}:[0-9]{2}(:[0-9]{2})?)?"
+DAY, MONTH, YEAR, CLOCK = (
+    "(0?[1-9]|[12][0-9]|3[01])",
+    "(0?[1-9]|1[0-2])",
+    "[0-9]{4}",
+    "( [0-9]{1,2}:[0-9]{2}(:[0-9]{2})?)?",
+)
 DATES = {
     "": input_schema.ISO_DATE.pattern.replace(r"\d", "[0-9]"),
     "%d.%m.%Y": rf"{DAY}\.{MONTH}\.{YEAR}{CLOCK}",
@@ -403,7 +408,9 @@ def read_parquet(source: Source, start: int) -> Batches:
 
     with parquet.ParquetFile(source.file) as table:
         check_names(table.schema_arrow.names, source)
-        wanted = None if source.wanted is None else [n for n in names_of(source.wanted) if n in table.schema_arrow.names]
+        wanted = (
+            None if source.wanted is None else [n for n in names_of(source.wanted) if n in table.schema_arrow.names]
+        )
         texts = [name for name in wanted or [] if kind_of_type(table.schema_arrow.field(name).type) == "text"]
     with parquet.ParquetFile(source.file, read_dictionary=texts) as table:
         done, whole = 0, table.metadata.num_rows
@@ -508,9 +515,7 @@ def array_of(values: list[Any]) -> pa.Array:
     return pa.array([None if value is None else str(value) for value in values], pa.string()).dictionary_encode()
 
 
-def stream(
-    file: Path, columns: list[Column], size: int, start: int = 0, reading: Reading | None = None
-) -> Batches:
+def stream(file: Path, columns: list[Column], size: int, start: int = 0, reading: Reading | None = None) -> Batches:
     """The rows of a file from one on, in batches of at most so many, for a model with these columns."""
     for batch, share in batches(Source(file, reading or {}, columns, folder_values(file), size), start):
         for offset in range(0, len(batch), size):
@@ -571,7 +576,9 @@ def kind_of_type(kind: pa.DataType) -> str:
     types = pa.types
     if types.is_dictionary(kind):
         return kind_of_type(kind.value_type)
-    if any(is_text(kind) for is_text in (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)):
+    if any(
+        is_text(kind) for is_text in (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
+    ):
         return "text"
     if str(kind) == "string_view" or types.is_fixed_size_binary(kind):
         return "text"
@@ -843,9 +850,7 @@ def check_files(path: Path, files: list[Path]) -> None:
             seen[digest] = file
 
 
-def decide(
-    contents: dict[Path, list[pa.RecordBatch]], label: str, reading: Reading, notes: Notes
-) -> list[Column]:
+def decide(contents: dict[Path, list[pa.RecordBatch]], label: str, reading: Reading, notes: Notes) -> list[Column]:
     """The type of each column, by all its rows."""
     first = next(iter(contents.values()))[0]
     for option in ("numbers", "categories", "dates"):
@@ -954,9 +959,7 @@ def frame_of(
     return pd.DataFrame(data)
 
 
-def note_texts(
-    column: Column, said: list[tuple[Path, int, str]], count: int, rows: int, notes: Notes
-) -> None:
+def note_texts(column: Column, said: list[tuple[Path, int, str]], count: int, rows: int, notes: Notes) -> None:
     file, row, text = said[0]
     name, kind = column["name"], column["type"]
     column["texts"] = "missing"
@@ -1035,7 +1038,9 @@ def read_by(path: Path, schema: input_schema.Schema, label: str) -> tuple[input_
     contents = load(path, schema.reading)
     if label not in next(iter(contents.values()))[0].schema.names:
         raise Refused(f"--label {label}: no such column in {path}")
-    own = decide({file: [rows.select([label]) for rows in found] for file, found in contents.items()}, label, {}, Notes())
+    own = decide(
+        {file: [rows.select([label]) for rows in found] for file, found in contents.items()}, label, {}, Notes()
+    )
     labels = frame_of(contents, own, (), Notes())[label].dropna()
     tables: list[input_schema.Table] = []
     for file, found in contents.items():

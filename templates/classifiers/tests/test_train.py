@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evaluation import margin_of
+from evaluation import coverage, evaluate, margin_of, summary
+from runtime import arguments
 from train import load_data, parse_args
 
 
@@ -180,6 +181,27 @@ def test_many_numbers_for_classes_are_told(tmp_path: Path, capsys: pytest.Captur
         loaded(write_table(tmp_path / "once", many[:40]), "y")
 
 
+@pytest.mark.parametrize(
+    ("answers", "task", "label"),
+    [
+        ('{"task": "regression"}', "regression", "monthly_fee"),
+        ('{"task": "classification"}', "classification", "churned"),
+        ('{"framework": "none"}', "classification", "churned"),
+        ("", "classification", "churned"),
+    ],
+)
+def test_the_task_is_what_the_model_was_made_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: str, task: str, label: str
+) -> None:
+    """Models of before there was the question, and those that have lost their answers, classify."""
+    monkeypatch.setattr(arguments, "ANSWERS", tmp_path / "answers.json")
+    if answers:
+        (tmp_path / "answers.json").write_text(answers)
+    args = parse_args([])
+    assert (args.task, args.label) == (task, label)
+    assert parse_args(["--task=regression"]).task == "regression"
+
+
 def test_a_task_that_there_is_not_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parse_args(["--task=ranking"])
@@ -198,6 +220,16 @@ def test_the_margin_holds_for_rows_that_are_new() -> None:
         assert 0.89 < np.mean(kept) < 0.92
     assert margin_of(np.ones(8)) is None
     assert margin_of(np.ones(9)) == 1
+    assert coverage(np.ones(17)) is None, "half of them are too few to say"
+    assert coverage(np.array([1.0, 2.0] * 10)) == 0.5
+
+
+def test_what_was_drawn_for_the_other_task_is_gone(tmp_path: Path) -> None:
+    evaluate(np.array(["a", "b"]), np.eye(2), ["a", "b"], tmp_path)
+    (tmp_path / "mine.txt").touch()
+    results = evaluate(np.array([0.0]), np.array([0.5]), [], tmp_path)
+    assert {file.name for file in tmp_path.iterdir()} == {"mine.txt", *OF_NUMBERS.split()}
+    assert (results, summary(results)) == ({"rmse": 0.5, "mae": 0.5}, "rmse 0.5")
 
 
 def test_missing_values_are_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
