@@ -65,7 +65,7 @@ def test_each_row_judges_once_in_folds() -> None:
 def test_cross_validation_tells_mean_and_deviation() -> None:
     _, rows = splitting.rows_of(TABLE, LABELS, given())
     scores = iter([0.5, 0.7, 0.9, 0.7])
-    found, folds = splitting.cross_validated(rows, 4, lambda train, test: {"accuracy": next(scores)})
+    found, folds = splitting.cross_validated(rows, 4, lambda *_: {"accuracy": next(scores)})
     assert found == {"accuracy_folds_mean": pytest.approx(0.7), "accuracy_folds_std": pytest.approx(np.sqrt(0.02))}
     assert [fold["accuracy"] for fold in folds] == [0.5, 0.7, 0.9, 0.7]
 
@@ -103,4 +103,4 @@ def test_one_group_and_a_class_that_only_the_test_has_are_one_line() -> None:
 def test_folds_that_can_not_be_are_one_line(count: int, said: str) -> None:
     _, rows = splitting.rows_of(TABLE, LABELS, given())
     with pytest.raises(SystemExit, match=said):
-        splitting.cross_validated(rows, count, lambda train, test: {})
+        splitting.cross_validated(rows, count, lambda *_: {})
