@@ -69,7 +69,7 @@ def classes_in(task: dict[str, Any], work: Path) -> Classes:
 
 def read_yaml(file: Path) -> Any:
     """What the analyser has written; libyaml reads its thousands of lines ten times as fast."""
-    return yaml.load(file.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return yaml.load(file.read_text(encoding="utf-8"), yaml.CSafeLoader)
 
 
 def judge(
