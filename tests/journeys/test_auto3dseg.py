@@ -242,9 +242,9 @@ def test_a_search_by_nni(owned: Path, tmp_path: Path, environments: Environments
     with (model / "task.yaml").open("a") as task:
         task.write(f"num_fold: 1\n{search}")
     said = run("make", "train", "ARGS=--epochs=1", cwd=mine, expect=0, **THREADS)
-    names = {f"tiny_0_num_epochs_1_learning_rate_{rate}" for rate in (0.1, 0.01)}
+    names = {f"tiny_0_override_learning_rate_{rate}_num_epochs_1" for rate in (0.1, 0.01)}
     metrics = json.loads((model / "outputs/metrics.json").read_text())
-    assert {name.removeprefix("dice_") for name in metrics if name.count("learning_rate") and "_b" not in name} == names
+    assert {name.removeprefix("dice_") for name in metrics if name.endswith("_num_epochs_1")} == names
     (kept,) = re.findall(r"^Kept (\S+): Dice 0\.\d+$", said, re.MULTILINE)
     assert kept == max(names, key=lambda name: float(metrics[f"dice_{name}"]))
     assert list(json.loads((model / "outputs/model/ensemble.json").read_text())["algorithms"]) == [kept]
@@ -263,4 +263,5 @@ def test_a_search_by_search_yml(project: Path, tmp_path: Path) -> None:
     file.write_text(asked)
     run("make", "check", cwd=mine, expect=0)
     said = run("make", "search", cwd=mine, expect=0, **THREADS)
-    assert len(re.findall(r"dice 0\.\d+", said)) >= 2, said
+    assert re.findall(r"trial (\d) +dice 0\.\d+ .*learning-rate=(\S+) epochs=1", said) == [("1", "0.1"), ("2", "0.01")]
+    assert json.loads((file.parent / "outputs/metrics.json").read_text())["dice"] > 0

@@ -21,7 +21,7 @@ class Played(SimpleNamespace):
     module: ModuleType
     auto_runner: SimpleNamespace
     commands: list[list[str]]
-    environments: list[dict[str, str] | None]
+    patience: list[str]
     answers: dict[str, Any]
 
 
@@ -40,11 +40,12 @@ def played(monkeypatch: pytest.MonkeyPatch) -> Iterator[Played]:
             """Say nothing."""
 
     auto_runner = SimpleNamespace()
-    environments: list[dict[str, str] | None] = []
+    patience: list[str] = []  # what the server is made to read, each time that it begins
 
     def run(command: list[str], env: dict[str, str] | None = None, **_: Any) -> None:
         commands.append(command)
-        environments.append(env)
+        if env:
+            patience.append(Path(env["NODE_OPTIONS"].removeprefix("--require ").strip('"')).read_text())
 
     run_cmd = SimpleNamespace(run_cmd=run)
     for name, stands in (("apps.auto3dseg", SimpleNamespace(auto_runner=auto_runner)), ("utils", run_cmd)):
@@ -59,9 +60,7 @@ def played(monkeypatch: pytest.MonkeyPatch) -> Iterator[Played]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Nni) as server:
         monkeypatch.setattr(module, "PORT", server.server_port)
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield Played(
-            module=module, auto_runner=auto_runner, commands=commands, environments=environments, answers=answers
-        )
+        yield Played(module=module, auto_runner=auto_runner, commands=commands, patience=patience, answers=answers)
         server.shutdown()
 
 
@@ -72,9 +71,7 @@ def test_it_ends_its_own_experiment_alone(played: Played, tmp_path: Path) -> Non
     own = ["nnictl", "stop", "--port", str(played.module.PORT)]
     patient = [sys.executable, "-c", played.module.PATIENT, *create]
     assert played.commands == [patient, own]
-    begun = played.environments[0]
-    assert begun and begun["NODE_OPTIONS"] == f'--require "{tmp_path / "patient.js"}"'
-    assert "10000 ? 120000" in (tmp_path / "patient.js").read_text()
+    assert played.patience == [played.module.PATIENT_SERVER] and not list(tmp_path.iterdir())
 
 
 def test_one_that_has_not_begun_is_a_line(played: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

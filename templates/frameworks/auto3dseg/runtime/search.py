@@ -48,6 +48,8 @@ def run(command: list[str], **options: Any) -> Any:
         return run_cmd([sys.executable, "-c", PATIENT, *command[1:]], env=environment, capture_output=False, **options)
     except RuntimeError as failed:  # what MONAI makes of a command that failed
         raise SearchFailed("NNI has not begun; why, it says above") from failed
+    finally:
+        server.unlink()  # it has been read
 
 
 def wait(seconds: float) -> None:
