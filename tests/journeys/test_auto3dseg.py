@@ -263,5 +263,8 @@ def test_a_search_by_search_yml(project: Path, tmp_path: Path) -> None:
     file.write_text(asked)
     run("make", "check", cwd=mine, expect=0)
     said = run("make", "search", cwd=mine, expect=0, **THREADS)
-    assert re.findall(r"trial (\d) +dice 0\.\d+ .*learning-rate=(\S+) epochs=1", said) == [("1", "0.1"), ("2", "0.01")]
-    assert json.loads((file.parent / "outputs/metrics.json").read_text())["dice"] > 0
+    trials = re.findall(r"trial (\d) +dice (\S+) .*learning-rate=(\S+) epochs=1 ", said)
+    assert [(number, rate) for number, _, rate in trials] == [("1", "0.1"), ("2", "0.01")]
+    for number, dice, _ in trials:
+        metrics = file.parent / f"outputs/search/trials/000{number}/outputs/metrics.json"
+        assert json.loads(metrics.read_text())["dice"] == pytest.approx(float(dice))
