@@ -44,7 +44,7 @@ from runtime.batch import files, scorer
 way, table = sys.argv[1:]
 sys.argv = [sys.argv[0], "--model=outputs/model"]
 score_batch.init()
-columns = score_batch.scorer.columns
+columns = score_batch.scorer.schema.columns
 
 def score():
     chunks = files.read_chunks({"it": Path(table + way)}, columns)
@@ -77,7 +77,7 @@ from runtime import input_schema
 from runtime.batch import files, scorer
 
 work = scorer.writer("outputs/model")
-columns = input_schema.find("outputs/model")[1]
+columns = input_schema.find("outputs/model")[1].columns
 if len(sys.argv) > 1:
     for chunk in files.read_chunks({"it": Path(sys.argv[1])}, columns):
         work(chunk)

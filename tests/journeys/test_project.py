@@ -136,7 +136,7 @@ def test_a_failure_inside_is_500_without_a_traceback(project: Path, tmp_path: Pa
     model = project / "models" / "model1"
     copy_code(project, tmp_path)
     score = (tmp_path / "score.py").read_text()
-    (tmp_path / "score.py").write_text(score.replace("input_schema.answer(predict(table), classes)", "1 / 0"))
+    (tmp_path / "score.py").write_text(score.replace("input_schema.answer(predict(table), schema)", "1 / 0"))
     command: list[str | Path] = [project / ".venv/model1/bin/azmlinfsrv", "--entry_script=score.py", "--port={port}"]
     with served(tmp_path, tmp_path / "log", [*command, f"--model_dir={model / 'outputs'}"]) as url:
         status, said = post(url, sample(project))
@@ -174,7 +174,7 @@ frame = pandas.read_csv(sys.argv[1]).drop(columns=sys.argv[2])
 score.init()
 rows = json.loads(frame.to_json(orient="records"))
 got = [list(row["probabilities"].values()) for row in score.run(json.dumps({"data": rows}))["predictions"]]
-table = pandas.DataFrame(input_schema.to_table(frame, score.columns))
+table = pandas.DataFrame(input_schema.to_table(frame, score.schema.columns))
 want = joblib.load("outputs/model/model.pkl").predict_proba(table)
 print("largest difference", abs(numpy.array(got) - want).max())
 """

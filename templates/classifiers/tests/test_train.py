@@ -74,6 +74,7 @@ def test_three_classes_from_several_files_with_holes(here: Any, tmp_path: Path) 
             {"name": "the size", "type": "number"},
             {"name": "colour", "type": "category", "categories": ["Grün", "red"]},
         ],
+        "task": "classification",
         "classes": ["a", "b", "c c"],
     }
     assert set(read(tmp_path / "outputs/evaluation/roc_curve.json")) == {"a", "b", "c c"}

@@ -21,7 +21,7 @@ ensemble: Ensemble
 def init() -> None:
     """Load the model from wherever it lies below AZUREML_MODEL_DIR."""
     global ensemble
-    folder, _, _ = serving.find_model()
+    folder, _ = serving.find_model()
     torch.set_num_threads(1)  # the server's workers bring the threads
     ensemble = Ensemble(folder)
 

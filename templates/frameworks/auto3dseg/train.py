@@ -68,7 +68,8 @@ def main() -> None:
         kept = [max(algorithms, key=lambda algorithm: algorithm["best_metric"])]
     classes = classes_in(task, OUTPUTS)
     ensemble.save(kept, classes, bool(task.get("sigmoid")), OUTPUTS / "model")
-    input_schema.save(OUTPUTS / "model", [{"name": "image", "type": "volume"}], list(classes))
+    schema = input_schema.Schema([{"name": "image", "type": "volume"}], "segmentation", list(classes))
+    input_schema.save(OUTPUTS / "model", schema)
     (OUTPUTS / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     print(f"Kept {', '.join(each['identifier'] for each in kept)}: Dice {metrics['dice']:.3f}")
 

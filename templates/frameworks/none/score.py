@@ -16,26 +16,25 @@ MAX_ROWS = 10_000
 
 # Set by init(), once in each worker of the server.
 predict: Callable[[input_schema.Table], np.ndarray]
-columns: list[input_schema.Column]
-classes: list[str]
+schema: input_schema.Schema
 
 
 def init() -> None:
     """Load the model and its schema from wherever they lie below AZUREML_MODEL_DIR."""
-    global predict, columns, classes
-    folder, columns, classes = serving.find_model()
-    predict = load_model(folder)
-    serving.publish(run, columns, classes)
+    global predict, schema
+    folder, schema = serving.find_model()
+    predict = load_model(folder, schema)
+    serving.publish(run, schema)
 
 
 @serving.handled
 def run(data: str) -> Any:
     """Return the label and the probability of each label, for every row of the request."""
-    table = input_schema.read_request(data, columns, MAX_ROWS)
-    return input_schema.answer(predict(table), classes)
+    table = input_schema.read_request(data, schema.columns, MAX_ROWS)
+    return input_schema.answer(predict(table), schema)
 
 
-def load_model(folder: Path) -> Callable[[input_schema.Table], np.ndarray]:
+def load_model(folder: Path, schema: input_schema.Schema) -> Callable[[input_schema.Table], np.ndarray]:
     """The model as a function: a column of the table per feature in, a row of probabilities per row out."""
     frequencies = list(json.loads((folder / "model.json").read_text(encoding="utf-8"))["frequencies"].values())
     return lambda table: np.tile(frequencies, (len(next(iter(table.values()))), 1))

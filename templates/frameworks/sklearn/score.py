@@ -15,42 +15,42 @@ MAX_ROWS = 10_000
 
 # Set by init(), once in each worker of the server.
 predict: Callable[[input_schema.Table], np.ndarray]
-columns: list[input_schema.Column]
-classes: list[str]
+schema: input_schema.Schema
 
 
 def init() -> None:
     """Load the model and its schema from wherever they lie below AZUREML_MODEL_DIR."""
-    global predict, columns, classes
-    folder, columns, classes = serving.find_model()
-    predict = load_model(folder)
-    serving.publish(run, columns, classes)
+    global predict, schema
+    folder, schema = serving.find_model()
+    predict = load_model(folder, schema)
+    serving.publish(run, schema)
 
 
 @serving.handled
 def run(data: str) -> Any:
     """Return the label and the probability of each label, for every row of the request."""
-    table = input_schema.read_request(data, columns, MAX_ROWS)
-    return input_schema.answer(predict(table), classes)
+    table = input_schema.read_request(data, schema.columns, MAX_ROWS)
+    return input_schema.answer(predict(table), schema)
 
 
-def load_model(folder: Path) -> Callable[[input_schema.Table], np.ndarray]:
+def load_model(folder: Path, schema: input_schema.Schema) -> Callable[[input_schema.Table], np.ndarray]:
     """The model as a function: a column of the table per feature in, a row of probabilities per row out."""
     onnx = folder / "model.onnx"
-    return load_onnx(onnx) if onnx.exists() else load_pipeline(folder / "model.pkl")
+    return load_onnx(onnx, schema) if onnx.exists() else load_pipeline(folder / "model.pkl")
 
 
-def load_onnx(path: Path) -> Callable[[input_schema.Table], np.ndarray]:
+def load_onnx(path: Path, schema: input_schema.Schema) -> Callable[[input_schema.Table], np.ndarray]:
     """The pipeline as ONNX, which train.py has compared with model.pkl. The server's workers bring the threads."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, options)
-    inputs = [entry.name for entry in session.get_inputs()]  # the columns in their order, but named without spaces
+    inputs = zip(session.get_inputs(), schema.columns, strict=True)  # in the same order, but named without spaces
+    names = [(entry.name, column["name"]) for entry, column in inputs]
 
     def predict(table: input_schema.Table) -> np.ndarray:
-        values = {name: column.reshape(-1, 1) for name, column in zip(inputs, table.values(), strict=True)}
+        values = {entry: table[name].reshape(-1, 1) for entry, name in names}
         return session.run(["probabilities"], values)[0]
 
     return predict

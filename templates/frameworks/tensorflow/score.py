@@ -21,36 +21,34 @@ MAX_ROWS = 10_000
 
 # Set by init(), once in each worker of the server.
 predict: Callable[[input_schema.Table], np.ndarray]
-columns: list[input_schema.Column]
-classes: list[str]
+schema: input_schema.Schema
 
 
 def init() -> None:
     """Load the model and its schema from wherever they lie below AZUREML_MODEL_DIR."""
-    global predict, columns, classes
-    folder, columns, classes = serving.find_model()
-    predict = load_model(folder)
-    serving.publish(run, columns, classes)
+    global predict, schema
+    folder, schema = serving.find_model()
+    predict = load_model(folder, schema)
+    serving.publish(run, schema)
 
 
 @rawhttp
 @serving.handled
 def run(request: AMLRequest) -> Any:
     """Return the label and the probability of each label, for every row of the request; or for the image that it is."""
-    table = input_schema.read_body(request.get_data(), request.mimetype, columns, MAX_ROWS, images.read_image)
-    return input_schema.answer(predict(table), classes)
+    table = input_schema.read_body(request.get_data(), request.mimetype, schema.columns, MAX_ROWS, images.read_image)
+    return input_schema.answer(predict(table), schema)
 
 
-def load_model(folder: Path) -> Callable[[input_schema.Table], np.ndarray]:
+def load_model(folder: Path, schema: input_schema.Schema) -> Callable[[input_schema.Table], np.ndarray]:
     """The network as a function: a column of the table per feature in, a row of probabilities per row out."""
     tf.config.threading.set_inter_op_parallelism_threads(1)  # the server's workers bring the threads
     tf.config.threading.set_intra_op_parallelism_threads(1)
-    _, columns, _ = input_schema.find(str(folder))
     net = network.load(folder / "model.keras")
-    fitted = encoding.load(folder) if columns[0]["type"] != "image" else None
+    fitted = encoding.load(folder) if schema.columns[0]["type"] != "image" else None
 
     def predict(table: input_schema.Table) -> np.ndarray:
-        inputs = fitted.matrix(table, columns) if fitted else table["image"]
+        inputs = fitted.matrix(table, schema.columns) if fitted else table["image"]
         probabilities: np.ndarray = net(tf.constant(inputs)).numpy()
         return probabilities
 

@@ -71,6 +71,7 @@ def test_images_are_learned_and_answered(here: Any, tmp_path: Path) -> None:
     outputs = tmp_path / "outputs"
     assert read(outputs / "model/schema.json") == {
         "columns": [{"name": "image", "type": "image", "size": 16}],
+        "task": "classification",
         "classes": ["circle", "cross", "square"],
     }
     mistakes = read(outputs / "metrics.json")["accuracy"] < 1

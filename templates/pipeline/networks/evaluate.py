@@ -29,16 +29,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def judge(args: argparse.Namespace) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """The labels of the samples, the probability that the model gives to each class, and the classes."""
-    folder, columns, classes = input_schema.find(args.model)
-    predict = load_model(folder)
-    if columns[0]["type"] != "image":
+    folder, schema = input_schema.find(args.model)
+    predict = load_model(folder, schema)
+    if schema.columns[0]["type"] != "image":
         features, named = split_label(read_table(args.data_path), args.label)
-        return named.to_numpy(str), predict(input_schema.to_table(features, columns)), classes
+        return named.to_numpy(str), predict(input_schema.to_table(features, schema.columns)), schema.classes
     files, labels = images.list_images(args.data_path)
-    size = columns[0]["size"]
+    size = schema.columns[0]["size"]
     batches = (files[start : start + BATCH] for start in range(0, len(files), BATCH))
     found = [predict({"image": np.stack([images.read_image(file, size) for file in batch])}) for batch in batches]
-    return np.array(labels), np.concatenate(found), classes
+    return np.array(labels), np.concatenate(found), schema.classes
 
 
 def main() -> None:

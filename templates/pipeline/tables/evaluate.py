@@ -25,12 +25,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    folder, columns, classes = input_schema.find(args.model)
+    folder, schema = input_schema.find(args.model)
     features, labels = split_label(read_table(args.data_path), args.label)
-    probabilities = load_model(folder)(input_schema.to_table(features, columns))
+    probabilities = load_model(folder, schema)(input_schema.to_table(features, schema.columns))
 
     with tracked(args) as log:
-        metrics = evaluate(labels.to_numpy(), probabilities, classes, args.output_path)
+        metrics = evaluate(labels.to_numpy(), probabilities, schema.classes, args.output_path)
         write_json(args.output_path / "metrics.json", metrics)
         log.metrics(metrics)
         log.folder(args.output_path)

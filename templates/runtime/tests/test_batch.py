@@ -23,7 +23,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def many(rows: Rows, outputs: Path, tmp_path: Path) -> Path:
     """Files in folders, one of them long, among things that are none of our business."""
-    columns = input_schema.find(str(outputs))[1]
+    columns = input_schema.find(str(outputs))[1].columns
     numbers = [column["name"] for column in columns if column["type"] == "number"]
     endless = (row | dict.fromkeys(numbers, place % 50) for place, row in enumerate(itertools.cycle(rows)))
     folder = tmp_path / "many"

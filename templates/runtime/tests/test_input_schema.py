@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from runtime import input_schema
-from runtime.input_schema import BadRequest, Column
+from runtime.input_schema import BadRequest, Column, Schema
 
 NUMBER: Column = {"name": "größe", "type": "number"}
 CATEGORY: Column = {"name": "city", "type": "category", "categories": ["Zürich"]}
@@ -181,7 +181,7 @@ def test_a_model_of_tables_reads_no_image() -> None:
 def test_an_answer_names_the_likeliest_label() -> None:
     classes = ["Zürich", "東京", "🚀"]
     rows = np.array([[0.25, 0.5, 0.25], [0.5, 0.25, 0.25], [0, 0, 1], [0.5, 0.5, 0]])
-    predictions = input_schema.answer(rows, classes)["predictions"]
+    predictions = input_schema.answer(rows, Schema([], classes=classes))["predictions"]
     assert [row["label"] for row in predictions] == ["東京", "Zürich", "🚀", "Zürich"]
     assert [list(row["probabilities"].items()) for row in predictions] == [
         list(zip(classes, row, strict=True)) for row in rows.tolist()
@@ -199,14 +199,15 @@ def test_an_answer_names_the_likeliest_label() -> None:
 )
 def test_a_model_that_does_not_fit_its_classes_gives_no_answer(row: list[float], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        input_schema.answer(np.array([row]), ["a", "b"])
+        input_schema.answer(np.array([row]), Schema([], classes=["a", "b"]))
 
 
 def test_the_schema_lies_beside_the_model_for_people_too(tmp_path: Path) -> None:
     saved = tmp_path / "deep" / "model"
     saved.mkdir(parents=True)
-    input_schema.save(saved, [NUMBER, CATEGORY], ("Zürich", "東京"))
-    assert input_schema.find(str(tmp_path)) == (saved, [NUMBER, CATEGORY], ["Zürich", "東京"])
+    schema = Schema([NUMBER, CATEGORY], classes=["Zürich", "東京"])
+    input_schema.save(saved, schema)
+    assert input_schema.find(str(tmp_path)) == (saved, schema)
     text = (saved / "schema.json").read_text(encoding="utf-8")
     assert "größe" in text and "東京" in text and text.endswith("}\n")
 
@@ -215,7 +216,7 @@ def test_the_schema_lies_beside_the_model_for_people_too(tmp_path: Path) -> None
 def test_one_model_is_to_be_found(tmp_path: Path, count: int) -> None:
     for number in range(count):
         (tmp_path / str(number)).mkdir()
-        input_schema.save(tmp_path / str(number), [NUMBER], ["a"])
+        input_schema.save(tmp_path / str(number), Schema([NUMBER], classes=["a"]))
     with pytest.raises(FileNotFoundError) as refused:
         input_schema.find(str(tmp_path))
     assert str(refused.value) == f"{tmp_path}: expected one schema.json below it, found {count}; is the model trained?"

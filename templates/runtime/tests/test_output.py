@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from runtime.batch import output
-from runtime.batch.output import Output, Refused
+from runtime.batch.output import Output, Refused, header
+from runtime.input_schema import Schema
 
 STAMPS = {"a.csv": [10, 1], "b.csv": [20, 2], "c.csv": [30, 3]}
 HEADER = b"file,row,label,probability_no,probability_yes\n"
@@ -30,7 +31,7 @@ def opened(path: Path) -> Open:
         for earlier in runs:
             earlier.lines.close()
             earlier.rows.close()
-        runs.append(Output(path, model, ["no", "yes"], stamps))
+        runs.append(Output(path, model, header(Schema([], classes=["no", "yes"])), stamps))
         runs[-1].open(resume)
         return runs[-1]
 
@@ -162,7 +163,7 @@ def test_what_has_changed_since_is_refused(
 
 
 def test_one_process_writes_an_output(path: Path) -> None:
-    first, second = (Output(path, "m", ["no", "yes"], STAMPS) for _ in range(2))
+    first, second = (Output(path, "m", header(Schema([], classes=["no", "yes"])), STAMPS) for _ in range(2))
     first.open(resume=True)
     with pytest.raises(Refused) as refused:
         second.open(resume=True)
@@ -231,7 +232,7 @@ def test_the_journal_is_written_now_and_then(opened: Open, monkeypatch: pytest.M
 
 
 def test_names_of_classes_are_written_as_they_are(path: Path) -> None:
-    run = Output(path, "m", ["Zürich", 'a, "b"'], STAMPS)
+    run = Output(path, "m", header(Schema([], classes=["Zürich", 'a, "b"'])), STAMPS)
     run.open(resume=False)
     run.finish()
     assert path.read_text(encoding="utf-8") == 'file,row,label,probability_Zürich,"probability_a, ""b"""\n'

@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from runtime.input_schema import Schema
+
 if sys.platform != "win32":
     import fcntl
 
@@ -41,8 +43,8 @@ class Entry(NamedTuple):
 class Output:
     """The file that is written, and the journal beside it."""
 
-    def __init__(self, path: Path, model: str, classes: list[str], stamps: dict[str, list[int]]) -> None:
-        self.path, self.model, self.classes, self.stamps = path, model, classes, stamps
+    def __init__(self, path: Path, model: str, columns: list[str], stamps: dict[str, list[int]]) -> None:
+        self.path, self.model, self.columns, self.stamps = path, model, columns, stamps
         self.part, self.journal = path.with_name(path.name + ".part"), path.with_name(path.name + ".journal")
         self.entries: dict[str, Entry] = {}
         self.unsaved: dict[str, Entry] = {}
@@ -65,7 +67,7 @@ class Output:
             return
         cut(self.lines, 0)
         self.rows = self.part.open("wb")
-        self.size = self.rows.write(header_line(self.classes))
+        self.size = self.rows.write(header_line(self.columns))
         self.write_line({"model": self.model})
 
     def read_journal(self) -> bool:
@@ -156,14 +158,14 @@ class Output:
         self.journal.unlink()
 
 
-def header(classes: list[str]) -> list[str]:
+def header(schema: Schema) -> list[str]:
     """The columns of the result."""
-    return ["file", "row", "label", *(f"probability_{label}" for label in classes)]
+    return ["file", "row", "label", *(f"probability_{label}" for label in schema.classes)]
 
 
-def header_line(classes: list[str]) -> bytes:
+def header_line(columns: list[str]) -> bytes:
     line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(header(classes))
+    csv.writer(line, lineterminator="\n").writerow(columns)
     return line.getvalue().encode()
 
 

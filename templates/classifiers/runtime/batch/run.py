@@ -12,7 +12,7 @@ from typing import Any
 
 from runtime import input_schema
 from runtime.batch import files, workers
-from runtime.batch.output import Output, Refused
+from runtime.batch.output import Output, Refused, header
 
 WORTH_A_PROCESS = 50_000_000  # bytes of input
 TERMINAL_EVERY, LOG_EVERY = 0.1, 5.0  # seconds between two words of progress
@@ -26,14 +26,14 @@ def processes_for(size: int) -> int:
 
 def score_files(args: argparse.Namespace) -> None:
     """Score all files, or what an earlier run has left of them."""
-    folder, columns, classes = input_schema.find(args.model)
-    found = files.list_inputs(args.input, columns)
+    folder, schema = input_schema.find(args.model)
+    found = files.list_inputs(args.input, schema.columns)
     inputs = {name: file for name, file in found.items() if file.resolve() != args.output.resolve()}
     if not inputs:
         why = "no file there that this model can score" if args.input.exists() else "no such file or folder"
         raise Refused(f"--input {args.input}: {why}")
     stamps = {name: [file.stat().st_size, file.stat().st_mtime_ns] for name, file in inputs.items()}
-    output = Output(args.output, digest(folder), classes, stamps)
+    output = Output(args.output, digest(folder), header(schema), stamps)
     if output.journal.exists() and not args.resume and not args.overwrite:
         raise Refused(f"{output.part}: an earlier run was stopped; --resume goes on, --overwrite begins anew")
     output.open(args.resume)
@@ -42,7 +42,7 @@ def score_files(args: argparse.Namespace) -> None:
     sizes = {name: size for name, (size, _) in stamps.items()}
     done = sum(list(sizes.values())[:number])
     progress = Progress(done, sum(sizes.values()))
-    chunks = files.read_chunks(dict(list(inputs.items())[number:]), columns, args.rows_per_chunk, row)
+    chunks = files.read_chunks(dict(list(inputs.items())[number:]), schema.columns, args.rows_per_chunk, row)
     processes = args.processes or processes_for(progress.whole)
     with closing(workers.work_on(chunks, lines_of, (args.model,), processes)) as results:
         for chunk, (lines, rows, bad) in results:

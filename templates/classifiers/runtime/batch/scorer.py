@@ -36,8 +36,8 @@ class Scorer:
     """A model with what it takes and answers."""
 
     def __init__(self, model: str) -> None:
-        folder, self.columns, self.classes = input_schema.find(model)
-        self.predict = load_model(folder)
+        folder, self.schema = input_schema.find(model)
+        self.predict = load_model(folder, self.schema)
 
     def score(self, chunk: files.Chunk) -> Result:
         """The result for a chunk; no row of a file that is bad."""
@@ -47,11 +47,11 @@ class Scorer:
                 raise content
             if content is None:
                 return Result(self.answer([], [], None), {})
-            if files.of_images(self.columns):
+            if files.of_images(self.schema.columns):
                 images = dict(zip(chunk.names, content, strict=True))
-                names, table, bad = files.read_images(images, self.columns[0])
+                names, table, bad = files.read_images(images, self.schema.columns[0])
                 return Result(self.answer(names, [0] * len(names), table), bad)
-            table = files.table(content, self.columns, chunk.row)
+            table = files.table(content, self.schema.columns, chunk.row)
             names = pa.repeat(pa.scalar(chunk.names[0], pa.string()), len(content))
             return Result(self.answer(names, np.arange(chunk.row, chunk.row + len(content)), table), {})
         except files.BadFile as error:
@@ -59,13 +59,14 @@ class Scorer:
 
     def answer(self, names: Any, rows: Any, table: input_schema.Table | None) -> pa.Table:
         """The likeliest label and the probability of every label, as score.py answers a request."""
-        probabilities = self.predict(table) if table else np.empty((0, len(self.classes)), np.float32)
+        classes = self.schema.classes
+        probabilities = self.predict(table) if table else np.empty((0, len(classes)), np.float32)
         if not np.isfinite(probabilities).all():
             raise files.BadFile("the model gives a probability that is not a number")
-        labels = pa.array(self.classes, pa.string()).take(pa.array(probabilities.argmax(axis=1)))
+        labels = pa.array(classes, pa.string()).take(pa.array(probabilities.argmax(axis=1)))
         columns = [pa.array(np.ascontiguousarray(column)) for column in probabilities.T]
         arrays = [pa.array(names, pa.string()), pa.array(rows, pa.int64()), labels, *columns]
-        return pa.Table.from_arrays(arrays, header(self.classes))
+        return pa.Table.from_arrays(arrays, header(self.schema))
 
 
 def writer(model: str) -> Callable[[files.Chunk], Lines]:
@@ -75,7 +76,7 @@ def writer(model: str) -> Callable[[files.Chunk], Lines]:
     def lines(chunk: files.Chunk) -> Lines:
         table, bad = scorer.score(chunk)
         text = io.BytesIO()
-        quoted = any(map(SPECIAL.search, (*scorer.classes, *chunk.names)))  # else it is faster without
+        quoted = any(map(SPECIAL.search, (*scorer.schema.classes, *chunk.names)))  # else it is faster without
         write_csv(table, text, WriteOptions(include_header=False, quoting_style="needed" if quoted else "none"))
         return Lines(text.getvalue(), table.num_rows, bad)
 

@@ -2,7 +2,8 @@
 
 import base64
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from itertools import chain
 from math import isfinite
 from pathlib import Path
@@ -18,6 +19,15 @@ ReadImage = Callable[[bytes, int], np.ndarray]  # the bytes of a file and a size
 
 SCHEMA_FILE = "schema.json"
 MAX_BYTES = 100_000_000  # of a request: what it becomes in memory is several times as large
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What a model takes and answers: schema.json, beside it."""
+
+    columns: list[Column]
+    task: str = "classification"
+    classes: list[str] = field(default_factory=list)  # of a classification, in the order of the probabilities
 
 
 class BadRequest(ValueError):
@@ -59,21 +69,20 @@ def _texts(values: Any) -> Any:
     return values.astype(object).where(values.notna(), "").astype(str)
 
 
-def save(folder: Path, columns: list[Column], classes: Sequence[str]) -> None:
+def save(folder: Path, schema: Schema) -> None:
     """Keep the schema beside the model."""
-    text = json.dumps({"columns": columns, "classes": list(classes)}, indent=2, ensure_ascii=False)
+    text = json.dumps(asdict(schema), indent=2, ensure_ascii=False)
     (folder / SCHEMA_FILE).write_text(text + "\n", encoding="utf-8")
 
 
-def find(root: str) -> tuple[Path, list[Column], list[str]]:
-    """Find the saved model below a folder, however deep it lies; return its folder, columns and classes."""
+def find(root: str) -> tuple[Path, Schema]:
+    """Find the saved model below a folder, however deep it lies; return its folder and its schema."""
     found = sorted(Path(root).rglob(SCHEMA_FILE))
     if len(found) != 1:
         raise FileNotFoundError(
             f"{root}: expected one {SCHEMA_FILE} below it, found {len(found)}; is the model trained?"
         )
-    schema = json.loads(found[0].read_text(encoding="utf-8"))
-    return found[0].parent, schema["columns"], schema["classes"]
+    return found[0].parent, Schema(**json.loads(found[0].read_text(encoding="utf-8")))
 
 
 def read_body(body: bytes, kind: str, columns: list[Column], max_rows: int, read_image: ReadImage) -> Table:
@@ -171,9 +180,9 @@ def _pixels(row: int, column: Column, text: str, read_image: ReadImage) -> np.nd
         raise BadRequest(f"{wanted}: {error}.") from None
 
 
-def answer(probabilities: np.ndarray, classes: list[str]) -> dict[str, Any]:
+def answer(probabilities: np.ndarray, schema: Schema) -> dict[str, Any]:
     """The answer to a request: for each row the likeliest label, and the probability of every label by its name."""
-    rows = probabilities.tolist()
+    classes, rows = schema.classes, probabilities.tolist()
     if not all(map(isfinite, chain.from_iterable(rows))):  # JSON has no word for it, and a label of it would be a guess
         raise ValueError("the model gave a probability that is not a number")
     return {

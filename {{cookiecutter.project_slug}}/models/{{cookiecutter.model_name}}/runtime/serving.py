@@ -32,8 +32,8 @@ encode = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would make on
 origin = {"model": "local", "code": os.environ.get("CODE_COMMIT") or "unknown"}
 
 
-def find_model() -> tuple[Path, list[input_schema.Column], list[str]]:
-    """Find the model below AZUREML_MODEL_DIR: its folder, its columns, its classes. Without one the server ends."""
+def find_model() -> tuple[Path, input_schema.Schema]:
+    """Find the model below AZUREML_MODEL_DIR: its folder and its schema. Without one the server ends."""
     root = os.environ.get("AZUREML_MODEL_DIR", "")
     try:
         if not root:
@@ -114,7 +114,7 @@ class Schema(AbstractParameterType):
         return dict(self.sample_input)
 
 
-def publish(run: Callable[..., Any], columns: list[input_schema.Column], classes: list[str]) -> None:
+def publish(run: Callable[..., Any], schema: input_schema.Schema) -> None:
     """Show at /swagger.json what a request may hold and what is answered: it is known once the model is loaded.
 
     The inference server reads that from the decorators of inference-schema. They want a sample when run() is
@@ -122,6 +122,7 @@ def publish(run: Callable[..., Any], columns: list[input_schema.Column], classes
     """
     if is_schema_decorated(run):
         return  # init() a second time, as in a notebook: the decorators refuse to be applied again
+    columns, classes = schema.columns, schema.classes
     number = {"type": "number", "format": "float", "x-nullable": True}
     text = {"type": "string", "x-nullable": True}
     image = {"type": "string", "format": "byte"}  # base64, as OpenAPI calls it
@@ -157,7 +158,7 @@ def publish(run: Callable[..., Any], columns: list[input_schema.Column], classes
                 },
             }
         },
-        "example": input_schema.answer(np.full((1, len(classes)), 1 / len(classes)), classes),
+        "example": input_schema.answer(np.full((1, len(classes)), 1 / len(classes)), schema),
     }
     described = schema_decorators.input_schema("data", Schema(rows), convert_to_provided_type=False)(run)
     schema_decorators.output_schema(Schema(predictions))(described)
