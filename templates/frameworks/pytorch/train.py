@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 from torch.nn.parallel import DistributedDataParallel
 
 import network
-from runtime import checkpoints, images, input_schema, samples
+from runtime import checkpoints, images, input_schema, report, samples
 from runtime.arguments import TASKS, own_task, parse, sample_label
 from runtime.data import download, read_table, split_label
 from runtime.distributed import Processes, gathered, joined, wait
@@ -129,10 +129,10 @@ def main() -> None:
         history = fit(net, data, args, processes, log)
         outputs = network.answer(predict(net, data, data.split.test, args, processes)).numpy()
         if processes.rank == 0:
-            report(net, data, history, data.answers(outputs), log)
+            judge(net, data, history, data.answers(outputs), log)
 
 
-def report(net: nn.Module, data: samples.Data, history: list[dict[str, float]], answers: np.ndarray, log: Log) -> None:
+def judge(net: nn.Module, data: samples.Data, history: list[dict[str, float]], answers: np.ndarray, log: Log) -> None:
     """Judge the model, and write it with all that scoring needs."""
     from evaluation import evaluate, summary, write_json
     from runtime.figures import plot_losses, plot_misclassified
@@ -144,6 +144,7 @@ def report(net: nn.Module, data: samples.Data, history: list[dict[str, float]], 
     plot_misclassified(data, answers, folder / "misclassified.png")
     log.metrics(metrics)
     log.folder(folder)
+    log.file(report.write(OUTPUTS, data.profile, log.args, metrics))
 
     folder = OUTPUTS / "model"
     folder.mkdir(parents=True, exist_ok=True)

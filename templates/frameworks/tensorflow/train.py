@@ -18,7 +18,7 @@ import keras
 import tensorflow as tf
 
 import network
-from runtime import checkpoints, images, input_schema, samples
+from runtime import checkpoints, images, input_schema, report, samples
 from runtime.arguments import TASKS, own_task, parse, sample_label
 from runtime.data import download, read_table, split_label
 from runtime.distributed import Processes, gathered, joined, own
@@ -161,12 +161,10 @@ def main() -> None:
         net = network.in_32_bits(net, data.shape, data.outputs) if args.amp else net
         outputs = np.asarray(network.answer(predict(net, data, data.split.test, args, processes)))
         if processes.rank == 0:
-            report(net, data, history, data.answers(outputs), log)
+            judge(net, data, history, data.answers(outputs), log)
 
 
-def report(
-    net: keras.Model, data: samples.Data, history: list[dict[str, float]], answers: np.ndarray, log: Log
-) -> None:
+def judge(net: keras.Model, data: samples.Data, history: list[dict[str, float]], answers: np.ndarray, log: Log) -> None:
     """Judge the model, and write it with all that scoring needs."""
     from evaluation import evaluate, summary, write_json
     from runtime.figures import plot_losses, plot_misclassified
@@ -178,6 +176,7 @@ def report(
     plot_misclassified(data, answers, folder / "misclassified.png")
     log.metrics(metrics)
     log.folder(folder)
+    log.file(report.write(OUTPUTS, data.profile, log.args, metrics))
 
     folder = OUTPUTS / "model"
     folder.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from runtime import encoding, images, input_schema
+from runtime import encoding, images, input_schema, report
 
 VALIDATION = 0.1  # of the training samples, to see when early stopping is due
 
@@ -33,6 +33,7 @@ class Data(NamedTuple):
     split: Split
     columns: list[input_schema.Column]
     encoding: encoding.Encoding | None  # of a table
+    profile: report.Profile
 
     @property
     def task(self) -> str:
@@ -64,7 +65,8 @@ def read(args: argparse.Namespace, load_data: Callable[[Path, str, str], tuple[A
     fitted = encoding.fit(of_training, columns, actual[split.train] if is_regression else None)
     rows = fitted.matrix(table, columns)
     labels = fitted.scaled(actual) if is_regression else labels
-    return Data(rows, [], [rows.shape[1]], actual, labels, classes, split, columns, fitted)
+    profile = report.profile(table, actual, args.label)
+    return Data(rows, [], [rows.shape[1]], actual, labels, classes, split, columns, fitted, profile)
 
 
 def read_images(args: argparse.Namespace) -> Data:
@@ -75,7 +77,8 @@ def read_images(args: argparse.Namespace) -> Data:
     split = split_samples(labels, args.train_test_split_ratio, args.es_patience >= 0, args.seed)
     columns = [{"name": "image", "type": "image", "size": args.image_size}]
     shape = [args.image_size, args.image_size, 3]
-    return Data(None, files, shape, np.array(names), labels, classes, split, columns, None)
+    profile = report.profile({}, names, "class")
+    return Data(None, files, shape, np.array(names), labels, classes, split, columns, None, profile)
 
 
 def numbered(names: Sequence[str] | np.ndarray) -> tuple[list[str], np.ndarray]:
