@@ -41,9 +41,9 @@ def work_on(
     model is asked for one chunk, the next is read, and the one before becomes text.
     """
     one_thread()
-    idle: SimpleQueue[Step] = SimpleQueue()
     processes, connections = start(begin, args, count - 1) if count > 1 else ([], [])
     threads = ThreadPoolExecutor(2 * count)
+    idle: SimpleQueue[Step] = SimpleQueue()  # what a chunk can be given to
 
     def welcome(connection: Connection) -> None:
         with suppress(EOFError, OSError):  # the first chunk will tell
@@ -137,7 +137,7 @@ def serve(connection: Connection, begin: Begin, args: tuple[Any, ...]) -> None:
 
 
 def packed(batch: pa.RecordBatch) -> tuple[Callable[[bytes], pa.RecordBatch], tuple[bytes]]:
-    """How rows go to another process. Pickled as they are, a few would take along the whole block they are a slice of."""
+    """How rows go to another process: pickled, a slice of a block would take the whole block along."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as stream:
         stream.write_batch(batch)
