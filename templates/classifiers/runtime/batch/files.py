@@ -18,7 +18,7 @@ from runtime.data import READERS, list_files
 # What pandas takes for a missing value in a CSV file.
 MISSING = ["", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A",
            "NA", "NULL", "NaN", "None", "n/a", "nan", "null"]  # fmt: skip
-ROWS, IMAGES = 30_000, 64  # in a chunk, unless it is said
+ROWS, IMAGES = 10_000, 64  # in a chunk, unless it is said
 BLOCK = 1 << 20  # bytes of a CSV file that are parsed at once
 LARGEST = float(np.finfo(np.float32).max)
 
