@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from runtime import input_schema
+from runtime import input_schema, report
 from runtime.arguments import data_folder, parse, share
 from runtime.data import download, read_table, split_label
 from runtime.tracking import tracked
@@ -78,6 +78,7 @@ def main() -> None:
         metrics = evaluate(test_y.to_numpy(), model.predict_proba(test_x), model.classes, OUTPUTS / "evaluation")
         log.metrics(metrics)
         log.folder(OUTPUTS / "evaluation")
+        log.file(report.write(OUTPUTS, report.profile(features, labels, args.label), args, metrics))
 
     folder = OUTPUTS / "model"
     folder.mkdir(parents=True, exist_ok=True)
