@@ -1,0 +1,295 @@
+"""Train on each odd table, score it with what came of that, and see whether all that happened is what must happen.
+
+.venv/model1/bin/python -m tests.odd_tables.corpus --model models/model1 [--quick] [--show] [NAME …]
+
+It runs in the environment of a rendered model, and all in one process: to start one for each table would take longer
+than all the rest. Three answers are compared for every row: the model's own, on the frame that train.py has read; the
+service's, to a client that has read the file by itself; and the batch's.
+"""
+
+import argparse
+import csv
+import importlib
+import io
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+import urllib.parse
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import joblib
+import numpy as np
+import pyarrow as pa
+from pyarrow import feather, parquet
+
+from tests.odd_tables.odd_table import TABLES, OddTable
+
+for group in ("cells", "headers_and_labels", "typed", "files"):
+    importlib.import_module(f"tests.odd_tables.{group}")  # which adds its tables
+
+CLOSE = 1e-6
+MISSING = {"", "#N/A", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
+AGREED, REFUSED = "trained and agreed", "refused as expected"
+
+
+class Wrong(Exception):
+    """What happened is not what must happen."""
+
+
+class Done(NamedTuple):
+    """A command that ran in this process."""
+
+    code: int
+    said: str
+
+
+class Model:
+    """The scripts of a rendered model, as they are imported."""
+
+    train: Any
+    read: Any = None  # the features that the last training has read, before they were split
+
+    def __init__(self, folder: Path) -> None:
+        sys.path.insert(0, str(folder))
+        self.train, self.score, self.batch = map(importlib.import_module, ("train", "score", "score_batch"))
+        split = self.train.train_test_split
+
+        def remember(features: Any, *rest: Any, **options: Any) -> Any:
+            self.read = features
+            return split(features, *rest, **options)
+
+        self.train.train_test_split = remember
+        # What is drawn and logged is tried elsewhere, and takes longer than the training.
+        importlib.import_module("matplotlib.figure").Figure.savefig = lambda *_, **__: None
+        importlib.import_module("runtime.tracking").Log.begin = lambda _: False
+
+    def fit(self, data: Path, table: OddTable) -> Done:
+        sys.argv = ["train.py", "--data-path", str(data), "--label", table.label, *table.args]
+        return called(self.train.main)
+
+    def serve(self, rows: list[dict[str, Any]], folder: Path) -> tuple[list[str], np.ndarray]:
+        """The labels and the probabilities that the service answers."""
+        os.environ["AZUREML_MODEL_DIR"] = str(folder)
+        self.score.init()
+        predictions: list[Any] = []
+        for start in range(0, len(rows), self.score.MAX_ROWS):
+            body = json.dumps({"data": rows[start : start + self.score.MAX_ROWS]})
+            with redirect_stdout(io.StringIO()):
+                answer = self.score.run(body)
+            if not isinstance(answer, dict):
+                raise Wrong(f"the service refuses what was trained on: {answer.get_data(as_text=True)[:300]}")
+            predictions += answer["predictions"]
+        classes = self.score.schema.classes
+        probabilities = [[row["probabilities"][name] for name in classes] for row in predictions]
+        return [row["label"] for row in predictions], np.array(probabilities)
+
+    def score_files(self, data: Path, folder: Path) -> tuple[list[str], np.ndarray]:
+        """The labels and the probabilities of a batch."""
+        output = folder / "scores.csv"
+        said = called(lambda: self.batch.main([f"--model={folder}", f"--input={data}", f"--output={output}"]))
+        if said.code:
+            raise Wrong(f"the batch ends with {said.code}: {said.said}")
+        with output.open(newline="", encoding="utf-8") as opened:
+            _, *rows = csv.reader(opened)
+        return [row[2] for row in rows], np.array([row[3:] for row in rows], dtype=float)
+
+
+def called(main: Any) -> Done:
+    """Run what would be a command; a traceback is wrong, whatever was expected."""
+    text = io.StringIO()
+    with redirect_stdout(text), redirect_stderr(text), warnings.catch_warnings():
+        warnings.simplefilter("always")
+        try:
+            code = main()
+        except SystemExit as ended:
+            code = ended.code
+        except Exception:
+            raise Wrong(f"{text.getvalue()}{traceback.format_exc(limit=-3)}") from None
+    if isinstance(code, str):
+        return Done(1, f"{text.getvalue()}{code}")
+    return Done(code or 0, text.getvalue())
+
+
+def judge(table: OddTable, model: Model, folder: Path) -> str:
+    """How the table was dealt with, if that is what must happen."""
+    data = table.write(folder / "data")
+    with inside(folder):
+        done = model.fit(data, table)
+        if table.types is None:
+            check_refusal(done, table)
+            return REFUSED
+        if done.code:
+            raise Wrong(f"refused: {done.said}")
+        check_notes(done.said, table.says)
+        schema = json.loads((folder / "outputs" / "model" / "schema.json").read_text(encoding="utf-8"))
+        found = {column["name"]: column["type"] for column in schema["columns"]}
+        if found != table.types:
+            raise Wrong(f"the columns are {difference(found, table.types)}; it said {done.said}")
+        check_answers(table, data, schema, model, folder)
+    return AGREED
+
+
+def check_refusal(done: Done, table: OddTable) -> None:
+    if done.code != 1:
+        raise Wrong(f"trained, exit code {done.code}: {done.said}")
+    line = done.said.splitlines()[-1]
+    if not re.search(table.says[0], line):
+        raise Wrong(f"the line does not fit {table.says[0]}: {line}")
+    if (Path("outputs") / "model").exists():
+        raise Wrong("a model was left behind")
+
+
+def check_notes(said: str, wanted: Iterable[str]) -> None:
+    """Each pattern fits something that was said, and no NOTE and no warning was said that none of them fits."""
+    for pattern in wanted:
+        if not re.search(pattern, said):
+            raise Wrong(f"nothing fits {pattern} of what was said: {said}")
+    for line in said.splitlines():
+        if re.search("NOTE|Warning", line) and not any(re.search(pattern, line) for pattern in wanted):
+            raise Wrong(f"not expected: {line}")
+
+
+def check_answers(table: OddTable, data: Path, schema: Any, model: Model, folder: Path) -> None:
+    outputs = folder / "outputs" / "model"
+    own = joblib.load(outputs / "model.pkl").predict_proba(model.read)
+    rows = list(client_rows(table, data))
+    labels, served = model.serve([request(row, schema["columns"], table) for row in rows], outputs)
+    batch_labels, batch = model.score_files(data, outputs)
+    has_label = np.array(
+        [str(row[table.label]).strip() not in MISSING and row[table.label] is not None for row in rows]
+    )
+    compare("service and batch", served, batch)
+    compare("training and service", own, served[has_label])
+    if labels != batch_labels:
+        raise Wrong("service and batch name other labels")
+
+
+def compare(whose: str, one: np.ndarray, other: np.ndarray) -> None:
+    if one.shape != other.shape:
+        raise Wrong(f"{whose}: {one.shape} and {other.shape} probabilities")
+    differences = np.abs(one - other).max(axis=1)
+    if not (differences <= CLOSE).all():
+        raise Wrong(
+            f"{whose} differ in {np.count_nonzero(~(differences <= CLOSE))} of {len(one)} rows, by up to "
+            f"{differences.max():.2g}, first in row {int((~(differences <= CLOSE)).argmax())}"
+        )
+
+
+# The client: what somebody sends to the service who has the same files and knows nothing of our reader.
+def client_rows(table: OddTable, data: Path) -> Iterator[dict[str, Any]]:
+    if table.stated:
+        yield from table.stated()
+    elif isinstance(table.same_as, pa.Table):
+        yield from table.same_as.to_pylist()
+    elif isinstance(table.same_as, str):
+        yield from rows_of_csv(table.same_as)
+    else:
+        found = [data] if data.is_file() else sorted(data.rglob("*"))
+        for file in found:
+            below = file.relative_to(data).parts
+            if file.is_file() and not any(part.startswith((".", "_")) for part in below):
+                folders = dict(part.split("=", 1) for part in below[:-1] if "=" in part)
+                keys = {name: None if "HIVE" in text else urllib.parse.unquote(text) for name, text in folders.items()}
+                for row in rows_of_file(file):
+                    yield row | keys
+
+
+def rows_of_file(file: Path) -> list[dict[str, Any]]:
+    readers = {".parquet": parquet.read_table, ".feather": feather.read_table}
+    if file.suffix in readers:
+        return list(readers[file.suffix](file).to_pylist())
+    return list(rows_of_csv(file.read_text("utf-8-sig"))) if file.suffix.lower() == ".csv" else []
+
+
+def rows_of_csv(text: str) -> Iterator[dict[str, Any]]:
+    csv.field_size_limit(sys.maxsize)
+    lines = (
+        row for row in csv.reader(io.StringIO(text, newline="")) if row and not (len(row) == 1 and not row[0].strip())
+    )
+    header = next(lines)
+    for row in lines:
+        yield dict(zip(header, row, strict=True))
+
+
+def request(row: dict[str, Any], columns: list[Any], table: OddTable) -> dict[str, Any]:
+    return {column["name"]: sent(row[column["name"]], column["type"], table.meant) for column in columns}
+
+
+def sent(value: Any, kind: str, meant: dict[str, Any]) -> Any:
+    """A value as JSON has it."""
+    if value is None or value in meant:
+        return meant.get(value)
+    if kind == "number":
+        try:
+            number = float(value) if not isinstance(value, str) or (value.isascii() and "_" not in value) else None
+        except ValueError:
+            return None
+        return None if number is None or np.isnan(number) else number
+    if isinstance(value, bool | str):
+        return value
+    return (
+        value.isoformat() if hasattr(value, "isoformat") else value.decode() if isinstance(value, bytes) else str(value)
+    )
+
+
+def difference(found: dict[str, str], wanted: dict[str, str]) -> str:
+    pairs = [(name, found.get(name, "absent"), wanted.get(name, "absent")) for name in {**found, **wanted}]
+    shown = [f"{name[:40]!r} {one}, not {other}" for name, one, other in pairs if one != other]
+    return ", ".join(shown[:5]) or f"in another order: {list(found)[:5]}"
+
+
+@contextmanager
+def inside(folder: Path) -> Iterator[None]:
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Train on odd tables, and score them.")
+    parser.add_argument("names", nargs="*", help="of tables, or what such names contain (default: all)")
+    parser.add_argument("--model", type=Path, required=True, help="folder of a rendered model")
+    parser.add_argument("--quick", action="store_true", help="only what `make test` has")
+    parser.add_argument("--show", action="store_true", help="a line for each table, with the seconds that it took")
+    args = parser.parse_args()
+    model = Model(args.model.resolve())
+    chosen = [
+        table
+        for table in TABLES.values()
+        if (not args.names or any(name in table.name for name in args.names)) and (table.quick or not args.quick)
+    ]
+    counts: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as place:
+        for table in chosen:
+            began = time.process_time()
+            try:
+                result = judge(table, model, Path(place) / table.name)
+            except Wrong as wrong:
+                result = "wrong"
+                print(f"WRONG {table.name} ({table.why}): {wrong}", flush=True)
+            except Exception:
+                result = "wrong"
+                print(f"WRONG {table.name} ({table.why}): {traceback.format_exc(limit=-3)}", flush=True)
+            counts[result] += 1
+            if args.show:
+                print(f"{time.process_time() - began:5.2f} s  {result}: {table.name}", flush=True)
+            shutil.rmtree(Path(place) / table.name, ignore_errors=True)
+    print(f"{len(chosen)} odd tables: " + ", ".join(f"{counts[name]} {name}" for name in (AGREED, REFUSED, "wrong")))
+    return 1 if counts["wrong"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
