@@ -34,11 +34,11 @@ def commas(odd: list[str], delimiter: str = ";") -> str:
 
 
 # Encodings and ends of lines.
-trained("bom", "as Excel writes UTF-8", "\ufeff".encode() + plain().encode(), PLAIN, quick=True)
+trained("bom", "as Excel writes UTF-8", "\ufeff".encode() + plain().encode(), PLAIN)
 trained(
     "bom-and-quotes", "before a name in quotes", "\ufeff".encode() + plain().replace("x,", '"x",', 1).encode(), PLAIN
 )
-trained("crlf", "as Windows writes lines", plain().replace("\n", "\r\n"), PLAIN, quick=True, same_as=plain())
+trained("crlf", "as Windows writes lines", plain().replace("\n", "\r\n"), PLAIN, same_as=plain())
 trained("cr", "as an old Mac did", plain().replace("\n", "\r"), PLAIN, same_as=plain())
 trained("crlf-and-lf", "both in one file", plain().replace("\n", "\r\n", 60), PLAIN, same_as=plain())
 trained("utf-8", "beyond ASCII", UMLAUTS, PLAIN)
@@ -49,7 +49,6 @@ trained(
     PLAIN,
     r"NOTE: .*table\.csv.*--encoding",
     same_as=WESTERN,
-    quick=True,
 )
 trained(
     "latin-1-by-option",
@@ -67,7 +66,7 @@ trained(
     r"NOTE: .*table\.csv.*--encoding",
     same_as=one_column(["5 €", "7 €"]),
 )
-trained("utf-16", "as Excel calls Unicode", UMLAUTS.encode("utf-16"), PLAIN, same_as=UMLAUTS, quick=True)
+trained("utf-16", "as Excel calls Unicode", UMLAUTS.encode("utf-16"), PLAIN, same_as=UMLAUTS)
 trained(
     "utf-16-be",
     "the other way round",
@@ -93,10 +92,10 @@ refused(
 refused("nul-at-the-end", "a file of a disk that was full", plain().encode() + bytes(4096), r"table\.csv.*NUL")
 
 # What parts the columns.
-trained("semicolons", "as half of Europe writes CSV", told_apart(";"), PLAIN, same_as=told_apart(","), quick=True)
+trained("semicolons", "as half of Europe writes CSV", told_apart(";"), PLAIN, same_as=told_apart(","))
 trained("tabs", "in a .csv", told_apart("\t"), PLAIN, same_as=told_apart(","))
 trained("pipes", "in a .csv", told_apart("|"), PLAIN, same_as=told_apart(","))
-trained("tsv", "by its name", {"table.tsv": told_apart("\t")}, PLAIN, same_as=told_apart(","), quick=True)
+trained("tsv", "by its name", {"table.tsv": told_apart("\t")}, PLAIN, same_as=told_apart(","))
 trained(
     "tsv-with-commas-within",
     "which part nothing",
@@ -111,7 +110,6 @@ trained(
     PLAIN,
     r"NOTE: .*--decimal",
     same_as=told_apart(","),
-    quick=True,
 )
 trained(
     "decimal-commas-by-option",
@@ -143,7 +141,7 @@ trained("semicolons-within", "both in each line: the header tells", one_column([
 refused("blanks-that-part", "columns lined up by blanks", told_apart(" "), r"table\.csv|--label label")
 
 # Squeezed, or something else by that name.
-trained("gzip", "a .csv.gz", {"table.csv.gz": squeezed(plain())}, PLAIN, same_as=plain(), quick=True)
+trained("gzip", "a .csv.gz", {"table.csv.gz": squeezed(plain())}, PLAIN, same_as=plain())
 trained(
     "zstd", "a .csv.zst", {"table.csv.zst": pa.compress(plain().encode(), "zstd", asbytes=True)}, PLAIN, same_as=plain()
 )
@@ -170,13 +168,12 @@ refused("only-newlines", "no line with anything in it", "\n\n\n", r"table\.csv.*
 refused("noise", "bytes of no meaning", random.Random(22).randbytes(4000), r"table\.csv")
 
 # Folders.
-trained("two-files", "one after the other", {"a.csv": HALVES[0], "b.csv": HALVES[1]}, PLAIN, quick=True)
+trained("two-files", "one after the other", {"a.csv": HALVES[0], "b.csv": HALVES[1]}, PLAIN)
 trained(
     "another-order-of-columns",
     "names, not places, count",
     {"a.csv": HALVES[0], "b.csv": text_of((LABEL, "odd", "x"), [row[::-1] for row in rows_of("abc", 60)])},
     PLAIN,
-    quick=True,
 )
 refused(
     "other-columns",
@@ -189,14 +186,12 @@ trained(
     "numbers in one, texts in the other: over all files it is a category",
     {"a.csv": one_column(["1", "2", "3"], 60), "b.csv": one_column(["a", "b", "c"], 60)},
     PLAIN,
-    quick=True,
 )
 trained(
     "codes-in-the-second-file",
     "01 and A1, of which the first file has only 01",
     {"a.csv": one_column(["01", "02"], 60), "b.csv": one_column(["A1", "01"], 60)},
     PLAIN,
-    quick=True,
 )
 trained("csv-and-parquet", "both in one folder", {"a.csv": HALVES[0], "b.parquet": of_type("abc", rows=60)}, PLAIN)
 trained(
@@ -243,7 +238,6 @@ trained(
         "_committed_1.txt": "x",
     },
     PLAIN,
-    quick=True,
 )
 trained(
     "other-files",
@@ -273,7 +267,7 @@ def hive(name: str, why: str, folders: tuple[str, str], types: Types, *says: str
     )
 
 
-hive("folders", "region=north/ is a column", ("region=north", "region=south"), HIVE, quick=True)
+hive("folders", "region=north/ is a column", ("region=north", "region=south"), HIVE)
 hive("numbers", "year=2024/ is a number", ("year=2023", "year=2024"), {**PLAIN, "year": "number"})
 hive("of-two", "one within the other", ("year=2023/region=north", "year=2024/region=south"), {**HIVE, "year": "number"})
 hive("codes", "month=01/ is a code", ("month=01", "month=10"), {**PLAIN, "month": "category"})

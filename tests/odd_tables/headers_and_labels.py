@@ -19,10 +19,16 @@ def lines(header: str, *more: str, rows: int = ROWS) -> str:
     return "\n".join([header, *(",".join(row) for row in ROWS_OF_TEXTS[:rows]), *more]) + "\n"
 
 
+def wide(columns: int) -> str:
+    """So many numbers in a row."""
+    rows = [[*(f"{x + n % 7 * (n % 3) / 10:.2f}" for n in range(columns)), label] for x, _, label in rows_of("abc", 60)]
+    return text_of([*(f"c{n}" for n in range(columns)), LABEL], rows)
+
+
 # Names of columns.
-named("name-with-a-comma", "in quotes", "a, b", quick=True)
+named("name-with-a-comma", "in quotes", "a, b")
 named("name-with-quotes", "doubled", 'the "odd" one')
-named("name-with-a-newline", "a header of two lines", "odd\none", quick=True)
+named("name-with-a-newline", "a header of two lines", "odd\none")
 named("name-with-emoji", "beyond the first plane", "🚀 größe")
 named("name-of-10000-letters", "longer than any", "n" * 10_000)
 named("name-like-sql", "which nobody runs", "x'; DROP TABLE y; --")
@@ -43,7 +49,6 @@ trained(
     "'a b', 'a_b' and 'a-b' are three columns",
     text_of(("a b", "a_b", "a-b", LABEL), [(x, c, x * 2, y) for x, c, y in rows_of("abc")]),
     {"a b": "number", "a_b": "category", "a-b": "number"},
-    quick=True,
 )
 trained(
     "names-of-upper-and-lower",
@@ -107,7 +112,6 @@ trained(
     text_of(("x", LABEL, "churned"), rows_of("abc")),
     {"x": "number", LABEL: "category"},
     label="churned",
-    quick=True,
 )
 trained(
     "unnamed-0",
@@ -115,7 +119,6 @@ trained(
     text_of(("", "x", "odd", LABEL), [(n, *row) for n, row in enumerate(rows_of("abc"))]),
     PLAIN,
     r"NOTE: .*(Unnamed: 0|first column|no name)",
-    quick=True,
 )
 trained(
     "unnamed-0-by-name",
@@ -177,7 +180,6 @@ trained(
     one_column("123"),
     {"x": "number", "odd": "category"},
     args=("--categories", "odd"),
-    quick=True,
 )
 
 # Rows that are longer or shorter than the header.
@@ -186,7 +188,6 @@ refused(
     "one value too many in row 5",
     lines("x,odd,label", "1,a,yes,more"),
     r"table\.csv.*(row|line) 12[0-2].*(4|more)",
-    quick=True,
 )
 refused(
     "all-rows-longer",
@@ -231,8 +232,8 @@ refused(
     lines("x,odd,label", '1,"a,yes', "2,b,no"),
     r"table\.csv.*(row|line) 12[0-3].*quote|quote.*(row|line) 12[0-3]",
 )
-trained("a-quote-within", '5" is no quote', one_column("abc") + '0.5,5" pipe,yes\n' * 4, PLAIN, quick=True)
-trained("blank-lines", "between rows and at the end", plain().replace("\n", "\n\n", 40) + "\n\n", PLAIN, quick=True)
+trained("a-quote-within", '5" is no quote', one_column("abc") + '0.5,5" pipe,yes\n' * 4, PLAIN)
+trained("blank-lines", "between rows and at the end", plain().replace("\n", "\n\n", 40) + "\n\n", PLAIN)
 trained("blank-lines-first", "before the header", "\n\n" + plain(), PLAIN)
 trained("no-newline-at-the-end", "the last row counts", plain().rstrip("\n"), PLAIN)
 refused(
@@ -248,21 +249,20 @@ refused(
 refused("only-a-header", "and no row", "x,odd,label\n", r"table\.csv.*no (data )?rows?")
 refused("one-row", "nothing to tell apart", "x,odd,label\n1,a,yes\n", r"label.*two")
 refused("two-rows", "one of each label", "x,odd,label\n1,a,yes\n2,b,no\n", r"label.*two")
-trained("ten-rows", "few, and enough", plain(10, seed=4), PLAIN)
+trained("ten-rows", "few, and enough", one_column("ab", 10), PLAIN)
 trained(
     "5000-columns",
     "more than anybody names",
-    text_of(
-        [*(f"c{n}" for n in range(5000)), LABEL],
-        [[*(f"{x + (n % 7) * (n % 3) / 10:.2f}" for n in range(5000)), y] for x, _, y in rows_of("abc", 60)],
-    ),
+    lambda folder: (folder / "wide.csv").write_text(wide(5000)),
     {f"c{n}": "number" for n in range(5000)},
+    large=True,
 )
 trained(
     "100000-categories",
     "of 200,000 rows",
     lambda folder: (folder / "many.csv").write_text(one_column([f"c{n}" for n in range(100_000)], 200_000)),
     PLAIN,
+    large=True,
 )
 
 
@@ -272,18 +272,18 @@ def labels(name: str, why: str, values: Sequence[Any], *says: str, rows: int = R
     trained(name, why, one_column("abc", rows, labels=values), PLAIN, *says, **more)
 
 
-labels("label-of-digits", "0 and 1", ["0", "1"], quick=True)
+labels("label-of-digits", "0 and 1", ["0", "1"])
 labels("label-of-decimals", "1.0 and 2.0", ["1.0", "2.0"])
 labels("label-of-booleans", "True and False", ["True", "False"])
 labels("label-of-codes", "01 and 1 are two labels", ["01", "1"])
 labels("label-of-dates", "three days", [f"{date(2024, 1, 1) + timedelta(days=n)}" for n in range(3)])
-labels("label-of-odd-texts", "quotes, commas, newlines, emoji", ['say "hi"', "a, b", "two\nlines", "🚀"], quick=True)
+labels("label-of-odd-texts", "quotes, commas, newlines, emoji", ['say "hi"', "a, b", "two\nlines", "🚀"])
 labels("label-like-a-column", "x is a column as well", ["x", "label", "file"])
 labels("label-composed-and-not", "é of one character and of two", ["caf\u00e9", "cafe\u0301"])
 labels("label-of-long-texts", "a thousand characters", ["a" * 1000, "b" * 1000])
-labels("label-of-100-classes", "more than a picture holds", [f"c{n:03}" for n in range(100)], rows=3000)
-labels("label-of-500-classes", "once a picture of 302 inches", [f"c{n:03}" for n in range(500)], rows=5000)
-labels("label-of-1000-classes", "as many as there may be", [f"c{n:04}" for n in range(1000)], rows=8000)
+labels("label-of-100-classes", "more than a picture holds", [f"c{n:03}" for n in range(100)], rows=3000, large=True)
+labels("label-of-500-classes", "once a picture of 302 inches", [f"c{n:03}" for n in range(500)], rows=5000, large=True)
+labels("label-of-1000-classes", "as many as there may be", [f"c{n:04}" for n in range(1000)], rows=8000, large=True)
 labels("label-with-holes", "rows without one are of no use", ["no", "yes", ""], r"label")
 labels("label-called-na", "Namibia and nothing are the same text", ["DE", "NA", "FR"], r"label")
 labels("label-of-whole-numbers-with-holes", "0 and 1, not 0.0 and 1.0", ["0", "1", ""], r"label")

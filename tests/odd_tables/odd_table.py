@@ -36,22 +36,10 @@ class OddTable:
     label: str = LABEL
     same_as: File | None = None  # its rows as CSV or typed, where they can't be read by what reads CSV and nothing else
     meant: dict[str, Any] = field(default_factory=dict)  # texts that stand for a number: what a client sends for them
-    stated: Callable[[], Iterable[dict[str, Any]]] | None = None  # the rows themselves, where a CSV can't hold them
-    quick: bool = False  # in `make test` as well
-
-    def write(self, folder: Path) -> Path:
-        """Make it; return what --data-path names."""
-        folder.mkdir(parents=True)
-        if callable(self.content):
-            self.content(folder)
-            return folder
-        if isinstance(self.content, dict):
-            for name, file in self.content.items():
-                write(folder / name, file)
-            return folder
-        path = folder / ("table.parquet" if isinstance(self.content, pa.Table) else "table.csv")
-        write(path, self.content)
-        return path
+    close: float = 1e-6  # what the answers may differ by
+    then: Content | None = None  # what is scored in its place
+    then_says: str = ""  # a pattern, if that is a bad file
+    large: bool = False  # takes seconds, and waits for `make test-full`
 
 
 TABLES: dict[str, OddTable] = {}
@@ -63,13 +51,28 @@ def trained(name: str, why: str, content: Content, types: Types, *says: str, **m
 
 
 def refused(name: str, why: str, content: Content, says: str, **more: Any) -> None:
-    """One that is refused in a line that fits a pattern; nothing is fitted, so it is quick unless it is large."""
-    add(OddTable(name=name, why=why, content=content, types=None, says=(says,), **{"quick": True, **more}))
+    """One that is refused in a line that fits a pattern."""
+    add(OddTable(name=name, why=why, content=content, types=None, says=(says,), **more))
 
 
 def add(table: OddTable) -> None:
     assert table.name not in TABLES, f"two tables are called {table.name}"
     TABLES[table.name] = table
+
+
+def written(content: Content, folder: Path) -> Path:
+    """Write it; return what --data-path or --input names."""
+    folder.mkdir(parents=True)
+    if callable(content):
+        content(folder)
+        return folder
+    if not isinstance(content, dict):
+        path = folder / ("table.parquet" if isinstance(content, pa.Table) else "table.csv")
+        write(path, content)
+        return path
+    for name, file in content.items():
+        write(folder / name, file)
+    return folder
 
 
 def write(path: Path, file: File) -> None:

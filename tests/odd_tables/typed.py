@@ -37,7 +37,7 @@ def untrainable(name: str, why: str, values: Any, kind: pa.DataType) -> None:
 
 
 for bits in (8, 16, 32, 64):
-    typed(f"int{bits}", "whole numbers", SMALL, getattr(pa, f"int{bits}")(), "number", quick=bits == 64)
+    typed(f"int{bits}", "whole numbers", SMALL, getattr(pa, f"int{bits}")(), "number")
     typed(f"uint{bits}", "without a sign", SMALL, getattr(pa, f"uint{bits}")(), "number")
 typed(
     "uint64-beyond-2-53",
@@ -56,7 +56,6 @@ typed(
     [Decimal("1.50"), Decimal("72.28"), None],
     pa.decimal128(10, 2),
     "number",
-    quick=True,
 )
 typed(
     "decimal-of-76-digits",
@@ -65,17 +64,17 @@ typed(
     pa.decimal256(76, 2),
     "number",
 )
-typed("bool", "is no number", [True, False, None], pa.bool_(), "category", quick=True)
+typed("bool", "is no number", [True, False, None], pa.bool_(), "category")
 typed("string", "ordinary", ["a", "b", None], pa.string(), "category")
 typed("large-string", "as polars writes it", ["a", "b", None], pa.large_string(), "category")
 typed("string-of-digits", "01 is a text", ["01", "1", "2"], pa.string(), "category")
 typed("string-of-missing", "NA is missing here as well", ["a", "NA", "", None], pa.string(), "category")
-typed("dictionary", "of texts", pa.array(["a", "b", None] * 40).dictionary_encode(), None, "category", quick=True)
+typed("dictionary", "of texts", pa.array(["a", "b", None] * 40).dictionary_encode(), None, "category")
 typed("dictionary-of-numbers", "of whole numbers", pa.array([7, 8, None] * 40).dictionary_encode(), None, "number")
 typed("date32", "days", [m.date() for m in MOMENTS], pa.date32(), "date", DATE)
 typed("date64", "days in milliseconds", [m.date() for m in MOMENTS], pa.date64(), "date", DATE)
 for unit in ("s", "ms", "us", "ns"):
-    typed(f"timestamp-{unit}", "without a zone", [*MOMENTS, None], pa.timestamp(unit), "date", DATE, quick=unit == "us")
+    typed(f"timestamp-{unit}", "without a zone", [*MOMENTS, None], pa.timestamp(unit), "date", DATE)
 typed("timestamp-utc", "with a zone", MOMENTS, pa.timestamp("us", "UTC"), "date", DATE)
 typed("timestamp-berlin", "with a zone that has summers", MOMENTS, pa.timestamp("us", "Europe/Berlin"), "date", DATE)
 typed(
@@ -152,7 +151,7 @@ def indexed(name: str, why: str, index: Any, types: Types, *says: str, **more: A
     trained(f"index-{name}", why, pa.Table.from_pandas(FRAME.set_index(index)), types, *says, **more)
 
 
-trained("index-of-rows", "which is none", pa.Table.from_pandas(FRAME), PLAIN, quick=True)
+trained("index-of-rows", "which is none", pa.Table.from_pandas(FRAME), PLAIN)
 trained(
     "index-of-rows-left-over",
     "of rows that were filtered",
@@ -160,7 +159,7 @@ trained(
     PLAIN,
     r"NOTE: .*__index_level_0__",
 )
-indexed("named", "a column like others", "odd", PLAIN, quick=True)
+indexed("named", "a column like others", "odd", PLAIN)
 indexed(
     "of-two",
     "a column each",
@@ -183,8 +182,8 @@ indexed(
 
 # Other formats.
 RECORDS = [dict(zip(("x", "odd", LABEL), row, strict=True)) for row in rows_of("abc")]
-trained("feather", "Arrow in a file", {"table.feather": of_type("abc")}, PLAIN, quick=True)
-trained("jsonl", "an object a line", {"table.jsonl": json_lines(RECORDS)}, PLAIN, quick=True, same_as=of_type("abc"))
+trained("feather", "Arrow in a file", {"table.feather": of_type("abc")}, PLAIN)
+trained("jsonl", "an object a line", {"table.jsonl": json_lines(RECORDS)}, PLAIN, same_as=of_type("abc"))
 trained(
     "jsonl-of-booleans",
     "true is no number",
@@ -245,7 +244,7 @@ refused(
 )
 refused("jsonl-of-nothing", "an empty file", {"table.jsonl": ""}, r"table\.jsonl.*(empty|no rows?)")
 SHEET = [["x", "odd", LABEL], *map(list, rows_of("abc"))]
-trained("xlsx", "one sheet", {"table.xlsx": workbook(SHEET)}, PLAIN, same_as=of_type("abc"), quick=True)
+trained("xlsx", "one sheet", {"table.xlsx": workbook(SHEET)}, PLAIN, same_as=of_type("abc"))
 trained(
     "xlsx-with-holes",
     "cells that are not there",
