@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from runtime import input_schema
-from runtime.arguments import data_folder, parse, share
-from runtime.data import download, read_table, split_label
+from runtime.arguments import add_data_arguments, data_folder, parse, reading, share
+from runtime.data import download, split_label
+from runtime.tables import read_table
 from runtime.tracking import tracked
 
 OUTPUTS = Path("outputs")
@@ -28,12 +29,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--label", default="churned", help="column to predict (default: %(default)s)")
     parser.add_argument("--train-test-split-ratio", type=share, default=0.3, help="share held out for the test")
     parser.add_argument("--seed", type=int, default=42, help="same seed, same model (default: %(default)s)")
+    add_data_arguments(parser)
     return parse(parser, argv)
 
 
-def load_data(path: Path, label: str) -> tuple[pd.DataFrame, pd.Series]:
+def load_data(args: argparse.Namespace) -> tuple[pd.DataFrame, pd.Series]:
     """Read the table; return the features and the labels."""
-    return split_label(read_table(path), label)
+    return split_label(read_table(args.data_path, args.label, reading(args)), args.label)
 
 
 class Baseline:
@@ -64,7 +66,7 @@ def main() -> None:
     if os.environ.get("OMPI_COMM_WORLD_RANK", "0") != "0":
         return  # one of several processes: they have nothing to do until the model is one for all of them
     download(args.dataset, args.data_path)
-    features, labels = load_data(args.data_path, args.label)
+    features, labels = load_data(args)
     columns = input_schema.describe(features)
     features = pd.DataFrame(input_schema.to_table(features, columns), index=labels.index)
     test_y = labels.groupby(labels).sample(frac=args.train_test_split_ratio, random_state=args.seed)
@@ -82,7 +84,7 @@ def main() -> None:
     folder = OUTPUTS / "model"
     folder.mkdir(parents=True, exist_ok=True)
     save_model(model, folder)
-    input_schema.save(folder, input_schema.Schema(columns, classes=model.classes))
+    input_schema.save(folder, input_schema.Schema(columns, classes=model.classes, reading=reading(args)))
     write_json(OUTPUTS / "metrics.json", metrics)
     print(f"Trained on {len(train_x)} rows, tested on {len(test_x)}: accuracy {metrics['accuracy']:.3f}")
 

@@ -17,12 +17,13 @@ from torch.nn.parallel import DistributedDataParallel
 
 import network
 from runtime import checkpoints, images, input_schema, samples
-from runtime.arguments import parse
-from runtime.data import download, read_table, split_label
+from runtime.arguments import add_data_arguments, parse, reading
+from runtime.data import download, split_label
 from runtime.distributed import Processes, gathered, joined, wait
 from runtime.loading import loader
 from runtime.network_arguments import add_network_arguments, positive
 from runtime.stopping import waited
+from runtime.tables import read_table
 from runtime.tracking import Log, tracked
 
 OUTPUTS = Path("outputs")
@@ -37,12 +38,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--batch-size", type=positive, default=32, help="samples in a step, over all processes (default: %(default)s)")
     add("--learning-rate", type=float, default=1e-3, help="size of a step (default: %(default)s)")
     add_network_arguments(parser)  # --data-path, --seed, --resume and more: python train.py --help
+    add_data_arguments(parser)
     return parse(parser, argv)
 
 
-def load_data(path: Path, label: str) -> tuple[pd.DataFrame, pd.Series]:
+def load_data(args: argparse.Namespace) -> tuple[pd.DataFrame, pd.Series]:
     """Read the table; return the features and the labels."""
-    return split_label(read_table(path), label)
+    return split_label(read_table(args.data_path, args.label, reading(args)), args.label)
 
 
 def fit(
@@ -149,7 +151,7 @@ def report(
     folder = OUTPUTS / "model"
     folder.mkdir(parents=True, exist_ok=True)
     network.save(folder / "model.pt", net, data.shape, len(data.classes))
-    input_schema.save(folder, input_schema.Schema(data.columns, classes=data.classes))
+    input_schema.save(folder, input_schema.Schema(data.columns, classes=data.classes, reading=reading(log.args)))
     if data.encoding:
         data.encoding.save(folder)
     write_json(OUTPUTS / "metrics.json", metrics)

@@ -46,7 +46,8 @@ def load_onnx(path: Path, schema: input_schema.Schema) -> Callable[[input_schema
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, options)
-    inputs = zip(session.get_inputs(), schema.columns, strict=True)  # in the same order, but named without spaces
+    columns = input_schema.inputs(schema.columns)
+    inputs = zip(session.get_inputs(), columns, strict=True)  # in the same order, but named without spaces
     names = [(entry.name, column["name"]) for entry, column in inputs]
 
     def predict(table: input_schema.Table) -> np.ndarray:

@@ -16,9 +16,10 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from runtime import input_schema
-from runtime.arguments import data_folder, parse, share
-from runtime.data import download, read_table, split_label
+from runtime.arguments import add_data_arguments, data_folder, parse, reading, share
+from runtime.data import download, split_label
 from runtime.onnx_export import export_onnx
+from runtime.tables import read_table
 from runtime.tracking import tracked
 
 OUTPUTS = Path("outputs")
@@ -33,12 +34,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--regularization", type=float, default=1.0, help="smaller fits closer (default: %(default)s)")
     parser.add_argument("--max-iter", type=int, default=1000, help="limit of the optimizer (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=42, help="same seed, same model (default: %(default)s)")
+    add_data_arguments(parser)
     return parse(parser, argv)
 
 
-def load_data(path: Path, label: str) -> tuple[pd.DataFrame, pd.Series]:
+def load_data(args: argparse.Namespace) -> tuple[pd.DataFrame, pd.Series]:
     """Read the table; return the features and the labels."""
-    return split_label(read_table(path), label)
+    return split_label(read_table(args.data_path, args.label, reading(args)), args.label)
 
 
 def build_model(args: argparse.Namespace) -> Pipeline:
@@ -60,7 +62,7 @@ def build_model(args: argparse.Namespace) -> Pipeline:
 def main() -> None:
     args = parse_args()
     download(args.dataset, args.data_path)
-    features, labels = load_data(args.data_path, args.label)
+    features, labels = load_data(args)
     columns = input_schema.describe(features)
     features = pd.DataFrame(input_schema.to_table(features, columns))
     train_x, test_x, train_y, test_y = train_test_split(
@@ -79,7 +81,7 @@ def main() -> None:
     folder = OUTPUTS / "model"
     folder.mkdir(parents=True, exist_ok=True)
     joblib.dump(model, folder / "model.pkl")
-    input_schema.save(folder, input_schema.Schema(columns, classes=classes))
+    input_schema.save(folder, input_schema.Schema(columns, classes=classes, reading=reading(args)))
     export_onnx(model, test_x, folder / "model.onnx")
     write_json(OUTPUTS / "metrics.json", metrics)
     print(f"Trained on {len(train_x)} rows, tested on {len(test_x)}: accuracy {metrics['accuracy']:.3f}")

@@ -21,7 +21,7 @@ class Encoding(NamedTuple):
         """Numbers are scaled, and average where they are missing; a category is a 1 in its own column, or in none."""
         parts: list[np.ndarray] = []
         numbers = iter(zip(self.means, self.scales, strict=True))
-        for column in columns:
+        for column in input_schema.inputs(columns):
             values = table[column["name"]]
             if column["type"] == "number":
                 mean, scale = next(numbers)
@@ -37,7 +37,7 @@ class Encoding(NamedTuple):
 def fit(table: input_schema.Table, columns: list[input_schema.Column]) -> Encoding:
     """Learn the scale of each number from the training rows."""
     means, scales = [], []
-    for column in columns:
+    for column in input_schema.inputs(columns):
         if column["type"] == "number":
             values = table[column["name"]].astype(np.float64)
             values = values[~np.isnan(values)]

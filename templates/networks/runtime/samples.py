@@ -34,7 +34,7 @@ class Data(NamedTuple):
     encoding: encoding.Encoding | None  # of a table
 
 
-def read(args: argparse.Namespace, load_data: Callable[[Path, str], tuple[Any, Any]]) -> Data:
+def read(args: argparse.Namespace, load_data: Callable[[argparse.Namespace], tuple[Any, Any]]) -> Data:
     """List the images, or read a table with load_data(): what lies there says which."""
     if images.is_image_folder(args.data_path):
         files, names = images.list_images(args.data_path)
@@ -45,7 +45,7 @@ def read(args: argparse.Namespace, load_data: Callable[[Path, str], tuple[Any, A
         return Data(None, files, shape, labels, classes.tolist(), split, columns, None)
     if args.data_path.is_dir() and not images.holds_tables(args.data_path):
         raise SystemExit(f"--data-path {args.data_path}: no .csv or .parquet file there, and no sub-folder with images")
-    features, named = load_data(args.data_path, args.label)
+    features, named = load_data(args)
     columns = input_schema.describe(features)
     table = input_schema.to_table(features, columns)
     classes, labels = np.unique(named.to_numpy(str), return_inverse=True)

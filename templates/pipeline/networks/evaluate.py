@@ -10,7 +10,7 @@ import numpy as np
 
 from evaluation import evaluate, write_json
 from runtime import images, input_schema
-from runtime.data import read_table, split_label
+from runtime.tables import read_by
 from runtime.tracking import tracked
 from score import load_model
 
@@ -32,8 +32,8 @@ def judge(args: argparse.Namespace) -> tuple[np.ndarray, np.ndarray, list[str]]:
     folder, schema = input_schema.find(args.model)
     predict = load_model(folder, schema)
     if schema.columns[0]["type"] != "image":
-        features, named = split_label(read_table(args.data_path), args.label)
-        return named.to_numpy(str), predict(input_schema.to_table(features, schema.columns)), schema.classes
+        table, named = read_by(args.data_path, schema, args.label)
+        return named.to_numpy(str), predict(table), schema.classes
     files, labels = images.list_images(args.data_path)
     size = schema.columns[0]["size"]
     batches = (files[start : start + BATCH] for start in range(0, len(files), BATCH))

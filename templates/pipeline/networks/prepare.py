@@ -12,7 +12,7 @@ import pandas as pd
 
 from runtime import images, samples
 from runtime.arguments import data_folder, share
-from runtime.data import read_table
+from runtime.tables import read_rows
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -52,7 +52,7 @@ def main() -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, target)
         return
-    rows = clean(read_table(args.data_path), args.label)
+    rows = clean(read_rows(args.data_path), args.label)
     for folder, indices in part(rows[args.label].to_numpy(str), args).items():
         folder.mkdir(parents=True, exist_ok=True)
         rows.iloc[indices].to_csv(folder / "rows.csv", index=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from evaluation import evaluate, write_json
 from runtime import input_schema
-from runtime.data import read_table, split_label
+from runtime.tables import read_by
 from runtime.tracking import tracked
 from score import load_model
 
@@ -26,8 +26,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     folder, schema = input_schema.find(args.model)
-    features, labels = split_label(read_table(args.data_path), args.label)
-    probabilities = load_model(folder, schema)(input_schema.to_table(features, schema.columns))
+    table, labels = read_by(args.data_path, schema, args.label)
+    probabilities = load_model(folder, schema)(table)
 
     with tracked(args) as log:
         metrics = evaluate(labels.to_numpy(), probabilities, schema.classes, args.output_path)

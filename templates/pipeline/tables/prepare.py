@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from runtime.arguments import data_folder, share
-from runtime.data import read_table
+from runtime.tables import read_rows
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -38,7 +38,7 @@ def write(rows: pd.DataFrame, folder: Path) -> None:
 
 def main() -> None:
     args = parse_args()
-    table = read_table(args.data_path)
+    table = read_rows(args.data_path)
     rows = clean(table, args.label)
     test = rows.groupby(args.label).sample(frac=args.test_ratio, random_state=args.seed).sort_index()
     train = rows.drop(test.index)

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 MODEL = Path(__file__).resolve().parents[1]
 
@@ -20,6 +21,34 @@ def share(text: str) -> float:
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError("a share between 0 and 1")
     return value
+
+
+def names(text: str) -> list[str]:
+    """The type of an argument that names columns."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def formats(text: str) -> dict[str, str]:
+    """The type of an argument that names columns of dates, with their formats."""
+    return {name.strip(): form for name, _, form in (part.partition("=") for part in text.split(","))}
+
+
+def add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add how the files are to be read, where they don't tell it themselves."""
+    add = parser.add_argument_group("reading").add_argument
+    add("--numbers", type=names, metavar="A,B", help="columns to read as numbers; a text that is none is missing")
+    add("--categories", type=names, metavar="A,B", help="columns to read as text")
+    add("--dates", type=formats, metavar="A=%%d/%%m/%%Y,B", help="columns to read as dates, as in strptime or ISO 8601")
+    add("--drop", type=names, metavar="A,B", help="columns to leave out")
+    add("--delimiter", help="what stands between the values of a CSV file")
+    add("--decimal", choices=[".", ","], help="the decimal sign of its numbers")
+    add("--encoding", help="how its characters are encoded, as latin-1")
+
+
+def reading(args: argparse.Namespace) -> dict[str, Any]:
+    """What was said of it, as the schema keeps it."""
+    options = ("numbers", "categories", "dates", "drop", "delimiter", "decimal", "encoding")
+    return {name: value for name in options if (value := getattr(args, name, None))}
 
 
 def parse(parser: argparse.ArgumentParser, argv: list[str] | None = None) -> argparse.Namespace:

@@ -126,7 +126,7 @@ def publish(run: Callable[..., Any], schema: input_schema.Schema) -> None:
     number = {"type": "number", "format": "float", "x-nullable": True}
     text = {"type": "string", "x-nullable": True}
     image = {"type": "string", "format": "byte"}  # base64, as OpenAPI calls it
-    kinds: dict[str, dict[str, Any]] = {"number": number, "category": text, "image": image}
+    kinds: dict[str, dict[str, Any]] = {"number": number, "category": text, "date": text, "image": image}
     row = {column["name"]: _example(column) for column in columns}
     rows = {
         "type": "array",
@@ -167,4 +167,6 @@ def publish(run: Callable[..., Any], schema: input_schema.Schema) -> None:
 def _example(column: input_schema.Column) -> float | str:
     if column["type"] == "number":
         return 0.5
+    if column["type"] == "date":
+        return str(column["latest"] or "2024-01-31")
     return SMALLEST_IMAGE if column["type"] == "image" else str(next(iter(column["categories"]), ""))
