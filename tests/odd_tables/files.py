@@ -108,7 +108,6 @@ trained(
     "3,5;a;yes",
     commas(["a", "b", "c"]),
     PLAIN,
-    r"NOTE: .*--decimal",
     same_as=told_apart(","),
 )
 trained(
@@ -222,7 +221,7 @@ refused(
     "the-same-parquet-twice",
     "byte for byte",
     {"a.parquet": of_type("abc"), "b.parquet": of_type("abc")},
-    r"a\.parquet.*b\.parquet",
+    r"b\.parquet is a\.parquet",
 )
 refused("an-empty-file-among-others", "a part that failed", {"a.csv": plain(), "b.csv": ""}, r"b\.csv.*empty")
 trained("a-header-among-others", "a part without rows", {"a.csv": plain(), "b.csv": "x,odd,label\n"}, PLAIN)

@@ -36,7 +36,6 @@ class OddTable:
     label: str = LABEL
     same_as: File | None = None  # its rows as CSV or typed, where they can't be read by what reads CSV and nothing else
     meant: dict[str, Any] = field(default_factory=dict)  # texts that stand for a number: what a client sends for them
-    close: float = 1e-6  # what the answers may differ by
     then: Content | None = None  # what is scored in its place
     then_says: str = ""  # a pattern, if that is a bad file
     large: bool = False  # takes seconds, and waits for `make test-full`
