@@ -58,7 +58,7 @@ late(
     "A1",
     "category",
     rows=66_200,
-    large=True,
+    full=True,
 )
 late("codes-late-letter-131072", "the letters come after two", CODES, "A1", "category", rows=131_472)
 late(
@@ -69,7 +69,7 @@ late(
     "number",
     NOT_NUMBERS,
     rows=131_472,
-    large=True,
+    full=True,
 )
 late(
     "whole-then-decimal",
@@ -78,7 +78,7 @@ late(
     "2.5",
     "number",
     rows=66_200,
-    large=True,
+    full=True,
 )
 late(
     "numbers-then-zeros",
@@ -87,7 +87,7 @@ late(
     "07",
     "category",
     rows=66_200,
-    large=True,
+    full=True,
 )
 
 # Numbers, and what people write for them.
@@ -202,7 +202,7 @@ for name, pair in {
     "switches": ("on", "off"),
     "signs": ("✓", "✗"),
 }.items():
-    column(f"booleans-{name}", "of two words", pair, "category")
+    column(f"booleans-{name}", "of two words", pair, "category", full=name != "python")
 column("booleans-of-digits", "0 and 1 are numbers", ["0", "1"], "number")
 column("booleans-of-all-spellings", "True, TRUE and true", ["True", "TRUE", "true", "False"], "category")
 column("booleans-with-holes", "True, False and nothing", ["True", "False", ""], "category")
@@ -226,7 +226,7 @@ for name, why, cells in (
     ("british", "31/01/2024", [f"{day:%d/%m/%Y}" for day in DAYS]),
     ("american", "01/31/2024", [f"{day:%m/%d/%Y}" for day in DAYS]),
 ):
-    column(f"dates-{name}", why, cells, "date", DATE)
+    column(f"dates-{name}", why, cells, "date", DATE, full=name not in ("iso", "european"))
 column(
     "dates-of-either-kind",
     "01/02/2024 is in January or in February",

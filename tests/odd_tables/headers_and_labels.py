@@ -11,7 +11,9 @@ ROWS_OF_TEXTS = [[str(value) for value in row] for row in rows_of("abc")]
 
 def named(title: str, why: str, name: str, *says: str, **more: Any) -> None:
     """A column of this name."""
-    trained(title, why, one_column("abc", name=name), {"x": "number", name: "category"}, *says, **more)
+    trained(
+        title, why, one_column("abc", name=name), {"x": "number", name: "category"}, *says, **{"full": True, **more}
+    )
 
 
 def lines(header: str, *more: str, rows: int = ROWS) -> str:
@@ -26,9 +28,9 @@ def wide(columns: int) -> str:
 
 
 # Names of columns.
-named("name-with-a-comma", "in quotes", "a, b")
+named("name-with-a-comma", "in quotes", "a, b", full=False)
 named("name-with-quotes", "doubled", 'the "odd" one')
-named("name-with-a-newline", "a header of two lines", "odd\none")
+named("name-with-a-newline", "a header of two lines", "odd\none", full=False)
 named("name-with-emoji", "beyond the first plane", "🚀 größe")
 named("name-of-10000-letters", "longer than any", "n" * 10_000)
 named("name-like-sql", "which nobody runs", "x'; DROP TABLE y; --")
@@ -242,14 +244,14 @@ trained(
     "more than anybody names",
     lambda folder: (folder / "wide.csv").write_text(wide(5000)),
     {f"c{n}": "number" for n in range(5000)},
-    large=True,
+    full=True,
 )
 trained(
     "100000-categories",
     "of 200,000 rows",
     lambda folder: (folder / "many.csv").write_text(one_column([f"c{n}" for n in range(100_000)], 200_000)),
     PLAIN,
-    large=True,
+    full=True,
 )
 
 
@@ -268,9 +270,9 @@ labels("label-of-odd-texts", "quotes, commas, newlines, emoji", ['say "hi"', "a,
 labels("label-like-a-column", "x is a column as well", ["x", "label", "file"])
 labels("label-composed-and-not", "é of one character and of two", ["caf\u00e9", "cafe\u0301"])
 labels("label-of-long-texts", "a thousand characters", ["a" * 1000, "b" * 1000])
-labels("label-of-100-classes", "more than a picture holds", [f"c{n:03}" for n in range(100)], rows=3000, large=True)
-labels("label-of-500-classes", "once a picture of 302 inches", [f"c{n:03}" for n in range(500)], rows=5000, large=True)
-labels("label-of-1000-classes", "as many as there may be", [f"c{n:04}" for n in range(1000)], rows=8000, large=True)
+labels("label-of-100-classes", "more than a picture holds", [f"c{n:03}" for n in range(100)], rows=3000, full=True)
+labels("label-of-500-classes", "once a picture of 302 inches", [f"c{n:03}" for n in range(500)], rows=5000, full=True)
+labels("label-of-1000-classes", "as many as there may be", [f"c{n:04}" for n in range(1000)], rows=8000, full=True)
 labels("label-with-holes", "rows without one are of no use", ["no", "yes", ""], r"label")
 labels("label-called-na", "Namibia and nothing are the same text", ["DE", "NA", "FR"], r"label")
 labels("label-of-whole-numbers-with-holes", "0 and 1, not 0.0 and 1.0", ["0", "1", ""], r"label")

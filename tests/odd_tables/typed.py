@@ -37,8 +37,8 @@ def untrainable(name: str, why: str, values: Any, kind: pa.DataType) -> None:
 
 
 for bits in (8, 16, 32, 64):
-    typed(f"int{bits}", "whole numbers", SMALL, getattr(pa, f"int{bits}")(), "number")
-    typed(f"uint{bits}", "without a sign", SMALL, getattr(pa, f"uint{bits}")(), "number")
+    typed(f"int{bits}", "whole numbers", SMALL, getattr(pa, f"int{bits}")(), "number", full=bits < 64)
+    typed(f"uint{bits}", "without a sign", SMALL, getattr(pa, f"uint{bits}")(), "number", full=bits < 64)
 typed(
     "uint64-beyond-2-53",
     "more than a float tells apart",
