@@ -104,7 +104,13 @@ column(
     "number",
     r"NOTE: .*odd.*",
 )
-column("beyond-64-bits", "twenty digits", ["12345678901234567890", "98765432109876543210"], "number")
+column(
+    "beyond-64-bits",
+    "twenty digits",
+    ["12345678901234567890", "98765432109876543210"],
+    "number",
+    r"NOTE: .*odd.*digits",
+)
 column(
     "pi-to-fifty-places",
     "more digits than any float",
