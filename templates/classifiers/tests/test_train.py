@@ -76,6 +76,7 @@ def test_three_classes_from_several_files_with_holes(here: Any, tmp_path: Path) 
         ],
         "task": "classification",
         "classes": ["a", "b", "c c"],
+        "reading": {},
     }
     assert set(read(tmp_path / "outputs/evaluation/roc_curve.json")) == {"a", "b", "c c"}
 
@@ -113,14 +114,15 @@ def test_a_wrong_share_is_one_line(ratio: str, capsys: pytest.CaptureFixture[str
 )
 def test_wrong_data_is_one_line(tmp_path: Path, label: str, rows: list[dict[str, Any]], said: str) -> None:
     with pytest.raises(SystemExit, match=said):
-        load_data(write_table(tmp_path / "data", rows), label)
+        load_data(parse_args([f"--data-path={write_table(tmp_path / 'data', rows)}", f"--label={label}"]))
 
 
 def test_missing_values_are_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows: list[dict[str, Any]] = [
         {f"x{i}": n if n % 2 else None for i in range(7)} | {"y": "ab"[n % 2]} for n in range(6)
     ]
-    features, labels = load_data(write_table(tmp_path / "data", [*rows, rows[0] | {"y": None}]), "y")
+    data = write_table(tmp_path / "data", [*rows, rows[0] | {"y": None}])
+    features, labels = load_data(parse_args([f"--data-path={data}", "--label=y"]))
     assert len(features) == len(labels) == 6
     told = "Missing values, of 7 rows: x0 in 4, x1 in 4, x2 in 4, x3 in 4, x4 in 4 and 3 columns more\n"
     assert capsys.readouterr().out == told
@@ -128,7 +130,7 @@ def test_missing_values_are_told_in_one_line(tmp_path: Path, capsys: pytest.Capt
 
 def test_a_broken_or_a_missing_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"nowhere: no \.csv or \.parquet file there"):
-        load_data(tmp_path / "nowhere", "y")
+        load_data(parse_args([f"--data-path={tmp_path / 'nowhere'}"]))
     (tmp_path / "empty.csv").touch()
     with pytest.raises(SystemExit, match=r"empty\.csv: No columns to parse"):
-        load_data(tmp_path, "y")
+        load_data(parse_args([f"--data-path={tmp_path}"]))

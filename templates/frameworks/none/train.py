@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from runtime import input_schema
+from runtime import input_schema, report
 from runtime.arguments import add_data_arguments, data_folder, parse, reading, share
 from runtime.data import download, split_label
 from runtime.tables import read_table
@@ -80,6 +80,7 @@ def main() -> None:
         metrics = evaluate(test_y.to_numpy(), model.predict_proba(test_x), model.classes, OUTPUTS / "evaluation")
         log.metrics(metrics)
         log.folder(OUTPUTS / "evaluation")
+        log.file(report.write(OUTPUTS, report.profile(features, labels, args.label), args, metrics))
 
     folder = OUTPUTS / "model"
     folder.mkdir(parents=True, exist_ok=True)

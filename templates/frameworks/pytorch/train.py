@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
 import network
-from runtime import checkpoints, images, input_schema, samples
+from runtime import checkpoints, images, input_schema, report, samples
 from runtime.arguments import add_data_arguments, parse, reading
 from runtime.data import download, split_label
 from runtime.distributed import Processes, gathered, joined, wait
@@ -129,10 +129,10 @@ def main() -> None:
         history = fit(net, data, args, processes, log)
         probabilities = predict(net, data, data.split.test, args, processes)
         if processes.rank == 0:
-            report(net, data, history, probabilities.numpy(), log)
+            judge(net, data, history, probabilities.numpy(), log)
 
 
-def report(
+def judge(
     net: nn.Module, data: samples.Data, history: list[dict[str, float]], probabilities: np.ndarray, log: Log
 ) -> None:
     """Judge the model, and write it with all that scoring needs."""
@@ -147,6 +147,7 @@ def report(
     plot_misclassified(data, probabilities, folder / "misclassified.png")
     log.metrics(metrics)
     log.folder(folder)
+    log.file(report.write(OUTPUTS, data.profile, log.args, metrics))
 
     folder = OUTPUTS / "model"
     folder.mkdir(parents=True, exist_ok=True)

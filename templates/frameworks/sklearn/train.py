@@ -15,7 +15,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from runtime import input_schema
+from runtime import input_schema, report
 from runtime.arguments import add_data_arguments, data_folder, parse, reading, share
 from runtime.data import download, split_label
 from runtime.onnx_export import export_onnx
@@ -77,6 +77,7 @@ def main() -> None:
         metrics = evaluate(test_y.to_numpy(), model.predict_proba(test_x), classes, OUTPUTS / "evaluation")
         log.metrics(metrics)
         log.folder(OUTPUTS / "evaluation")
+        log.file(report.write(OUTPUTS, report.profile(features, labels, args.label), args, metrics))
 
     folder = OUTPUTS / "model"
     folder.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ import keras
 import tensorflow as tf
 
 import network
-from runtime import checkpoints, images, input_schema, samples
+from runtime import checkpoints, images, input_schema, report, samples
 from runtime.arguments import add_data_arguments, parse, reading
 from runtime.data import download, split_label
 from runtime.distributed import Processes, gathered, joined, own
@@ -161,10 +161,10 @@ def main() -> None:
         net = network.in_32_bits(net, data.shape, len(data.classes)) if args.amp else net
         probabilities = predict(net, data, data.split.test, args, processes)
         if processes.rank == 0:
-            report(net, data, history, probabilities, log)
+            judge(net, data, history, probabilities, log)
 
 
-def report(
+def judge(
     net: keras.Model, data: samples.Data, history: list[dict[str, float]], probabilities: np.ndarray, log: Log
 ) -> None:
     """Judge the model, and write it with all that scoring needs."""
@@ -179,6 +179,7 @@ def report(
     plot_misclassified(data, probabilities, folder / "misclassified.png")
     log.metrics(metrics)
     log.folder(folder)
+    log.file(report.write(OUTPUTS, data.profile, log.args, metrics))
 
     folder = OUTPUTS / "model"
     folder.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from runtime import encoding, images, input_schema
+from runtime import encoding, images, input_schema, report
 
 VALIDATION = 0.1  # of the training samples, to see when early stopping is due
 
@@ -32,6 +32,7 @@ class Data(NamedTuple):
     split: Split
     columns: list[input_schema.Column]
     encoding: encoding.Encoding | None  # of a table
+    profile: report.Profile
 
 
 def read(args: argparse.Namespace, load_data: Callable[[argparse.Namespace], tuple[Any, Any]]) -> Data:
@@ -42,7 +43,8 @@ def read(args: argparse.Namespace, load_data: Callable[[argparse.Namespace], tup
         split = split_samples(labels, args.train_test_split_ratio, args.es_patience >= 0, args.seed)
         columns = [{"name": "image", "type": "image", "size": args.image_size}]
         shape = [args.image_size, args.image_size, 3]
-        return Data(None, files, shape, labels, classes.tolist(), split, columns, None)
+        profile = report.profile({}, names, "class")
+        return Data(None, files, shape, labels, classes.tolist(), split, columns, None, profile)
     if args.data_path.is_dir() and not images.holds_tables(args.data_path):
         raise SystemExit(f"--data-path {args.data_path}: no .csv or .parquet file there, and no sub-folder with images")
     features, named = load_data(args)
@@ -52,7 +54,8 @@ def read(args: argparse.Namespace, load_data: Callable[[argparse.Namespace], tup
     split = split_samples(labels, args.train_test_split_ratio, args.es_patience >= 0, args.seed)
     fitted = encoding.fit({name: values[split.train] for name, values in table.items()}, columns)
     rows = fitted.matrix(table, columns)
-    return Data(rows, [], [rows.shape[1]], labels, classes.tolist(), split, columns, fitted)
+    profile = report.profile(table, named, args.label)
+    return Data(rows, [], [rows.shape[1]], labels, classes.tolist(), split, columns, fitted, profile)
 
 
 def split_samples(labels: np.ndarray, ratio: float, early_stopping: bool, seed: int) -> Split:

@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from runtime import input_schema, tables
-from runtime.tables import BadTable as BadFile
 from runtime.tables import one_line
 
+BadFile = tables.BadTable
 ROWS, IMAGES = 10_000, 64  # in a chunk, unless it is said
-
 
 
 class Chunk(NamedTuple):

@@ -7,6 +7,7 @@ import codecs
 import csv as python_csv
 import gzip
 import hashlib
+import importlib
 import io
 import json
 import re
@@ -33,7 +34,7 @@ ENDINGS = {".csv", ".tsv", ".parquet", ".feather", ".jsonl", ".xlsx"}
 PACKED = {".gz", ".zst"}  # at the end of a text's name
 BLOCK = 1 << 20  # bytes of a text that are parsed at once
 LARGEST_BLOCK = 1 << 28  # for a row that is longer than a block
-ROWS = 10_000  # of a batch where a file has no blocks of its own
+ROWS = 10_000  # of a batch
 MOST = 0.9  # of the values of a column are numbers, or dates: then it is a column of them, with a few texts
 NEARLY_ALL = 0.999  # of the rows with the same value: there is nothing to learn from the others
 ENOUGH = 20  # rows that make an identifier of a column in which every value differs
@@ -107,6 +108,7 @@ class Source(NamedTuple):
     reading: Reading
     wanted: list[Column] | None = None  # of a schema; None reads all columns
     folders: dict[str, str] = {}
+    size: int = ROWS  # of a batch, where a file has no blocks of its own
 
 
 Batches = Iterator[tuple[pa.RecordBatch, float]]  # with the share of the file that is read by then
@@ -191,6 +193,16 @@ class Text(io.RawIOBase):
         self.quotes += content.count(b'"')
         self.lines += content.count(b"\n")
         return content
+
+    def lines_of_bytes(self) -> Iterator[bytes]:
+        """Its lines."""
+        rest = b""
+        while content := self.read(1 << 16):
+            *whole, rest = (rest + content).split(b"\n")
+            for line in whole:
+                yield line + b"\n"
+        if rest:
+            yield rest
 
     def share(self) -> float:
         return min(self.file.tell() / max(self.size, 1), 1.0)
@@ -315,7 +327,7 @@ def with_last(items: Iterable[Any]) -> Iterator[tuple[Any, bool]]:
 def wrong_encoding(file: Path) -> BadTable:
     """Say where a text is none in UTF-8."""
     with Text(file, "utf-8") as text:
-        for number, line in enumerate(io.BufferedReader(text), 1):
+        for number, line in enumerate(text.lines_of_bytes(), 1):
             try:
                 line.decode()
             except UnicodeDecodeError as error:
@@ -328,15 +340,14 @@ class Lines:
     """The lines of a text, for a reader that asks for as many as a row has."""
 
     def __init__(self, text: Text) -> None:
-        self.opened = io.BufferedReader(text, 1 << 16)
-        self.file, self.first = text.file, True
+        self.bytes, self.first = text.lines_of_bytes(), True
         self.begun = self.torn = False  # a row; and whether the text ends within one
 
     def __iter__(self) -> "Lines":
         return self
 
     def __next__(self) -> str:
-        line = self.opened.readline()
+        line = next(self.bytes, b"")
         if not line:
             self.torn = self.begun
             raise StopIteration
@@ -361,9 +372,9 @@ def parse_slowly(source: Source, dialect: Dialect, names: list[str], start: int)
             except UnicodeDecodeError:
                 raise wrong_encoding(source.file) from None
             except python_csv.Error as error:
-                raise BadTable(f"row {number + 1}: {one_line(error)}") from None
+                raise BadTable(f"row {number}: {one_line(error)}") from None
             if lines.torn:
-                raise BadTable(f"row {number + 1}: EOF inside string: a quote is never closed")
+                raise BadTable(f"row {number}: EOF inside string: a quote is never closed")
             if row is None:
                 break
             if len(row) < 2 <= width and not "".join(row).strip():
@@ -399,7 +410,7 @@ def read_parquet(source: Source, start: int) -> Batches:
             if done + rows <= start:
                 done += rows
                 continue
-            for batch in table.iter_batches(ROWS, [group], wanted, use_threads=source.wanted is None):
+            for batch in table.iter_batches(source.size, [group], wanted, use_threads=source.wanted is None):
                 skipped = min(max(start - done, 0), len(batch))
                 done += len(batch)
                 if skipped < len(batch):
@@ -414,7 +425,7 @@ def read_feather(source: Source, start: int) -> Batches:
     if source.wanted is not None:
         table = table.select([name for name in names_of(source.wanted) if name in table.column_names])
     done = start
-    for batch in table.slice(start).to_batches(ROWS):
+    for batch in table.slice(start).to_batches(source.size):
         done += len(batch)
         yield batch, done / len(table)
 
@@ -423,7 +434,7 @@ def read_json_lines(source: Source, start: int) -> Batches:
     rows: list[dict[str, Any]] = []
     number = 0
     with Text(source.file, source.reading.get("encoding", "utf-8")) as text:
-        for line in io.BufferedReader(text, 1 << 16):
+        for line in text.lines_of_bytes():
             if not line.strip():
                 continue
             try:
@@ -444,7 +455,7 @@ def read_json_lines(source: Source, start: int) -> Batches:
 
 def read_workbook(source: Source, start: int) -> Batches:
     try:
-        import openpyxl
+        openpyxl = importlib.import_module("openpyxl")
     except ImportError:
         raise BadTable("an Excel file needs openpyxl: add it to the requirements, or save the sheet as CSV") from None
     book = openpyxl.load_workbook(source.file, read_only=True, data_only=True)
@@ -496,7 +507,7 @@ def stream(
     file: Path, columns: list[Column], size: int, start: int = 0, reading: Reading | None = None
 ) -> Batches:
     """The rows of a file from one on, in batches of at most so many, for a model with these columns."""
-    for batch, share in batches(Source(file, reading or {}, columns, folder_values(file)), start):
+    for batch, share in batches(Source(file, reading or {}, columns, folder_values(file), size), start):
         for offset in range(0, len(batch), size):
             yield batch.slice(offset, size), share
 
@@ -519,10 +530,12 @@ class Evidence:
     def add(self, array: pa.Array, typed: bool) -> None:
         array = without_dictionary(array) if typed else array
         kind = kind_of_type(array.type)
+        if kind.startswith("holds"):
+            raise BadTable(kind)
         if kind != "text":
             known = len(array) - array.null_count
             self.known += known
-            if known or kind.startswith("holds"):
+            if known:
                 self.kinds.add(kind)
             self.numbers += known * (kind == "number")
             self.dates[""] += known * (kind == "date")
@@ -662,8 +675,8 @@ def numbers_of(texts: pa.StringArray, column: Column) -> tuple[np.ndarray, np.nd
     if column.get("decimal") == ",":
         texts = pc.replace_substring(pc.replace_substring(texts, ".", "?"), ",", ".")
     fits = mask(pc.match_substring_regex(texts, NUMBER))
-    texts = pc.if_else(pa.array(fits), pc.replace_substring_regex(texts, r"^\+", ""), pa.scalar(None, pa.string()))
-    numbers = pc.cast(texts, pa.float64()).to_numpy(zero_copy_only=False)
+    plain = pc.if_else(pa.array(fits), pc.replace_substring_regex(texts, r"^\+", ""), pa.scalar(None, pa.string()))
+    numbers = pc.cast(plain, pa.float64()).to_numpy(zero_copy_only=False, writable=True)
     if not column.get("texts"):  # an earlier model took true and false for 1 and 0
         for place in np.flatnonzero(~fits):
             if (text := texts[place].as_py()) in ("True", "False"):
@@ -825,15 +838,14 @@ def decide(
     for name in first.schema.names:
         evidence = Evidence()
         for file, found in contents.items():
-            typed = kind_of(file) not in TEXTS and not kind_of(file) in {".jsonl", ".xlsx"}
+            typed = kind_of(file) in {".parquet", ".feather"}
             for batch in found:
-                with refusing(file):
-                    array = batch.column(name)
-                    own = typed or not pa.types.is_dictionary(array.type)
+                array = batch.column(name)
+                own = typed or not pa.types.is_dictionary(array.type)
+                try:
                     evidence.add(array, own and name not in folder_values(file))
-        for kind in evidence.kinds:
-            if kind.startswith("holds"):
-                raise Refused(f"--data-path: column {name!r} {kind}, which a model has no use for; --drop {name}")
+                except BadTable as error:
+                    raise Refused(f"--data-path {file}: column {name!r} {error}; --drop {name} leaves it out") from None
         columns.append(column_of(name, evidence, name == label, reading, notes))
     return columns
 

@@ -29,6 +29,11 @@ class Log:
         if self.begin():
             sys.modules["mlflow"].log_artifacts(str(path), path.name)
 
+    def file(self, path: Path) -> None:
+        """Keep one file."""
+        if self.begin():
+            sys.modules["mlflow"].log_artifact(str(path))
+
     def begin(self) -> bool:
         if self.active and not self.began:
             import mlflow
