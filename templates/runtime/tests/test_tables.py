@@ -5,6 +5,7 @@ import decimal
 import gzip
 import json
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ def text(*values: Any, name: str = "odd", delimiter: str = ",", rows: int = 24) 
     """A CSV whose column has these values by turns, between a number and a label."""
     lines = [delimiter.join(("x", name, "label"))]
     lines += [
-        delimiter.join((f"{row % 7}", str(values[row % len(values)]), "yes" if row % 2 else "no"))
+        delimiter.join((f"{row % 7}", str(values[row % len(values)]), "yes" if row % 5 else "no"))
         for row in range(max(rows, len(values)))
     ]
     return "\n".join(lines) + "\n"
@@ -34,7 +35,7 @@ def quoted(*values: str) -> list[str]:
 
 
 def json_lines(*values: Any) -> str:
-    rows = ({"x": row % 7, "odd": values[row % len(values)], "label": "ab"[row % 2]} for row in range(24))
+    rows = ({"x": row % 7, "odd": values[row % len(values)], "label": "ab"[row % 5 > 1]} for row in range(24))
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
@@ -158,7 +159,7 @@ def test_a_type_by_that_of_a_column(
 ) -> None:
     rows = np.arange(24)
     odd = values.take(pa.array(rows % len(values)))
-    table = pa.table({"x": rows % 7, "odd": odd, "label": np.where(rows % 2, "yes", "no")})
+    table = pa.table({"x": rows % 7, "odd": odd, "label": np.where(rows % 5, "yes", "no")})
     write(tmp_path / f"it.{ending}", table)
     assert types(tmp_path) == {"x": "number", "odd": kind}
     told = capsys.readouterr().err
@@ -200,7 +201,10 @@ def test_a_column_that_tells_nothing_is_left_out(
     assert f"NOTE: column 'odd' {said}" in capsys.readouterr().err
     write(tmp_path / "it.csv", text(*values).replace("odd", "", 1))
     assert types(tmp_path) == {"x": "number"}
-    assert f"NOTE: column 'Unnamed: 1' {said}".replace("odd", "Unnamed: 1") in capsys.readouterr().err
+    assert (
+        f"NOTE: column 'Unnamed: 1', which has no name in the header, {said}".replace("odd", "Unnamed: 1")
+        in capsys.readouterr().err
+    )
 
 
 def test_what_is_chosen_is_kept_and_so_is_all_that_there_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -211,10 +215,8 @@ def test_what_is_chosen_is_kept_and_so_is_all_that_there_is(tmp_path: Path, caps
 
 
 def test_five_notes_and_how_many_more(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write(
-        tmp_path / "it.csv",
-        "x,label" + "".join(f",c{n}" for n in range(9)) + "\n" + ("1,a" + ",1" * 9 + "\n2,b" + ",1" * 9 + "\n") * 3,
-    )
+    rows = [f"{row % 3},{'ab'[row % 2]}" + ",1" * 9 for row in range(12)]
+    write(tmp_path / "it.csv", "\n".join(["x,label" + "".join(f",c{n}" for n in range(9)), *rows]))
     tables.read_table(tmp_path, "label")
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 6 and told[-1] == "NOTE: and 4 more of the kind"
@@ -280,7 +282,6 @@ MAPS = pa.array([[("a", 1)]] * 4, pa.map_(pa.string(), pa.int64()))
         ({"a.parquet": pa.table(TABLE | {"s": [{"a": 1}] * 4})}, "column 's' holds structs; --drop s"),
         ({"a.parquet": pa.table(TABLE | {"m": MAPS})}, "column 'm' holds maps; --drop m"),
         ({"a.parquet": pa.table(TABLE | {"b": [b"\xff\xfe"] * 4})}, "column 'b' holds bytes that are no text"),
-        ({"a.xlsx": b"PK"}, r"a\.xlsx: an Excel file needs openpyxl"),
         ({"a.jsonl": '{"x": 1, "label": "a"}\n{"x": [1], "label": "b"}\n'}, "column 'x' holds lists"),
         ({"a.jsonl": '{"x": 1, "label": "a"}\n[]\n'}, r"a\.jsonl: row 1: not an object of columns"),
     ],
@@ -291,6 +292,19 @@ def test_what_is_refused_is_one_line(tmp_path: Path, files: dict[str, Any], said
     with pytest.raises(SystemExit, match=said) as refused:
         split_label(tables.read_table(tmp_path, "label"), "label")
     assert "\n" not in str(refused.value)
+
+
+def test_an_excel_file_needs_a_package_that_not_everybody_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "it.xlsx", b"PK")
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    with pytest.raises(SystemExit, match=r"it\.xlsx: an Excel file needs openpyxl: add it to the requirements"):
+        tables.read_table(tmp_path, "label")
+
+
+def test_a_column_that_tells_the_label_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "it.csv", "x,odd,label\n" + "".join(f"{row % 7},{row % 2},{'ab'[row % 2]}\n" for row in range(24)))
+    assert types(tmp_path) == {"x": "number", "odd": "number"}
+    assert "NOTE: column 'odd' tells the label of every row: --drop odd if" in capsys.readouterr().err
 
 
 def test_folders_and_an_index_of_pandas_are_columns(tmp_path: Path) -> None:

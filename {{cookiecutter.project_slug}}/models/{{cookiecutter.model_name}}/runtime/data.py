@@ -33,7 +33,9 @@ def split_label(frame: pd.DataFrame, label: str) -> tuple[pd.DataFrame, pd.Serie
     What is missing is told: each model makes something of it, and it may be a mistake in the data.
     """
     if label not in frame:
-        raise SystemExit(f"--label {label}: no such column; the data has {', '.join(map(str, frame.columns))}")
+        alike = [name for name in frame.columns if name.strip().casefold() == label.strip().casefold()]
+        meant = f"; {alike[0]!r} is one" if alike else ""
+        raise SystemExit(f"--label {label}: no such column; the data has {', '.join(map(str, frame.columns))}{meant}")
     if len(frame.columns) < 2:
         raise SystemExit(f"--label {label}: there is no other column to predict it from")
     missing = [f"{name} in {count}" for name, count in frame.isna().sum().items() if count]

@@ -129,6 +129,8 @@ def batches(source: Source, start: int = 0) -> Batches:
 
 def with_folders(batch: pa.RecordBatch, source: Source) -> pa.RecordBatch:
     for name, value in source.folders.items():
+        if name in batch.schema.names and source.wanted is None:
+            raise BadTable(f"column {name!r} is in the file and in the name of its folder; rename one")
         if name not in batch.schema.names and (source.wanted is None or name in names_of(source.wanted)):
             indices = pa.array(np.zeros(len(batch), np.int32))
             batch = batch.append_column(name, pa.DictionaryArray.from_arrays(indices, pa.array([value])))
@@ -356,7 +358,7 @@ class Lines:
 
 
 def parse_slowly(source: Source, dialect: Dialect, names: list[str], start: int) -> Batches:
-    """A row at a time: short rows, blank lines, and a line that says which row is wrong."""
+    """A row at a time: what pyarrow does not take, and which row is wrong."""
     width = len(dialect.names)
     places = [dialect.names.index(name) for name in names]
     python_csv.field_size_limit(LARGEST_BLOCK)
@@ -379,11 +381,11 @@ def parse_slowly(source: Source, dialect: Dialect, names: list[str], start: int)
                 break
             if len(row) < 2 <= width and not "".join(row).strip():
                 continue
-            if len(row) > width:
+            if len(row) != width and number >= 0:
                 raise BadTable(f"row {number}: {len(row)} values, and the header has {width} columns")
             number += 1
             if number > start:
-                rows.append(row + [""] * (width - len(row)))
+                rows.append(row)
             if len(rows) == ROWS:
                 yield batch_of_texts(rows, names, places), text.share()
                 rows = []
@@ -402,8 +404,8 @@ def read_parquet(source: Source, start: int) -> Batches:
     with parquet.ParquetFile(source.file) as table:
         check_names(table.schema_arrow.names, source)
         wanted = None if source.wanted is None else [n for n in names_of(source.wanted) if n in table.schema_arrow.names]
-        texts = [column["name"] for column in source.wanted or [] if column["type"] != "number"]
-    with parquet.ParquetFile(source.file, read_dictionary=[name for name in texts if name in (wanted or [])]) as table:
+        texts = [name for name in wanted or [] if kind_of_type(table.schema_arrow.field(name).type) == "text"]
+    with parquet.ParquetFile(source.file, read_dictionary=texts) as table:
         done, whole = 0, table.metadata.num_rows
         for group in range(table.num_row_groups):
             rows = table.metadata.row_group(group).num_rows
@@ -447,10 +449,10 @@ def read_json_lines(source: Source, start: int) -> Batches:
             if number > start:
                 rows.append(row)
             if len(rows) == ROWS and source.wanted is not None:
-                yield batch_of_values(rows, source, number - len(rows)), text.share()
+                yield batch_of_values(rows, source), text.share()
                 rows = []
     if rows:
-        yield batch_of_values(rows, source, number - len(rows)), 1.0
+        yield batch_of_values(rows, source), 1.0
 
 
 def read_workbook(source: Source, start: int) -> Batches:
@@ -458,11 +460,16 @@ def read_workbook(source: Source, start: int) -> Batches:
         openpyxl = importlib.import_module("openpyxl")
     except ImportError:
         raise BadTable("an Excel file needs openpyxl: add it to the requirements, or save the sheet as CSV") from None
-    book = openpyxl.load_workbook(source.file, read_only=True, data_only=True)
+    try:
+        book = openpyxl.load_workbook(source.file, read_only=True, data_only=True)
+    except Exception as error:  # of many kinds, among them those of zipfile and of a parser
+        raise BadTable(f"no Excel file: {one_line(error)}") from None
     sheets = [sheet for sheet in book.worksheets if any(any(c is not None for c in row) for row in sheet.values)]
-    if len(sheets) != 1:
-        names = ", ".join(sheet.title for sheet in sheets) or "none"
-        raise BadTable(f"needs one sheet with rows, and has {names}; save the one that counts as CSV")
+    if not sheets:
+        raise BadTable("it is empty: no sheet has a row")
+    if len(sheets) > 1:
+        names = ", ".join(sheet.title for sheet in sheets)
+        raise BadTable(f"more than one sheet has rows ({names}); save the one that counts as CSV")
     lines = [row for row in sheets[0].values if any(value is not None for value in row)]
     width = max(place + 1 for place, value in enumerate(lines[0]) if value is not None)
     header = named(["" if value is None else str(value) for value in lines[0][:width]])
@@ -472,17 +479,15 @@ def read_workbook(source: Source, start: int) -> Batches:
             raise BadTable(f"row {number}: more values than the header has columns ({width})")
     rows = [dict(zip(header, line, strict=False)) for line in lines[1 + start :]]
     if rows:
-        yield batch_of_values(rows, source, start), 1.0
+        yield batch_of_values(rows, source), 1.0
 
 
-def batch_of_values(rows: list[dict[str, Any]], source: Source, start: int) -> pa.RecordBatch:
+def batch_of_values(rows: list[dict[str, Any]], source: Source) -> pa.RecordBatch:
     """Columns of values that have types of their own."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     if source.wanted is not None:
         names = [name for name in names_of(source.wanted) if name not in source.folders]
-        for number, row in enumerate(rows):
-            if missing := [repr(name) for name in names if name not in row]:
-                raise BadTable(f"row {start + number}: column {', '.join(missing)} is missing")
+        check_names(list(dict.fromkeys(name for row in rows for name in row)), source)
     return pa.RecordBatch.from_arrays([array_of([row.get(name) for row in rows]) for name in names], names)
 
 
@@ -566,7 +571,9 @@ def kind_of_type(kind: pa.DataType) -> str:
     types = pa.types
     if types.is_dictionary(kind):
         return kind_of_type(kind.value_type)
-    if types.is_string(kind) or types.is_large_string(kind) or types.is_binary(kind) or types.is_large_binary(kind):
+    if any(is_text(kind) for is_text in (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)):
+        return "text"
+    if str(kind) == "string_view" or types.is_fixed_size_binary(kind):
         return "text"
     if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
         return "number"
@@ -574,7 +581,7 @@ def kind_of_type(kind: pa.DataType) -> str:
         return "boolean" if types.is_boolean(kind) else "nothing"
     if types.is_date(kind) or types.is_timestamp(kind):
         return "date"
-    if types.is_time(kind) or types.is_duration(kind):
+    if types.is_time(kind):
         return "time"
     for name in ("list", "struct", "map"):
         if name in str(kind):
@@ -704,8 +711,9 @@ def category_values(array: pa.Array, kind: str, column: Column) -> np.ndarray:
         chosen = np.array([*spelled, ""], object)
         return chosen[pc.cast(array, pa.int8()).fill_null(2).to_numpy()]
     if kind != "text":
-        if pa.types.is_timestamp(array.type):
-            array = pc.cast(array, pa.timestamp("s"), safe=False)
+        if not pa.types.is_date32(array.type):  # to the second, as it is sent
+            seconds = pa.time32("s") if kind == "time" else pa.timestamp("s")
+            array = pc.cast(array, seconds, safe=False)
         array = pc.cast(array, pa.string())
     texts, indices = places(array, name)
     known = set(column["categories"])
@@ -774,8 +782,9 @@ def read_table(path: Path, label: str, reading: Reading | None = None) -> pd.Dat
     notes = Notes()
     contents = load(path, reading)
     columns = decide(contents, label, reading, notes)
-    frame = frame_of(contents, columns, notes)
+    frame = frame_of(contents, columns, {*reading.get("numbers", []), *reading.get("dates", {})}, notes)
     frame = leave_out(frame, label, reading, notes)
+    note_leaks(frame, label, notes)
     frame.attrs["columns"] = {column["name"]: column for column in columns if column["type"] != "category"}
     notes.show()
     return frame
@@ -787,8 +796,9 @@ def load(path: Path, reading: Reading, wanted: list[Column] | None = None) -> di
     if not files:
         kinds = ", ".join(sorted(ENDINGS - {".csv", ".parquet"}))
         raise Refused(f"--data-path {path}: no .csv or .parquet file there (nor {kinds})")
-    check_twins(path, files)
+    check_files(path, files)
     dropped = reading.get("drop", [])
+    there: set[str] = set()
     contents: dict[Path, list[pa.RecordBatch]] = {}
     for file in files:
         with refusing(file):
@@ -796,14 +806,17 @@ def load(path: Path, reading: Reading, wanted: list[Column] | None = None) -> di
             found = [batch for batch, _ in batches(source)]
             if not found:
                 found = [pa.RecordBatch.from_pylist([])]
+            there |= set(found[0].schema.names)
             contents[file] = [
                 batch.select([name for name in batch.schema.names if name not in dropped]) for batch in found
             ]
     contents = {file: found for file, found in contents.items() if found[0].num_columns} or contents
+    if wanted is None and (unknown := [name for name in dropped if name not in there]):
+        raise Refused(f"--drop {unknown[0]}: no such column; the data has {', '.join(sorted(there))}")
     first = next(iter(contents))
     names = set(contents[first][0].schema.names)
     if not names:
-        raise Refused(f"--data-path {path}: no rows in it")
+        raise Refused(f"--data-path {first}: it is empty: no rows")
     for file, found in contents.items():
         if different := sorted(names ^ set(found[0].schema.names)):
             raise Refused(
@@ -813,8 +826,11 @@ def load(path: Path, reading: Reading, wanted: list[Column] | None = None) -> di
     return contents
 
 
-def check_twins(path: Path, files: list[Path]) -> None:
-    """A file that is there twice would be in the test as well as in the training."""
+def check_files(path: Path, files: list[Path]) -> None:
+    """All are there; and none is there twice, in the training as well as in the test."""
+    for lost in path.rglob("*") if path.is_dir() else []:
+        if kind_of(lost) in ENDINGS and lost.is_symlink() and not lost.exists():
+            raise Refused(f"--data-path {path}: {lost.relative_to(path)} is a link to nothing")
     sizes = Counter(file.stat().st_size for file in files)
     seen: dict[bytes, Path] = {}
     for file in files:
@@ -822,7 +838,8 @@ def check_twins(path: Path, files: list[Path]) -> None:
             with file.open("rb") as opened:
                 digest = hashlib.sha256(opened.read()).digest()
             if digest in seen:
-                raise Refused(f"--data-path {path}: {file.name} is {seen[digest].name} once more; remove one of them")
+                one, other = (twin.relative_to(path).as_posix() for twin in (file, seen[digest]))
+                raise Refused(f"--data-path {path}: {one} is {other} once more; remove one of them")
             seen[digest] = file
 
 
@@ -831,9 +848,10 @@ def decide(
 ) -> list[Column]:
     """The type of each column, by all its rows."""
     first = next(iter(contents.values()))[0]
-    chosen = [*reading.get("numbers", []), *reading.get("categories", []), *reading.get("dates", {})]
-    if unknown := [name for name in chosen if name not in first.schema.names]:
-        raise Refused(f"no column {unknown[0]!r} in the data, which has {', '.join(first.schema.names)}")
+    for option in ("numbers", "categories", "dates"):
+        for name in reading.get(option, []):
+            if name not in first.schema.names:
+                raise Refused(f"--{option} {name}: no such column; the data has {', '.join(first.schema.names)}")
     columns = []
     for name in first.schema.names:
         evidence = Evidence()
@@ -863,6 +881,8 @@ def column_of(name: str, evidence: Evidence, is_label: bool, reading: Reading, n
     if name in reading.get("categories", []):
         return category
     if name in reading.get("numbers", []):
+        if evidence.known and not evidence.numbers + evidence.commas:
+            raise Refused(f"--numbers {name}: there is no number in this column")
         return number | {"texts": "missing"}
     if name in reading.get("dates", {}):
         return date | {"format": reading["dates"][name] or form, "texts": "missing"}
@@ -891,7 +911,9 @@ def column_of(name: str, evidence: Evidence, is_label: bool, reading: Reading, n
     return category
 
 
-def frame_of(contents: dict[Path, list[pa.RecordBatch]], columns: list[Column], notes: Notes) -> pd.DataFrame:
+def frame_of(
+    contents: dict[Path, list[pa.RecordBatch]], columns: list[Column], chosen: Collection[str], notes: Notes
+) -> pd.DataFrame:
     """The values of each column, by its type."""
     data: dict[str, np.ndarray] = {}
     for column in columns:
@@ -915,6 +937,8 @@ def frame_of(contents: dict[Path, list[pa.RecordBatch]], columns: list[Column], 
         if column["type"] == "category":
             values = np.where(values == "", None, values)
         data[name] = values
+        if name in chosen:
+            continue
         if said:
             note_texts(column, said, count, len(values), notes)
         elif column["type"] == "date":
@@ -955,13 +979,32 @@ def leave_out(frame: pd.DataFrame, label: str, reading: Reading, notes: Notes) -
     if not len(rest) and reasons:
         name = next(iter(reasons))
         notes.add(f"column {name!r} {reasons.pop(name)}, and is kept since it is all that there is")
+    for name in rest:
+        if name.startswith("Unnamed: "):
+            notes.add(f"column {called(name)} is read under that name, which requests have to use")
     for name, reason in reasons.items():
         kind = "numbers" if frame[name].dtype.kind == "f" else "categories"
-        notes.add(f"column {name!r} {reason}, so it is left out; --{kind} {name} keeps it")
+        notes.add(f"column {called(name)} {reason}, so it is left out; --{kind} {name} keeps it")
     return frame.drop(columns=list(reasons))
 
 
+def called(name: str) -> str:
+    return f"{name!r}, which has no name in the header," if name.startswith("Unnamed: ") else repr(name)
+
+
+def note_leaks(frame: pd.DataFrame, label: str, notes: Notes) -> None:
+    """Tell of a column that tells the label: as a rule it was made of it, and won't be there when it is asked for."""
+    if label not in frame:
+        return
+    labels, names = pd.factorize(frame[label])
+    for name in frame.columns.drop(label):
+        values, own = pd.factorize(frame[name])
+        if len(own) == len(names) > 1 and (values == labels).all():
+            notes.add(f"column {name!r} tells the {label} of every row: --drop {name} if it is only known with it")
+
+
 def useless(values: pd.Series) -> str:
+    """Why there is nothing to learn from a column; "" if there is."""
     known = values.dropna()
     rows = len(values)
     if not len(known):
@@ -973,12 +1016,9 @@ def useless(values: pd.Series) -> str:
         return ""
     if values.dtype.kind == "f":
         numbers = known.to_numpy()
-        counts_on = (
-            numbers.max() - numbers.min() == rows - 1
-            and (numbers == np.floor(numbers)).all()
-            and len(np.unique(numbers)) == rows
-        )
-        return "counts the rows" if counts_on else ""
+        dense = numbers.max() - numbers.min() < 2 * rows  # of rows that were filtered or drawn, some numbers are gone
+        whole = (numbers == np.floor(numbers)).all()
+        return "counts the rows" if dense and whole and len(np.unique(numbers)) == rows else ""
     if values.dtype.kind == "O" and known.is_unique:
         return "is an identifier (every value differs)"
     return ""
@@ -995,7 +1035,7 @@ def read_by(path: Path, schema: input_schema.Schema, label: str) -> tuple[input_
     if label not in next(iter(contents.values()))[0].schema.names:
         raise Refused(f"--label {label}: no such column in {path}")
     own = decide({file: [rows.select([label]) for rows in found] for file, found in contents.items()}, label, {}, Notes())
-    labels = frame_of(contents, own, Notes())[label].dropna()
+    labels = frame_of(contents, own, (), Notes())[label].dropna()
     tables: list[input_schema.Table] = []
     for file, found in contents.items():
         row = 0
