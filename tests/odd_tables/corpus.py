@@ -245,7 +245,7 @@ def rows_of_csv(text: str) -> Iterator[dict[str, Any]]:
     lines = (
         row for row in csv.reader(io.StringIO(text, newline="")) if row and not (len(row) == 1 and not row[0].strip())
     )
-    header = next(lines)
+    header = [name or f"Unnamed: {place}" for place, name in enumerate(next(lines))]
     for row in lines:
         yield dict(zip(header, row, strict=True))
 
