@@ -1,10 +1,18 @@
-"""Measure what a search costs beside its trials: ours, the same processes by `xargs -P2`, and Optuna driven by hand.
+"""Measure what a search costs beside its trials: ours, the same processes by `xargs -P2`, Optuna by hand, and NNI.
 
     python benchmarks/search.py
 
 100 trials of a script that takes 0.1 s, two at a time; and how long it takes to the first trial of a search that has
-10,000 behind it, beside one that has none. By hand, the study lies in a file as ours does, a process is a trial, and no
-page is drawn.
+10,000 behind it, beside one that has none.
+
+By hand is what Optuna's tutorial says, in a process of its own: `study.optimize(…, n_jobs=2)`, each trial a process of
+the same Python in a folder of its own, and the study in a journal file. Optuna has each line of it on the disk before
+it goes on, ours what a trial has reached as soon as the next one runs. No page is drawn by hand, and nothing ends with
+it when it is killed.
+
+NNI is `make search ARGS="--engine nni"`: the release that the engine takes and the YAML that it writes, from start to
+end, without the installation. It takes minutes, and runs once. Of the processors only what the search itself used is
+counted there: NNI's server is no child of it.
 """
 
 from __future__ import annotations
@@ -23,6 +31,8 @@ from pathlib import Path
 from statistics import median
 
 from project import say
+
+from aml_project.search.nni_environment import RELEASE, environment
 
 GOAL = 1.25  # times xargs
 MORE = 2.0  # seconds that 10,000 trials may cost at the start
@@ -68,8 +78,9 @@ study.optimize(objective, n_trials={TRIALS}, n_jobs={PARALLEL})
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure what a search costs beside its trials.")
-    parser.add_argument("--runs", type=int, default=5, help="runs of each (default: %(default)s)")
+    parser.add_argument("--runs", type=int, default=5, help="runs of each but NNI (default: %(default)s)")
     args = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an owner's Python keeps what it has compiled
     with tempfile.TemporaryDirectory() as folder:
         project = make_project(Path(folder))
         rounds, none, many = [], [], []
@@ -77,16 +88,21 @@ def main() -> int:
             rounds.append([timed(way, project) for way in (by_xargs, searched, by_hand)])
             none.append(to_first_trial(project, past=0))
             many.append(to_first_trial(project, past=PAST))
-    for name, taken in zip(("xargs", "ours", "Optuna by hand"), zip(*rounds, strict=True), strict=True):
+        environment(project)
+        nni = timed(by_nni, project)
+    xargs, ours, hand = zip(*rounds, strict=True)
+    for name, taken in (("xargs", xargs), ("ours", ours), ("Optuna by hand", hand), (RELEASE, [nni])):
         clock, processor = (median(column) for column in zip(*taken, strict=True))
         a_minute = TRIALS * 60 / clock
         say(f"{name:15} {clock:6.2f} s, {a_minute:4.0f} trials a minute, {processor:5.2f} s of the processors")
     ratio = median(ours[0] / bare[0] for bare, ours, _ in rounds)
     beside = median(hand[0] / ours[0] for _, ours, hand in rounds)
+    than_nni = nni[0] / median(clock for clock, _ in ours)
     more = median(many) - median(none)
-    say(f"ours is {ratio:.2f} times xargs (at most {GOAL}), and {beside:.2f} times as fast as by hand (at least 1)")
+    say(f"ours is {ratio:.2f} times xargs (at most {GOAL})")
+    say(f"ours is {beside:.2f} times as fast as by hand and {than_nni:.1f} times as fast as NNI (at least 1)")
     say(f"to the first trial: {median(none):.2f} s, after {PAST:,} others {more:.2f} s more (at most {MORE:g})")
-    return int(ratio > GOAL or beside < 1 or more > MORE)
+    return int(ratio > GOAL or beside < 1 or than_nni < 1 or more > MORE)
 
 
 def timed(way: Callable[[Path], None], project: Path) -> tuple[float, float]:
@@ -117,8 +133,19 @@ def by_xargs(project: Path) -> None:
 
 
 def searched(project: Path) -> None:
+    search(project)
+
+
+def by_nni(project: Path) -> None:
+    search(project, "--engine", "nni")
+    table = project / "models" / "quick" / "outputs" / "search" / "nni" / "trials.csv"
+    assert table.read_text(encoding="utf-8").count(",complete,") == TRIALS
+
+
+def search(project: Path, *options: str) -> None:
     prepare(project, 0, TRIALS)
-    subprocess.run([sys.executable, "-m", "aml_project", "search"], cwd=project, check=True, stdout=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "aml_project", "search", *options]
+    subprocess.run(command, cwd=project, check=True, stdout=subprocess.DEVNULL)
 
 
 def by_hand(project: Path) -> None:

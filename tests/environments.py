@@ -3,9 +3,11 @@
 `make setup` takes half a minute, and Python compiles what it has installed; a test of something else need not wait.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +17,7 @@ from tests.support import BIN, PYTHON, run
 
 AZURE_CLI = "azure-cli==2.91.0"
 CONDA_FILES = ("train-conda.yml", "inference-conda.yml")
+BYTECODE = re.compile(r"\w+\.[\w-]+\.pyc")  # and not what is about to become one
 
 
 class Environments:
@@ -41,6 +44,7 @@ class Environments:
                     shutil.copy(file, copied)
                 shutil.copy(lists[0], carrier)
                 run(BIN / "aml", "setup", cwd=carrier, expect=0)
+                self.lend(carrier / ".venv" / "model1")
         place = project / ".venv" / model
         place.parent.mkdir(exist_ok=True)
         place.symlink_to(carrier / ".venv" / "model1")
@@ -72,6 +76,12 @@ class Environments:
                 run(BIN / "uv", "pip", "install", "--quiet", "--python", place, AZURE_CLI, cwd=self.folder)
         return carrier / "bin"
 
+    def lend(self, environment: Path) -> None:
+        """Give an environment that was just made what the others here have compiled of the same packages."""
+        for lender in (*self.folder.glob("model-*/.venv/model1"), *self.folder.glob("tools-*/.venv/.tools")):
+            if lender != environment:
+                lend_bytecode(lender, environment)
+
     @contextmanager
     def made(self, kind: str, *lists: Path) -> Iterator[Path]:
         """The folder of what some files ask for, for one process at a time; a failure leaves nothing in it."""
@@ -85,6 +95,20 @@ class Environments:
             except BaseException:
                 shutil.rmtree(carrier, ignore_errors=True)
                 raise
+
+
+def lend_bytecode(lender: Path, borrower: Path) -> None:
+    """Link the bytecode of each file that two environments have in common, which is one file: of uv's cache."""
+    for folder, _, files in os.walk(lender):
+        if Path(folder).name != "__pycache__":
+            continue
+        of, there = Path(folder).parent, borrower / Path(folder).relative_to(lender)
+        for name in filter(BYTECODE.fullmatch, files):
+            source = f"{name.partition('.')[0]}.py"
+            with contextlib.suppress(FileNotFoundError, FileExistsError):
+                if (of / source).samefile(there.parent / source):
+                    there.mkdir(exist_ok=True)
+                    os.link(Path(folder, name), there / name)
 
 
 def shared_folder(own: Path) -> Path:

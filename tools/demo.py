@@ -53,8 +53,7 @@ def main() -> int:
         signal.signal(number, lambda number, _: sys.exit(128 + number))  # in order: what was started is ended
     try:
         render(folder, project)
-        print(heading(2, "Installing and training", "make setup train"), flush=True)
-        run("make", "setup", "train", cwd=project)
+        install_and_train(project)
         answer = serve_and_ask(project)
         print(f"\nThe model's answer to models/model1/sample-request.json:\n{indented(answer)}")
         print(heading(5, "Naming the workspace", ATTACH), flush=True)
@@ -82,6 +81,11 @@ def render(folder: Path, project: Path) -> None:
     run(
         cookiecutter, "--no-input", "--default-config", "-o", folder, TEMPLATE, f"python_version={python}", cwd=TEMPLATE
     )
+
+
+def install_and_train(project: Path) -> None:
+    print(heading(2, "Installing and training", "make setup train"), flush=True)
+    run("make", "setup", "train", cwd=project)
 
 
 def serve_and_ask(project: Path) -> str:

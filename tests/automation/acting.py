@@ -1,5 +1,6 @@
 """A repo whose workflows act runs: on this machine, without Docker, each job in a copy of its own as on GitHub.
 
+What is pushed arrives in a bare repository, and act runs in a clone of that, which has no more than what was pushed.
 Actions of others are played by those of actions/; `gh` by a script that keeps what it is told. Everything else is what
 a job does: make, the tools, the client, and the workspace on loopback.
 """
@@ -7,6 +8,7 @@ a job does: make, the tools, the client, and the workspace on loopback.
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +26,8 @@ PLAYED = {
     "actions/download-artifact": "download-artifact",
     "azure/login": "login",
 }
+ADDRESS = "https://github.com/owner/repo.git"  # by which act knows whose repo it is; git is led to the bare one
+NEW = "0" * 40  # what a push calls the commit before the first
 ENVIRONMENTS = ("azure-ml-train", "azure-ml-test", "azure-ml-production")
 SECONDS = 3.0  # that an assertion is good for, here; at GitHub it is five minutes
 GH = """#!/bin/sh
@@ -50,10 +54,16 @@ class Acted(NamedTuple):
 
 
 class Repository:
-    """A repo on GitHub, as far as its workflows can tell."""
+    """A repo on GitHub, as far as its workflows can tell, and the folder from which its owner pushes."""
 
     def __init__(self, folder: Path, rehearsal: Rehearsal, place: Path) -> None:
         self.folder, self.rehearsal, self.place = folder, rehearsal, place
+        self.bare, self.clone = place / "repo.git", place / "clone"
+        self.instead = f"url.{self.bare.as_uri()}.insteadOf={ADDRESS}"
+        git(place.parent, "init", "--quiet", "--bare", "--initial-branch=main", self.bare)
+        git(folder, "init", "--quiet", "--initial-branch=main")
+        git(folder, "remote", "add", "origin", ADDRESS)
+        self.pushed = NEW
         self.artifacts = place / "artifacts"
         self.artifacts.mkdir(parents=True)
         (place / "bin").mkdir()
@@ -77,7 +87,7 @@ class Repository:
     def command(self, event: str, workflow: str, payload: dict[str, object]) -> list[str]:
         file = self.place / "event.json"
         file.write_text(json.dumps({"repository": {"default_branch": "main", "full_name": "owner/repo"}} | payload))
-        pinned = "\n".join(path.read_text() for path in (self.folder / ".github" / "workflows").glob("*.yml"))
+        pinned = "\n".join(path.read_text() for path in self.workflows())
         played = {use for use in re.findall(r"uses: (\S+@\S+)", pinned) if use.partition("@")[0] in PLAYED}
         local = [f"--local-repository={use}={ACTIONS / PLAYED[use.partition('@')[0]]}" for use in sorted(played)]
         known = {
@@ -116,13 +126,13 @@ class Repository:
         env = os.environ | {"HOME": str(self.place), "XDG_CACHE_HOME": str(self.place / "cache")}
         env = {name: value for name, value in env.items() if name not in ("CI", "GITHUB_ACTIONS")}
         return subprocess.Popen(
-            self.command(event, workflow, payload), cwd=self.folder, env=env, stdin=subprocess.DEVNULL,
+            self.command(event, workflow, payload), cwd=self.clone, env=env, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
         )  # fmt: skip
 
     def act(self, event: str, workflow: str, without: tuple[str, ...] = (), **payload: object) -> Acted:
         """Run a workflow to its end; `without` the jobs that have succeeded, as GitHub runs the failed ones again."""
-        shared = self.folder / ".github" / "workflows" / "_model.yml"
+        shared = self.clone / ".github" / "workflows" / "_model.yml"
         text = shared.read_text()
         if without:
             shared.write_text(rest_of(text, without))
@@ -140,9 +150,41 @@ class Repository:
         (self.place / "gh.txt").unlink()
         return [line.removeprefix("workflow run ") for line in asked if line.startswith("workflow run ")]
 
-    def commit(self, message: str = "change") -> None:
+    def push(self) -> list[str]:
+        """Commit what is there and push it; return the workflows that GitHub starts for that, by their `paths`."""
         git(self.folder, "add", "--all")
-        git(self.folder, "commit", "--quiet", f"--message={message}")
+        git(self.folder, "commit", "--quiet", "--message=change")
+        before = self.pushed
+        self.send()
+        range_ = [self.pushed] if before == NEW else [before, self.pushed]
+        changed = git(self.clone, "diff-tree", "-r", "--root", "--no-commit-id", "--name-only", *range_).splitlines()
+        return sorted(file.stem for file in self.workflows() if starts(file, changed))
+
+    def take_back(self, commit: str) -> None:
+        """Have a commit of before be the last one, here and there."""
+        git(self.folder, "reset", "--quiet", "--hard", commit)
+        self.send("--force")
+
+    def send(self, *how: str) -> None:
+        """Let the bare repository have what is committed, and a new clone have what that has."""
+        git(self.folder, "-c", self.instead, "push", "--quiet", *how, "origin", "main")
+        shutil.rmtree(self.clone, ignore_errors=True)
+        git(self.place, "-c", self.instead, "clone", "--quiet", ADDRESS, self.clone)
+        self.pushed = git(self.clone, "rev-parse", "HEAD")
+
+    def workflows(self) -> list[Path]:
+        return sorted((self.clone / ".github" / "workflows").glob("*.yml"))
+
+
+def starts(workflow: Path, changed: list[str]) -> bool:
+    """Whether a push to main that changes these files starts a workflow."""
+    on = yaml.safe_load(workflow.read_text())[True]  # YAML takes the word `on` for a truth
+    if "push" not in on:
+        return False
+    patterns = [
+        re.escape(path).replace(r"\*\*", ".*").replace(r"\*", "[^/]*") for path in on["push"].get("paths", ["**"])
+    ]
+    return any(re.fullmatch(pattern, file) for pattern in patterns for file in changed)
 
 
 def as_env(variables: dict[str, str]) -> str:

@@ -32,6 +32,9 @@ class Agent:
     prepare: Callable[[Path], object] = lambda _: None
     reason: str = "IndividualCI"
     branch: str = "refs/heads/main"
+    provider: str = "TfsGit"  # Azure Repos
+    of_fork: bool = False
+    token: str = "the token of this job"
     artifacts: dict[str, Path] = field(default_factory=dict)
     results: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
@@ -70,7 +73,12 @@ class Agent:
             "always": lambda: True,
             "succeeded": lambda: good,
             "succeededOrFailed": lambda: SKIPPED not in before,
-            "variables": {"Build.Reason": self.reason, "Build.SourceBranch": self.branch},
+            "variables": {
+                "Build.Reason": self.reason,
+                "Build.Repository.Provider": self.provider,
+                "Build.SourceBranch": self.branch,
+                "System.PullRequest.IsFork": str(self.of_fork),
+            },
         }
         condition = re.sub(r"\b(and|or)\(", r"\1_(", str(node.get("condition", "succeeded()")))
         return bool(eval(condition, {"__builtins__": {}}, words))
@@ -141,9 +149,9 @@ class Agent:
         return SUCCEEDED
 
     def access_token(self, step: Node) -> str:
-        """By which a task may ask who it is; a step has it if it is given it."""
+        """By which a task may ask who it is, or a step write to a pull request; a step has it if it is given it."""
         connection = step.get("inputs", {}).get("azureSubscription")
-        return self.login(connection).get("SYSTEM_ACCESSTOKEN", "") if connection else ""
+        return self.login(connection).get("SYSTEM_ACCESSTOKEN", "") if connection else self.token
 
     def run_script(self, place: str, script: str, folder: Path, env: dict[str, str]) -> str:
         """Run it by bash as the agent does: without -e."""

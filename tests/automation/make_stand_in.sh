@@ -2,7 +2,7 @@
 # Stands for make in a clone: it notes what it is asked for, and leaves the files that the next step looks for.
 set -e
 for verb in "$@"; do
-    echo "$verb${ARGS:+ $ARGS}${LOGGED_IN:+ (as $LOGGED_IN)}" >>"$CALLS"
+    echo "$verb${ARGS:+ $ARGS}${LOGGED_IN:+ (as $LOGGED_IN)}${SYSTEM_ACCESSTOKEN:+ (with $SYSTEM_ACCESSTOKEN)}" >>"$CALLS"
     case $verb in
     attach) mkdir .azureml ;;
     train) mkdir "models/$MODEL/outputs" ;;

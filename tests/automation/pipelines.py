@@ -15,7 +15,7 @@ Node = dict[str, Any]
 GROUPS = {"azure-ml": {"AZURE_SUBSCRIPTION_ID", "AZURE_RESOURCE_GROUP", "AZURE_ML_WORKSPACE"}}  # as the page says
 # Of the variables that every agent has: those that the files use.
 PREDEFINED = {"Build.SourcesDirectory", "System.AccessToken", "System.DefinitionId", "System.TeamProjectId"}
-IN_CONDITIONS = {"Build.Reason", "Build.SourceBranch"}
+IN_CONDITIONS = {"Build.Reason", "Build.Repository.Provider", "Build.SourceBranch", "System.PullRequest.IsFork"}
 FUNCTIONS = {"and", "eq", "ne", "not", "or", "always", "canceled", "failed", "succeeded", "succeededOrFailed"}
 MACRO = re.compile(r"\$\(([A-Za-z][\w.]*)\)")
 OUTPUT = re.compile(r"\$\[ (dependencies|stageDependencies)\.([\w.]+)\.outputs\['(\w+)\.(\w+)'\] \]")

@@ -28,7 +28,7 @@ def pipeline(project: Path) -> Node:
 def test_nothing_is_found_in_any_of_them(bake: Bake, environments: Environments) -> None:
     projects = [bake(ci="azure-devops", framework=framework) for framework in FRAMEWORKS] + [bake(ci="both")]
     files = [file for one in projects for file in sorted((one / PIPELINES).rglob("*.yml"))]
-    assert len(files) == 3 * len(projects)
+    assert len(files) == 4 * len(projects)
     assert {file: found for file, found in language_service(environments, files).items() if found} == {}
     assert [found for one in projects for found in problems(one, expanded(one / PIPELINES / "model1.yml"))] == []
 

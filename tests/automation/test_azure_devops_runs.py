@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.automation.agent import FAILED, SKIPPED, SUCCEEDED, Agent
 from tests.automation.pipelines import Node, expanded
@@ -76,11 +77,11 @@ def test_a_commit_of_main_goes_all_the_way(beside: Callable[..., Beside]) -> Non
     assert run.run() == (SUCCEEDED,) * 4, run.agent.log
     gate = "--require 'accuracy>=0.7' --not-worse-than-current accuracy --output-metadata-file registered.json"
     assert run.called() == [
-        "check",
+        "check --offline",
         "setup",
         "train",
         "test --junitxml=outputs/tests.xml",
-        "ci summary --beside registered/registered.json",
+        "ci summary --beside registered/registered.json --output summary.md",
         ATTACH,
         "submit --async (as azure-ml-train)",
         ATTACH,
@@ -119,6 +120,26 @@ def test_a_pull_request_and_another_branch_are_tested_only(
     assert run.run() == (SUCCEEDED, SKIPPED, SKIPPED, SKIPPED), run.agent.log
     assert run.agent.logged_in == {}
     assert not [call for call in run.called() if call.split()[0] in IN_AZURE]
+
+
+def test_each_push_is_linted_without_a_login(beside: Callable[..., Beside], bake: Bake) -> None:
+    run = beside()
+    lint = yaml.safe_load((bake(ci="azure-devops") / ".azure-pipelines" / "lint.yml").read_text())
+    run.agent.pipeline = {"stages": [{"stage": "lint", "jobs": lint["jobs"]}]}
+    assert run.agent.run() == {"lint.lint": SUCCEEDED, "lint": SUCCEEDED}, run.agent.log
+    assert run.called() == ["lint", "check --offline"]
+
+
+def test_a_pull_request_gets_its_figures_with_the_token_of_that_step_alone(beside: Callable[..., Beside]) -> None:
+    run = beside("PullRequest", "refs/pull/7/merge")
+    run.fails_at("test")
+    assert run.run()[0] == FAILED
+    comment = "ci comment --file summary.md (with the token of this job)"
+    assert [call for call in run.called() if "(with" in call] == [comment], "also for one whose tests fail"
+    run.mended("test")
+    for run.agent.provider, run.agent.of_fork in (("TfsGit", True), ("GitHub", False)):
+        assert run.run()[0] == SUCCEEDED
+        assert [call for call in run.called() if "comment" in call] == []
 
 
 @pytest.mark.parametrize(

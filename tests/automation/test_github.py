@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from aml_project.project import attach
 from aml_rehearsal import Rehearsal
 from tests.aml import aml
 from tests.automation.acting import Repository
@@ -40,29 +41,31 @@ def repository(tmp_path_factory: pytest.TempPathFactory, environments: Environme
     folder = tmp_path_factory.mktemp("automation")
     project = environments.set_up(rendered(folder, ci="github", **WORKSPACE))
     (project / ".azureml" / "config.json").unlink()
-    for test in (project / "models" / "model1" / "tests").glob("test_*.py"):
-        test.unlink()
-    (project / "models" / "model1" / "tests" / "test_own.py").write_text(OWN_TEST)
-    git(project, "init", "--quiet", "--initial-branch=main")
-    git(project, "remote", "add", "origin", "https://github.com/owner/repo.git")
+    own_test(project / "models" / "model1" / "tests")
     with Rehearsal(folder / "rehearsal", project=project) as rehearsal:
         made = Repository(project, rehearsal, folder / "machine")
-        made.commit()
+        assert made.push() == ["lint", "model1"]
         yield made
 
 
 @pytest.fixture(autouse=True)
-def committed(repository: Repository) -> Iterator[None]:
-    """What a test commits is gone after it, from the repo if not from the workspace."""
-    before = git(repository.folder, "rev-parse", "HEAD").strip()
+def taken_back(repository: Repository) -> Iterator[None]:
+    """What a test pushes is gone after it, from the repo if not from the workspace."""
+    before = repository.pushed
     yield
-    git(repository.folder, "reset", "--quiet", "--hard", before)
+    repository.take_back(before)
 
 
-def ask(rehearsal: Rehearsal, service: str, project: Path) -> Any:
+def own_test(tests: Path) -> None:
+    for test in tests.glob("test_*.py"):
+        test.unlink()
+    (tests / "test_own.py").write_text(OWN_TEST)
+
+
+def ask(repository: Repository, service: str, model: str = "model1") -> Any:
     """What a service answers to who has its key."""
-    known = rehearsal.state()["services"][service]
-    body = (project / "models" / "model1" / "sample-request.json").read_bytes()
+    known = repository.rehearsal.state()["services"][service]
+    body = (repository.clone / "models" / model / "sample-request.json").read_bytes()
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {known['keys']['primaryKey']}"}
     with urllib.request.urlopen(urllib.request.Request(known["scoringUri"], body, headers), timeout=60) as response:
         return json.load(response)
@@ -79,12 +82,14 @@ def versions(rehearsal: Rehearsal) -> list[str]:
 
 
 def test_a_commit_becomes_a_served_model(repository: Repository) -> None:
-    """With nobody touching it: tested, trained, registered, served in the test, and then in production."""
+    """One that was pushed, with nobody touching it: tested, trained, registered, served in the test, in production."""
     acted = repository.act("push", "model1")
     assert (acted.code, acted.jobs) == (0, dict.fromkeys(WHOLE_WAY, "succeeded")), acted.said
     assert versions(repository.rehearsal) == ["model1:1"]
+    [trained] = repository.rehearsal.state()["runs"].values()
+    assert trained["properties"]["azureml.git.commit"] == repository.pushed
     for service in ("model1-test", "model1-prod"):
-        answer = ask(repository.rehearsal, service, repository.folder)
+        answer = ask(repository, service)
         assert [row["label"] for row in answer["predictions"]] == ["yes", "no"]
     assert "Registered as `model1:1`." in acted.said
     logins = re.findall(r"Logged in as azure-ml-(\w+)", acted.said)
@@ -129,7 +134,7 @@ def test_a_pull_request_of_a_fork_is_tested_and_no_more(repository: Repository) 
 @pytest.mark.full
 def test_a_worse_model_stops_at_the_gate_which_says_why(repository: Repository) -> None:
     edit(repository.folder / "models" / "model1" / "train.py", "default=1.0", "default=1e9")
-    repository.commit()
+    repository.push()
     acted = repository.act("push", "model1")
     assert acted.code == 1
     assert acted.jobs == dict.fromkeys((TEST, SUBMIT, WAIT), "succeeded") | {REGISTER: "failed"}, acted.said
@@ -142,19 +147,19 @@ def test_a_worse_model_stops_at_the_gate_which_says_why(repository: Repository) 
 @pytest.mark.full
 def test_what_does_not_answer_in_the_test_is_taken_back_and_never_gets_to_production(repository: Repository) -> None:
     edit(repository.folder / "models" / "model1" / "score.py", "def init", "raise ValueError('broken')\n\n\ndef init")
-    repository.commit()
+    repository.push()
     acted = repository.act("push", "model1")
     assert acted.code == 1
     assert acted.jobs == dict.fromkeys(WHOLE_WAY[:4], "succeeded") | {DEPLOY: "failed"}, acted.said
     for service in ("model1-test", "model1-prod"):
-        assert "predictions" in ask(repository.rehearsal, service, repository.folder)
+        assert "predictions" in ask(repository, service)
 
 
 @pytest.mark.full
 def test_a_job_that_was_killed_goes_on_with_the_same_run(repository: Repository) -> None:
     # The job is killed while this goes on.
     edit(repository.folder / "models" / "model1" / "train.py", "def main", "__import__('time').sleep(20)\n\n\ndef main")
-    repository.commit()
+    repository.push()
     before = set(repository.rehearsal.state()["runs"])
     process = repository.start("push", "model1")
     assert process.stdout
@@ -170,17 +175,35 @@ def test_a_job_that_was_killed_goes_on_with_the_same_run(repository: Repository)
 
 
 @pytest.mark.full
-def test_a_second_model_brings_a_file_and_edits_none(repository: Repository, environments: Environments) -> None:
-    project = repository.folder
-    done = aml(project, "model", "add", "churn", "framework=none", AML_TEMPLATE=str(TEMPLATE))
+def test_a_second_model_goes_its_own_way_and_edits_nothing(repository: Repository, environments: Environments) -> None:
+    project, before = repository.folder, versions(repository.rehearsal)
+    done = aml(project, "model", "add", "churn", AML_TEMPLATE=str(TEMPLATE))
     assert done.code == 0, done.err
     changed = git(project, "status", "--porcelain", "--untracked-files=all").splitlines()
     assert [line for line in changed if not line.startswith("?? ")] == []
     assert [line for line in changed if ".github" in line] == ["?? .github/workflows/churn.yml"]
-    repository.commit()
+    own_test(project / "models" / "churn" / "tests")
+    environments.link_model(project, "churn")
+    assert repository.push() == ["churn", "lint"], "not the first model's"
+
+    # As its owner does before it trains there: what it learns from has to be in the workspace.
+    project_file = attach(project, WORKSPACE)
+    done = aml(project, "dataset", "--model=churn", **repository.rehearsal.variables())
+    assert done.code == 0, done.err
+    project_file.unlink()
+
+    edit(project / "models" / "churn" / "train.py", "default=1.0", "default=2.0")
+    assert repository.push() == ["churn", "lint"]
+    acted = repository.act("push", "churn")
+    assert (acted.code, acted.jobs) == (0, dict.fromkeys(WHOLE_WAY, "succeeded")), acted.said
+    assert sorted(versions(repository.rehearsal)) == sorted([*before, "churn:1"])
+    for service in ("churn-test", "churn-prod"):
+        assert [row["label"] for row in ask(repository, service, "churn")["predictions"]] == ["yes", "no"]
+
+    edit(project / "Makefile", "## ", "##  ")
+    assert repository.push() == ["churn", "lint", "model1"], "what both are made of"
     acted = repository.act("schedule", "retrain")
-    assert acted.code == 0
-    assert repository.started() == ["churn.yml", "model1.yml"]
+    assert (acted.code, repository.started()) == (0, ["churn.yml", "model1.yml"]), acted.said
 
 
 @pytest.mark.full

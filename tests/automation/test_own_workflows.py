@@ -13,6 +13,7 @@ from tests.support import TEMPLATE
 
 FOLDER = TEMPLATE / ".github" / "workflows"
 WORKFLOWS = sorted(FOLDER.glob("*.yml"))
+COMMIT = re.compile(r"[0-9a-f]{40}")
 PINNED = re.compile(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
 
 
@@ -32,4 +33,7 @@ def test_each_job_has_the_rights_and_the_time_that_it_needs(file: Path) -> None:
         assert job["permissions"] == {"contents": "read"}, name
         assert job["timeout-minutes"] > 0, name
     assert [line for line in text.splitlines() if "uses:" in line and not PINNED.search(line)] == []
+    steps = [step.get("with", {}) for job in workflow["jobs"].values() for step in job["steps"]]
+    of_others = [given for given in steps if "repository" in given]
+    assert [given for given in of_others if not COMMIT.fullmatch(given.get("ref", ""))] == []
     assert "secrets." not in text

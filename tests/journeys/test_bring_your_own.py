@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.environments import Environments
 from tests.support import PYTHON, TEMPLATE, cookiecutter, files_of, run
 
 NOTEBOOKS = TEMPLATE / "tests" / "notebooks"
@@ -14,7 +15,7 @@ REQUIREMENTS = "Pandas==2.2.3\nscikit_learn==1.6.1  # the version that the noteb
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(tmp_path_factory: pytest.TempPathFactory, environments: Environments) -> Path:
     """A project made from both, in a folder with a space in its name; installed and trained."""
     folder = tmp_path_factory.mktemp("owner") / "my work"
     (folder / "data").mkdir(parents=True)
@@ -28,6 +29,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "train as the notebook does" in done.stdout
     project = folder / "flowers"
     run("make", "setup", cwd=project)
+    environments.lend(project / ".venv" / "model1")
     said = run("make", "train", cwd=project)
     assert re.search(r"^accuracy 0\.9\d+$", said, flags=re.MULTILINE), said
     return project

@@ -15,6 +15,7 @@ import pytest
 from aml_rehearsal import Rehearsal
 from tests.aml import call
 from tests.conftest import Rehearse, names_of
+from tests.environments import Environments
 from tests.journeys.conftest import Installed
 from tests.journeys.test_project import post, sample
 from tests.renders.test_free_text import HOSTILE
@@ -157,7 +158,7 @@ class Walked(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def hostile(tmp_path_factory: pytest.TempPathFactory) -> Walked:
+def hostile(tmp_path_factory: pytest.TempPathFactory, environments: Environments) -> Walked:
     """Every line of the sections 1 to 3, where all answers are hostile: texts, names that YAML misreads, the folder."""
     folder = tmp_path_factory.mktemp("walk") / "my repos é"
     folder.mkdir()
@@ -167,7 +168,9 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Walked:
     readme = project / "README.md"
     shown = shown_commands(readme)
     (here,), (serving,), (ours, documented) = shown[HERE], shown[SERVED], shown[IN_AZURE]
-    said = follow(project, here)
+    said = follow(project, here[:1])
+    environments.lend(project / ".venv" / "yes")
+    said |= follow(project, here[1:])
     assert serving[0] == "make serve"
     with served(project, folder / "serve.log", ["sh", "-c", serving[0]]) as url:
         said |= follow(project, serving[1:], PORT=url.rpartition(":")[2])
@@ -205,7 +208,7 @@ def test_hostile_answers(hostile: Walked) -> None:
         assert documented["properties"]["owner"] == "me"
 
 
-def test_a_second_model(hostile: Walked, tmp_path: Path) -> None:
+def test_a_second_model(hostile: Walked, environments: Environments, tmp_path: Path) -> None:
     """Of another framework, in the same repo and workspace: nothing of the two is mixed up."""
     project, workspace, _ = hostile
     first, second = project / "models" / "yes", project / "models" / "churn"
@@ -214,7 +217,10 @@ def test_a_second_model(hostile: Walked, tmp_path: Path) -> None:
     assert f"**Another model:** `{line}`" in (project / "README.md").read_text()
     follow(project, [line.replace("NAME", f"churn framework=none python_version={PYTHON}")])
     assert "Models here: churn yes" in run("make", cwd=project)
-    said = follow(project, [f"{line} MODEL=churn" for line in shown[HERE][0]])
+    setup, *lines = (f"{line} MODEL=churn" for line in shown[HERE][0])
+    follow(project, [setup])
+    environments.lend(project / ".venv" / "churn")
+    said = follow(project, lines)
     assert re.search(r"=+ \d+ passed in", said["make test MODEL=churn"])
     with served(project, tmp_path / "log", ["make", "serve", "MODEL=churn", "PORT={port}"]) as url:
         assert post(url, sample(project, "churn"))[0] == 200

@@ -1,14 +1,25 @@
 """A run of several nodes and processes, submitted by the rendered commands to the workspace on loopback."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
+import yaml
 
+from aml_rehearsal import azurite, interpreters
 from tests.conftest import Rehearse
 from tests.environments import Environments
 from tests.runconfigs import change, runconfig
 from tests.support import PYTHON, WORKSPACE, rendered, run
+
+
+def start_once(model: Path, environments: Environments) -> None:
+    """Build the cluster's environment and let it compile its packages: else each of the four processes would do so."""
+    wanted = yaml.safe_load((model / "aml_config" / "train-conda.yml").read_text(encoding="utf-8"))["dependencies"]
+    python = interpreters.build(wanted, azurite.cache_folder(), dict(os.environ), lambda _: None)
+    environments.lend(python.parents[1])
+    assert "--epochs" in run(python, "train.py", "--help", cwd=model)
 
 
 @pytest.mark.parametrize("launcher", ["pytorch", pytest.param("mpi", marks=pytest.mark.full)])
@@ -25,6 +36,7 @@ def test_two_nodes_of_two_processes_that_bring_their_data(
     # One thread for each of the four: a cluster does not know the variables of this process.
     one = 'environmentVariables: {OMP_NUM_THREADS: "1"}'
     change(runconfig(project), "environment:\n", f"environment:\n  {one}\n")
+    start_once(project / "models" / "model1", environments)
     rehearsal = rehearse(project)
     env = rehearsal.environment()
     assert "2 runconfigs fine" in run("make", "check", cwd=project, expect=0, **env)
@@ -34,6 +46,7 @@ def test_two_nodes_of_two_processes_that_bring_their_data(
 
     ((run_id, record),) = rehearsal.state()["runs"].items()
     assert record["status"] == "Completed"
+    assert b"is built already" in rehearsal.artifact(run_id, "azureml-logs/20_image_build_log.txt")
     configuration = record["runDefinition"]
     assert configuration["nodeCount"] == 2
     assert configuration["data"]["training"]["mechanism"].lower() == "direct"

@@ -5,12 +5,14 @@ Both see the same data; both must say the same, write the same files and draw as
 
 import ast
 import json
+import os
 import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest import mock
 
 import pytest
 
@@ -42,16 +44,9 @@ TOLD = {
 }
 HANDED = ["pyarrow==26.0.1", "cloudpickle==3.1.3"]  # what tables and functions go from step to step by
 PACKAGES = ["numpy==2.2.6", "pandas==2.3.3", "scikit-learn==1.7.2", "matplotlib==3.10.9", "joblib==1.6.0", *HANDED]
+KERNEL = "tested"
 # What a magic prints has no place in a script: times and the variables that it sets.
 OF_MAGICS = re.compile(r"CPU times: |Wall time: |env: |.* per loop \(")
-
-EXECUTE = """
-import sys, nbformat
-from nbclient import NotebookClient
-notebook = nbformat.read(sys.argv[1], as_version=4)
-NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
-nbformat.write(notebook, sys.argv[2])
-"""
 
 # Files that are no text are loaded and compared: two folders, the names, and the table for the models to judge.
 COMPARE = """
@@ -78,7 +73,7 @@ for name in names:
 
 
 class Pythons(NamedTuple):
-    notebook: Path
+    kernels: Path  # where Jupyter finds the one of its Python
     script: Path  # the same packages, without IPython
 
 
@@ -93,15 +88,26 @@ class Done(NamedTuple):
 
 @pytest.fixture(scope="session")
 def pythons(tmp_path_factory: pytest.TempPathFactory) -> Pythons:
+    """Two environments; that of the notebooks adds Jupyter's kernel to the packages of the other, which lie once."""
     folder = tmp_path_factory.mktemp("environments")
-    made = []
-    for name, more in {"notebook": ["nbclient", "ipykernel"], "script": []}.items():
-        python = folder / name / "bin" / "python"
-        run(BIN / "uv", "venv", "--quiet", "--python", PYTHON, python.parents[1], cwd=folder)
-        run(BIN / "uv", "pip", "install", "--quiet", "--python", python, *PACKAGES, *more, cwd=folder)
-        made.append(python)
-    assert "No module named 'IPython'" in run(made[1], "-c", "import IPython", cwd=folder, expect=1)
-    return Pythons(*made)
+    script, notebook = made(folder / "script", *PACKAGES), made(folder / "notebook", "ipykernel")
+    ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    packages, kernels = (run(python, "-c", ask, cwd=folder).strip() for python in (script, notebook))
+    Path(kernels, "packages.pth").write_text(f"{packages}\n")
+    kernel = folder / "jupyter" / "kernels" / KERNEL / "kernel.json"
+    kernel.parent.mkdir(parents=True)
+    start = [str(notebook), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    kernel.write_text(json.dumps({"argv": start, "display_name": KERNEL, "language": "python"}))
+    assert "No module named 'IPython'" in run(script, "-c", "import IPython", cwd=folder, expect=1)
+    return Pythons(folder / "jupyter", script)
+
+
+def made(folder: Path, *packages: str) -> Path:
+    """The Python of a new environment."""
+    python = folder / "bin" / "python"
+    run(BIN / "uv", "venv", "--quiet", "--python", PYTHON, folder, cwd=folder.parent)
+    run(BIN / "uv", "pip", "install", "--quiet", "--python", python, *packages, cwd=folder)
+    return python
 
 
 @pytest.fixture(scope="session")
@@ -111,6 +117,9 @@ def project(bake: Bake, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def executed(pythons: Pythons, name: str, folder: Path, **changes: str) -> Done:
     """Run a copy of a notebook beside a copy of its data, as Jupyter does; `changes` are lines for its constants."""
+    import nbformat  # every worker would wait for both
+    from nbclient import NotebookClient
+
     book = shutil.copytree(FOLDER, folder / "notebooks") / f"{name}.ipynb"
     source = json.loads(book.read_text(encoding="utf-8"))
     for constant, line in changes.items():
@@ -118,10 +127,11 @@ def executed(pythons: Pythons, name: str, folder: Path, **changes: str) -> Done:
         cell["source"] = [line + "\n" if old.startswith(f"{constant} = ") else old for old in cell["source"]]
     book.write_text(json.dumps(source), encoding="utf-8")
     before = files_of(folder)
-    result = folder.with_suffix(".ipynb")
-    command: list[str | Path] = [pythons.notebook, "-W", "ignore", "-c", EXECUTE, book, result]
-    run(*command, cwd=book.parent, JUPYTER_PREFER_ENV_PATH="1", IPYTHONDIR=str(folder.with_suffix(".ipython")))
-    outputs = [out for cell in json.loads(result.read_text("utf-8"))["cells"] for out in cell.get("outputs", [])]
+    notebook = nbformat.read(book, as_version=4)  # type: ignore[no-untyped-call]
+    client = NotebookClient(notebook, timeout=300, kernel_name=KERNEL, resources={"metadata": {"path": book.parent}})
+    with mock.patch.dict(os.environ, JUPYTER_PATH=str(pythons.kernels)):
+        client.execute(env=os.environ | {"IPYTHONDIR": str(folder.with_suffix(".ipython"))})
+    outputs = [out for cell in notebook["cells"] for out in cell.get("outputs", [])]
     where = book.parent.relative_to(folder).as_posix() + "/"
     written = {file.removeprefix(where): data for file, data in files_of(folder).items() if file not in before}
     figures = sum("image/png" in out.get("data", {}) for out in outputs)
@@ -203,6 +213,8 @@ def assert_same(pythons: Pythons, notebook: Done, script: Done, tmp_path: Path) 
             assert is_picture(data) and is_picture(script.files[name]), name
         else:
             binary.append(name)
+    if not binary:
+        return
     where = [notebook.folder, script.folder, FOLDER / "data" / "flowers.csv"]
     said = run(pythons.script, "-W", "ignore", "-c", COMPARE, *where, *binary, cwd=tmp_path)
     assert said.splitlines() == [f"same {name}" for name in binary]

@@ -64,6 +64,7 @@ dependencies = ["pandas>=2.2,<3", "statsmodels>=0.14.4", "pillow>=10", "httpx[ht
 [dependency-groups]
 dev = ["ruff"]
 """
+OTHERS = [framework for framework in FRAMEWORKS if framework != "sklearn"]
 LISTS = {"requirements.txt": REQUIREMENTS, "environment.yml": ENVIRONMENT, "pyproject.toml": PYPROJECT}
 # pip freeze of a fresh environment with pandas, scikit-learn, matplotlib and jupyter on Python 3.11.
 FREEZE = Path(__file__).parent / "freeze-3.11.txt"
@@ -76,33 +77,47 @@ def imported(project: Path, folder: Path, name: str, text: str) -> None:
     assert done.code == 0, done.err
 
 
+# What a list asks for and is there after it is imported.
+EXPECTED = {
+    "requirements.txt": {"pandas": "2.2.3", "lightgbm": "4.5.0"},
+    "environment.yml": {"pandas": "2.2.3", "numpy": "2.1.3", "scikit-learn": "1.5.2", "pyarrow": "19.0.1"},
+    "pyproject.toml": {"numpy": "2.1.3", "catboost": "1.2.8"},
+}
+
+
 @MATRIX
 def test_three_lists_one_after_the_other(bake: Bake, tmp_path: Path, framework: str, python: str) -> None:
-    """The second and the third are merged into what the first has left, and that resolves for `make setup`.
-
-    On the Python at hand so do the states between; each of those costs a resolve.
-    """
+    """The second and the third are merged into what the first has left, and that resolves for `make setup`."""
     project = copy_of(bake(framework=framework, python_version=python), tmp_path)
-    tools = (project / "requirements-dev.txt").read_text().splitlines()
-    expected = {
-        "requirements.txt": {"pandas": "2.2.3", "lightgbm": "4.5.0"},
-        "environment.yml": {"pandas": "2.2.3", "numpy": "2.1.3", "scikit-learn": "1.5.2", "pyarrow": "19.0.1"},
-        "pyproject.toml": {"numpy": "2.1.3", "catboost": "1.2.8"},
-    }
     for name, text in LISTS.items():
         imported(project, tmp_path, name, text.replace("{python}", python))
-        if python == PYTHON or name == list(LISTS)[-1]:
-            found = resolve(tmp_path, [*packages(project, "train", "inference"), *tools], python)
-            assert (AZURE | INFERENCE | TRAIN | expected[name]).items() <= found.items()
+    check(project, tmp_path, python, "pyproject.toml")
 
 
-@pytest.mark.parametrize("purpose", ["train", "inference"])
+@pytest.mark.parametrize("framework", ["sklearn", *(pytest.param(name, marks=pytest.mark.full) for name in OTHERS)])
+def test_so_do_the_states_between(bake: Bake, tmp_path: Path, framework: str) -> None:
+    project = copy_of(bake(framework=framework, python_version=PYTHON), tmp_path)
+    for name in ("requirements.txt", "environment.yml"):
+        imported(project, tmp_path, name, LISTS[name].replace("{python}", PYTHON))
+        check(project, tmp_path, PYTHON, name)
+
+
+def check(project: Path, folder: Path, python: str, last: str) -> None:
+    """What `make setup` is to install can be, and has what the last list asked for."""
+    tools = (project / "requirements-dev.txt").read_text().splitlines()
+    found = resolve(folder, [*packages(project, "train", "inference"), *tools], python)
+    assert (AZURE | INFERENCE | TRAIN | EXPECTED[last]).items() <= found.items()
+
+
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_a_freeze(bake: Bake, tmp_path: Path, framework: str, purpose: str) -> None:
+def test_a_freeze(bake: Bake, tmp_path: Path, framework: str) -> None:
+    """What resolves together, as `make setup` wants it, resolves for each of the two files."""
     project = copy_of(bake(framework=framework, python_version="3.11"), tmp_path)
     imported(project, tmp_path, "freeze.txt", FREEZE.read_text(encoding="utf-8"))
-    found = resolve(tmp_path, packages(project, purpose), "3.11.9")
-    assert (AZURE | (TRAIN if purpose == "train" else INFERENCE)).items() <= found.items()
+    for purpose in ("train", "inference"):
+        assert "pandas==3.1.1" in packages(project, purpose)
+    found = resolve(tmp_path, packages(project, "train", "inference"), "3.11.9")
+    assert (AZURE | TRAIN | INFERENCE).items() <= found.items()
     assert found["pandas"] == "3.1.1"
 
 

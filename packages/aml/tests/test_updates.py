@@ -1,10 +1,13 @@
 """aml update: repos of past commits, edited as their owners do, become what a render of today is, edits kept."""
 
+import copy
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
@@ -61,12 +64,19 @@ class Repo:
         commit(self.path)
 
     def render(self, *options: str, **answers: str) -> None:
-        copy = self.folder / "template"
-        if not copy.is_dir():
-            git(self.folder, "clone", "--quiet", self.template, copy)
-            git(copy, "checkout", "--quiet", self.past)
+        clone = self.folder / "template"
+        if not clone.is_dir():
+            git(self.folder, "clone", "--quiet", self.template, clone)
+            git(clone, "checkout", "--quiet", self.past)
         said = [f"{question}={text}" for question, text in answers.items()]
-        run(BIN / "cookiecutter", "--no-input", *options, copy, *said, cwd=self.folder)
+        run(BIN / "cookiecutter", "--no-input", *options, clone, *said, cwd=self.folder)
+
+    def copied(self, folder: Path) -> "Repo":
+        """A copy that a test may change."""
+        repo = copy.copy(self)
+        repo.folder, repo.path = folder, Path(shutil.copytree(self.path, folder / self.path.name, symlinks=True))
+        (folder / "template").symlink_to(self.folder / "template")
+        return repo
 
     def edit(self, name: str, change: Callable[[str], str]) -> None:
         file = self.path / name
@@ -83,6 +93,9 @@ class Repo:
     def files(self) -> dict[str, bytes]:
         files = files_of(self.path)
         return {name: text for name, text in files.items() if not name.startswith((".git/", "template/"))}
+
+
+NowOf = Callable[..., Mapping[str, bytes]]
 
 
 class Make(NamedTuple):
@@ -201,17 +214,29 @@ def recent(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def rendered_once(recent: Path, tmp_path_factory: pytest.TempPathFactory) -> Repo:
+    return Repo(recent, tmp_path_factory.mktemp("repo"), git(recent, "rev-parse", "HEAD~1"))
+
+
 @pytest.fixture
-def repo(recent: Path, tmp_path: Path) -> Repo:
+def repo(rendered_once: Repo, tmp_path: Path) -> Repo:
     """A repo of the last commit but one."""
-    return Repo(recent, tmp_path, git(recent, "rev-parse", "HEAD~1"))
+    return rendered_once.copied(tmp_path)
 
 
-def now_of(repo: Repo, folder: Path, **answers: str) -> dict[str, bytes]:
-    return without_data(fresh(repo.template, folder, **answers))
+@pytest.fixture(scope="session")
+def now_of(recent: Path, tmp_path_factory: pytest.TempPathFactory) -> NowOf:
+    """What a render of the last commit has, each set of answers rendered once."""
+
+    @cache
+    def render(**answers: str) -> Mapping[str, bytes]:
+        return MappingProxyType(without_data(fresh(recent, tmp_path_factory.mktemp("now") / "render", **answers)))
+
+    return render
 
 
-def test_unedited_it_is_what_a_render_of_now_is_and_cruft_agrees(repo: Repo, tmp_path: Path) -> None:
+def test_unedited_it_is_what_a_render_of_now_is_and_cruft_agrees(repo: Repo, now_of: NowOf) -> None:
     newest = git(repo.template, "rev-parse", "HEAD")
     noted = {"template": str(repo.template), "commit": repo.past, "context": {"cookiecutter": {}}}
     (repo.path / ".cruft.json").write_text(json.dumps(noted, indent=2))
@@ -230,10 +255,10 @@ def test_unedited_it_is_what_a_render_of_now_is_and_cruft_agrees(repo: Repo, tmp
     ]
     after = without_data(repo.files())
     assert json.loads(after.pop(".cruft.json"))["commit"] == newest
-    assert after == now_of(repo, tmp_path / "now")
+    assert after == now_of()
 
 
-def test_renamed_and_added_models_are_updated_too(repo: Repo, tmp_path: Path) -> None:
+def test_renamed_and_added_models_are_updated_too(repo: Repo, now_of: NowOf) -> None:
     repo.edit("README.md", lambda text: text + "\nOurs.\n")
     commit(repo.path)
     assert aml(repo.path, "model", "rename", "model1", "churn").code == 0
@@ -244,10 +269,10 @@ def test_renamed_and_added_models_are_updated_too(repo: Repo, tmp_path: Path) ->
     done = repo.update()
     assert done.code == 0, done
     files = repo.files()
-    churn = now_of(repo, tmp_path / "churn", model_name="churn", dataset_name="model1-data")
+    churn = now_of(model_name="churn", dataset_name="model1-data")
     assert {name for name in churn if files.get(name) != churn[name]} == {"README.md"}
     assert files["README.md"] == churn["README.md"] + b"\nOurs.\n"
-    second = now_of(repo, tmp_path / "second", model_name="second", framework="none")
+    second = now_of(model_name="second", framework="none")
     own = {name: text for name, text in second.items() if name.startswith("models/second/")}
     assert {name: text for name, text in files.items() if name.startswith("models/second/")} == own
 
@@ -306,7 +331,7 @@ def test_a_train_py_made_of_a_notebook_is_its_owner_s(repo: Repo) -> None:
     assert changed == {"README.md", "models/model1/.answers.json", "requirements-tools.txt"}
 
 
-def test_what_is_not_committed_is_not_put_at_risk(repo: Repo, tmp_path: Path) -> None:
+def test_what_is_not_committed_is_not_put_at_risk(repo: Repo) -> None:
     (repo.path / "README.md").write_text("mine, not committed\n")
     before = repo.files()
     done = repo.update()
@@ -373,7 +398,7 @@ def test_what_can_not_be_reached_or_is_not_known_is_one_line(repo: Repo) -> None
     ],
 )
 def test_killed_it_leaves_the_repo_as_it_was_or_the_next_call_finishes(
-    repo: Repo, tmp_path: Path, point: str, *, is_begun: bool
+    repo: Repo, now_of: NowOf, point: str, *, is_begun: bool
 ) -> None:
     before, template = repo.files(), {"AML_TEMPLATE": str(repo.template)}
     killed = call(repo.path, "update", **template, **{kill_points.VARIABLE: point})
@@ -393,7 +418,7 @@ def test_killed_it_leaves_the_repo_as_it_was_or_the_next_call_finishes(
     elif is_begun:
         newest = git(repo.template, "rev-parse", "HEAD")[:7]
         assert done.out.startswith(f"Finished the update to {newest} that was interrupted.\n")
-    assert without_data(repo.files()) == now_of(repo, tmp_path / "now")
+    assert without_data(repo.files()) == now_of()
     assert [path.name for path in (repo.path / ".git").glob("aml-update*") if path.name != "aml-update.part"] == []
 
 

@@ -73,6 +73,7 @@ def test_images_are_learned_and_answered(here: Any, tmp_path: Path) -> None:
         "columns": [{"name": "image", "type": "image", "size": 16}],
         "task": "classification",
         "classes": ["circle", "cross", "square"],
+        "reading": {},
     }
     mistakes = read(outputs / "metrics.json")["accuracy"] < 1
     assert (outputs / "evaluation/misclassified.png").exists() == mistakes

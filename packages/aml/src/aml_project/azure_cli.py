@@ -24,6 +24,12 @@ def call(words: list[str]) -> tuple[int, str, str]:
     return done.returncode, done.stdout.strip(), done.stderr
 
 
+def there(program: str) -> bool:
+    import shutil
+
+    return shutil.which(program) is not None
+
+
 def reason(said: str) -> str:
     """Take the sentence that counts out of what az says when it fails: of messages within messages, the innermost."""
     from aml_project.service.errors import shorten

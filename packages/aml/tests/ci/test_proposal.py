@@ -53,6 +53,20 @@ def test_a_repo_gets_a_file_for_each_model_and_those_that_they_share(repo: Path)
     assert "model1" not in (repo / own[0]).read_text()
 
 
+@pytest.mark.parametrize(("name", "on"), [("lint", "azure-devops"), ("retrain", "github")])
+def test_a_model_does_not_take_the_name_of_a_file_that_all_share(repo: Path, name: str, on: str) -> None:
+    model(repo, name)
+    done = aml(repo, "add", "ci", "--on", on)
+    assert (done.code, ci_files(repo)) == (1, [])
+    assert f"/{name}.yml: is a file of all models" in done.err
+    (repo / "models" / name).rename(repo / "models" / "other")
+    assert aml(repo, "add", "ci", "--on", on).code == 0
+    before = files_of(repo)
+    done = aml(repo, "model", "rename", "other", name)
+    assert (done.code, files_of(repo)) == (1, before)
+    assert f"/{name}.yml: is there already" in done.err
+
+
 def test_what_is_there_is_kept(repo: Path) -> None:
     assert aml(repo, "add", "ci", "--on", "github").code == 0
     file = repo / ".github" / "workflows" / "model1.yml"

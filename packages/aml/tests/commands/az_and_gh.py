@@ -50,6 +50,15 @@ def az(held: Held, line: str, words: list[str]) -> Answer:
         return keep(f"role {after('--assignee-object-id')}", [after("--role"), after("--scope")])
     if line.startswith("role assignment list"):
         return 0, "made" if f"role {after('--assignee')}" in held else "", ""
+    if line.startswith("rest --method get --url https://graph.microsoft.com/v1.0/applications "):
+        apps = {name.removeprefix("app "): what for name, what in held.items() if name.startswith("app ")}
+        asked = line.partition("startswith(displayName,'")[2].partition("'")[0]
+        listed = [
+            {"displayName": name, "appId": app, "federatedIdentityCredentials": held.get(f"trusts {app}", [])}
+            for name, app in apps.items()
+            if name.startswith(asked)
+        ]
+        return 0, json.dumps({"value": listed}), ""
     raise AssertionError(line)
 
 

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from aml_project import project
-from aml_project.ci.setup import ENVIRONMENTS, ROLE
+from aml_project.ci.setup import ROLE
+from aml_project.ci.subjects import ENVIRONMENTS
 from commands import az_and_gh
 from commands.az_and_gh import answer
 from tests.aml import Done, aml
@@ -52,8 +53,9 @@ class StandIns:
 @pytest.fixture
 def programs(monkeypatch: pytest.MonkeyPatch) -> StandIns:
     programs = StandIns()
-    monkeypatch.setattr("aml_project.ci.setup.call", lambda words: answer(programs.held, *words))
-    monkeypatch.setattr("aml_project.ci.setup.there", lambda program: program in programs.there)
+    for module in ("setup", "subjects"):
+        monkeypatch.setattr(f"aml_project.ci.{module}.call", lambda words: answer(programs.held, *words))
+        monkeypatch.setattr(f"aml_project.ci.{module}.there", lambda program: program in programs.there)
     return programs
 
 
@@ -147,11 +149,30 @@ def test_a_subject_of_the_repos_own_is_not_guessed_at(small: Path, programs: Sta
     assert "owner/name has a subject of its own (repo, context)" in done.err
 
 
-@pytest.mark.parametrize("address", ["git@github.com:owner/name.git", "https://somebody:pw@github.com/owner/name"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "git@github.com:owner/name.git",
+        "https://somebody:pw@github.com/owner/name",
+        "ssh://git@ssh.github.com:443/owner/name.git",
+    ],
+)
 def test_the_repository_is_that_of_the_remote(small: Path, programs: StandIns, address: str) -> None:
     git(small, "init", "--quiet")
     git(small, "remote", "add", "origin", address)
     assert "repos/owner/name/environments/azure-ml-train " in setup(small, repository="").out
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [("https://gitlab.com/owner/name.git", "gitlab.com"), ("git@ssh.dev.azure.com:v3/org/p/name", "ssh.dev.azure.com")],
+)
+def test_another_host_is_not_taken_for_github(small: Path, programs: StandIns, address: str, host: str) -> None:
+    git(small, "init", "--quiet")
+    git(small, "remote", "add", "origin", address)
+    done = setup(small, repository="")
+    assert (done.code, done.out) == (2, "")
+    assert f"give --repository OWNER/NAME: origin is not on GitHub ({host})" in done.err
 
 
 def test_what_azure_devops_makes_itself_is_told_and_no_line_is_run(small: Path, programs: StandIns) -> None:
@@ -163,6 +184,17 @@ def test_what_azure_devops_makes_itself_is_told_and_no_line_is_run(small: Path, 
     assert all(line.startswith("# ") for line in done.out.splitlines()), "the lines of GitHub may follow"
     assert f"--role '{ROLE}' --scope /subscriptions/" in done.out
     assert ", ".join(ENVIRONMENTS) in done.out
+    assert "az pipelines create --name model1 --yml-path .azure-pipelines/model1.yml" in done.out
+    assert "NOTE: --yes: nothing was run" in done.err
+
+
+def test_wrong_use_is_told_before_anything_is_printed(small: Path, programs: StandIns) -> None:
+    for name in (".azure-pipelines/templates/model.yml", ".github/workflows/_model.yml"):
+        (small / name).parent.mkdir(parents=True)
+        (small / name).touch()
+    assert setup(small, repository="--repository=name").out == ""
+    done = setup(small)
+    assert done.out.startswith("# Azure DevOps makes") and "\nTENANT=$(az account show" in done.out
 
 
 @pytest.mark.parametrize(
@@ -170,7 +202,9 @@ def test_what_azure_devops_makes_itself_is_told_and_no_line_is_run(small: Path, 
     [
         (["--repository=name"], "--repository: OWNER/NAME"),
         (["--ids=12"], "--ids: two numbers"),
+        (["--repository=owner/name.git"], "--repository: OWNER/NAME as GitHub has it, not 'owner/name.git'"),
         (["--branch=a b"], "--branch: none that GitHub has"),
+        (["--branch=refs/heads/main"], "--branch: its name alone, as main"),
         (["--reviewer=$(id)"], "--reviewer: none that GitHub has"),
         (["--subscription-id=x"], "--subscription-id: a GUID"),
     ],

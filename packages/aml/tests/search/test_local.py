@@ -19,6 +19,7 @@ from aml_project import alone, work_folder
 from aml_project.commands import search as search_command
 from aml_project.search import record, trials
 from aml_project.search.definition import parse
+from aml_project.search.engines import local
 from aml_project.search.results import write_combinations
 from aml_project.search.sampling import Study
 from search.quick_search import Quick, lives
@@ -107,6 +108,17 @@ def test_a_trial_that_fails_is_one_that_failed_and_the_search_goes_on(quick: Qui
     assert why.partition(":")[0] in aml(quick.root, "search", "--list").out
 
 
+def test_what_would_fail_each_trial_is_refused_before_the_first(quick: Quick) -> None:
+    quick.says(("x: {low", "m: {low"), ("metric: score", "metric: scores"))
+    done = aml(quick.root, "search")
+    assert done.code == 1
+    unknown, unwritten = done.err.splitlines()
+    assert unknown.startswith("ERROR: models/quick/search.yml: parameters.m: train.py has no --m: ")
+    assert unwritten.startswith("ERROR: models/quick/search.yml: metric: train.py writes no scores: ")
+    assert quick.starts() == []
+    assert "none of 4 trials has a scores" in aml(quick.root, "search", "--skip-check").err
+
+
 def test_a_trial_that_hangs_is_ended(quick: Quick) -> None:
     quick.says(
         ("x: {low: 0.0, high: 1.0}", "how: [hang, fine]"),
@@ -141,6 +153,23 @@ def test_a_grid_is_gone_through_once(quick: Quick) -> None:
     tried = [(row["x"], row["fast"], row["n"]) for row in quick.rows()]
     flags = [("True", "2"), ("True", "3"), ("False", "")]
     assert sorted(tried) == sorted((x, *flag) for x in ("0.1", "0.2", "0.3") for flag in flags)
+
+
+def test_what_of_a_grid_was_cut_short_is_not_tried_under_another_number_too(quick: Quick) -> None:
+    quick.says(("x: {low: 0.0, high: 1.0}", "x: [0.1, 0.2, 0.3]"), ("random", "grid"))
+    process = start(quick.root, "search", AML_PROJECT_DIE_AT="after trial starts:2")
+    assert process.communicate(timeout=PATIENCE) and process.returncode == -signal.SIGKILL
+    done = aml(quick.root, "search")
+    assert "The grid has no more than 3 combinations." in done.out
+    assert [(row["trial"], row["x"]) for row in quick.rows()] == [("1", "0.1"), ("2", "0.2"), ("3", "0.3")]
+
+
+def test_the_first_trials_do_not_wait_for_optuna(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nine of them: the tenth is drawn by what the others have reached."""
+    monkeypatch.setattr(local, "OPTUNA", "no_such_module")
+    assert aml(quick.root, "search", "--trials", "9").code == 0
+    done = aml(quick.root, "search", "--trials", "10")
+    assert done.err == "ERROR: No module named 'no_such_module'\n"
 
 
 def test_a_grid_with_folds_is_judged_by_the_mean_of_each_combination(quick: Quick) -> None:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from aml_project.search.by_chance import FIRST, draw, first_values
 from aml_project.search.definition import Choice, Parameter, Stop
 from aml_project.search.record import COMPLETE, Trial
-from aml_project.search.sampling import Study, draw
+from aml_project.search.sampling import Study
 from aml_rehearsal.stopping import Policy
 from search.test_definition import of
 
@@ -26,6 +27,24 @@ KINDS = [
     "{low: 0.05, high: 0.35, step: 0.1}",
     "[lbfgs, saga, newton]",
     "[true, false]",
+]
+
+
+# Each way in which Optuna makes a value of its numbers.
+COUNTED = [
+    "[lbfgs, saga, newton]",
+    "[20]",
+    "[true, false]",
+    "{low: 2, high: 8}",
+    "{low: 1, high: 9, step: 4}",
+    "{low: 0.0, high: 0.9, step: 0.3}",
+    "{low: 1, high: 64, log: true}",
+    "{low: 3, high: 5, when: {x0: [saga, newton]}}",
+]
+CONTINUOUS = [
+    "{low: -1.0, high: 3.0}",
+    "{low: 1.0e-4, high: 10.0, log: true}",
+    "{low: 0.0, high: 1.0, when: {x2: true}}",
 ]
 
 
@@ -54,6 +73,19 @@ def test_so_does_what_the_gaussian_process_chooses_from(kind: str) -> None:
     (parameter,) = of(f"x: {kind}").parameters
     source = random.Random(3)
     check(parameter, [draw(parameter, source) for _ in range(SAMPLES)])
+
+
+@pytest.mark.parametrize("algorithm", ["random", "tpe", "bayesian", "grid"])
+def test_the_first_trials_are_those_of_the_study_that_is_not_there_yet(algorithm: str) -> None:
+    """To the last digit, with all of them running at once."""
+    kinds = [*COUNTED, *CONTINUOUS] if algorithm != "grid" else COUNTED
+    search = of("\n".join(f"x{number}: {kind}" for number, kind in enumerate(kinds)))
+    for first in (1, 5_000):
+        for seed in range(0, 2**31 - 10_000, 2**31 // 5):
+            search = dataclasses.replace(search, algorithm=algorithm, seed=seed)
+            study = Study(search, [])
+            drawn = {number: study.propose(number) for number in range(first, first + FIRST)}
+            assert first_values(search, first) == drawn
 
 
 def check(parameter: Parameter, values: list[object]) -> None:

@@ -16,6 +16,9 @@ LOOKS = (
     ":query",
 )  # requests that only read, though they are no GET
 # What "AzureML Data Scientist" may not write: the workspace itself, its keys, its computes.
+OF_SUBSCRIPTION = re.compile(
+    r"/subscriptions/[^/]+/providers/", re.IGNORECASE
+)  # what a role in a workspace does not show
 OWNERS = re.compile(r"/workspaces/[^/]+(/computes/.*|/listKeys|/resynckeys)?$", re.IGNORECASE)
 
 
@@ -32,7 +35,11 @@ def admit(workspace: Workspace, request: Request) -> None:
     ):
         if text and text.lower() not in known:
             raise Refusal(404, f"The {kind} '{text}' could not be found.", f"{kind}NotFound")
-    if identity is None or not group:
+    if identity is None:
+        return
+    if OF_SUBSCRIPTION.match(request.path) and identity.role in {"scientist", "stranger"}:
+        raise Refusal(403, f"The client '{identity.name}' has no authorization over '{request.path}'.", DENIED)
+    if not group:
         return
     writes = request.method not in {"GET", "HEAD"} and not request.path.endswith(LOOKS)
     beyond = writes and (not names.get("workspace") or OWNERS.search(request.path))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aml_project import local_imports
 from aml_project.checks.script_arguments import Argument, arguments, misfit
+from aml_project.command_line import Failure
 from aml_project.runconfigs.schema import nearest
 from aml_project.search import definition
 from aml_project.search.definition import Choice, Parameter, Search
@@ -22,7 +23,18 @@ def findings(folder: Path) -> Iterator[str]:
     search, lines = definition.examine(folder)
     yield from (f"{definition.FILE}: {line}" for line in lines)
     if search is not None:
-        yield from (f"{definition.FILE}: {line}" for line in (*_arguments(search, folder), *_metric(search, folder)))
+        yield from _misfits(search, folder)
+
+
+def refuse_what_would_fail(search: Search, folder: Path) -> None:
+    """Check a search before it starts: what is found would fail each of its trials."""
+    if found := [f"models/{folder.name}/{line}" for line in _misfits(search, folder)]:
+        raise Failure("\nERROR: ".join(found))
+
+
+def _misfits(search: Search, folder: Path) -> Iterator[str]:
+    """What of a search the script does not take or write."""
+    yield from (f"{definition.FILE}: {line}" for line in (*_arguments(search, folder), *_metric(search, folder)))
 
 
 def _arguments(search: Search, folder: Path) -> Iterator[str]:

@@ -31,6 +31,8 @@ def make(root: Path, providers: list[str], models: list[str]) -> dict[str, str]:
                 shared[path] = text
                 continue
             own |= {path.replace("MODEL", model): of_model(text, root, model) for model in models}
+    if both := sorted(shared.keys() & own.keys()):
+        raise Failure(f"{both[0]}: is a file of all models, and {Path(both[0]).stem} is one of them: aml model rename")
     return shared | own
 
 
@@ -100,6 +102,8 @@ def renamed(root: Path, old: str, new: str) -> dict[str, tuple[str, str]]:
             before, after = (of_model(text, root, model, of=old).splitlines() for model in (old, new))
             path = name.replace("MODEL", old)
             if (root / path).is_file():
+                if new != old and (root / name.replace("MODEL", new)).exists():
+                    raise Failure(f"{name.replace('MODEL', new)}: is there already")
                 instead = dict(zip(before, after, strict=True))
                 lines = (root / path).read_text(encoding="utf-8").splitlines()
                 files[path] = name.replace("MODEL", new), "".join(f"{instead.get(line, line)}\n" for line in lines)

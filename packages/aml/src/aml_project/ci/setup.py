@@ -12,18 +12,25 @@ from __future__ import annotations
 import re
 from collections import namedtuple
 
-from aml_project.azure_cli import NOT_FOUND, call, reason
+from aml_project.azure_cli import NOT_FOUND, call, reason, there
+from aml_project.ci.subjects import (
+    AUDIENCE,
+    ENVIRONMENTS,
+    ISSUER,
+    REPOSITORY,
+    app_name,
+    asked_prefix,
+    immutable,
+    of_remote,
+)
 from aml_project.command_line import DONE, REFUSED, SERVICE_FAILED, WRONG_USE, Failure, Parser, Progress, note, run
 from aml_project.names import WORKSPACE, check, option
-from aml_project.project import find, known_names
+from aml_project.project import find, known_names, models
 
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
     import argparse
-    from pathlib import Path
 
-ISSUER, AUDIENCE = "https://token.actions.githubusercontent.com", "api://AzureADTokenExchange"
-ENVIRONMENTS = ("azure-ml-train", "azure-ml-test", "azure-ml-production")  # those of _model.yml
 VARIABLES = {  # of the repo, for all environments
     "AZURE_SUBSCRIPTION_ID": "subscription_id",
     "AZURE_RESOURCE_GROUP": "resource_group",
@@ -41,8 +48,14 @@ OF_DEVOPS = """Azure DevOps makes its identities itself. For each of {environmen
      az role assignment delete --assignee APP_ID --role Contributor --scope {group_scope}
 Then, once:
   3. Pipelines, Environments, New: {later}. Approvals and checks: Exclusive lock; who approves, for the last.
-  4. az pipelines variable-group create --name azure-ml --variables {variables}"""
-REPOSITORY = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,100}"
+  4. az pipelines variable-group create --name azure-ml --variables {variables}
+  5. {pipelines}
+  6. In Azure Repos: Repositories, the repository, Policies of main, Build validation: each of these pipelines.
+     Its Security: "Contribute to pull requests" for the project's build service, which comments there."""
+PIPELINE = "az pipelines create --name {name} --yml-path .azure-pipelines/{name}.yml --skip-first-run"
+ABOUT = """Print the lines that let this repo's jobs of GitHub into Azure ML; --yes runs them.
+
+The subjects are those of the environments. None is of a branch: no job logs in without an environment."""
 EXAMPLE = """  aml ci setup --repository owner/name
   aml ci setup --reviewer somebody --yes"""
 
@@ -60,7 +73,7 @@ class Step(namedtuple("Step", "title make sets show", defaults=("", ()))):
 
 def main(argv: list[str] | None = None) -> int:
     known = known_names()
-    parser = Parser("Print the lines that let this repo's jobs of GitHub into Azure ML; --yes runs them.", EXAMPLE)
+    parser = Parser(ABOUT, EXAMPLE)
     parser.add_argument("--repository", metavar="OWNER/NAME", help="on GitHub (default: that of git's remote, origin)")
     parser.add_argument("--branch", default="main", help="whose jobs alone may use the environments (default: main)")
     parser.add_argument("--reviewer", metavar="LOGIN", help="who approves what goes to production")
@@ -83,22 +96,20 @@ def act(args: argparse.Namespace) -> int:
     names = {field: getattr(args, field) or "" for field in WORKSPACE}
     check(names)
     root = find()
-    if root and (root / DEVOPS).is_file():
-        print(of_devops(names))
-        if not (root / GITHUB).is_file():
-            return DONE
+    by_hand = of_devops(names, models(root)) if root and (root / DEVOPS).is_file() else ""
+    if by_hand and not (root and (root / GITHUB).is_file()):
+        print(by_hand)
+        if args.yes:
+            note("--yes: nothing was run; these are done by hand")
+        return DONE
     repository = args.repository or of_remote(root)
-    if not re.fullmatch(REPOSITORY, repository):
-        raise Failure(f"--repository: OWNER/NAME as GitHub has it, not {repository!r}", WRONG_USE)
-    for given, rule, text in (("branch", r"[\w./-]+", args.branch), ("reviewer", r"[A-Za-z0-9-]+", args.reviewer)):
-        if text is not None and not re.fullmatch(rule, text, re.ASCII):
-            raise Failure(f"--{given}: none that GitHub has: {text!r}", WRONG_USE)
-    if args.ids and not re.fullmatch(r"\d+/\d+", args.ids):
-        raise Failure(f"--ids: two numbers, as in 1234/5678, not {args.ids!r}", WRONG_USE)
+    refuse_wrong(repository, args)
     if args.yes:
         missing = [program for program in ("az", "gh") if not there(program)]
         if missing:
             raise Failure(f"{' and '.join(missing)}: not here; print the lines, and run them where both are", REFUSED)
+    if by_hand:
+        print(by_hand)
     prefix = immutable(repository, args.ids) if args.ids else asked_prefix(repository, sure=args.yes)
     steps = plan(names, repository, prefix, args.branch, args.reviewer)
     if args.yes:
@@ -111,6 +122,19 @@ def act(args: argparse.Namespace) -> int:
     return DONE
 
 
+def refuse_wrong(repository: str, args: argparse.Namespace) -> None:
+    """Refuse what GitHub would not know, or would take for something else."""
+    if not re.fullmatch(REPOSITORY, repository) or repository.endswith(".git"):
+        raise Failure(f"--repository: OWNER/NAME as GitHub has it, not {repository!r}", WRONG_USE)
+    if args.branch.startswith("refs/"):
+        raise Failure(f"--branch: its name alone, as main, not {args.branch!r}", WRONG_USE)
+    for given, rule, text in (("branch", r"[\w./-]+", args.branch), ("reviewer", r"[A-Za-z0-9-]+", args.reviewer)):
+        if text is not None and not re.fullmatch(rule, text, re.ASCII):
+            raise Failure(f"--{given}: none that GitHub has: {text!r}", WRONG_USE)
+    if args.ids and not re.fullmatch(r"\d+/\d+", args.ids):
+        raise Failure(f"--ids: two numbers, as in 1234/5678, not {args.ids!r}", WRONG_USE)
+
+
 def scope_of(names: dict[str, str]) -> str:
     """The workspace, as roles name it."""
     return (
@@ -119,59 +143,16 @@ def scope_of(names: dict[str, str]) -> str:
     )
 
 
-def of_devops(names: dict[str, str]) -> str:
+def of_devops(names: dict[str, str], of: list[str]) -> str:
     """What is done by hand, once, each line of it a comment for the shell that takes the others."""
     scope = scope_of(names)
     told = OF_DEVOPS.format(
         environments=", ".join(ENVIRONMENTS), later=" and ".join(ENVIRONMENTS[1:]), group=names["resource_group"],
         role=quoted(ROLE), scope=quoted(scope), group_scope=quoted(scope.partition("/providers/")[0]),
         variables=" ".join(quoted(f"{name}={names[field]}") for name, field in VARIABLES.items()),
+        pipelines="\n     ".join(PIPELINE.format(name=name) for name in [*of, "lint"]),
     )  # fmt: skip
     return "\n".join(f"# {line}" for line in told.splitlines())
-
-
-def of_remote(root: Path | None) -> str:
-    """The repository that git's remote names."""
-    from aml_project.git import git
-
-    try:
-        address = git(root, "remote", "get-url", "origin")
-    except Failure:
-        raise Failure("give --repository OWNER/NAME: git has no remote called origin", WRONG_USE) from None
-    found = re.search(r"[:/]([^/:]+/[^/]+?)(\.git)?/?$", address)
-    return found[1] if found else address.rpartition("@")[2]
-
-
-def immutable(repository: str, ids: str) -> str:
-    """What GitHub calls a repository that was made, renamed or moved since June 18, 2026."""
-    (owner, name), (owner_id, own_id) = repository.split("/"), ids.split("/")
-    return f"repo:{owner}@{owner_id}/{name}@{own_id}"
-
-
-def asked_prefix(repository: str, *, sure: bool) -> str:
-    """What GitHub says that it calls the jobs of a repository; Azure compares it letter by letter."""
-    import json
-
-    plain = f"repo:{repository}"
-    address = f"repos/{repository}/actions/oidc/customization/sub"
-    code, answer, said = call(["gh", "api", address]) if there("gh") else (1, "", "gh: not here")
-    if code:
-        if sure:
-            raise Failure(f"{repository}: how GitHub names its jobs is not known: {reason(said)}", SERVICE_FAILED)
-        note(f"a repo of after June 18, 2026 is named by numbers: where gh is, `gh api {address}` says so; --ids then")
-        return plain
-    told = json.loads(answer)
-    if told.get("use_default") is False:
-        keys = ", ".join(map(str, told.get("include_claim_keys") or ()))
-        raise Failure(f"{repository} has a subject of its own ({keys}): these lines are for GitHub's default")
-    if prefix := told.get("sub_claim_prefix"):
-        return str(prefix).rstrip(":")
-    if not told.get("use_immutable_subject"):
-        return plain
-    code, ids, said = call(["gh", "api", f"repos/{repository}", "--jq", '"\\(.owner.id)/\\(.id)"'])
-    if code:
-        raise Failure(f"{repository}: {reason(said)}", SERVICE_FAILED)
-    return immutable(repository, ids)
 
 
 def plan(names: dict[str, str], repository: str, prefix: str, branch: str, reviewer: str | None) -> list[Step]:
@@ -185,7 +166,7 @@ def plan(names: dict[str, str], repository: str, prefix: str, branch: str, revie
         steps.append(Step("Who approves", asked, "REVIEWER", asked))
     for environment in ENVIRONMENTS:
         approves = bool(reviewer) and environment == ENVIRONMENTS[-1]
-        app, subject = f"{repository.partition('/')[2]}-{environment}", f"{prefix}:environment:{environment}"
+        app, subject = app_name(repository, environment), f"{prefix}:environment:{environment}"
         steps += identity(app, environment, subject)
         steps += [
             Step(
@@ -314,9 +295,3 @@ def make(step: Step, values: dict[str, str]) -> tuple[bool, str]:
 def failed(step: Step, said: str) -> Failure:
     what = "what came before it is there; the same command again goes on"
     return Failure(f"{step.title}: {reason(said)} ({what})", SERVICE_FAILED)
-
-
-def there(program: str) -> bool:
-    import shutil
-
-    return shutil.which(program) is not None

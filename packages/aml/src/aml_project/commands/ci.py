@@ -2,6 +2,7 @@
 
 aml ci setup                                 what GitHub and Azure have to know of each other
 aml ci summary --output summary.md           the figures of a training, as the page of a run shows them
+aml ci comment --file summary.md             the same on the pull request, in Azure Repos
 aml ci lint                                  what is wrong in the workflows
 aml ci retrain                               start the workflow of each model
 """
@@ -18,6 +19,7 @@ from aml_project.project import models, pick_model, root
 JOBS = {
     "setup": "let the jobs into Azure ML (aml ci setup --help)",
     "summary": "the figures of a training, or of a registration, as Markdown, also on the page of the run",
+    "comment": "put --file on the pull request that a run of Azure DevOps is of",
     "lint": "what jactionlint and zizmor find in the workflows",
     "retrain": "start the workflow of each model, as retrain.yml does",
 }
@@ -47,12 +49,13 @@ def main(argv: list[str] | None = None) -> int:
         "--registered", type=Path, metavar="FILE", help="what it wrote just now: of that, and not of a training here"
     )
     of.add_argument("--output", type=Path, metavar="FILE", help="write it there too (default: print it)")
+    parser.add_argument("--file", type=Path, metavar="FILE", help="of comment: what is put there, in Markdown")
     parser.add_argument("--dry-run", action="store_true", help="say what would be called; call and write nothing")
     return run(act, parser, words)
 
 
 def act(args: argparse.Namespace) -> int:
-    return {"summary": summarize, "lint": lint, "retrain": retrain}[args.job](root(), args)
+    return {"summary": summarize, "comment": comment, "lint": lint, "retrain": retrain}[args.job](root(), args)
 
 
 def summarize(here: Path, args: argparse.Namespace) -> int:
@@ -70,6 +73,19 @@ def summarize(here: Path, args: argparse.Namespace) -> int:
         summary.publish(text)
         if args.output:
             write_whole(args.output, text)
+    return DONE
+
+
+def comment(_: Path, args: argparse.Namespace) -> int:
+    if not args.file or not args.file.is_file():
+        raise Failure(f"--file: {f'{args.file}: not there' if args.file else 'say which'}", WRONG_USE)
+    text = args.file.read_text(encoding="utf-8")
+    if args.dry_run:
+        print(text, end="")
+        return DONE
+    from aml_project.ci import comment as of_pull_request
+
+    print(f"On pull request {of_pull_request.write(text)}.")
     return DONE
 
 

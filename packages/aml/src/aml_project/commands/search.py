@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "-e", "--experiment-name", dest="experiment", metavar="NAME", help="with --on (default: the model's name)"
     )
-    parser.add_argument("--skip-check", action="store_true", help="with --on: do without the check that comes first")
+    parser.add_argument("--skip-check", action="store_true", help="do without the check that comes first")
     parser.add_argument("--track", action="store_true", help="send all trials to the workspace when they are over")
     parser.add_argument("--list", action="store_true", help="the trials so far, the best first")
     parser.add_argument("--show", type=int, metavar="N", help="one trial: its values, metrics and the end of its log")
@@ -86,6 +86,10 @@ def act(args: argparse.Namespace) -> int:
         from aml_project.checks import project_check
 
         project_check.refuse_what_would_fail(here, model, args.config)
+    elif not args.write and not args.skip_check:
+        from aml_project.checks import search_rules
+
+        search_rules.refuse_what_would_fail(search, order.folder)
     code = engine.run(order)
     if args.track:
         from aml_project.service import search_runs

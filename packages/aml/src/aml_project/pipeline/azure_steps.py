@@ -295,8 +295,7 @@ class Builder:
         from azureml.pipeline.core import PipelineData
         from azureml.pipeline.steps import HyperDriveStep
 
-        from aml_project.search import trials
-        from aml_project.search.engines import hyperdrive
+        from aml_project.search import hyperdrive_config, trials
 
         search = searches.read(self.order.folder, step.script)
         config = self.run_config(step, trials.SCRIPT)
@@ -309,7 +308,7 @@ class Builder:
         )  # fmt: skip
         logged = PipelineData(key(f"{step.name}_metrics"), self.workspace.get_default_datastore())
         tried = HyperDriveStep(
-            step.name, hyperdrive.configured(search, source, search.trials), metrics_output=logged,
+            step.name, hyperdrive_config.configured(search, source, search.trials), metrics_output=logged,
             inputs=inputs[1::2], allow_reuse=True,
         )  # fmt: skip
         given = words({"metric": search.metric, "goal": search.goal})

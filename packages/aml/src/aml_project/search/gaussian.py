@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-from aml_project.search import sampling
+from aml_project.search.by_chance import draw, values_of
 from aml_project.search.definition import Choice, Parameter, Search
 from aml_project.values import Value, Values, same
 
@@ -29,7 +29,7 @@ def propose(search: Search, study: optuna.Study, seed: int) -> Values:
     trials = study.get_trials(deepcopy=False)
     over = [trial for trial in trials if trial.state == TrialState.COMPLETE][-KNOWN:]
     if len(over) < FIRST:
-        return by_chance(search, source)
+        return values_of(search, draw, source)
     values = np.array([trial.value for trial in over], dtype=float) * (1 if search.maximizes else -1)
     points = [point(search, trial.params) for trial in over]
     # One that runs is taken for a mean one, so that the next is not put beside it.
@@ -41,18 +41,10 @@ def propose(search: Search, study: optuna.Study, seed: int) -> Values:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         process.fit(np.array(points + running), (targets - targets.mean()) / scale)
-    candidates = [by_chance(search, source) for _ in range(CANDIDATES)]
+    candidates = [values_of(search, draw, source) for _ in range(CANDIDATES)]
     mean, spread = process.predict(np.array([point(search, one) for one in candidates]), return_std=True)
     best = (values.max() - targets.mean()) / scale
     return candidates[int(np.argmax(expected_improvement(mean - best, spread)))]
-
-
-def by_chance(search: Search, source: random.Random) -> Values:
-    values: Values = {}
-    for parameter in search.parameters:
-        if search.active(parameter, values):
-            values[parameter.name] = sampling.draw(parameter, source)
-    return values
 
 
 def point(search: Search, values: Mapping[str, Any]) -> list[float]:

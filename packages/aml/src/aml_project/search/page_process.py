@@ -34,7 +34,7 @@ class PageProcess:
     def write(self, folder: Path, title: str, trials: list[Trial], search: Search) -> None:
         """Have the page in the search's folder; one more call makes up for one that failed."""
         try:
-            write_whole(folder / PAGE, self.text(folder, title, trials, search))
+            write_whole(folder / PAGE, self.text(folder, title, trials, search), sync=False)
         except (OSError, ValueError) as error:
             note(f"{shown(folder / PAGE)}: {getattr(error, 'strerror', None) or error}")
 

@@ -14,6 +14,7 @@ from aml_project.search.record import FAILED, RUNNING, STOPPED, Standing, Trial,
 from aml_project.search.trials import described, place_of
 from aml_project.work_folder import tail
 
+TABLE = "trials.csv"
 LONGEST = 110  # characters of what went wrong, in a line of the list
 LAST_STEPS, LAST_LINES = 20, 30
 
@@ -33,7 +34,7 @@ def write_table(file: Path, trials: list[Trial], search: Search) -> None:
         reached = "" if value is None else value
         about = [f"{trial.seconds:.1f}", trial.started, trial.why]
         writer.writerow([trial.number, trial.state, reached, *values, *rest, *about])
-    write_whole(file, out.getvalue())
+    write_whole(file, out.getvalue(), sync=False)
 
 
 def write_combinations(file: Path, trials: list[Trial], search: Search) -> None:
@@ -57,7 +58,7 @@ def write_combinations(file: Path, trials: list[Trial], search: Search) -> None:
                 numbers,
             ]
         )
-    write_whole(file, out.getvalue())
+    write_whole(file, out.getvalue(), sync=False)
 
 
 def ordered(trials: list[Trial], search: Search) -> list[Trial]:
@@ -101,6 +102,13 @@ def progress(over: int, search: Search, leading: Trial | None, value: float | No
 
 def best_so_far(leading: Trial | None, value: float | None) -> str:
     return f"  (best: {value:.6g}, trial {leading.number})" if leading and value is not None else ""
+
+
+def nothing_found(over: list[Trial], search: Search) -> str:
+    """Why a search has no best trial: by the first that says why it has failed."""
+    failed = next((trial for trial in over if trial.why), None)
+    why = f": trial {failed.number} {failed.why}" if failed else ""
+    return f"none of {len(over)} trials has a {search.metric}{why}"
 
 
 def about(trial: Trial, search: Search, folder: Path, is_running: bool) -> list[str]:

@@ -6,8 +6,6 @@ that a search that was killed does not draw the same again.
 
 from __future__ import annotations
 
-import math
-import random
 import warnings
 from collections.abc import Iterable
 from statistics import fmean, median
@@ -59,8 +57,6 @@ class Study:
         """The values of the next trial; nothing where a grid has no more."""
         if self.search.algorithm == "grid":
             values = next((values for values in self.grid if as_text(values) not in self.taken), None)
-            if values is not None:
-                self.taken.add(as_text(values))
             return None if values is None else self.enter(number, values)
         if self.search.algorithm == "bayesian":
             from aml_project.search import gaussian
@@ -71,6 +67,7 @@ class Study:
     def enter(self, number: int, values: Values | None = None) -> Values:
         """Begin a trial, with these values if they are known, and return them."""
         if values is not None:
+            self.taken.add(as_text(values))
             self.study.enqueue_trial(dict(values))
         self.study.sampler = sampler(self.search.algorithm, self.search.seed + number)
         trial = self.open[number] = self.study.ask()
@@ -116,20 +113,6 @@ def sampler(algorithm: str, seed: int) -> optuna.samplers.BaseSampler:
     if algorithm == "tpe":
         return optuna.samplers.TPESampler(seed=seed, constant_liar=True)
     return optuna.samplers.RandomSampler(seed=seed)
-
-
-def draw(parameter: Parameter, source: random.Random) -> Any:
-    """A value of a parameter by chance, as `random` draws it."""
-    if isinstance(parameter, Choice):
-        return source.choice(parameter.options)
-    if parameter.log:
-        half = 0.5 if parameter.whole else 0.0
-        low, high = math.log(parameter.low - half), math.log(parameter.high + half)
-        return parameter.tidy(min(max(math.exp(source.uniform(low, high)), parameter.low), parameter.high))
-    if (count := parameter.count) is not None:
-        step = parameter.step or 1
-        return parameter.tidy(parameter.low + step * source.randrange(count))
-    return source.uniform(parameter.low, parameter.high)
 
 
 class Policy(optuna.pruners.BasePruner):

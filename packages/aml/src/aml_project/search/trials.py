@@ -83,6 +83,7 @@ class Running(work_folder.Running):
     trial: Trial
     gpu: str | None
     steps: Steps
+    ended: float = 0.0  # when, as `began`
     stopped_early: bool = False
     too_long: bool = False
 

@@ -19,28 +19,15 @@ from aml_project import alone, patience, tools, work_folder
 from aml_project.command_line import DONE, SERVICE_FAILED, Failure, Progress, note
 from aml_project.files import write_whole
 from aml_project.project import shown
-from aml_project.search import azure_space, folder_of, record, results, trials
+from aml_project.search import azure_space, folder_of, hyperdrive_config, trials
 from aml_project.search.definition import Search
 from aml_project.search.engines import Order
-from aml_project.search.page_process import PageProcess
+from aml_project.search.followed import Followed
 from aml_project.search.record import COMPLETE, FAILED, STOPPED, Record, Trial
 from aml_project.values import Values
 
 NAME, WHO = "hyperdrive", "HyperDrive"
 MOST_PARENTS, MOST_INHERITED = 5, 1000  # earlier searches, and trials of all of them, that one can go on from
-WEEK = 7 * 24 * 60  # minutes
-SAMPLINGS = {
-    "random": "RandomParameterSampling",
-    "grid": "GridParameterSampling",
-    "bayesian": "BayesianParameterSampling",
-}
-POLICIES = {
-    "": "NoTerminationPolicy",
-    "bandit": "BanditPolicy",
-    "median": "MedianStoppingPolicy",
-    "truncation": "TruncationSelectionPolicy",
-}
-LOG = "user_logs/std_log.txt"
 
 
 def lacks(search: Search) -> list[str]:
@@ -53,81 +40,13 @@ def kept_in(order: Order) -> Path:
 
 def run(order: Order) -> int:
     if order.write:
-        return write(order, order.write)
+        return hyperdrive_config.write(order, order.write)
     if not order.on:
         raise Failure("hyperdrive: name a cluster: --on cpu-cluster")
     if order.search.per_gpu:
         note("per_gpu: HyperDrive gives each trial a node of its own; without effect")
     with alone.in_folder(kept_in(order), "search"):
         return Driver(order).run()
-
-
-def minutes(search: Search) -> int:
-    return max(round(search.hours * 60), 1) if search.hours else WEEK
-
-
-def configured(search: Search, source: Any, trials: int, **more: Any) -> Any:
-    """The search as the client has it (HyperDriveConfig), of what each trial runs."""
-    from azureml.train import hyperdrive
-
-    policy, settings = azure_space.policy(search)
-    return hyperdrive.HyperDriveConfig(
-        run_config=source,
-        hyperparameter_sampling=getattr(hyperdrive, SAMPLINGS[search.algorithm])(space_of(search)),
-        policy=getattr(hyperdrive, POLICIES[policy])(**settings),
-        primary_metric_name=search.metric,
-        primary_metric_goal=hyperdrive.PrimaryMetricGoal.from_str(search.goal),
-        max_total_runs=trials,
-        max_concurrent_runs=min(search.parallel, trials),
-        max_duration_minutes=minutes(search),
-        **more,
-    )
-
-
-def space_of(search: Search) -> dict[str, Any]:
-    """The parameters as the client has them."""
-    from azureml.train import hyperdrive
-
-    found = {}
-    for parameter in search.parameters:
-        kind, arguments = azure_space.expression(parameter, search)
-        found[f"--{parameter.name}"] = getattr(hyperdrive, kind)(*arguments)
-    return found
-
-
-def write(order: Order, file: Path) -> int:
-    """The search as `azml run submit-hyperdrive` takes it."""
-    import yaml
-
-    search = order.search
-    policy, settings = azure_space.policy(search)
-    space = {parameter.name: azure_space.expression(parameter, search) for parameter in search.parameters}
-    content = {
-        "sampling": {
-            "type": search.algorithm,
-            "parameter_space": [
-                # A choice takes its values one by one, the others their arguments.
-                {"name": f"--{name}", "expression": kind, "values": arguments}
-                for name, (kind, arguments) in space.items()
-            ],
-        },
-        "policy": {"type": POLICIES[policy], **settings},
-        "primary_metric_name": search.metric,
-        "primary_metric_goal": search.goal.upper(),
-        "max_total_runs": search.trials,
-        "max_concurrent_runs": min(search.parallel, search.trials),
-        "max_duration_minutes": minutes(search),
-    }
-    place = f"--path models/{order.model}"
-    target = f" --target {order.on}" if order.on else ""
-    head = (
-        f"# Made of models/{order.model}/search.yml: logarithmic bounds are exponents here. To submit it:\n"
-        f"#   azml run submit-hyperdrive -c {order.config} --hyperdrive-configuration-name {shown(file.resolve())}"
-        f" -e {order.experiment}{target} {place}\n"
-    )
-    write_whole(file, head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
-    print(f"Written: {shown(file.resolve())}; its first lines say how it is submitted.")
-    return DONE
 
 
 class Driver:
@@ -140,6 +59,7 @@ class Driver:
         if order.fresh:
             self.begin_anew()
         self.record = Record(self.folder)
+        self.followed = Followed(order.model, order.search, self.record)
         self.workspace: Any = None
         self.parent: Any = None
         self.told = {trial.number for trial in self.record.trials.values() if trial.is_over}
@@ -209,9 +129,9 @@ class Driver:
             if self.parent.status not in ENDED:
                 if noted.get("search") != self.fingerprint():
                     note(f"search.yml: has changed since {self.parent.id}, which goes on as it was; --stop ends it")
-                print(f"Going on: {self.progress()}", flush=True)
+                print(f"Going on: {self.followed.progress()}", flush=True)
                 return
-        missing = self.search.trials - len(self.over)
+        missing = self.search.trials - len(self.followed.over)
         searches = list(noted.get("searches", []))
         if searches and missing > 0 and self.search.algorithm == "grid":
             note("grid: HyperDrive begins it at its first combination; to do so again: --fresh")
@@ -220,7 +140,7 @@ class Driver:
             self.parent = None
             return
         if searches:
-            print(f"Going on: {self.progress()}", flush=True)
+            print(f"Going on: {self.followed.progress()}", flush=True)
         run_id = f"HD_{uuid.uuid4()}"
         self.write_note({"workspace": scope(self.workspace), "searches": [*searches, run_id],
                          "search": self.fingerprint()})  # fmt: skip
@@ -264,9 +184,10 @@ class Driver:
         run_config.target = self.order.on
         if search.trial_minutes:
             run_config.max_run_duration_seconds = max(round(search.trial_minutes * 60), 1)
-        missing = max(search.trials - len(self.over), 1)
+        missing = max(search.trials - len(self.followed.over), 1)
         source = ScriptRunConfig(source_directory=str(self.order.folder), run_config=run_config)
-        return configured(search, source, missing, resume_from=self.inherited(earlier) or None, custom_run_id=run_id)
+        more = {"resume_from": self.inherited(earlier) or None, "custom_run_id": run_id}
+        return hyperdrive_config.configured(search, source, missing, **more)
 
     def inherited(self, earlier: list[str]) -> list[Any]:
         """The earlier searches that the service lets this one learn from: of the same metric, and not failed."""
@@ -282,7 +203,7 @@ class Driver:
             is_alike = config._primary_metric_config == {"name": search.metric, "goal": search.goal}
             if search.algorithm == "bayesian":
                 known = config._generator_config["parameter_space"]
-                is_alike = is_alike and known == json.loads(json.dumps(space_of(search)))
+                is_alike = is_alike and known == json.loads(json.dumps(hyperdrive_config.space_of(search)))
             room -= config._max_total_runs
             if room < 0 or len(found) == MOST_PARENTS:
                 break
@@ -291,14 +212,6 @@ class Driver:
         return found
 
     # Its trials
-
-    @property
-    def over(self) -> list[Trial]:
-        return [trial for trial in self.record.of(self.search) if trial.is_over]
-
-    @property
-    def best(self) -> Trial | None:
-        return record.best(self.over, self.search)
 
     def follow(self) -> None:
         """Tell of each trial that has ended, until the search has."""
@@ -312,7 +225,8 @@ class Driver:
                 return
             now = patience.clock.now()
             if not new and (self.parent.status != status or now - spoke > 15):
-                print(f"{self.parent.status}: {now - began:.0f} s, {self.progress()}", file=sys.stderr, flush=True)
+                said = f"{self.parent.status}: {now - began:.0f} s, {self.followed.progress()}"
+                print(said, file=sys.stderr, flush=True)
             if new or self.parent.status != status or now - spoke > 15:
                 spoke, status = now, self.parent.status
             patience.clock.sleep(min(1 + (now - began) / 60, 10))
@@ -385,17 +299,8 @@ class Driver:
             trial.state, trial.why = FAILED, f"logged no {self.search.metric} that is a number; it has {has}"
         self.record.over(trial)
         if self.search.fits(trial.values):
-            line = results.line_of(trial, self.search, True, trial.run == (self.best.run if self.best else ""))
-            print(f"{f'{len(self.over)}/{self.search.trials}':>9}  {line}{self.best_so_far()}", flush=True)
+            self.followed.tell(trial)
         return True
-
-    def best_so_far(self) -> str:
-        best = self.best
-        return results.best_so_far(best, best.value(self.search) if best else None)
-
-    def progress(self) -> str:
-        best = self.best
-        return results.progress(len(self.over), self.search, best, best.value(self.search) if best else None)
 
     # Its end
 
@@ -411,7 +316,7 @@ class Driver:
             if self.parent is None and self.workspace is not None:  # it was on its way
                 self.parent = find(self.workspace, noted["searches"][-1])
         if self.parent is not None:
-            goes_on = f"The search goes on: {self.progress()}"
+            goes_on = f"The search goes on: {self.followed.progress()}"
             if self.wants_its_end():
                 self.cancel()
                 raise KeyboardInterrupt("Ended; the same command goes on with what is missing.") from None
@@ -438,12 +343,7 @@ class Driver:
                     break
         self.look()
         self.write_note(self.noted() | {"ended": self.parent.status})
-        self.write_results()
-
-    def write_results(self) -> None:
-        everything = sorted(self.record.trials.values(), key=lambda trial: trial.number)
-        results.write_table(self.folder / "trials.csv", everything, self.search)
-        PageProcess().write(self.folder, f"The search of {self.order.model}", everything, self.search)
+        self.followed.write()
 
     def say_end(self) -> int:
         from aml_project.service import run_file
@@ -453,19 +353,12 @@ class Driver:
         if not self.record.trials and self.parent is not None and self.parent.status == "Failed":
             said = error_of(self.parent._client.get_runstatus())[1]
             raise Failure(f"search {self.parent.id} failed: {said} (log: {self.parent.get_portal_url()})")
-        self.write_results()
-        done, best = len(self.over), self.best
-        if self.parent is not None and done < self.search.trials:
+        self.followed.write()
+        if self.parent is not None and len(self.followed.over) < self.search.trials:
             how = self.parent.status.lower()
-            note(f"the search was {how}: {self.progress()}; the same command goes on with what is missing"
-                 if how == "canceled" else f"the search has {how}: {self.progress()}")  # fmt: skip
-        value = best.value(self.search) if best else None
-        if best is None or value is None:
-            failed = next((trial for trial in self.over if trial.why), None)
-            why = f": trial {failed.number} {failed.why}" if failed else ""
-            raise Failure(f"none of {done} trials has a {self.search.metric}{why}")
-        print(f"Best of {done}: trial {best.number}, {self.search.metric} {value:.6g}: {trials.described(best.values)}")
-        print(f"All of them: {shown(self.folder / 'index.html')} and trials.csv")
+            note(f"the search was {how}: {self.followed.progress()}; the same command goes on with what is missing"
+                 if how == "canceled" else f"the search has {how}: {self.followed.progress()}")  # fmt: skip
+        best = self.followed.say_best()
         kept = self.order.folder / "run.json"
         if (child := find(self.workspace, best.run)) is not None:
             run_file.write(kept, child)

@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import importlib
 import queue
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aml_project import alone, tools, work_folder
 from aml_project.command_line import DONE, Failure, note
 from aml_project.kill_points import reached
 from aml_project.project import shown
-from aml_project.search import RECORD, folder_of, record, results, trials
+from aml_project.search import RECORD, by_chance, folder_of, record, results, trials
 from aml_project.search.definition import Search
 from aml_project.search.engines import Order
 from aml_project.search.mlflow_runs import Tracking
 from aml_project.search.page_process import PAGE, PageProcess
 from aml_project.search.record import FAILED, STOPPED, Record, Trial
+from aml_project.search.results import TABLE
 from aml_project.values import Values
 
-TABLE, COMBINATIONS = "trials.csv", "combinations.csv"
+if TYPE_CHECKING:
+    from aml_project.search.sampling import Study
+
+# What knows Optuna and scikit-learn: to import them takes longer than all else before the first trial.
+OPTUNA, GAUSSIAN = "aml_project.search.sampling", "aml_project.search.gaussian"
+COMBINATIONS = "combinations.csv"
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # no room on the disk, or not for this user
 TICK = 0.25  # seconds between two looks at what the trials log
 TABLE_EVERY = 10.0  # seconds
@@ -86,13 +94,14 @@ class Driver:
     """Starts trials, watches them, and notes what becomes of them, until there are as many as are wanted."""
 
     def __init__(self, order: Order, script: trials.Script, kept: Record) -> None:
-        from aml_project.search.sampling import Study
-
         self.search, self.script, self.record = order.search, script, kept
         mine = kept.of(self.search)
         self.again = [trial for trial in mine if not trial.is_over]  # what a kill or Ctrl-C has cut short
         self.over = [trial for trial in mine if trial.is_over]
-        self.study = Study(self.search, self.over)
+        self.earlier = tuple(self.over)
+        self.learned: Study | None = None
+        self.untold: list[Callable[[Study], object]] = []  # what it is to know before it is asked
+        self.first = {} if mine else by_chance.first_values(self.search, kept.next_number)
         self.tracking, self.page = Tracking(script, kept.folder), PageProcess()
         self.running: dict[int, trials.Running] = {}
         self.ended: queue.SimpleQueue[trials.Running] = queue.SimpleQueue()
@@ -130,6 +139,15 @@ class Driver:
         self.write_results()
         return self.say_end()
 
+    def study(self) -> Study:
+        """What draws and judges, told of all that is known. The first trials begin without it."""
+        if self.learned is None:
+            self.learned = importlib.import_module(OPTUNA).Study(self.search, self.earlier)
+        for tell in self.untold:
+            tell(self.learned)
+        self.untold.clear()
+        return self.learned
+
     def begin(self) -> None:
         """Take up what was there before."""
         before = len(self.record.trials)
@@ -144,7 +162,7 @@ class Driver:
             work_folder.end_leftover(place)
             if work_folder.ended_well(place):
                 self.again.remove(trial)
-                self.study.enter(trial.number, trial.values)
+                self.enter(trial.number, trial.values)
                 trial.steps = trials.Steps(place / trials.STEPS_FILE).new(self.search.metric)
                 self.take(trials.judge(self.search, place, trial, 0))
                 trials.unlink(place)
@@ -155,23 +173,42 @@ class Driver:
             print(f"Going on: {self.progress()}{cut}", flush=True)
 
     def go_on(self) -> None:
-        while True:
-            self.start_more()
-            if not self.running:
-                break
+        self.start_more()
+        if self.running:
+            threading.Thread(target=self.import_what_draws, daemon=True).start()
             self.page.begin()
+        while self.running:
             self.draw_ahead()
             self.sync()
             with contextlib.suppress(queue.Empty):
-                self.finish(self.ended.get(timeout=TICK))
+                ended = self.ended.get(timeout=TICK)
+                self.start_more()  # before it is looked at what this one has left
+                self.finish(ended)
             self.look()
-            if self.ends and time.monotonic() > self.ends:
+            if self.time_is_up:
                 break
+            self.start_more()
         self.end_all()
         self.write_unwritten()
         self.sync()
         if self.no_room:
             raise self.full(self.no_room)
+
+    def import_what_draws(self) -> None:
+        """Have it while the first trials run; who needs it waits, and tells what is wrong with it."""
+        with contextlib.suppress(Exception):
+            importlib.import_module(OPTUNA)
+            if self.search.algorithm == "bayesian":
+                importlib.import_module(GAUSSIAN)
+
+    @property
+    def time_is_up(self) -> bool:
+        return self.ends is not None and time.monotonic() > self.ends
+
+    @property
+    def at_work(self) -> list[trials.Running]:
+        """Those whose processes have not ended."""
+        return [running for running in self.running.values() if not running.ended]
 
     def sync(self) -> None:
         try:
@@ -185,8 +222,8 @@ class Driver:
 
     def start_more(self) -> None:
         self.write_unwritten()
-        while len(self.running) < self.slots and not self.unwritten and (trial := self.next()):
-            loads = [running.gpu for running in self.running.values()]
+        while len(at_work := self.at_work) < self.slots and not self.unwritten and (trial := self.next()):
+            loads = [running.gpu for running in at_work]
             gpu = min(self.gpus, key=loads.count) if self.gpus else None
             try:
                 started = trials.start(
@@ -194,7 +231,7 @@ class Driver:
                 )
             except OSError as error:
                 self.again.insert(0, trial)  # once another one has made room
-                self.study.over(Trial(trial.number, trial.values, FAILED))
+                self.tell_over(Trial(trial.number, trial.values, FAILED))
                 self.no_room = error
                 if error.errno not in FULL:
                     raise Failure(f"{error.filename or shown(self.record.folder)}: {error.strerror}") from None
@@ -205,9 +242,11 @@ class Driver:
 
     def next(self) -> Trial | None:
         """The next trial, noted before anything of it runs."""
+        if self.time_is_up:
+            return None
         if self.again:
             trial = self.again.pop(0)
-            self.study.enter(trial.number, trial.values)
+            self.enter(trial.number, trial.values)
             return trial
         if len(self.over) + len(self.running) >= self.search.trials:
             return None
@@ -222,14 +261,24 @@ class Driver:
         if self.ahead or self.no_more or len(self.over) + len(self.running) >= self.search.trials:
             return
         number = self.record.next_number
-        values = self.study.propose(number)
+        if number in self.first:
+            values: Values | None = self.first[number]
+            self.enter(number, self.first[number])
+        else:
+            values = self.study().propose(number)
         self.ahead, self.no_more = (number, values) if values is not None else None, values is None
+
+    def enter(self, number: int, values: Values) -> None:
+        self.untold.append(lambda study: study.enter(number, values))
+
+    def tell_over(self, trial: Trial) -> None:
+        self.untold.append(lambda study: study.over(trial))
 
     def note(self, number: int, values: Values) -> Trial | None:
         try:
             return self.record.begun(number, values, datetime.now(timezone.utc).isoformat(timespec="seconds"))
         except OSError as error:
-            self.study.over(Trial(number, values, FAILED))
+            self.tell_over(Trial(number, values, FAILED))
             if error.errno not in FULL:
                 raise
             self.no_room = error
@@ -237,6 +286,8 @@ class Driver:
 
     def wait_for(self, running: trials.Running) -> None:
         running.process.wait()
+        running.kill()  # what it has started: the next one is to have its place
+        running.ended = time.monotonic()
         self.ended.put(running)
 
     def look(self) -> None:
@@ -257,7 +308,7 @@ class Driver:
         """Take what a trial has logged since the last look; say whether it is to end with it."""
         new = running.steps.new(self.search.metric)
         running.trial.steps += new
-        due = [self.study.ends_early(running.trial.number, step, value) for step, value in new]  # it is told of each
+        due = [self.study().ends_early(running.trial.number, step, value) for step, value in new]  # it is told of each
         return any(due)
 
     def finish(self, running: trials.Running) -> None:
@@ -267,7 +318,7 @@ class Driver:
         self.follow(running)
         running.close()
         del self.running[trial.number]
-        trial.seconds = round(time.monotonic() - running.began, 3)
+        trial.seconds = round(running.ended - running.began, 3)
         if running.too_long:
             trial.state, trial.why = FAILED, f"took longer than trial-minutes: {self.search.trial_minutes:g}"
         elif running.stopped_early:
@@ -280,7 +331,7 @@ class Driver:
 
     def take(self, trial: Trial) -> None:
         self.over.append(trial)
-        self.study.over(trial)
+        self.tell_over(trial)
         self.unwritten.append(trial)
         self.write_unwritten()
         is_best = self.standing.take(trial)
@@ -335,9 +386,7 @@ class Driver:
             print(f"hours: {self.search.hours:g} are over: {self.progress()}; the same command goes on.")
         leading = self.standing.leading
         if leading is None:
-            failed = next((trial for trial in self.over if trial.why), None)
-            why = f": trial {failed.number} {failed.why}" if failed else ""
-            raise Failure(f"none of {done} trials has a {self.search.metric}{why}")
+            raise Failure(results.nothing_found(self.over, self.search))
         if self.search.stop and not any(trial.steps for trial in self.over):
             note(f"stop: train.py has logged no {self.search.metric} by step, so that no trial could end early")
         print(

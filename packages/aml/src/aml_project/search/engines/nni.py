@@ -19,12 +19,12 @@ from aml_project import alone, work_folder
 from aml_project.command_line import DONE, Failure
 from aml_project.kill_points import reached
 from aml_project.project import shown
-from aml_project.search import folder_of, nni_files, nni_space, record, results, trials
+from aml_project.search import folder_of, nni_files, nni_space, trials
 from aml_project.search.definition import Search
 from aml_project.search.engines import Order
+from aml_project.search.followed import Followed
 from aml_project.search.nni_environment import environment, python_in
 from aml_project.search.nni_server import FINAL, Server, read_text
-from aml_project.search.page_process import PageProcess
 from aml_project.search.record import COMPLETE, FAILED, Record, Trial
 
 ENDED = ("DONE", "ERROR", "STOPPED")
@@ -73,24 +73,27 @@ class Driver:
         self.order, self.search = order, order.search
         self.folder = kept_in(order)
         self.record, self.server = Record(self.folder), Server(self.folder, place)
+        self.followed = Followed(order.model, order.search, self.record)
 
     def run(self) -> int:
         nni_files.write(self.order, self.folder, python_in(self.server.environment))
-        if len(self.over) < self.search.trials:
-            if self.over:
-                print(f"Going on: {self.progress()}", flush=True)
-            try:
-                self.before()
-                other = sum(trial.is_over for trial in self.record.trials.values()) - len(self.over)  # NNI counts them
-                with self.server.running(self.search.trials + other, self.search.seed):
+        missing = self.search.trials - len(self.followed.over)
+        if missing > 0 and self.followed.over:
+            print(f"Going on: {self.followed.progress()}", flush=True)
+        try:
+            self.before()
+            if missing > 0:
+                all_over = sum(trial.is_over for trial in self.record.trials.values())  # of another search.yml as well
+                with self.server.running(all_over + missing, self.search.seed):
                     self.follow()
-            except KeyboardInterrupt:
-                self.write_results()
-                raise KeyboardInterrupt(f"Interrupted: {self.progress()}; the same command goes on.") from None
-            finally:
-                self.after()
-        self.write_results()
-        return self.say_end()
+        except KeyboardInterrupt:
+            self.followed.write()
+            raise KeyboardInterrupt(f"Interrupted: {self.followed.progress()}; the same command goes on.") from None
+        finally:
+            self.after()
+        self.followed.write()
+        self.say_end()
+        return DONE
 
     def before(self) -> None:
         """What is to be done before NNI starts, if anything."""
@@ -99,14 +102,6 @@ class Driver:
         """What is to be done once it has ended."""
 
     # Its trials
-
-    @property
-    def over(self) -> list[Trial]:
-        return [trial for trial in self.record.of(self.search) if trial.is_over]
-
-    @property
-    def best(self) -> Trial | None:
-        return record.best(self.over, self.search)
 
     def follow(self) -> None:
         idle = 0
@@ -123,7 +118,7 @@ class Driver:
             idle = idle + 1 if is_over else 0
             if idle > PATIENCE:
                 return
-            if len(self.over) >= self.search.trials:
+            if len(self.followed.over) >= self.search.trials:
                 return
             time.sleep(TICK)
 
@@ -147,9 +142,7 @@ class Driver:
             trial.state, trial.why = FAILED, self.why(place)
         self.put(place, trial)
         self.record.over(trial)
-        is_best = trial.run == (self.best.run if self.best else "")
-        line = results.line_of(trial, self.search, True, is_best)
-        print(f"{f'{len(self.over)}/{self.search.trials}':>9}  {line}{self.best_so_far()}", flush=True)
+        self.followed.tell(trial)
 
     def begun(self, job: dict[str, Any]) -> Trial | None:
         if not job.get("hyperParameters"):
@@ -177,38 +170,14 @@ class Driver:
             return f"{error}: {said.strip()[: work_folder.LONGEST]}"
         return f"failed: {said.strip()[: work_folder.LONGEST]}"
 
-    def best_so_far(self) -> str:
-        best = self.best
-        return results.best_so_far(best, best.value(self.search) if best else None)
-
-    def progress(self) -> str:
-        best = self.best
-        return results.progress(len(self.over), self.search, best, best.value(self.search) if best else None)
-
     # Its end
 
-    def write_results(self) -> None:
-        everything = sorted(self.record.trials.values(), key=lambda trial: trial.number)
-        results.write_table(self.folder / "trials.csv", everything, self.search)
-        PageProcess().write(self.folder, f"The search of {self.order.model}", everything, self.search)
-
-    def say_end(self) -> int:
-        done, best = len(self.over), self.best
-        if done < self.search.trials:
-            over = (
-                "the grid has no more"
-                if self.search.algorithm == "grid"
-                else "hours are over; the same command goes on"
-            )
-            print(f"{self.progress()}: {over}.")
-        value = best.value(self.search) if best else None
-        if best is None or value is None:
-            failed = next((trial for trial in self.over if trial.why), None)
-            why = f": trial {failed.number} {failed.why}" if failed else ""
-            raise Failure(f"none of {done} trials has a {self.search.metric}{why}")
-        print(f"Best of {done}: trial {best.number}, {self.search.metric} {value:.6g}: {trials.described(best.values)}")
-        print(f"All of them: {shown(self.folder / 'index.html')} and trials.csv")
-        return DONE
+    def say_end(self) -> Trial:
+        if len(self.followed.over) < self.search.trials:
+            is_grid = self.search.algorithm == "grid"
+            over = "the grid has no more" if is_grid else "hours are over; the same command goes on"
+            print(f"{self.followed.progress()}: {over}.")
+        return self.followed.say_best()
 
 
 class ClusterDriver(Driver):
@@ -225,7 +194,7 @@ class ClusterDriver(Driver):
         self.after()
 
     def after(self) -> None:
-        """End the runs of a call that was killed: their runners would wait ten minutes for work."""
+        """End the runs of a call that was killed, even if no trial is missing: they would wait ten minutes."""
         from azureml.core import Run
 
         from aml_project.service.asking import ask
@@ -238,16 +207,15 @@ class ClusterDriver(Driver):
     def why(self, place: Path) -> str:  # noqa: ARG002
         return "failed: its run in the workspace says why"
 
-    def say_end(self) -> int:
+    def say_end(self) -> Trial:
         from aml_project.service import run_file
 
-        code = super().say_end()
-        if self.best is not None and self.workspace is not None:
+        best = super().say_end()
+        if self.workspace is not None and (run := run_of(self.workspace, self.folder, best)) is not None:
             kept = self.order.folder / "run.json"
-            if (run := run_of(self.workspace, self.folder, self.best)) is not None:
-                run_file.write(kept, run)
-                print(f"Its run is noted in {shown(kept)}. Next: make register MODEL={self.order.model}")
-        return code
+            run_file.write(kept, run)
+            print(f"Its run is noted in {shown(kept)}. Next: make register MODEL={self.order.model}")
+        return best
 
 
 def submitted(workspace: Any, folder: Path) -> list[Any]:
