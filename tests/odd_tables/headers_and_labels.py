@@ -279,6 +279,19 @@ labels("label-of-1000-classes", "as many as there may be", [f"c{n:04}" for n in 
 labels("label-with-holes", "rows without one are of no use", ["no", "yes", ""], r"label")
 labels("label-called-na", "Namibia and nothing are the same text", ["DE", "NA", "FR"], r"label")
 labels("label-of-whole-numbers-with-holes", "0 and 1, not 0.0 and 1.0", ["0", "1", ""], r"label")
+labels(
+    "label-of-many-numbers",
+    "a label of 40 numbers looks like a regression",
+    [str(n) for n in range(40)],
+    r"NOTE: .*label.*40.*--task regression",
+    rows=400,
+)
+refused(
+    "label-of-prices",
+    "every one another number",
+    text_of(("x", "odd", LABEL), [(x, c, f"{x + 7:.5f}{n}") for n, (x, c, _) in enumerate(rows_of("abc"))]),
+    r"--task regression",
+)
 refused("label-that-is-missing", "in every row", one_column("abc", labels=["", "NA"]), r"label")
 refused("label-of-one-class", "nothing to tell apart", one_column("abc", labels=["yes"]), r"label.*two classes")
 refused(
