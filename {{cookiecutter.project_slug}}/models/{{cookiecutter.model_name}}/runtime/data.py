@@ -11,6 +11,7 @@ MANY = 20  # different numbers in a label: more than that are rarely classes
 FEW = 10  # rows that a regression needs, so that some can be held out
 LARGEST = float(np.finfo(np.float32).max)
 
+
 def download(name: str, folder: Path, local_rank: int = 0, wait: Callable[[], None] = lambda: None) -> None:
     """Bring a dataset of the run to a folder of the node: its first process does, the others wait until all is there.
 
