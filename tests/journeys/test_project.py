@@ -151,25 +151,29 @@ def test_a_failure_inside_is_500_without_a_traceback(project: Path, tmp_path: Pa
 MODELS = {
     "RandomForestClassifier(random_state=args.seed)": True,
     "HistGradientBoostingClassifier(random_state=args.seed)": False,
-    "Stranger()": False,
+    "make_pipeline(FunctionTransformer(dense), FunctionTransformer(lambda rows: rows + 0), Stranger())": False,
 }
 STRANGER = """
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.naive_bayes import GaussianNB
+from sklearn.preprocessing import FunctionTransformer
 
 
 class Stranger(GaussianNB):
     def fit(self, X, y):
-        return super().fit(X.toarray() if hasattr(X, "toarray") else X, y)
+        return super().fit(X, y)
+
+
+def dense(rows):
+    return rows.toarray() if hasattr(rows, "toarray") else np.asarray(rows)
 
 
 def build_model("""
 
 
 COMPARE = """
-import json, sys, joblib, numpy, pandas, score, train
+import json, sys, joblib, numpy, pandas, score
 from runtime import input_schema
-sys.modules["__main__"].Stranger = getattr(train, "Stranger", None)
 frame = pandas.read_csv(sys.argv[1]).drop(columns=sys.argv[2])
 score.init()
 rows = json.loads(frame.to_json(orient="records"))
