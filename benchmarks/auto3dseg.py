@@ -4,9 +4,12 @@
     python benchmarks/auto3dseg.py --runs 5 --epochs 20
 
 The tiny algorithm trains on the sample, on one fold. What is compared takes turns within one run. The ratio is one of
-medians of CPU seconds, since others may use the machine; those by the clock stand beside it. train.py judges the
-algorithms, draws and logs: that costs seconds, however long the training is, so it has to last as long as a short one
-really does.
+medians of CPU seconds, since others may use the machine; those by the clock stand beside it.
+
+AutoRunner alone, on the same task.yaml, does all up to the masks: it analyses the data, generates the algorithm, trains
+as many epochs, and has the ensemble draw the volumes for testing. train.py calls it for the same. What it adds is what
+the ratio is about: that a stopped training goes on, the Dice of each volume, figures, MLflow, the folder of the model.
+That costs a second or two, however long the training is, so it has to last as long as a short one really does.
 """
 
 from __future__ import annotations
@@ -80,6 +83,7 @@ def main() -> int:
     parser.add_argument("--project", type=Path, help="one that is installed and has its sample (default: a new one)")
     args = parser.parse_args()
     os.environ.setdefault("UV_TORCH_BACKEND", "cpu")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an owner's Python keeps what it has compiled
     with tempfile.TemporaryDirectory() as folder:
         project = args.project
         if not project:

@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import Rehearse
 from tests.environments import Environments
 from tests.owner import Owner, attached, read_until
-from tests.support import BIN, PYTHON, TEMPLATE, WORKSPACE, free_port, rendered, run
+from tests.support import BIN, PYTHON, TEMPLATE, WORKSPACE, copy_of, free_port, rendered, run
 
 PAGE = (TEMPLATE / "docs" / "auto3dseg.md").read_text(encoding="utf-8")
 FRAMEWORK = TEMPLATE / "templates" / "frameworks" / "auto3dseg"
@@ -52,6 +52,20 @@ def block(heading: str, kind: str) -> str:
     return text
 
 
+def section(heading: str) -> str:
+    """The text below a heading of the page."""
+    return PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+def unset(project: Path, folder: Path, *, packages: list[str]) -> Path:
+    """A copy of a project without its environments, whose training has more packages."""
+    mine = Path(shutil.copytree(project, folder / project.name, ignore=shutil.ignore_patterns(".venv", "outputs")))
+    conda = mine / "models/model1/aml_config/train-conda.yml"
+    assert packages
+    conda.write_text(conda.read_text().rstrip() + "".join(f"\n      - {each}" for each in packages) + "\n")
+    return mine
+
+
 def page_of(folder: Path, more: str = "") -> Path:
     """The page's directory, made as the page says; `more` goes to its azureml_config."""
     run("sh", "-c", block("Empty directory", "shell"), cwd=folder)
@@ -87,6 +101,9 @@ def test_the_page_is_walked(owned: Path, tmp_path: Path, rehearse: Rehearse) -> 
     assert (record["status"], record["displayName"]) == ("Completed", "The_name_of_the_new_run")
     metrics = json.loads(rehearsal.artifact(run_id, "outputs/metrics.json"))
     assert {"dice", "dice_ball", "dice_tiny_0", "dice_tiny_1_box", "test_dice"} <= set(metrics)
+    held = rehearsal.state()["metrics"][run_id]
+    assert {name: held[name]["value"][-1]["data"][name] for name in metrics} == metrics
+    assert len(held["tiny_0_loss"]["value"]) == len(held["tiny_1_dice"]["value"]) == 2, "each epoch is logged once"
     for name in (
         "ensemble_output/images/volume08_ensemble.nii.gz",
         "datastats.yaml",
@@ -214,3 +231,40 @@ def test_the_same_file_runs_here(project: Path) -> None:
     assert EPOCH.findall(said) == ["fold 0, epoch 1", "fold 1, epoch 1"]
     assert re.search(r"^Kept tiny_0, tiny_1: Dice 0\.\d+$", said, re.MULTILINE)
     assert (model / "outputs" / "model" / "ensemble.json").exists()
+
+
+@pytest.mark.full
+def test_a_search_by_nni(owned: Path, tmp_path: Path, environments: Environments) -> None:
+    """`hpo: true` with the real NNI: two learning rates on one fold, as docs/auto3dseg.md says."""
+    mine = environments.set_up(unset(owned, tmp_path, packages=re.findall(r"`(\w+==[\d.]+)`", section("Search"))))
+    model = mine / "models" / "model1"
+    search = block("Search", "yaml").replace(", 0.001]", "]").replace("trialGpuNumber: 1", "trialGpuNumber: 0")
+    with (model / "task.yaml").open("a") as task:
+        task.write(f"num_fold: 1\n{search}")
+    said = run("make", "train", "ARGS=--epochs=1", cwd=mine, expect=0, **THREADS)
+    names = {f"tiny_0_override_learning_rate_{rate}_num_epochs_1" for rate in (0.1, 0.01)}
+    metrics = json.loads((model / "outputs/metrics.json").read_text())
+    assert {name.removeprefix("dice_") for name in metrics if name.endswith("_num_epochs_1")} == names
+    (kept,) = re.findall(r"^Kept (\S+): Dice 0\.\d+$", said, re.MULTILINE)
+    assert kept == max(names, key=lambda name: float(metrics[f"dice_{name}"]))
+    assert list(json.loads((model / "outputs/model/ensemble.json").read_text())["algorithms"]) == [kept]
+
+
+@pytest.mark.full
+def test_a_search_by_search_yml(project: Path, tmp_path: Path) -> None:
+    """`make add ARGS=search`, then `make search`: each trial is a whole AutoRunner with its own learning rate."""
+    mine = copy_of(project, tmp_path)
+    run("make", "add", "ARGS=search", cwd=mine, expect=0)
+    file = mine / "models/model1/search.yml"
+    for written, tried in (("trials: 20", "trials: 2"), ("parallel: 2", "parallel: 1"), ("tpe ", "grid ")):
+        assert written in file.read_text()
+        file.write_text(file.read_text().replace(written, tried))
+    asked = re.sub(r"learning-rate: .*", "learning-rate: [0.1, 0.01]\n  epochs: [1]", file.read_text())
+    file.write_text(asked)
+    run("make", "check", cwd=mine, expect=0)
+    said = run("make", "search", cwd=mine, expect=0, **THREADS)
+    trials = re.findall(r"trial (\d) +dice (\S+) .*learning-rate=(\S+) epochs=1 ", said)
+    assert [(number, rate) for number, _, rate in trials] == [("1", "0.1"), ("2", "0.01")]
+    for number, dice, _ in trials:
+        metrics = file.parent / f"outputs/search/trials/000{number}/outputs/metrics.json"
+        assert json.loads(metrics.read_text())["dice"] == pytest.approx(float(dice))

@@ -64,7 +64,7 @@ class Rows(NamedTuple):
         if not len(train) or not len(test):
             raise SystemExit(f"{self.option} {self.by}: one side would have no row; its values are too few")
         if self.strata is not None and (only := set(self.strata[test]) - set(self.strata[train])):
-            raise SystemExit(f"{self.option} {self.by}: all rows of the class {min(only)!r} would be for the test")
+            raise SystemExit(f"{self.option} {self.by}: all rows of the class {str(min(only))!r} would be for the test")
         return train, test
 
     @property

@@ -10,13 +10,13 @@ import hashlib
 import importlib
 import io
 import json
-import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -40,7 +40,6 @@ NEARLY_ALL = 0.999  # of the rows with the same value: there is nothing to learn
 ENOUGH = 20  # rows that make an identifier of a column in which every value differs
 NOTES = 5  # lines at most
 EXACT = 2**53  # from here on a float does not tell whole numbers apart
-LARGEST = float(np.finfo(np.float32).max)
 
 NUMBER = r"^[+-]?(([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?|(?i:inf|infinity))$"
 PADDED = r"^[+-]?0[0-9]+$"  # a code: as a number it would lose its zeros
@@ -63,6 +62,7 @@ DATES = {
 }
 LIKE_A_DATE = r"^[0-9]{1,4}[-./][0-9]{1,2}[-./][0-9]{1,4}"
 TEXT = pa.dictionary(pa.int32(), pa.string())
+NOTHING = pa.array(sorted(MISSING), pa.string())
 
 Reading = dict[str, Any]  # what the owner said of it, see arguments.reading()
 
@@ -112,7 +112,7 @@ class Source(NamedTuple):
     file: Path
     reading: Reading
     wanted: list[Column] | None = None  # of a schema; None reads all columns
-    folders: dict[str, str] = {}
+    folders: Mapping[str, str] = MappingProxyType({})
     size: int = ROWS  # of a batch, where a file has no blocks of its own
 
 
@@ -120,7 +120,7 @@ Batches = Iterator[tuple[pa.RecordBatch, float]]  # with the share of the file t
 
 
 def batches(source: Source, start: int = 0) -> Batches:
-    """The rows of a file from one on: columns of numbers where that was wanted and they are, else as they stand there."""
+    """The rows of a file from one on: numbers where they are wanted and all are some, else what stands there."""
     readers: dict[str, Callable[[Source, int], Batches]] = {
         ".csv": read_text, ".tsv": read_text, ".parquet": read_parquet, ".feather": read_feather,
         ".jsonl": read_json_lines, ".xlsx": read_workbook,
@@ -264,7 +264,7 @@ def named(header: list[str]) -> list[str]:
 
 
 def read_text(source: Source, start: int) -> Batches:
-    """With pyarrow, which is fast: wanted numbers at once, the rest as texts. What it refuses, Python's csv reads on."""
+    """With pyarrow, which is fast: wanted numbers at once, the rest as texts; Python's csv reads what it refuses."""
     dialect = look_at(source)
     check_names(dialect.names, source)
     wanted = [name for name in names_of(source.wanted or []) if name in dialect.names]
@@ -274,7 +274,7 @@ def read_text(source: Source, start: int) -> Batches:
     ways = [dict.fromkeys(numbers, pa.float64()), {}] if numbers else [{}]
     while ways and dialect.ordinary:
         try:
-            for batch, share in parse_text(source, dialect, names, ways[0], block, done):
+            for batch, share in parse_text(source, dialect, names, types=ways[0], block=block, start=done):
                 done += len(batch)
                 yield batch, share
         except pa.ArrowInvalid as error:
@@ -290,7 +290,7 @@ def read_text(source: Source, start: int) -> Batches:
 
 
 def parse_text(
-    source: Source, dialect: Dialect, names: list[str], types: dict[str, pa.DataType], block: int, start: int
+    source: Source, dialect: Dialect, names: list[str], *, types: dict[str, pa.DataType], block: int, start: int
 ) -> Batches:
     commas = any(column.get("decimal") == "," for column in source.wanted or [])
     done = 0
@@ -498,9 +498,13 @@ def batch_of_values(rows: list[dict[str, Any]], source: Source) -> pa.RecordBatc
     return pa.RecordBatch.from_arrays([array_of([row.get(name) for row in rows]) for name in names], names)
 
 
+def missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and np.isnan(value))
+
+
 def array_of(values: list[Any]) -> pa.Array:
     """Values of one kind as what they are; of several kinds as texts, as a CSV has them."""
-    kinds = {type(value) for value in values if value is not None and value == value}
+    kinds = {type(value) for value in values if not missing(value)}
     if kinds <= {int, float}:
         return pa.array([None if value is None else float(value) for value in values], pa.float64())
     if len(kinds) == 1 and kinds <= {bool, str}:
@@ -619,7 +623,7 @@ def counted(array: pa.Array) -> tuple[pa.StringArray, np.ndarray]:
 
 
 def is_missing(trimmed: pa.StringArray) -> np.ndarray:
-    return mask(pc.is_in(trimmed, value_set=pa.array(sorted(MISSING)))) | mask(pc.is_null(trimmed))
+    return mask(pc.is_in(trimmed, value_set=NOTHING)) | mask(pc.is_null(trimmed))
 
 
 def mask(array: pa.BooleanArray) -> np.ndarray:
@@ -646,23 +650,7 @@ def values_of(array: pa.Array, column: Column, row: int = 0, wrong: Wrong | None
         none = np.full(len(array), np.nan)
         return none if column["type"] == "number" else none.astype("datetime64[s]")
     if kind == "text":
-        texts, indices = places(array, name)
-        trimmed = pc.utf8_trim_whitespace(texts)
-        missing = is_missing(trimmed)
-        parse = numbers_of if column["type"] == "number" else dates_of
-        found, bad = parse(trimmed, column)
-        if wrong is None and not column.get("texts"):
-            wanted = "a number" if column["type"] == "number" else "a date as 2024-01-31"
-            for place in np.flatnonzero(bad & ~missing):
-                if (rows := np.flatnonzero(indices == place)).size:
-                    text = texts[place].as_py()[:80]
-                    raise BadTable(f"row {row + rows[0]}: column {name!r} must be {wanted}, not {text!r}")
-        elif wrong is not None:
-            counts = np.bincount(indices[indices >= 0], minlength=len(texts))
-            for place in np.flatnonzero(bad & ~missing & (counts[: len(bad)] > 0)):
-                first = int(np.flatnonzero(indices == place)[0])
-                wrong.append((row + first, texts[place].as_py(), int(counts[place])))
-        values = np.append(found, np.array([np.nan]).astype(found.dtype))[indices]
+        values = values_of_texts(array, column, row, wrong)
     elif column["type"] == "number" and kind in ("number", "boolean"):
         values = pc.cast(array, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     elif column["type"] == "date" and kind == "date":
@@ -670,9 +658,29 @@ def values_of(array: pa.Array, column: Column, row: int = 0, wrong: Wrong | None
     else:
         raise BadTable(f"column {name!r} must be a {column['type']}, not {array.type}")
     if column["type"] == "number":
-        for place in np.flatnonzero(np.abs(values) > LARGEST)[:1]:
+        with np.errstate(over="ignore"):
+            small = values.astype(np.float32)
+        if np.isinf(small).any():
+            place = np.flatnonzero(np.isinf(small))[0]
             raise BadTable(f"row {row + place}: column {name!r} holds a number that is infinite or too large")
     return values
+
+
+def values_of_texts(array: pa.Array, column: Column, row: int, wrong: Wrong | None) -> np.ndarray:
+    """Numbers or dates of a column of texts."""
+    texts, indices = places(array, column["name"])
+    trimmed = pc.utf8_trim_whitespace(texts)
+    is_number = column["type"] == "number"
+    found, bad = (numbers_of if is_number else dates_of)(trimmed, column)
+    counts = np.bincount(indices[indices >= 0], minlength=len(texts))
+    for place in np.flatnonzero(bad & ~is_missing(trimmed) & (counts[: len(bad)] > 0)):
+        first, text = row + int(np.flatnonzero(indices == place)[0]), texts[place].as_py()
+        if wrong is not None:
+            wrong.append((first, text, int(counts[place])))
+        elif not column.get("texts"):
+            wanted = "a number" if is_number else "a date as 2024-01-31"
+            raise BadTable(f"row {first}: column {column['name']!r} must be {wanted}, not {text[:80]!r}")
+    return np.append(found, np.array([np.nan]).astype(found.dtype))[indices]
 
 
 def places(array: pa.Array, name: str) -> tuple[pa.StringArray, np.ndarray]:
@@ -873,6 +881,17 @@ def decide(contents: dict[Path, list[pa.RecordBatch]], label: str, reading: Read
     return columns
 
 
+def chosen_type(name: str, evidence: Evidence, reading: Reading) -> str:
+    """What the owner has chosen for a column, if anything."""
+    if name in reading.get("categories", []):
+        return "category"
+    if name in reading.get("numbers", []):
+        if evidence.known and not evidence.numbers + evidence.commas:
+            raise Refused(f"--numbers {name}: there is no number in this column")
+        return "number"
+    return "date" if name in reading.get("dates", {}) else ""
+
+
 def column_of(name: str, evidence: Evidence, is_label: bool, reading: Reading, notes: Notes) -> Column:
     """The type that most of its values have, or that its owner has chosen."""
     number: Column = {"name": name, "type": "number"}
@@ -880,17 +899,13 @@ def column_of(name: str, evidence: Evidence, is_label: bool, reading: Reading, n
     most = max(MOST * evidence.known, 1)
     form, dates = max(evidence.dates.items(), key=lambda item: item[1], default=("", 0))
     forms = [other for other, count in evidence.dates.items() if count == dates]
-    date: Column = {"name": name, "type": "date", "format": form}
+    date: Column = {"name": name, "type": "date", "format": reading.get("dates", {}).get(name) or form}
     if reading.get("decimal") == "," or (evidence.commas > evidence.grouped and not reading.get("decimal")):
         number["decimal"] = ","
-    if name in reading.get("categories", []):
-        return category
-    if name in reading.get("numbers", []):
-        if evidence.known and not evidence.numbers + evidence.commas:
-            raise Refused(f"--numbers {name}: there is no number in this column")
-        return number | {"texts": "missing"}
-    if name in reading.get("dates", {}):
-        return date | {"format": reading["dates"][name] or form, "texts": "missing"}
+    if chosen := chosen_type(name, evidence, reading):
+        return {"category": category, "number": number | {"texts": "missing"}, "date": date | {"texts": "missing"}}[
+            chosen
+        ]
     if evidence.kinds == {"number"} or (evidence.kinds == {"date"} and not is_label):
         return number if evidence.kinds == {"number"} else date
     if not evidence.kinds <= {"text", "number", "date", "string"} or not evidence.known:
@@ -907,12 +922,12 @@ def column_of(name: str, evidence: Evidence, is_label: bool, reading: Reading, n
         )
     elif dates >= most:
         return date if dates == evidence.known else date | {"texts": "missing"}
-    if "text" in evidence.kinds and evidence.commas + evidence.grouped + evidence.numbers >= most:
-        if evidence.commas + evidence.grouped:
-            notes.add(
-                f"column {name!r} holds numbers with commas: read as text; --decimal , reads them as decimal "
-                f"commas, --categories {name} leaves them as they are"
-            )
+    commas = evidence.commas + evidence.grouped if "text" in evidence.kinds else 0
+    if commas and commas + evidence.numbers >= most:
+        notes.add(
+            f"column {name!r} holds numbers with commas: read as text; --decimal , reads them as decimal commas, "
+            f"--categories {name} leaves them as they are"
+        )
     return category
 
 
@@ -960,7 +975,7 @@ def frame_of(
 
 
 def note_texts(column: Column, said: list[tuple[Path, int, str]], count: int, rows: int, notes: Notes) -> None:
-    file, row, text = said[0]
+    file, row, _ = said[0]
     name, kind = column["name"], column["type"]
     column["texts"] = "missing"
     texts = list(dict.fromkeys(text for *_, text in said))
@@ -1000,17 +1015,24 @@ def note_leaks(frame: pd.DataFrame, label: str, notes: Notes) -> None:
     """Tell of a column that tells the label: as a rule it was made of it, and won't be there when it is asked for."""
     if label not in frame:
         return
-    labels, names = pd.factorize(frame[label])
     for name in frame.columns.drop(label):
-        values, own = pd.factorize(frame[name])
-        if len(own) == len(names) > 1 and (values == labels).all():
+        if same_groups(frame[name].head(1000), frame[label].head(1000)) and same_groups(frame[name], frame[label]):
             notes.add(f"column {name!r} tells the {label} of every row: --drop {name} if it is only known with it")
+
+
+def same_groups(values: pd.Series, labels: pd.Series) -> bool:
+    """Say whether two columns part the rows alike."""
+    one, other = pd.factorize(values)[0], pd.factorize(labels)[0]
+    return bool(one.max(initial=0) > 0 and (one == other).all())
 
 
 def useless(values: pd.Series) -> str:
     """Why there is nothing to learn from a column; "" if there is."""
-    known = values.dropna()
     rows = len(values)
+    some = values.iloc[:: rows // 1000 + 1]
+    if rows > 10_000 and some.nunique() > 1 and some.duplicated().any() and some.value_counts().iloc[0] < len(some) / 2:
+        return ""  # neither all the same nor each another one
+    known = values.dropna()
     if not len(known):
         return "is empty"
     most = int(known.value_counts().iloc[0]) if known.dtype.kind != "f" else frequent(known.to_numpy())

@@ -56,9 +56,11 @@ def main() -> None:
 
         metrics = evaluate(task, OUTPUTS, algorithms)
         log.metrics(metrics)
-        for name, epochs in read_losses(algorithms).items():
-            for row in epochs:
-                log.metrics({f"{name}_loss": row["loss"], f"{name}_dice": row["metric"]}, step=int(row["epoch"]))
+        log.steps(
+            (int(row["epoch"]), {f"{name}_loss": row["loss"], f"{name}_dice": row["metric"]})
+            for name, epochs in read_losses(algorithms).items()
+            for row in epochs
+        )
         log.folder(OUTPUTS / "evaluation")
 
     kept = ensemble.picked(algorithms)

@@ -73,7 +73,9 @@ def test_images_are_learned_and_answered(here: Any, tmp_path: Path) -> None:
         "columns": [{"name": "image", "type": "image", "size": 16}],
         "task": "classification",
         "classes": ["circle", "cross", "square"],
+        "threshold": None,
         "margin": None,
+        "reading": {},
     }
     mistakes = read(outputs / "metrics.json")["accuracy"] < 1
     assert (outputs / "evaluation/misclassified.png").exists() == mistakes

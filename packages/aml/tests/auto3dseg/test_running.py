@@ -197,6 +197,16 @@ def test_all_that_is_wrong_is_told_at_once(page: Path) -> None:
     ]
 
 
+def test_a_datalist_that_is_not_there_hides_nothing_of_the_task(page: Path) -> None:
+    change(page, modalty="CT", algos=["segresnt"], datalist="datalst.json")
+    err = call(page, "run")[2]
+    assert [line.partition(" is n")[0] for line in err.splitlines()] == [
+        "ERROR: task.yaml: modalty:",
+        "ERROR: task.yaml: algos: 'segresnt'",
+        "ERROR: datalst.json: not there; datalist of the task names it, seen from the task's folder",
+    ]
+
+
 def edited(file: str, content: bytes) -> Callable[[Path], object]:
     return lambda scans: (scans / file).write_bytes(content)
 

@@ -3,10 +3,10 @@
 import http.server
 import importlib.util
 import json
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -21,6 +21,7 @@ class Played(SimpleNamespace):
     module: ModuleType
     auto_runner: SimpleNamespace
     commands: list[list[str]]
+    patience: list[str]
     answers: dict[str, Any]
 
 
@@ -39,7 +40,14 @@ def played(monkeypatch: pytest.MonkeyPatch) -> Iterator[Played]:
             """Say nothing."""
 
     auto_runner = SimpleNamespace()
-    run_cmd = SimpleNamespace(run_cmd=lambda command, **_: commands.append(command))
+    patience: list[str] = []  # what the server is made to read, each time that it begins
+
+    def run(command: list[str], env: dict[str, str] | None = None, **_: Any) -> None:
+        commands.append(command)
+        if env:
+            patience.append(Path(env["NODE_OPTIONS"].removeprefix("--require ").strip('"')).read_text())
+
+    run_cmd = SimpleNamespace(run_cmd=run)
     for name, stands in (("apps.auto3dseg", SimpleNamespace(auto_runner=auto_runner)), ("utils", run_cmd)):
         monkeypatch.setitem(sys.modules, f"monai.{name}", stands)
     for name in ("monai", "monai.apps"):
@@ -52,25 +60,27 @@ def played(monkeypatch: pytest.MonkeyPatch) -> Iterator[Played]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Nni) as server:
         monkeypatch.setattr(module, "PORT", server.server_port)
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield Played(module=module, auto_runner=auto_runner, commands=commands, answers=answers)
+        yield Played(module=module, auto_runner=auto_runner, commands=commands, patience=patience, answers=answers)
         server.shutdown()
 
 
-def test_it_ends_its_own_experiment_alone(played: Played) -> None:
-    played.auto_runner.run_cmd(["nnictl", "create", "--config", "x.yaml"], check=True)
+def test_it_ends_its_own_experiment_alone(played: Played, tmp_path: Path) -> None:
+    create = ["create", "--config", str(tmp_path / "x.yaml")]
+    played.auto_runner.run_cmd(["nnictl", *create], check=True)
     played.auto_runner.run_cmd(["nnictl", "stop", "--all"], check=True)
     own = ["nnictl", "stop", "--port", str(played.module.PORT)]
-    patient = [sys.executable, "-c", played.module.PATIENT, "create", "--config", "x.yaml"]
+    patient = [sys.executable, "-c", played.module.PATIENT, *create]
     assert played.commands == [patient, own]
+    assert played.patience == [played.module.PATIENT_SERVER] and not list(tmp_path.iterdir())
 
 
-def test_one_that_has_not_begun_is_a_line(played: Played, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_has_not_begun_is_a_line(played: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def failed(command: list[str], **_: Any) -> None:
-        raise subprocess.CalledProcessError(1, command)
+        raise RuntimeError("subprocess call error 1")  # as MONAI has it
 
     monkeypatch.setattr(played.module, "run_cmd", failed)
     with pytest.raises(played.module.SearchFailed, match="NNI has not begun; why, it says above"):
-        played.auto_runner.run_cmd(["nnictl", "create", "--config", "x.yaml"], check=True)
+        played.auto_runner.run_cmd(["nnictl", "create", "--config", str(tmp_path / "x.yaml")], check=True)
 
 
 def test_it_waits_for_what_goes_on(played: Played) -> None:

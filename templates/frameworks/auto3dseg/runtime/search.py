@@ -2,9 +2,10 @@
 
 import http.client
 import json
-import subprocess
+import os
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from monai.apps.auto3dseg import auto_runner
@@ -19,6 +20,11 @@ from nni.experiment import launcher
 from nni.tools.nnictl.nnictl import parse_args
 launcher._check_rest_server = partial(launcher._check_rest_server, retry=120)
 parse_args()
+"""
+# The same for the server, which gives its tuner ten.
+PATIENT_SERVER = """
+const wait = setTimeout;
+globalThis.setTimeout = (act, after, ...more) => wait(act, after === 10000 ? 120000 : after, ...more);
 """
 
 
@@ -35,10 +41,15 @@ def run(command: list[str], **options: Any) -> Any:
     """Run nnictl as AutoRunner wants it, but for stop --all, which would end the experiments of others as well."""
     if "--all" in command:
         return stop()
+    server = Path(command[command.index("--config") + 1]).with_name("patient.js")
+    server.write_text(PATIENT_SERVER, encoding="utf-8")
+    environment = {**os.environ, "NODE_OPTIONS": f'--require "{server.resolve()}"'}
     try:
-        return run_cmd([sys.executable, "-c", PATIENT, *command[1:]], **options)
-    except subprocess.CalledProcessError as failed:
+        return run_cmd([sys.executable, "-c", PATIENT, *command[1:]], env=environment, capture_output=False, **options)
+    except RuntimeError as failed:  # what MONAI makes of a command that failed
         raise SearchFailed("NNI has not begun; why, it says above") from failed
+    finally:
+        server.unlink()  # it has been read
 
 
 def wait(seconds: float) -> None:

@@ -4,9 +4,12 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+AT_ONCE = 1000  # metrics that MLflow takes in one request
 
 
 class Log:
@@ -23,6 +26,17 @@ class Log:
             tell_the_search(values, step)
         if self.begin():
             sys.modules["mlflow"].log_metrics(values, step=step)
+
+    def steps(self, rows: Iterable[tuple[int, dict[str, float]]]) -> None:
+        """Log what each step had, where it is known only at the end: together, not with a request for each."""
+        rows = list(rows)
+        if self.begin():
+            mlflow, now = sys.modules["mlflow"], int(time.time() * 1000)
+            metrics = [mlflow.entities.Metric(name, value, now, step) for step, row in rows for name, value in row.items()]
+            for at in range(0, len(metrics), AT_ONCE):
+                mlflow.MlflowClient().log_batch(mlflow.active_run().info.run_id, metrics[at : at + AT_ONCE])
+            for step, row in rows:
+                tell_the_search(row, step)
 
     def folder(self, path: Path) -> None:
         """Keep the files of a folder, under its name."""

@@ -48,11 +48,14 @@ def act(args: argparse.Namespace) -> int:
         and (not isinstance(config, dict) or config.get("submit_to_azureml") is not False)
     )
     of_task = task.problems(keys, cloud=cloud)
-    if not of_task:
-        of_task = [*task.of_templates(keys, folder), *([] if cloud else running.of_dataroot(keys, folder))]
+    of_folder = [] if cloud or of_task else running.of_dataroot(keys, folder)
+    of_task += [*task.of_templates(keys, folder), *of_folder]
     found = [f"{args.input.name}: {line}" for line in of_task]
     if isinstance(keys.get("datalist"), str) and not any(": datalist: " in line for line in found):
-        lists = datalist.read(folder / keys["datalist"])
+        try:
+            lists = datalist.read(folder / keys["datalist"])
+        except Failure as unread:
+            raise Failure("\nERROR: ".join([*found, str(unread)])) from None
         name = Path(keys["datalist"]).name
         of_lists = datalist.problems(lists, num_fold=whole(keys.get("num_fold")))
         found += [f"{name}: {line}" for line in of_lists or running.of_files(lists, keys, folder, cloud=cloud)]
