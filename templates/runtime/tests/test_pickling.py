@@ -1,12 +1,16 @@
 """runtime/pickling.py: what score.py loads has all that the model needs, wherever that was defined."""
 
 import importlib
+import json
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
+import joblib
+import matplotlib.colors
 import pytest
+import yaml
 from sklearn.preprocessing import FunctionTransformer
 
 from runtime import pickling
@@ -78,3 +82,18 @@ def test_a_model_that_cant_be_saved_is_refused_where_it_is_trained(model: Path) 
         pickling.save(FunctionTransformer(lambda rows: (lock, rows)), file)
     assert file.read_bytes() == b"of an earlier training"
     assert [path.name for path in model.iterdir() if path.suffix == ".part"] == []
+
+
+def test_a_package_that_serving_would_lack_is_told(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither what is listed there nor what that brings; named as the list has it, in the version of the training."""
+    (model / "aml_config").mkdir()
+    listing = model / "aml_config" / "inference-conda.yml"
+    listing.write_text("dependencies:\n  - python=3.11\n  - pip:\n      - scikit_learn==1.7.2\n")
+    functions = [matplotlib.colors.to_hex, joblib.hash, json.dumps, lambda rows: yaml.safe_load(rows)["x"]]
+    pickling.save([FunctionTransformer(function) for function in functions], model / "model.pkl")
+    needed = [f"matplotlib=={matplotlib.__version__}", f"PyYAML=={yaml.__version__}"]
+    lines = [f"NOTE: model.pkl needs {name} where it is served: add it to aml_config/{listing.name}" for name in needed]
+    assert capsys.readouterr().err.splitlines() == lines
+    listing.write_text(listing.read_text() + "".join(f"      - {name}\n" for name in needed))
+    pickling.save([FunctionTransformer(function) for function in functions], model / "model.pkl")
+    assert capsys.readouterr().err == ""

@@ -8,11 +8,13 @@ pickle takes them along, by value.
 import io
 import os
 import pickle
+import re
 import site
 import sys
 import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,6 +23,8 @@ import cloudpickle
 
 MODEL = Path(__file__).resolve().parents[1]  # the folder that is served
 LEFT_BEHIND = {"train.py", "tests", "deployment"}  # of it: not there, or with imports that serving does without
+SERVED = "inference-conda.yml"
+ALWAYS = {"sklearn", "numpy", "pandas", "scipy", "cloudpickle"}  # and so not looked for
 INSTALLED = tuple(
     [sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     + [site.getusersitepackages() + os.sep]
@@ -30,9 +34,10 @@ INSTALLED = tuple(
 def save(model: Any, path: Path) -> None:
     """Write the model, or end with the line that says why it can't be."""
     content = io.BytesIO()
+    pickler = Pickler(content)
     try:
         with taken_along():
-            cloudpickle.dump(model, content)
+            pickler.dump(model)
     except (pickle.PicklingError, TypeError, AttributeError, ValueError, RecursionError, NotImplementedError) as error:
         reason = " ".join(str(error).split())
         raise SystemExit(
@@ -42,6 +47,55 @@ def save(model: Any, path: Path) -> None:
     written = path.with_name(f".{path.name}.part")
     written.write_bytes(content.getbuffer())
     written.replace(path)
+    for package in unlisted({name.partition(".")[0] for name in pickler.modules} - {"__main__"}):
+        line = f"{path.name} needs {package} where it is served: add it to aml_config/{SERVED}"
+        print(f"NOTE: {line}", file=sys.stderr, flush=True)
+
+
+class Pickler(cloudpickle.CloudPickler):
+    """Notes the modules that a pickle names."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file)
+        self.modules: set[str] = set()
+
+    def persistent_id(self, value: Any) -> None:
+        """Called for each object that is pickled; None lets it be pickled as ever."""
+        if isinstance(value, ModuleType):
+            self.modules.add(value.__name__)
+        elif isinstance(value, type) or hasattr(value, "__qualname__"):  # a class, or a function
+            self.modules.add(getattr(value, "__module__", None) or "")
+
+
+def unlisted(imports: set[str]) -> list[str]:
+    """The packages of some modules that are neither in the list of what serves nor brought by one that is."""
+    imports = imports - {*sys.stdlib_module_names, *ALWAYS}
+    listing = MODEL / "aml_config" / SERVED
+    if not imports or not listing.is_file():
+        return []
+    owners = metadata.packages_distributions()
+    there: set[str] = set()
+    waiting = re.findall(r"^ *- *([\w.-]+)", listing.read_text(encoding="utf-8"), re.MULTILINE)
+    while waiting:
+        name = plain(waiting.pop())
+        if name not in there:
+            there.add(name)
+            waiting += brought_by(name)
+    needed = [owners[name][0] for name in sorted(imports) if name in owners]
+    return [f"{name}=={metadata.version(name)}" for name in needed if plain(name) not in there]
+
+
+def brought_by(package: str) -> list[str]:
+    try:
+        lines = metadata.requires(package) or []
+    except metadata.PackageNotFoundError:
+        return []
+    return [re.split(r"[^\w.-]", line)[0] for line in lines if "extra ==" not in line]
+
+
+def plain(name: str) -> str:
+    """The name of a package in the spelling that all of its spellings have in common."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 @contextmanager
