@@ -5,7 +5,6 @@ train.py are there where the model is served; those of train.py itself, and of m
 pickle takes them along, by value.
 """
 
-import io
 import os
 import pickle
 import re
@@ -17,7 +16,7 @@ from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, BinaryIO
 
 import cloudpickle
 
@@ -33,19 +32,18 @@ INSTALLED = tuple(
 
 def save(model: Any, path: Path) -> None:
     """Write the model, or end with the line that says why it can't be."""
-    content = io.BytesIO()
-    pickler = Pickler(content)
+    written = path.with_name(f".{path.name}.part")
     try:
-        with taken_along():
+        with taken_along(), written.open("wb") as file:
+            pickler = Pickler(file)
             pickler.dump(model)
     except (pickle.PicklingError, TypeError, AttributeError, ValueError, RecursionError, NotImplementedError) as error:
+        written.unlink()
         reason = " ".join(str(error).split())
         raise SystemExit(
             f"{path.name}: the model can't be saved: {reason}; in train.py, keep open files, locks and the like out of "
             "what build_model() returns"
         ) from None
-    written = path.with_name(f".{path.name}.part")
-    written.write_bytes(content.getbuffer())
     written.replace(path)
     for package in unlisted({name.partition(".")[0] for name in pickler.modules} - {"__main__"}):
         line = f"{path.name} needs {package} where it is served: add it to aml_config/{SERVED}"
@@ -55,7 +53,7 @@ def save(model: Any, path: Path) -> None:
 class Pickler(cloudpickle.CloudPickler):
     """Notes the modules that a pickle names."""
 
-    def __init__(self, file: io.BytesIO) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         super().__init__(file)
         self.modules: set[str] = set()
 
