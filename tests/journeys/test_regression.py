@@ -84,3 +84,34 @@ def test_its_own_tests_hold_for_numbers_too(tmp_path: Path, environments: Enviro
     project = environments.set_up(rendered(tmp_path, framework=framework, task="regression", python_version=PYTHON))
     said = run("make", "test", cwd=project)
     assert "failed" not in said and re.search(r"=+ \d+ passed", said), said[-2000:]
+
+
+# What the owner writes into train.py in place of Ridge, and whether ONNX can stand for it.
+ESTIMATORS = {"Ridge()": True, "RandomForestRegressor(random_state=1)": True, "HistGradientBoostingRegressor()": False}
+COMPARE = """
+import sys, numpy, pandas, score
+from runtime import input_schema
+folder, schema = input_schema.find("outputs")
+table = input_schema.to_table(pandas.read_csv(sys.argv[1]), schema.columns)
+given, wanted = score.load_model(folder, schema)(table), score.load_pipeline(folder / "model.pkl", schema)(table)
+print("largest difference", abs(given / wanted - 1).max())
+"""
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_what_is_served_gives_the_numbers_of_the_pipeline(
+    tmp_path: Path, environments: Environments, estimator: str
+) -> None:
+    project = environments.set_up(rendered(tmp_path, task="regression", python_version=PYTHON))
+    model, python = project / "models" / "model1", project / ".venv" / "model1" / "bin" / "python"
+    imported = "from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor\n\n\ndef build_model("
+    train = re.sub(r"Ridge\(alpha=.*\)\n", f"{estimator}\n", (model / "train.py").read_text())
+    if "Ridge" not in estimator:  # a scaled number moves rows across the splits of trees
+        train = train.replace(", StandardScaler())", ")")
+    (model / "train.py").write_text(train.replace("def build_model(", imported, 1))
+    said = run(python, "train.py", cwd=model)
+    assert ("No ONNX export, score.py will use the slower model.pkl" in said) != ESTIMATORS[estimator]
+    assert (model / "outputs" / "model" / "model.onnx").exists() == ESTIMATORS[estimator]
+    said = run(python, "-c", COMPARE, project / "data" / "model1" / "customers.csv", cwd=model)
+    assert float(said.split("largest difference ")[1]) < 1e-4

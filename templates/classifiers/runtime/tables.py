@@ -1090,7 +1090,9 @@ def read_rows(path: Path) -> pd.DataFrame:
     frames = []
     for file, found in load(path, {}).items():
         with refusing(file):
-            frames += [batch.to_pandas(strings_to_categorical=False) for batch in found]
+            for batch in found:
+                columns = [without_dictionary(column) for column in batch.columns]
+                frames.append(pa.RecordBatch.from_arrays(columns, batch.schema.names).to_pandas())
     frame = pd.concat(frames, ignore_index=True)
     return frame.mask(frame.isin(list(MISSING)))
 

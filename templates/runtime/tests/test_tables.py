@@ -330,3 +330,34 @@ def test_a_column_that_is_left_out_is_not_asked_for(tmp_path: Path) -> None:
     other = write(tmp_path / "other.csv", "x\n1\n")
     ((batch, _),) = tables.stream(other, columns, 10)
     assert tables.to_table(batch, columns)["x"].tolist() == [1.0]
+
+
+def test_the_rows_of_a_pipeline_are_handed_on_as_they_are(tmp_path: Path) -> None:
+    """Codes with their zeros, texts among numbers: the training that reads them decides what they are."""
+    path = write(tmp_path / "it.csv", text("01", "NA", '"1,5"'))
+    frame = tables.read_rows(path)
+    assert frame["odd"].fillna("-").tolist() == ["01", "-", "1,5"] * 8
+    assert set(map(type, frame["label"])) == {str}
+
+
+def test_a_model_is_judged_by_rows_that_are_read_by_its_schema(tmp_path: Path) -> None:
+    path = write(tmp_path / "it.csv", text("01", "02", "A1", ""))
+    frame = tables.read_table(path, "label")
+    schema = input_schema.Schema(input_schema.describe(frame.drop(columns="label")), classes=["no", "yes"])
+    other = write(tmp_path / "other.csv", text("01", "2", "") + "1,02,\n")
+    table, labels = tables.read_by(other, schema, "label")
+    assert table["odd"].tolist() == ["01", "2", ""] * 8 and len(labels) == 24
+    assert labels.unique().tolist() == ["no", "yes"]
+
+
+def test_a_schema_of_an_earlier_model_is_read_as_then(tmp_path: Path) -> None:
+    """It has no word of reading, took booleans for numbers, and may have learnt that NA is a name."""
+    columns = [{"name": "flag", "type": "number"}, {"name": "c", "type": "category", "categories": ["NA", "b"]}]
+    (tmp_path / "schema.json").write_text(json.dumps({"columns": columns, "task": "classification", "classes": ["a"]}))
+    schema = input_schema.find(str(tmp_path))[1]
+    rows = [{"flag": True, "c": "NA"}, {"flag": None, "c": "null"}]
+    asked = input_schema.read_request(json.dumps({"data": rows}), schema.columns, 9)
+    path = write(tmp_path / "it.csv", "flag,c\nTrue,NA\n,null\n")
+    ((batch, _),) = tables.stream(path, schema.columns, 9, 0, schema.reading)
+    for table in (asked, tables.to_table(batch, schema.columns)):
+        assert str(table["flag"].tolist()) == "[1.0, nan]" and table["c"].tolist() == ["NA", ""]

@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,15 +78,15 @@ class Scorer:
         )
 
 
-def writer(model: str) -> Callable[[files.Chunk], Lines]:
-    """Load a model; return what makes lines of a chunk."""
+def writer(model: str) -> tuple[Callable[[files.Chunk], Result], Callable[[Result], Lines]]:
+    """Load a model; return what scores a chunk, and what makes lines of the result."""
     scorer = Scorer(model)
 
-    def lines(chunk: files.Chunk) -> Lines:
-        table, bad = scorer.score(chunk)
+    def lines(result: Result) -> Lines:
+        texts = chain(scorer.schema.classes, result.table["file"].unique().to_pylist())
+        quoted = any(map(SPECIAL.search, texts))  # else it is faster without
         text = io.BytesIO()
-        quoted = any(map(SPECIAL.search, (*scorer.schema.classes, *chunk.names)))  # else it is faster without
-        write_csv(table, text, WriteOptions(include_header=False, quoting_style="needed" if quoted else "none"))
-        return Lines(text.getvalue(), table.num_rows, bad)
+        write_csv(result.table, text, WriteOptions(include_header=False, quoting_style="needed" if quoted else "none"))
+        return Lines(text.getvalue(), result.table.num_rows, result.bad)
 
-    return lines
+    return scorer.score, lines

@@ -13,6 +13,8 @@ from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 
 TOLERANCE = 1e-4  # ONNX computes in 32 bits; answers that differ by more are another model's
+ROWS = 10_000  # at once, as many as a request may hold
+WIDEST = 10_000  # numbers that a row becomes: ONNX keeps each 0 of an encoded category, for all rows that are there
 
 
 def export_onnx(model: Pipeline, rows: pd.DataFrame, path: Path) -> bool:
@@ -36,13 +38,16 @@ def _convert(model: Pipeline, rows: pd.DataFrame) -> tuple[bytes, float]:
     from skl2onnx import to_onnx
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 
+    width = model[:-1].transform(rows.head(1)).shape[1] if len(model) > 1 else rows.shape[1]
+    if width > WIDEST:
+        raise ValueError(f"a row would become {width:,} numbers, most of them 0")
     kinds = {name: FloatTensorType if kind.kind == "f" else StringTensorType for name, kind in rows.dtypes.items()}
     inputs = [(name, kind([None, 1])) for name, kind in kinds.items()]
     # Without zipmap the probabilities come as one array, columns in the order of model.classes_.
     options = {"zipmap": False} if is_classifier(model) else None
     onnx = to_onnx(model, initial_types=inputs, options=options).SerializeToString()
 
-    probe = pd.concat([rows, _odd_rows(rows)], ignore_index=True)
+    probe = pd.concat([rows.head(ROWS), _odd_rows(rows)], ignore_index=True)
     session = onnxruntime.InferenceSession(onnx)
     names = [entry.name for entry in session.get_inputs()]  # the columns in their order, but named without spaces
     values = {name: probe[column].to_numpy().reshape(-1, 1) for name, column in zip(names, probe, strict=True)}
