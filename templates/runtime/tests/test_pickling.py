@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import joblib
 import matplotlib.colors
@@ -13,7 +14,7 @@ import pytest
 import yaml
 from sklearn.preprocessing import FunctionTransformer
 
-from runtime import pickling
+pickling: Any = importlib.import_module("runtime.pickling")  # which scikit-learn's models alone have
 
 OWN = """
 import threading
