@@ -408,7 +408,7 @@ def test_the_page_in_docs(project: Project, rehearsal: Rehearsal, monkeypatch: p
     """Each snippet of docs/python.md, in order, in one namespace: a run here, one on the cluster, a service."""
     monkeypatch.setattr(local_service, "engine_that_answers", str)  # the stand-in runs in no container
     # Its environment is a stand-in as well: tests/journeys/test_tabular_datasets.py reads with a real one.
-    monkeypatch.setattr(model_environment, "load_tabular_dataset", lambda root, *of: of)
+    monkeypatch.setattr(model_environment, "load_tabular_dataset", lambda _, *of: of)
     page = (TEMPLATE / "docs" / "python.md").read_text(encoding="utf-8")
     snippets = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     assert len(snippets) == 8
