@@ -52,6 +52,8 @@ def begun(cache: ModuleType, task: dict[str, Any], tmp_path: Path) -> Path:
         (work / name / "model_fold" / "progress.yaml").write_text("best_avg_dice_score: 0.5\n")
         (work / name / "model_fold" / "checkpoint.pt").write_bytes(b"weights")
     (work / "cache.yaml").write_text(f"work: {work.resolve()}\n")
+    (work / "tiny_1" / "configs").mkdir()
+    (work / "tiny_1" / "configs" / "data.yaml").write_text("root: {0}\nbeside: {0}_2/v0\n".format(task["dataroot"]))
     return work
 
 
@@ -105,13 +107,19 @@ def test_a_node_that_is_new_goes_on_with_what_the_earlier_one_has_kept(
     assert len(list(kept.rglob("*.tar"))) == 2
     shutil.rmtree(begun)  # Azure ML replaces a preempted node by an empty one
 
-    work = tmp_path / "node2" / "outputs"
+    work, earlier, data = tmp_path / "node2" / "outputs", task["dataroot"], tmp_path / "mounted"
+    data.mkdir()
+    for volume in tmp_path.glob("*.nii.gz"):
+        volume.rename(data / volume.name)
+    task["dataroot"] = str(data)
     cache.begin(work, task, {})
+    config = (work / "tiny_1/configs/data.yaml").read_text()
+    assert config == f"root: {data}\nbeside: {earlier}_2/v0\n", "the data is where this node has it"
     assert (work / "late").exists(), "the newest is fetched"
     assert scores(work) == ["tiny_0"]
     assert json.loads((work / "tiny_0/algo_object.json").read_text()) == {"at": f"{work.resolve()}/tiny_0", **SCORED}
     assert (work / "cache.yaml").read_text() == f"work: {work.resolve()}\n"
-    assert json.loads((work / cache.BEGUN).read_text())["in"] == str(work.resolve())
+    assert json.loads((work / cache.BEGUN).read_text())["places"]["work"] == str(work.resolve())
     cache.begin(work, task, {})  # and once more, when this one is preempted as well
     assert scores(work) == ["tiny_0"]
 

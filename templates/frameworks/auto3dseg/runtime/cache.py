@@ -6,6 +6,7 @@ AutoRunner itself does not ask whether what it finds is of the same task, data a
 import hashlib
 import json
 import os
+import re
 import shutil
 import tarfile
 import tempfile
@@ -29,7 +30,8 @@ def begin(work: Path, task: dict[str, Any], parameters: dict[str, Any]) -> None:
     work.mkdir(parents=True, exist_ok=True)
     end_left_over(work)
     fetch(work)
-    file, own = work / BEGUN, {"of": fingerprint(task, parameters), "in": str(work.resolve())}
+    file, here = work / BEGUN, places(work, task)
+    own = {"of": fingerprint(task, parameters), "places": here}
     # What a search leaves behind, AutoRunner would take for algorithms to search in again.
     anew = bool(task.get("not_use_cache") or task.get("hpo"))
     if file.exists() and not (work / "metrics.json").exists() and not anew:
@@ -37,7 +39,7 @@ def begin(work: Path, task: dict[str, Any], parameters: dict[str, Any]) -> None:
         if noted["of"] == own["of"]:
             print(f"Going on in {work.name}/, where this training was stopped", flush=True)
             forget_unfinished(work)
-            relocate(work, noted["in"])
+            relocate(work, noted.get("places", {}), here)
             write_whole(file, own)
             return
         print(f"What was stopped in {work.name}/ had another task, data or code: this begins anew", flush=True)
@@ -81,16 +83,27 @@ def fingerprint(task: dict[str, Any], parameters: dict[str, Any]) -> str:
     return found.hexdigest()
 
 
-def relocate(work: Path, earlier: str) -> None:
-    """Name this folder where AutoRunner has noted another one: a new node may have another place for the run."""
-    if earlier != str(work.resolve()):
-        for pattern in ("*.yaml", "*/algo_object.json", "*/configs/*.yaml"):
-            for file in work.glob(pattern):
-                text = file.read_text(encoding="utf-8")
-                file.write_text(text.replace(earlier, str(work.resolve())), encoding="utf-8")
+def places(work: Path, task: dict[str, Any]) -> dict[str, str]:
+    """Where this node has what AutoRunner notes the paths of."""
+    named = {name: str(task.get(name) or "") for name in PATHS}
+    return {name: path for name, path in named.items() if path and "://" not in path} | {"work": str(work.resolve())}
 
 
-def write_whole(file: Path, content: dict[str, str]) -> None:
+def relocate(work: Path, earlier: dict[str, str], here: dict[str, str]) -> None:
+    """Name the places of this node where AutoRunner has noted another one's, whose folders and mounts lay elsewhere."""
+    moves = {path: here[name] for name, path in earlier.items() if here.get(name, path) != path}
+    for pattern in ("*.yaml", "*/algo_object.json", "*/configs/*.yaml") if moves else ():
+        for file in work.glob(pattern):
+            file.write_text(moved(file.read_text(encoding="utf-8"), moves), encoding="utf-8")
+
+
+def moved(text: str, moves: dict[str, str]) -> str:
+    """A text with each path, and what lies below it, in its new place; the longest that fits counts."""
+    paths = "|".join(map(re.escape, sorted(moves, key=len, reverse=True)))
+    return re.sub(rf"(?<![\w./-])({paths})(?![\w.-])", lambda found: moves[found[0]], text)
+
+
+def write_whole(file: Path, content: dict[str, Any]) -> None:
     partial = file.with_suffix(".partial")
     partial.write_text(json.dumps(content), encoding="utf-8")
     partial.replace(file)
