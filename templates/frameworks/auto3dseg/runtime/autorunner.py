@@ -95,7 +95,7 @@ class Runner(AutoRunner):
 
     def _train_algo_in_sequence(self, history: list[dict[str, Any]]) -> None:
         devices = dict(self.device_setting)
-        for number, algorithm in enumerate(history):
+        for algorithm in history:
             if self.training_devices:
                 self.set_device_info(cuda_visible_devices=self.training_devices)
             self.device_setting = {**self.device_setting, "NUM_NODES": self.nodes}
@@ -107,7 +107,7 @@ class Runner(AutoRunner):
                     raise
                 raise SystemExit(f"{algorithm['identifier']}: its training {ended(call.returncode)}") from None
             self.device_setting = devices  # the ensemble is drawn by this node alone
-            cache.keep(Path(self.work_dir), number)
+            cache.keep(Path(self.work_dir))
 
     def _train_algo_in_nni(self, history: list[dict[str, Any]]) -> None:
         try:

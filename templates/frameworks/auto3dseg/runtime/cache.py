@@ -10,6 +10,7 @@ import re
 import shutil
 import tarfile
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ def forget_unfinished(work: Path) -> None:
                 score.unlink()
 
 
-def keep(work: Path, number: int) -> None:
+def keep(work: Path) -> None:
     """Have Azure ML keep what has been trained: outputs/ is sure to be kept only when the run is over."""
     run_id = os.environ.get("AZUREML_RUN_ID")
     if not run_id:
@@ -135,7 +136,7 @@ def keep(work: Path, number: int) -> None:
     import mlflow
 
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, f"{number:06}.tar")
+        file = Path(folder, f"{time.time_ns()}.tar")  # the service takes no second file of the same name
         with tarfile.open(file, "w") as archive:
             archive.add(work, arcname=".")
         mlflow.MlflowClient().log_artifact(run_id, str(file), ARTIFACTS)
@@ -149,8 +150,13 @@ def fetch(work: Path) -> None:
     import mlflow
 
     names = [artifact.path for artifact in mlflow.MlflowClient().list_artifacts(run_id, ARTIFACTS)]
-    if names:
+    for name in sorted(names, reverse=True):
         with tempfile.TemporaryDirectory() as folder:
-            found = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=max(names), dst_path=folder)
+            try:
+                found = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name, dst_path=folder)
+            except Exception as error:  # whatever the client raises where a node was gone before it had sent this
+                print(f"{name} can't be fetched: {error}", flush=True)
+                continue
             with tarfile.open(found) as archive:
                 archive.extractall(work, filter="data")
+            return
