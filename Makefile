@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 # The tests, three files at once: most of them wait for processes and answers. The long files first, then the end is short.
 PYTEST := $(BIN)/python -m pytest -p tests.times --verbose --numprocesses=3 --dist=loadfile --no-loadscope-reorder --durations=25
-TESTS := tests/sources tests/automation tests/journeys tests/containers tests/updates packages/rehearsal/tests packages/aml/tests tests/renders
+TESTS := tests/sources tests/automation tests/journeys tests/odd_tables tests/containers tests/updates packages/rehearsal/tests packages/aml/tests tests/renders
 UV := uv==0.13.8
 PROJECT := {{cookiecutter.project_slug}}
 MODEL := $(PROJECT)/models/{{cookiecutter.model_name}}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from jinja2.filters import do_int
 
 NETWORKS = ("pytorch", "tensorflow")  # the frameworks that train networks
-SEGMENTS = ("auto3dseg",)  # those whose model draws masks; every other one classifies rows or images
+SEGMENTS = ("auto3dseg",)  # those whose model draws masks; every other one answers rows or images
 GPU_SERIES = ("NC", "ND", "NG", "NV")
 AMD = ("_MI300X_", "_V620_", "_V710_")
 # VM sizes by how many GPUs they have; those that are not here have one, or none.
@@ -82,7 +82,7 @@ def trains_network(answers: Answers) -> bool:
 
 
 def classifies(answers: Answers) -> bool:
-    """Whether the model answers with labels: of rows, or of images."""
+    """Whether the model answers rows or images, with a class or a number for each."""
     return answers["framework"] not in SEGMENTS
 
 

@@ -11,8 +11,8 @@ TEMPLATES = ROOT / "templates"
 PATHS = ("notebook", "environment_file")
 # What a model is made with; the other questions are about the repo around.
 OF_MODEL = (
-    "framework", "python_version", "notebook", "environment_file", "compute_name", "vm_size", "node_count", "gpu",
-    "processes_per_node", "launcher", "data_access", "dataset_name",
+    "framework", "task", "python_version", "notebook", "environment_file", "compute_name", "vm_size", "node_count",
+    "gpu", "processes_per_node", "launcher", "data_access", "dataset_name",
 )  # fmt: skip
 
 
@@ -65,7 +65,7 @@ def packages(answers: Answers, purpose: str) -> str:
 
 
 def of_framework(answers: Answers, file: str) -> str:
-    """A file of the framework's folder, as it is, or else of what the classifiers share."""
+    """A file of the framework's folder, as it is, or else of what those share that answer rows."""
     own = f"frameworks/{answers['framework']}/{file}"
     return as_it_is(own if (TEMPLATES / own).is_file() else f"classifiers/{file}")
 

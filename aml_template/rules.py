@@ -135,6 +135,8 @@ def contradictions(answers: Answers) -> list[tuple[str, str]]:
         alone = "1 for auto3dseg, whose AutoRunner starts a process for each GPU of its node itself"
         several = [field for field in ("node_count", "processes_per_node") if answers[field] != "1"]
         found += [(field, f"{alone} (got {answers[field]!r})") for field in several]
+    if answers["framework"] == "auto3dseg" and answers["task"] == "regression":
+        found.append(("task", f"classification for auto3dseg, whose model draws masks (got {answers['task']!r})"))
     if answers["framework"] == "auto3dseg" and answers["notebook"]:
         found.append(("notebook", f"none for auto3dseg, whose train.py runs task.yaml (got {answers['notebook']!r})"))
     if answers["framework"] == "tensorflow" and processes != "1":

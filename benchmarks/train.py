@@ -47,7 +47,7 @@ with contextlib.redirect_stdout(io.StringIO()):
 
 def fresh():
     torch.manual_seed(args.seed)
-    return network.build(data.shape, len(data.classes))
+    return network.build(data.shape, data.outputs)
 
 def ours():
     with contextlib.redirect_stdout(io.StringIO()):

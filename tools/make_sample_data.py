@@ -26,19 +26,21 @@ COLUMNS = (
 
 
 def customer(rng: random.Random) -> dict[str, object]:
-    """Draw one customer. Short contracts, many calls and high fees make leaving likelier."""
+    """Draw one customer. Short contracts, many calls and high fees make leaving likelier; much data makes fees high."""
     contract = rng.choices(["monthly", "yearly", "two-year"], [55, 30, 15])[0]
     tenure = min(72, int(rng.expovariate(1 / 24)) + 1)
     calls = min(12, int(rng.expovariate(1 / 1.8)))
-    fee = round(18 + 60 * rng.random() + (6 if contract == "monthly" else 0), 2)
+    discount = 14 * rng.random()
     payment = rng.choices(["card", "transfer", "invoice"], [50, 30, 20])[0]
+    data = round(rng.expovariate(1 / 9), 1)
+    fee = round(37 + 1.8 * min(data, 25) + {"monthly": 8, "yearly": 3, "two-year": 0}[contract] - discount, 2)
     odds = -2.3 + 0.55 * calls + 0.025 * fee - 0.05 * tenure
     odds += {"monthly": 0.9, "yearly": -0.6, "two-year": -1.6}[contract] + (0.5 if payment == "invoice" else 0)
     row: dict[str, object] = {
         "tenure_months": tenure,
         "monthly_fee": fee,
         "support_calls": calls,
-        "data_gb": round(rng.expovariate(1 / 9), 1),
+        "data_gb": data,
         "contract": contract,
         "payment": payment,
         "region": rng.choice(["north", "south", "east", "west"]),

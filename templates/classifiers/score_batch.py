@@ -49,7 +49,9 @@ def run(mini_batch: Any) -> pd.DataFrame:
             raise files.BadFile(result.bad[""])
         return result.table.to_pandas()
     inputs = {str(file): Path(file) for file in mini_batch}
-    results = [scorer.score(chunk) for chunk in files.read_chunks(inputs, scorer.schema.columns)]
+    results = [
+        scorer.score(chunk) for chunk in files.read_chunks(inputs, scorer.schema.columns, reading=scorer.schema.reading)
+    ]
     bad = {name: why for result in results for name, why in result.bad.items()}
     for name, why in bad.items():
         print(f"Bad file {name}: {why}", flush=True)

@@ -44,8 +44,8 @@ class Scripts:
         return said
 
 
-def made(folder: Path, framework: str, environments: Environments) -> Scripts:
-    project = rendered(folder, framework=framework, python_version=PYTHON)
+def made(folder: Path, framework: str, environments: Environments, **answers: str) -> Scripts:
+    project = rendered(folder, framework=framework, python_version=PYTHON, **answers)
     environments.set_up(project)
     assert aml(project, "add", "pipeline").code == 0
     return Scripts(project)
@@ -73,6 +73,23 @@ def test_rows_are_held_out_and_judge_the_model(tmp_path: Path, environments: Env
     assert "80 " in scripts.judge(out, "--label churned", "--label churned")
     wrong = scripts("prepare.py", words.replace("churned", "bought"), expect=1)
     assert re.fullmatch(r"--label bought: no such column; the data has tenure_months, .*churned\n", wrong)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("framework", ["sklearn", "pytorch"])
+def test_numbers_are_held_out_of_all_rows_and_judge_the_model(
+    tmp_path: Path, environments: Environments, framework: str
+) -> None:
+    scripts, out = made(tmp_path, framework, environments, task="regression"), tmp_path / "out"
+    scripts("prepare.py", f"--label monthly_fee --train-path {out}/train --test-path {out}/test")
+    train, test = ((out / part / "rows.csv").read_text().splitlines() for part in ("train", "test"))
+    assert (len(train), len(test)) == (1601, 401)
+    scripts("train.py", f"--data-path {out}/train")
+    said = scripts("evaluate.py", f"--data-path {out}/test --output-path {out}/judged --label monthly_fee")
+    metrics = json.loads((out / "judged" / "metrics.json").read_text())
+    assert f"Judged by 400 {'rows' if framework == 'sklearn' else 'samples'}: rmse {metrics['rmse']:.4g}, R² " in said
+    assert metrics["r2"] > 0.7
+    assert (out / "judged" / "residuals.png").exists()
 
 
 def test_images_are_held_out_of_each_class_and_judge_the_model(tmp_path: Path, environments: Environments) -> None:

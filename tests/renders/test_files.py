@@ -62,7 +62,7 @@ MODEL_FILES = {
 }
 # What is not a file of the framework's folder, as it is: texts of the answers, and a file that is no text.
 SAMPLES = {
-    "classifiers": {"data/model1/customers.csv"},
+    "classifiers": {"data/model1/customers.csv", "models/model1/sample-request.json"},
     "auto3dseg": {"data/model1/README.md", "models/model1/task.yaml", "models/model1/sample-request.nii.gz"},
 }
 NETWORKS, CLASSIFIERS = FRAMEWORK_FOLDERS.parent / "networks", FRAMEWORK_FOLDERS.parent / "classifiers"
@@ -91,6 +91,24 @@ def test_exactly_these_files(bake: Bake, framework: str) -> None:
     samples = SAMPLES["auto3dseg" if framework == "auto3dseg" else "classifiers"]
     assert set(files_of(project)) == REPO_FILES | LOCAL | samples | model
     assert [path for path in project.rglob("*") if path.is_dir() and not any(path.iterdir())] == []
+
+
+@pytest.mark.parametrize("framework", sorted(set(FRAMEWORKS) - {"auto3dseg"}))
+def test_a_regression_is_the_same_files_but_for_what_says_so(bake: Bake, framework: str) -> None:
+    numbers, classes = (files_of(bake(framework=framework, task=task)) for task in ("regression", "classification"))
+    model = "models/model1/"
+    assert numbers.keys() == classes.keys()
+    assert {name for name in numbers if numbers[name] != classes[name]} == {
+        ".cookiecutter.json",
+        "README.md",
+        f"{model}.answers.json",
+        f"{model}sample-request.json",
+    }
+    assert json.loads(numbers[f"{model}.answers.json"])["task"] == "regression"
+    columns = set(classes["data/model1/customers.csv"].decode().splitlines()[0].split(","))
+    for files, label in ((numbers, "monthly_fee"), (classes, "churned")):
+        for row in json.loads(files[f"{model}sample-request.json"])["data"]:
+            assert row.keys() == columns - {label}
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

@@ -22,6 +22,7 @@ GOOD = {
     "project_slug": "my-aml-project",
     "model_name": "model1",
     "framework": "sklearn",
+    "task": "classification",
     "python_version": "3.11",
     "compute_name": "cpu-cluster",
     "vm_size": "Standard_DS3_v2",
@@ -69,7 +70,7 @@ def accepts(question: str, text: str, **others: str) -> bool:
 def test_every_question_has_a_prompt() -> None:
     asked = [question for question in QUESTIONS if not question.startswith("_")]
     assert list(QUESTIONS["__prompts__"]) == asked
-    for question in ("framework", "launcher", "data_access", "search", "pipeline", "ci"):
+    for question in ("framework", "task", "launcher", "data_access", "search", "pipeline", "ci"):
         assert list(QUESTIONS["__prompts__"][question]) == ["__prompt__", *QUESTIONS[question]]
 
 
@@ -213,6 +214,10 @@ def test_the_gpu_fits_the_vm_size() -> None:
                 "processes_per_node: 1 for auto3dseg, whose AutoRunner starts a process for each GPU of its node itself"
                 " (got '4')"
             ),
+        ),
+        (
+            {"framework": "auto3dseg", "task": "regression"},
+            "task: classification for auto3dseg, whose model draws masks (got 'regression')",
         ),
         (
             {"framework": "auto3dseg", "notebook": "analysis.ipynb"},

@@ -104,7 +104,7 @@ def test_what_the_owner_wrote_is_kept(changed: tuple[Path, str], tmp_path: Path)
     pipeline.write_text(pipeline.read_text().replace("seed: 42", "seed: 7"))
     prepare.write_text(prepare.read_text().replace("drop_duplicates()", "drop_duplicates().head(100)"))
     train = project / "models" / "model1" / "train.py"
-    train.write_text(train.read_text().replace('default="churned"', 'default="bought"'))
+    train.write_text(train.read_text().replace("default=sample_label()", 'default="bought"'))
     (project / "README.md").write_text((project / "README.md").read_text() + "\n## Ours\n\nWritten by us.\n")
     (project / "models" / "model1" / "helper.py").write_text("ANSWER = 42\n")
     (project / "data" / "model1" / "customers.csv").write_text("a,b\n1,2\n")

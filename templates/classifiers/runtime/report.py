@@ -43,11 +43,11 @@ def column(values: pd.Series) -> Profile:
         if not len(numbers):
             return found
         least, quarter, median, three_quarters, most = map(float, np.quantile(numbers, [0, 0.25, 0.5, 0.75, 1]))
-        counts, edges = np.histogram(numbers, BINS, (least, most))
+        counts, edges = np.histogram(numbers - least, BINS, (0, most - least))  # large numbers leave no room for bins
         return found | {
             "least": least, "quarter": quarter, "median": median, "three_quarters": three_quarters, "most": most,
             "mean": float(numbers.mean()), "deviation": float(numbers.std()),
-            "histogram": {"counts": counts.tolist(), "edges": edges.tolist()},
+            "histogram": {"counts": counts.tolist(), "edges": (edges + least).tolist()},
         }  # fmt: skip
     counted = values[values != ""].value_counts()
     return {

@@ -31,6 +31,7 @@ Train = Callable[..., subprocess.CompletedProcess[str]]
 Here = Callable[..., None]
 Post = Callable[..., tuple[int, Any]]
 Batch = Callable[..., subprocess.CompletedProcess[str]]
+Prediction = dict[str, Any]
 
 
 @pytest.fixture(scope="session")
@@ -65,6 +66,19 @@ def outputs(train: Train, tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = train(folder)
     assert done.returncode == 0, done.stderr
     return folder / "outputs"
+
+
+@pytest.fixture(scope="session")
+def classifies(outputs: Path) -> bool:
+    """Whether the model of that training answers with labels, and not with numbers."""
+    return bool(json.loads((outputs / "model" / "schema.json").read_text(encoding="utf-8"))["task"] == "classification")
+
+
+def numbers(prediction: Prediction) -> dict[str, float]:
+    """All numbers of an answer, by what score_batch.py calls their columns."""
+    if "value" in prediction:
+        return prediction
+    return {f"probability_{label}": share for label, share in prediction["probabilities"].items()}
 
 
 @pytest.fixture(scope="session")

@@ -10,16 +10,21 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import MODEL, Server, command, free_port, served
+from tests.conftest import MODEL, Server, command, free_port, numbers, served
 
 Rows = list[dict[str, Any]]
 
 
-def test_each_row_gets_a_label_and_its_probabilities(post: Any, rows: Rows) -> None:
+def test_each_row_gets_its_answer(post: Any, rows: Rows, classifies: bool) -> None:
+    """A label with the probability of every label; or a number, with two between which most such numbers lie."""
     status, answer = post({"data": rows})
     assert status == 200
     assert len(answer["predictions"]) == len(rows)
     for prediction in answer["predictions"]:
+        if not classifies:
+            assert list(prediction) == ["value", "low", "high"]
+            assert prediction["low"] < prediction["value"] < prediction["high"]
+            continue
         assert prediction["label"] == max(prediction["probabilities"], key=prediction["probabilities"].get)
         assert sum(prediction["probabilities"].values()) == pytest.approx(1, abs=1e-5)
 
@@ -83,16 +88,21 @@ def test_as_many_rows_as_a_request_may_hold(post: Any, rows: Rows) -> None:
     status, answer = post({"data": many})
     assert (status, len(answer["predictions"])) == (200, 10_000)
     for many_said, alone in zip(answer["predictions"], post({"data": rows})[1]["predictions"], strict=False):
-        assert many_said["probabilities"] == pytest.approx(alone["probabilities"], abs=1e-5)
+        assert numbers(many_said) == pytest.approx(numbers(alone), rel=1e-5, abs=1e-5)
 
 
-def test_each_request_leaves_a_line_of_json(server: Server, rows: Rows) -> None:
+def test_each_request_leaves_a_line_of_json(server: Server, rows: Rows, classifies: bool) -> None:
     before = len(server.requests())
     _, answer = server.post({"data": rows})
     server.post({"data": []})
     good, bad = server.requests()[before:]
     assert good["status"] == 200 and good["rows"] == len(rows) and good["ms"] > 0
-    assert good["labels"] == Counter(prediction["label"] for prediction in answer["predictions"])
+    if classifies:
+        assert good["labels"] == Counter(prediction["label"] for prediction in answer["predictions"])
+    else:
+        values = [prediction["value"] for prediction in answer["predictions"]]
+        mean = pytest.approx(sum(values) / len(values))
+        assert good["values"] == {"least": min(values), "mean": mean, "most": max(values)}
     assert (good["model"], good["code"]) == ("local", "abc1234")
     assert (bad["status"], bad["error"]) == (400, 'There are no rows under "data".')
     for worker in {line["worker"] for line in server.requests()}:
@@ -130,5 +140,7 @@ def test_swagger_describes_the_columns_and_its_example_scores(server: Server, po
     assert list(data["items"]["properties"]) == list(rows[0])
     status, answer = post(service["ServiceInput"]["example"])
     assert status == 200
-    probabilities = service["ServiceOutput"]["properties"]["predictions"]["items"]["properties"]["probabilities"]
-    assert probabilities["required"] == list(answer["predictions"][0]["probabilities"])
+    described, (prediction,) = service["ServiceOutput"]["properties"]["predictions"]["items"], answer["predictions"]
+    assert described["required"] == list(prediction)
+    if "probabilities" in prediction:
+        assert described["properties"]["probabilities"]["required"] == list(prediction["probabilities"])

@@ -14,7 +14,7 @@ import pytest
 
 import score_batch
 from runtime import input_schema
-from tests.conftest import MODEL
+from tests.conftest import MODEL, numbers
 
 Rows = list[dict[str, Any]]
 Columns = list[input_schema.Column]
@@ -58,8 +58,9 @@ def read(path: Path) -> Rows:
         return list(csv.DictReader(file))
 
 
-def probabilities(rows: Rows) -> list[list[float]]:
-    return [[float(value) for name, value in row.items() if name.startswith("probability_")] for row in rows]
+def answers(rows: Rows) -> list[dict[str, float]]:
+    """The numbers of each row; its label is compared by itself."""
+    return [{name: float(row[name]) for name in row if name not in ("file", "row", "label")} for row in rows]
 
 
 def test_csv_and_parquet_get_the_answers_of_the_server(batch: Run, post: Any, odd: Rows, tmp_path: Path) -> None:
@@ -70,15 +71,15 @@ def test_csv_and_parquet_get_the_answers_of_the_server(batch: Run, post: Any, od
     results = read(tmp_path / "scores.csv")
     status, answer = post({"data": odd})
     assert status == 200
-    wanted = [list(row["probabilities"].values()) for row in answer["predictions"]]
-    labels = [row["label"] for row in answer["predictions"]]
+    wanted = [numbers(prediction) for prediction in answer["predictions"]]
+    labels = [prediction.get("label") for prediction in answer["predictions"]]
     for file in ("a.csv", "b.parquet", 'it is, "so".csv'):
         own = [row for row in results if row["file"] == file]
         assert [row["row"] for row in own] == [str(number) for number in range(len(odd))]
-        assert [row["label"] for row in own] == labels
-        for found, expected in zip(probabilities(own), wanted, strict=True):
-            assert found == pytest.approx(expected, abs=1e-6)
-    assert list(results[0])[3:] == [f"probability_{label}" for label in answer["predictions"][0]["probabilities"]]
+        assert [row.get("label") for row in own] == labels
+        for found, expected in zip(answers(own), wanted, strict=True):
+            assert found == pytest.approx(expected, rel=1e-6, abs=1e-6)
+    assert [name for name in results[0] if name not in ("file", "row", "label")] == list(wanted[0])
 
 
 @pytest.mark.parametrize(
@@ -123,12 +124,12 @@ def test_it_is_the_entry_script_of_a_step(outputs: Path, rows: Rows, post: Any, 
     assert f"Bad file {bad}: column" in done.stdout
     results = [json.loads(line[7:]) for line in done.stdout.splitlines() if line.startswith("RESULT ")]
     whole, nothing, hidden, table, wrong = results
-    answers = post({"data": rows})[1]["predictions"]
+    predictions = post({"data": rows})[1]["predictions"]
     assert [(row["file"], row["row"]) for row in whole] == [(file, row) for file in files for row in range(len(rows))]
-    assert probabilities(whole) == [pytest.approx(list(row["probabilities"].values()), abs=1e-6) for row in answers * 2]
+    assert answers(whole) == [pytest.approx(numbers(row), rel=1e-6, abs=1e-6) for row in predictions * 2]
     assert nothing == []
     assert hidden == f"1 of 3 files are bad, {bad} among them"
-    assert [row["label"] for row in table] == [row["label"] for row in answers]
+    assert [row.get("label") for row in table] == [row.get("label") for row in predictions]
     assert "must be a number, not 'x'" in wrong
 
 

@@ -29,12 +29,12 @@ def init() -> None:
 
 @serving.handled
 def run(data: str) -> Any:
-    """Return the label and the probability of each label, for every row of the request."""
+    """Return the label and the probability of each label, or the number, for every row of the request."""
     table = input_schema.read_request(data, schema.columns, MAX_ROWS)
     return input_schema.answer(predict(table), schema)
 
 
 def load_model(folder: Path, schema: input_schema.Schema) -> Callable[[input_schema.Table], np.ndarray]:
-    """The model as a function: a column of the table per feature in, a row of probabilities per row out."""
-    frequencies = list(json.loads((folder / "model.json").read_text(encoding="utf-8"))["frequencies"].values())
-    return lambda table: np.tile(frequencies, (len(next(iter(table.values()))), 1))
+    """The model as a function: a column of the table per feature in; probabilities, or a number, per row out."""
+    answer = json.loads((folder / "model.json").read_text(encoding="utf-8"))["answer"]
+    return lambda table: np.array([answer] * len(next(iter(table.values()))))

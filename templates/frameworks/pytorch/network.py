@@ -8,27 +8,32 @@ import torch
 from torch import Tensor, nn
 
 
-def build(shape: list[int], classes: int) -> nn.Module:
+def build(shape: list[int], outputs: int) -> nn.Module:
     """The network for one row of a table ([columns]), or for one image ([height, width, colours])."""
-    return table_network(shape[0], classes) if len(shape) == 1 else image_network(shape[-1], classes)
+    return table_network(shape[0], outputs) if len(shape) == 1 else image_network(shape[-1], outputs)
 
 
-def table_network(columns: int, classes: int) -> nn.Module:
+def table_network(columns: int, outputs: int) -> nn.Module:
     return nn.Sequential(
         nn.Linear(columns, 64),
         nn.ReLU(),
         nn.Linear(64, 32),
         nn.ReLU(),
-        nn.Linear(32, classes),
+        nn.Linear(32, outputs),
     )
 
 
-def image_network(colours: int, classes: int) -> nn.Module:
+def image_network(colours: int, outputs: int) -> nn.Module:
     """Small, for any image size. Its norms look at one image: the same net, however many processes share a batch."""
     layers: list[nn.Module] = []
-    for inputs, outputs in ((colours, 16), (16, 32), (32, 64)):
-        layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.GroupNorm(4, outputs), nn.ReLU(), nn.MaxPool2d(2)]
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, classes))
+    for before, after in ((colours, 16), (16, 32), (32, 64)):
+        layers += [nn.Conv2d(before, after, 3, padding=1), nn.GroupNorm(4, after), nn.ReLU(), nn.MaxPool2d(2)]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, outputs))
+
+
+def answer(outputs: Tensor) -> Tensor:
+    """What the outputs say: the probability of each class. A single output is the number that was asked for."""
+    return outputs if outputs.shape[1] == 1 else outputs.softmax(dim=1)
 
 
 def as_input(pixels: np.ndarray) -> Tensor:
@@ -36,9 +41,9 @@ def as_input(pixels: np.ndarray) -> Tensor:
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
-def save(path: Path, network: nn.Module, shape: list[int], classes: int) -> None:
+def save(path: Path, network: nn.Module, shape: list[int], outputs: int) -> None:
     """Write all that load() needs."""
-    torch.save({"shape": shape, "classes": classes, "weights": network.state_dict()}, path)
+    torch.save({"shape": shape, "classes": outputs, "weights": network.state_dict()}, path)
 
 
 def load(path: Path) -> nn.Module:

@@ -32,13 +32,16 @@ def init() -> None:
 @rawhttp
 @serving.handled
 def run(request: AMLRequest) -> Any:
-    """Return the label and the probability of each label, for every row of the request; or for the image that it is."""
+    """Return the label and the probability of each label, or the number, for every row of the request.
+
+    A request may also be the file of an image.
+    """
     table = input_schema.read_body(request.get_data(), request.mimetype, schema.columns, MAX_ROWS, images.read_image)
     return input_schema.answer(predict(table), schema)
 
 
 def load_model(folder: Path, schema: input_schema.Schema) -> Callable[[input_schema.Table], np.ndarray]:
-    """The network as a function: a column of the table per feature in, a row of probabilities per row out."""
+    """The network as a function: a column of the table per feature in; probabilities, or a number, per row out."""
     torch.set_num_threads(1)  # the server's workers bring the threads
     net = network.load(folder / "model.pt")
     fitted = encoding.load(folder) if schema.columns[0]["type"] != "image" else None
@@ -46,6 +49,7 @@ def load_model(folder: Path, schema: input_schema.Schema) -> Callable[[input_sch
     def predict(table: input_schema.Table) -> np.ndarray:
         inputs = torch.from_numpy(fitted.matrix(table, schema.columns)) if fitted else network.as_input(table["image"])
         with torch.inference_mode():
-            return net(inputs).softmax(dim=1).numpy()
+            outputs: np.ndarray = network.answer(net(inputs)).numpy()
+        return fitted.unscaled(outputs) if fitted and not schema.classes else outputs
 
     return predict

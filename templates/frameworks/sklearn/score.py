@@ -28,15 +28,15 @@ def init() -> None:
 
 @serving.handled
 def run(data: str) -> Any:
-    """Return the label and the probability of each label, for every row of the request."""
+    """Return the label and the probability of each label, or the number, for every row of the request."""
     table = input_schema.read_request(data, schema.columns, MAX_ROWS)
     return input_schema.answer(predict(table), schema)
 
 
 def load_model(folder: Path, schema: input_schema.Schema) -> Callable[[input_schema.Table], np.ndarray]:
-    """The model as a function: a column of the table per feature in, a row of probabilities per row out."""
+    """The model as a function: a column of the table per feature in; probabilities, or a number, per row out."""
     onnx = folder / "model.onnx"
-    return load_onnx(onnx, schema) if onnx.exists() else load_pipeline(folder / "model.pkl")
+    return load_onnx(onnx, schema) if onnx.exists() else load_pipeline(folder / "model.pkl", schema)
 
 
 def load_onnx(path: Path, schema: input_schema.Schema) -> Callable[[input_schema.Table], np.ndarray]:
@@ -46,20 +46,24 @@ def load_onnx(path: Path, schema: input_schema.Schema) -> Callable[[input_schema
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, options)
-    inputs = zip(session.get_inputs(), schema.columns, strict=True)  # in the same order, but named without spaces
+    columns = input_schema.inputs(schema.columns)
+    inputs = zip(session.get_inputs(), columns, strict=True)  # in the same order, but named without spaces
     names = [(entry.name, column["name"]) for entry, column in inputs]
+    output = session.get_outputs()[-1].name  # of a classifier, it follows the label
 
     def predict(table: input_schema.Table) -> np.ndarray:
         values = {entry: table[name].reshape(-1, 1) for entry, name in names}
-        return session.run(["probabilities"], values)[0]
+        outputs = session.run([output], values)[0]
+        return outputs if schema.classes else outputs.ravel()
 
     return predict
 
 
-def load_pipeline(path: Path) -> Callable[[input_schema.Table], np.ndarray]:
+def load_pipeline(path: Path, schema: input_schema.Schema) -> Callable[[input_schema.Table], np.ndarray]:
     """The pipeline itself, for a model that ONNX can't express."""
     import joblib
     import pandas as pd
 
     pipeline = joblib.load(path)
-    return lambda table: pipeline.predict_proba(pd.DataFrame(table))
+    answer = pipeline.predict_proba if schema.classes else pipeline.predict
+    return lambda table: answer(pd.DataFrame(table))

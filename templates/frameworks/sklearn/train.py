@@ -1,4 +1,4 @@
-"""Train a classifier on a table, judge it, and write all that scoring needs to outputs/.
+"""Train a model on a table, judge it, and write all that scoring needs to outputs/.
 
 python train.py
 """
@@ -7,18 +7,20 @@ import argparse
 from pathlib import Path
 
 import joblib
+import numpy as np
 import pandas as pd
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import train_test_split
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from runtime import input_schema, report
-from runtime.arguments import data_folder, parse, share
-from runtime.data import download, read_table, split_label
+from runtime.arguments import TASKS, add_data_arguments, data_folder, own_task, parse, reading, sample_label, share
+from runtime.data import download, split_label
 from runtime.onnx_export import export_onnx
+from runtime.splitting import add_split_arguments, cross_validated, rows_of
+from runtime.tables import read_table
 from runtime.tracking import tracked
 
 OUTPUTS = Path("outputs")
@@ -28,51 +30,78 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Train the model; results go to outputs/.")
     parser.add_argument("--data-path", type=Path, default=data_folder(), help="CSV or Parquet: a file, or a folder")
     parser.add_argument("--dataset", default="", help="data of the run, to download to --data-path (mechanism: direct)")
-    parser.add_argument("--label", default="churned", help="column to predict (default: %(default)s)")
-    parser.add_argument("--train-test-split-ratio", type=share, default=0.3, help="share held out for the test")
+    parser.add_argument("--task", choices=TASKS, default=own_task(), help="what to predict (default: %(default)s)")
+    parser.add_argument("--label", default=sample_label(), help="column to predict (default: %(default)s)")
     parser.add_argument("--regularization", type=float, default=1.0, help="smaller fits closer (default: %(default)s)")
     parser.add_argument("--max-iter", type=int, default=1000, help="limit of the optimizer (default: %(default)s)")
+    parser.add_argument("--class-weight", choices=["balanced"], help="let rare classes count as much as frequent ones")
+    parser.add_argument("--threshold", type=share, help="probability from which the second of two classes is answered")
+    parser.add_argument("--folds", type=int, help="cross-validate as well, with so many folds")
     parser.add_argument("--seed", type=int, default=42, help="same seed, same model (default: %(default)s)")
+    add_split_arguments(parser)  # --train-test-split-ratio, --split-by, --time
+    add_data_arguments(parser)  # --numbers, --drop, --delimiter and more: python train.py --help
     return parse(parser, argv)
 
 
-def load_data(path: Path, label: str) -> tuple[pd.DataFrame, pd.Series]:
+def load_data(args: argparse.Namespace) -> tuple[pd.DataFrame, pd.Series]:
     """Read the table; return the features and the labels."""
-    return split_label(read_table(path), label)
+    return split_label(read_table(args.data_path, args.label, reading(args)), args.label, args.task)
 
 
 def build_model(args: argparse.Namespace) -> Pipeline:
-    """The model: any scikit-learn pipeline whose last step has predict_proba. (Trees need no StandardScaler.)
+    """The model: any scikit-learn pipeline; one that classifies has predict_proba. (Trees need no StandardScaler.)
 
     Classes and functions of your own belong in a module beside this file: score.py can't load them from here.
     """
     numbers = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
     categories = OneHotEncoder(handle_unknown="ignore")
+    if args.task == "regression":
+        estimator = Ridge(alpha=args.regularization, max_iter=args.max_iter, random_state=args.seed)
+    else:
+        estimator = LogisticRegression(
+            C=1 / args.regularization, class_weight=args.class_weight, max_iter=args.max_iter, random_state=args.seed
+        )
     return make_pipeline(
         make_column_transformer(
             (numbers, make_column_selector(dtype_include="number")),
             (categories, make_column_selector(dtype_exclude="number")),
         ),
-        LogisticRegression(C=1 / args.regularization, max_iter=args.max_iter, random_state=args.seed),
+        estimator,
     )
+
+
+def predict(model: Pipeline, features: pd.DataFrame) -> np.ndarray:
+    """What score.py answers: a row of probabilities for each row, or its number."""
+    answers: np.ndarray = getattr(model, "predict_proba", model.predict)(features)
+    return answers
 
 
 def main() -> None:
     args = parse_args()
     download(args.dataset, args.data_path)
-    features, labels = load_data(args.data_path, args.label)
+    features, labels = load_data(args)
+    features, rows = rows_of(features, labels, args)
     columns = input_schema.describe(features)
     features = pd.DataFrame(input_schema.to_table(features, columns))
-    train_x, test_x, train_y, test_y = train_test_split(
-        features, labels, test_size=args.train_test_split_ratio, random_state=args.seed, stratify=labels
-    )
+    train, test = rows.split(args.train_test_split_ratio)
 
     with tracked(args) as log:
-        model = build_model(args).fit(train_x, train_y)
-        from evaluation import evaluate, write_json  # plots: a training need not wait for their imports
+        model = build_model(args).fit(features.iloc[train], labels.iloc[train])
+        from evaluation import evaluate, measure, summary, write_json  # plots: training need not wait for their imports
 
-        classes = list(model.classes_)
-        metrics = evaluate(test_y.to_numpy(), model.predict_proba(test_x), classes, OUTPUTS / "evaluation")
+        classes = list(model.classes_) if args.task == "classification" else []
+        answers = predict(model, features.iloc[test])
+        metrics = evaluate(labels.iloc[test].to_numpy(), answers, classes, OUTPUTS / "evaluation", args.threshold)
+        if args.folds:
+
+            def judge(train: np.ndarray, test: np.ndarray) -> dict[str, float]:
+                fold = build_model(args).fit(features.iloc[train], labels.iloc[train])
+                answers = predict(fold, features.iloc[test])
+                return measure(labels.iloc[test].to_numpy(), answers, classes, args.threshold)
+
+            found, folds = cross_validated(rows, args.folds, judge)
+            metrics |= found
+            write_json(OUTPUTS / "evaluation" / "folds.json", folds)
         log.metrics(metrics)
         log.folder(OUTPUTS / "evaluation")
         log.file(report.write(OUTPUTS, report.profile(features, labels, args.label), args, metrics))
@@ -80,10 +109,13 @@ def main() -> None:
     folder = OUTPUTS / "model"
     folder.mkdir(parents=True, exist_ok=True)
     joblib.dump(model, folder / "model.pkl")
-    input_schema.save(folder, input_schema.Schema(columns, classes=classes))
-    export_onnx(model, test_x, folder / "model.onnx")
+    schema = input_schema.Schema(
+        columns, args.task, classes, threshold=args.threshold, margin=metrics.get("margin"), reading=reading(args)
+    )
+    input_schema.save(folder, schema)
+    export_onnx(model, features.iloc[test], folder / "model.onnx")
     write_json(OUTPUTS / "metrics.json", metrics)
-    print(f"Trained on {len(train_x)} rows, tested on {len(test_x)}: accuracy {metrics['accuracy']:.3f}")
+    print(f"Trained on {len(train)} rows, tested on {len(test)}{rows.described()}: {summary(metrics)}")
 
 
 if __name__ == "__main__":

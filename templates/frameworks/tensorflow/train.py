@@ -19,12 +19,13 @@ import tensorflow as tf
 
 import network
 from runtime import checkpoints, images, input_schema, report, samples
-from runtime.arguments import parse
-from runtime.data import download, read_table, split_label
+from runtime.arguments import TASKS, add_data_arguments, own_task, parse, reading, sample_label
+from runtime.data import download, split_label
 from runtime.distributed import Processes, gathered, joined, own
 from runtime.loading import loader, signature
 from runtime.network_arguments import add_network_arguments, positive
 from runtime.stopping import waited
+from runtime.tables import read_table
 from runtime.tracking import Log, tracked
 
 OUTPUTS = Path("outputs")
@@ -33,17 +34,19 @@ OUTPUTS = Path("outputs")
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Train the model; results go to outputs/.")
     add = parser.add_argument
-    add("--label", default="churned", help="column of a table to predict (default: %(default)s)")
+    add("--task", choices=TASKS, default=own_task(), help="what to predict (default: %(default)s)")
+    add("--label", default=sample_label(), help="column of a table to predict (default: %(default)s)")
     add("--epochs", type=positive, default=10, help="passes over the data (default: %(default)s)")
     add("--batch-size", type=positive, default=32, help="samples in a step, over all processes (default: %(default)s)")
     add("--learning-rate", type=float, default=1e-3, help="size of a step (default: %(default)s)")
     add_network_arguments(parser)  # --data-path, --seed, --resume and more: python train.py --help
+    add_data_arguments(parser)
     return parse(parser, argv)
 
 
-def load_data(path: Path, label: str) -> tuple[pd.DataFrame, pd.Series]:
+def load_data(args: argparse.Namespace) -> tuple[pd.DataFrame, pd.Series]:
     """Read the table; return the features and the labels."""
-    return split_label(read_table(path), label)
+    return split_label(read_table(args.data_path, args.label, reading(args)), args.label, args.task)
 
 
 def fit(
@@ -63,11 +66,19 @@ def fit(
         assign(optimizer.variables, saved["optimizer"])
         history, best = saved["history"], saved["best"]
 
+    balance = data.class_weights(args.class_weight == "balanced")
+
+    def loss_of(labels: Any, outputs: Any) -> Any:
+        if not data.classes:
+            return tf.math.squared_difference(labels, outputs)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, outputs)
+        return losses if balance is None else losses * tf.gather(balance, labels)
+
     @tf.function(jit_compile=args.compile)
     def gradients(inputs: Any, labels: Any, whole: Any) -> tuple[Any, list[Any]]:
         with tf.GradientTape() as tape:
             outputs = net(inputs, training=True)
-            loss = tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, outputs))
+            loss = tf.reduce_sum(loss_of(labels, outputs))
             # The optimizer adds the devices' gradients up: so each one's part counts by its share of the whole batch.
             part = loss / whole
         return loss, tape.gradient(part, net.trainable_variables)
@@ -95,8 +106,7 @@ def fit(
             raise SystemExit(f"epoch {epoch + 1}: the loss is no number any more: try a smaller --learning-rate")
         if len(data.split.validation):
             guessed = predict(net, data, data.split.validation, args, processes)
-            right = guessed[np.arange(len(guessed)), data.labels[data.split.validation]]
-            losses["validation_loss"] = float(-np.log(right.clip(1e-12)).mean())
+            losses["validation_loss"] = float(tf.reduce_mean(loss_of(data.labels[data.split.validation], guessed)))
         history.append(losses)
         if waited(history, watched) == 0:
             best = net.get_weights()
@@ -121,13 +131,13 @@ def assign(variables: list[keras.Variable], values: list[np.ndarray]) -> None:
 
 @cache
 def answering(net: keras.Model) -> Any:
-    """The network's answers from each device, as a graph: made once, however many epochs ask."""
+    """The network's outputs from each device, as a graph: made once, however many epochs ask."""
 
     @tf.function(reduce_retracing=True)
     def answer(inputs: Any) -> Any:
         strategy = tf.distribute.get_strategy()
-        answers = strategy.run(lambda: tf.nn.softmax(net(own(inputs), training=False)))
-        return strategy.experimental_local_results(answers)
+        outputs = strategy.run(lambda: net(own(inputs), training=False))
+        return strategy.experimental_local_results(outputs)
 
     return answer
 
@@ -135,8 +145,8 @@ def answering(net: keras.Model) -> Any:
 def predict(
     net: keras.Model, data: samples.Data, indices: np.ndarray, args: argparse.Namespace, processes: Processes
 ) -> np.ndarray:
-    """The probability of each class, for each of the samples: every process computes some, and all get all."""
-    found = np.zeros((len(indices), len(data.classes)), np.float32)
+    """The network's outputs for each of the samples: every process computes some, and all get all."""
+    found = np.zeros((len(indices), data.outputs), np.float32)
     size, share = max(args.batch_size, 256), (processes.rank, processes.size)
     places = samples.Batches(np.arange(len(indices)), size, *share)
     load = loader(data, samples.Batches(indices, size, *share), args.workers)
@@ -154,27 +164,24 @@ def main() -> None:
         keras.utils.set_random_seed(args.seed)
         keras.config.set_dtype_policy("mixed_bfloat16" if args.amp else "float32")
         data = samples.read(args, load_data)
-        net = network.build(data.shape, len(data.classes))
+        net = network.build(data.shape, data.outputs)
         history = fit(net, data, args, processes, log)
-        net = network.in_32_bits(net, data.shape, len(data.classes)) if args.amp else net
-        probabilities = predict(net, data, data.split.test, args, processes)
+        net = network.in_32_bits(net, data.shape, data.outputs) if args.amp else net
+        outputs = np.asarray(network.answer(predict(net, data, data.split.test, args, processes)))
         if processes.rank == 0:
-            judge(net, data, history, probabilities, log)
+            judge(net, data, history, data.answers(outputs), log)
 
 
-def judge(
-    net: keras.Model, data: samples.Data, history: list[dict[str, float]], probabilities: np.ndarray, log: Log
-) -> None:
+def judge(net: keras.Model, data: samples.Data, history: list[dict[str, float]], answers: np.ndarray, log: Log) -> None:
     """Judge the model, and write it with all that scoring needs."""
-    from evaluation import evaluate, write_json
+    from evaluation import evaluate, summary, write_json
     from runtime.figures import plot_losses, plot_misclassified
 
     folder = OUTPUTS / "evaluation"
-    actual = np.array(data.classes)[data.labels[data.split.test]]
-    metrics = evaluate(actual, probabilities, data.classes, folder)
+    metrics = evaluate(data.actual[data.split.test], answers, data.classes, folder, log.args.threshold)
     write_json(folder / "loss_curve.json", history)
     plot_losses(history).savefig(folder / "loss_curve.png")
-    plot_misclassified(data, probabilities, folder / "misclassified.png")
+    plot_misclassified(data, answers, folder / "misclassified.png")
     log.metrics(metrics)
     log.folder(folder)
     log.file(report.write(OUTPUTS, data.profile, log.args, metrics))
@@ -182,12 +189,12 @@ def judge(
     folder = OUTPUTS / "model"
     folder.mkdir(parents=True, exist_ok=True)
     network.save(folder / "model.keras", net)
-    input_schema.save(folder, input_schema.Schema(data.columns, classes=data.classes))
+    input_schema.save(folder, data.schema(log.args, metrics))
     if data.encoding:
         data.encoding.save(folder)
     write_json(OUTPUTS / "metrics.json", metrics)
-    rows = f"Trained on {len(data.split.train)} rows, tested on {len(data.split.test)}"
-    print(f"{rows}: accuracy {metrics['accuracy']:.3f}")
+    rows = f"Trained on {len(data.split.train)} rows, tested on {len(data.split.test)}{data.how}"
+    print(f"{rows}: {summary(metrics)}")
 
 
 if __name__ == "__main__":

@@ -23,9 +23,11 @@ def plot_losses(history: list[dict[str, float]]) -> Figure:
 def plot_misclassified(data: Data, probabilities: np.ndarray, path: Path, most: int = 25) -> None:
     """Draw the test's images that were taken for something else, the surest mistakes first; none of a table."""
     path.unlink(missing_ok=True)  # of an earlier training
+    if data.rows is not None:
+        return
     predicted = probabilities.argmax(axis=1)
     wrong = np.flatnonzero(predicted != data.labels[data.split.test])
-    if data.rows is not None or not len(wrong):
+    if not len(wrong):
         return
     shown = wrong[np.argsort(-probabilities[wrong].max(axis=1))][:most]
     figure = Figure(figsize=(10, 2.4 * -(-len(shown) // 5)), layout="constrained")

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from runtime import tables
+
 ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 
 
@@ -22,7 +24,7 @@ def is_image_folder(path: Path) -> bool:
 
 
 def holds_tables(path: Path) -> bool:
-    return any(path.rglob("*.csv")) or any(path.rglob("*.parquet"))
+    return bool(tables.list_files(path, {".csv", ".tsv", ".parquet", ".feather"}))
 
 
 def found(path: Path) -> list[Path]:

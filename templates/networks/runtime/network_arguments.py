@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from runtime.arguments import data_folder, share
+from runtime.splitting import add_split_arguments
 
 
 def positive(text: str) -> int:
@@ -19,7 +20,8 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--data-path", type=Path, default=data_folder(), help="CSV or Parquet, or a folder of images for each class")
     add("--dataset", default="", help="data of the run, to download to --data-path (mechanism: direct)")
-    add("--train-test-split-ratio", type=share, default=0.3, help="share held out for the test")
+    add("--class-weight", choices=["balanced"], help="let rare classes count as much as frequent ones")
+    add("--threshold", type=share, help="probability from which the second of two classes is answered")
     add("--es-patience", type=int, default=-1, help="epochs without progress before it stops; -1: never")
     add("--image-size", type=positive, default=64, help="pixels that images are scaled to (default: %(default)s)")
     add("--workers", type=int, default=2, help="how many read images ahead (default: %(default)s)")
@@ -27,3 +29,4 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     add("--resume", action="store_true", help="go on from outputs/checkpoints, as a job that Azure ML restarts does")
     add("--amp", action="store_true", help="compute in bfloat16 where that is safe")
     add("--compile", action="store_true", help="compile the network (PyTorch: with g++): a slower start, faster steps")
+    add_split_arguments(parser)

@@ -14,7 +14,10 @@ FOLDER = Path("outputs") / "checkpoints"
 ARTIFACTS = "checkpoints"
 KEEP_EVERY = 600.0  # seconds of work that a preempted node may cost
 # What a run must not change while it goes on; the number of epochs it may.
-FIXED = ("batch_size", "learning_rate", "seed", "train_test_split_ratio", "es_patience", "image_size", "label")
+FIXED = (
+    "batch_size", "learning_rate", "seed", "train_test_split_ratio", "split_by", "time", "es_patience", "image_size",
+    "task", "label", "class_weight",
+)  # fmt: skip
 
 kept_at = time.monotonic()
 

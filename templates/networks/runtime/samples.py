@@ -2,13 +2,15 @@
 
 import argparse
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from runtime import encoding, images, input_schema, report
+from runtime.arguments import reading
+from runtime.splitting import Rows, held_out, rows_of
 
 VALIDATION = 0.1  # of the training samples, to see when early stopping is due
 
@@ -27,56 +29,90 @@ class Data(NamedTuple):
     rows: np.ndarray | None  # of a table: a row of numbers for each sample
     files: list[Path]  # of images
     shape: list[int]  # of one sample: [columns], or [height, width, colours]
-    labels: np.ndarray
-    classes: list[str]
+    actual: np.ndarray  # the labels, as they are in the data
+    labels: np.ndarray  # as the network learns them: the number of each one's class, or a column of scaled numbers
+    classes: list[str]  # of a regression none
     split: Split
+    how: str  # they were parted, in a few words
     columns: list[input_schema.Column]
     encoding: encoding.Encoding | None  # of a table
     profile: report.Profile
 
+    @property
+    def task(self) -> str:
+        return "classification" if self.classes else "regression"
 
-def read(args: argparse.Namespace, load_data: Callable[[Path, str], tuple[Any, Any]]) -> Data:
+    @property
+    def outputs(self) -> int:
+        """How many the network has: one for each class, or one for the number."""
+        return len(self.classes) or 1
+
+    def schema(self, args: argparse.Namespace, metrics: dict[str, float]) -> input_schema.Schema:
+        """What the model takes and answers."""
+        answered = {"threshold": args.threshold, "margin": metrics.get("margin")}
+        return input_schema.Schema(self.columns, self.task, self.classes, **answered, reading=reading(args))
+
+    def class_weights(self, balanced: bool) -> np.ndarray | None:
+        """What a sample of each class counts, so that all classes count alike; None: as often as they come."""
+        if not balanced or not self.classes:
+            return None
+        counts = np.bincount(self.labels[self.split.train], minlength=len(self.classes))
+        return (counts.sum() / (len(self.classes) * np.maximum(counts, 1))).astype(np.float32)
+
+    def answers(self, outputs: np.ndarray) -> np.ndarray:
+        """What the network says: probabilities as they are, numbers as large as the labels."""
+        return outputs if self.encoding is None or self.classes else self.encoding.unscaled(outputs)
+
+
+def read(args: argparse.Namespace, load_data: Callable[[argparse.Namespace], tuple[Any, Any]]) -> Data:
     """List the images, or read a table with load_data(): what lies there says which."""
     if images.is_image_folder(args.data_path):
-        files, names = images.list_images(args.data_path)
-        classes, labels = np.unique(names, return_inverse=True)
-        split = split_samples(labels, args.train_test_split_ratio, args.es_patience >= 0, args.seed)
-        columns = [{"name": "image", "type": "image", "size": args.image_size}]
-        shape = [args.image_size, args.image_size, 3]
-        profile = report.profile({}, names, "class")
-        return Data(None, files, shape, labels, classes.tolist(), split, columns, None, profile)
+        return read_images(args)
     if args.data_path.is_dir() and not images.holds_tables(args.data_path):
         raise SystemExit(f"--data-path {args.data_path}: no .csv or .parquet file there, and no sub-folder with images")
-    features, named = load_data(args.data_path, args.label)
+    features, named = load_data(args)
+    features, parted = rows_of(features, named, args)
     columns = input_schema.describe(features)
     table = input_schema.to_table(features, columns)
-    classes, labels = np.unique(named.to_numpy(str), return_inverse=True)
-    split = split_samples(labels, args.train_test_split_ratio, args.es_patience >= 0, args.seed)
-    fitted = encoding.fit({name: values[split.train] for name, values in table.items()}, columns)
+    actual, is_regression = named.to_numpy(), args.task == "regression"
+    classes, labels = ([], np.zeros(len(actual), int)) if is_regression else numbered(actual)
+    split = split_samples(parted, args.train_test_split_ratio, args.es_patience >= 0)
+    of_training = {name: values[split.train] for name, values in table.items()}
+    fitted = encoding.fit(of_training, columns, actual[split.train] if is_regression else None)
     rows = fitted.matrix(table, columns)
-    profile = report.profile(table, named, args.label)
-    return Data(rows, [], [rows.shape[1]], labels, classes.tolist(), split, columns, fitted, profile)
+    labels = fitted.scaled(actual) if is_regression else labels
+    profile = report.profile(table, actual, args.label)
+    return Data(rows, [], [rows.shape[1]], actual, labels, classes, split, parted.described(), columns, fitted, profile)
 
 
-def split_samples(labels: np.ndarray, ratio: float, early_stopping: bool, seed: int) -> Split:
-    """Hold out a share of each class, one of it at least."""
-    train, test = held_out(np.arange(len(labels)), labels, ratio, np.random.default_rng(seed))
+def read_images(args: argparse.Namespace) -> Data:
+    if args.task == "regression":
+        raise SystemExit("--task regression: images have classes, the folders that they lie in: --task classification")
+    files, names = images.list_images(args.data_path)
+    classes, labels = numbered(names)
+    parted = Rows(np.asarray(names, str), len(names), args.seed)
+    split = split_samples(parted, args.train_test_split_ratio, args.es_patience >= 0)
+    columns = [{"name": "image", "type": "image", "size": args.image_size}]
+    shape = [args.image_size, args.image_size, 3]
+    profile = report.profile({}, names, "class")
+    how = parted.described()
+    return Data(None, files, shape, np.array(names), labels, classes, split, how, columns, None, profile)
+
+
+def numbered(names: Sequence[str] | np.ndarray) -> tuple[list[str], np.ndarray]:
+    """The classes in their order, and the number of each one's."""
+    classes, labels = np.unique(np.asarray(names, str), return_inverse=True)
+    return classes.tolist(), labels
+
+
+def split_samples(rows: Rows, ratio: float, early_stopping: bool) -> Split:
+    """Hold out a share for the test, and some of the rest where it is to be seen when early stopping is due."""
+    train, test = rows.split(ratio)
     if not early_stopping:
         return Split(train, train[:0], test)
-    rest, validation = held_out(train, labels, VALIDATION, np.random.default_rng(seed))
+    strata = rows.strata if rows.strata is not None else np.zeros(rows.total, int)
+    rest, validation = held_out(train, strata, VALIDATION, np.random.default_rng(rows.seed))
     return Split(rest, validation, test)
-
-
-def held_out(
-    indices: np.ndarray, labels: np.ndarray, ratio: float, random: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    kept, held = [], []
-    for label in np.unique(labels[indices]):
-        own = random.permutation(indices[labels[indices] == label])
-        count = min(max(round(ratio * len(own)), 1), len(own) - 1)
-        held.append(own[:count])
-        kept.append(own[count:])
-    return np.sort(np.concatenate(kept)), np.sort(np.concatenate(held))
 
 
 class Batches:

@@ -67,12 +67,15 @@ def score_images(data: Path, outputs: Path, scores: Path) -> dict[str, dict[str,
 
 def test_images_are_learned_and_answered(here: Any, tmp_path: Path) -> None:
     data = draw(tmp_path / "data")
-    here("--image-size", "16", "--epochs", "2", "--amp", data=data)
+    here("--task=classification", "--image-size", "16", "--epochs", "2", "--amp", data=data)
     outputs = tmp_path / "outputs"
     assert read(outputs / "model/schema.json") == {
         "columns": [{"name": "image", "type": "image", "size": 16}],
         "task": "classification",
         "classes": ["circle", "cross", "square"],
+        "threshold": None,
+        "margin": None,
+        "reading": {},
     }
     mistakes = read(outputs / "metrics.json")["accuracy"] < 1
     assert (outputs / "evaluation/misclassified.png").exists() == mistakes
@@ -113,19 +116,20 @@ def test_an_unreadable_image_is_one_line(here: Any, tmp_path: Path, workers: str
     broken = data / "cross" / "broken.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     with pytest.raises(SystemExit) as error:
-        here("--image-size", "16", "--workers", workers, data=data)
+        here("--task=classification", "--image-size", "16", "--workers", workers, data=data)
     (said,) = str(error.value).splitlines()
     assert said.startswith(f"--data-path {data}: {broken}: ")
 
 
 def test_folders_that_nothing_can_be_learned_from_are_one_line(tmp_path: Path) -> None:
-    def refused(said: str) -> None:
+    def refused(said: str, task: str = "classification") -> None:
         with pytest.raises(SystemExit, match=said):
-            samples.read(parse_args([f"--data-path={tmp_path}"]), load_data)
+            samples.read(parse_args([f"--data-path={tmp_path}", f"--task={task}"]), load_data)
 
     refused("no .csv or .parquet file there, and no sub-folder with images")
     draw(tmp_path, 1)
     refused("needs two sub-folders or more, with two images or more in each")
+    refused("images have classes, the folders that they lie in: --task classification", "regression")
 
 
 def test_what_is_missing_becomes_the_average(tmp_path: Path) -> None:
@@ -142,6 +146,18 @@ def test_what_is_missing_becomes_the_average(tmp_path: Path) -> None:
     encoding.fit(table, columns).save(tmp_path)
     expected = [[-1, 0, 0, 1], [1, 0, 0, 0], [0, 0, 0, 0]]
     assert encoding.load(tmp_path).matrix(table, columns).tolist() == expected
+
+
+def test_numbers_are_learned_around_0_by_what_the_training_rows_are(tmp_path: Path) -> None:
+    args = parse_args(["--task=regression", "--label=monthly_fee", f"--data-path={DATA}"])
+    data = samples.read(args, load_data)
+    assert (data.classes, data.outputs, data.task, data.labels.dtype) == ([], 1, "regression", np.float32)
+    learned = data.labels[data.split.train]
+    assert (learned.mean(), learned.std()) == (pytest.approx(0, abs=1e-5), pytest.approx(1, abs=1e-5))
+    assert data.labels[data.split.test].mean() != pytest.approx(0, abs=1e-5)
+    assert data.encoding is not None
+    data.encoding.save(tmp_path)
+    assert encoding.load(tmp_path).unscaled(data.labels) == pytest.approx(data.actual, rel=1e-6)
 
 
 @pytest.fixture(scope="session")

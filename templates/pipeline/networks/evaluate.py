@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation import evaluate, write_json
+from evaluation import evaluate, summary, write_json
 from runtime import images, input_schema
-from runtime.data import read_table, split_label
+from runtime.tables import read_by
 from runtime.tracking import tracked
 from score import load_model
 
@@ -28,28 +28,28 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def judge(args: argparse.Namespace) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """The labels of the samples, the probability that the model gives to each class, and the classes."""
+    """The labels of the samples, what the model makes of them, and the classes, if it has any."""
     folder, schema = input_schema.find(args.model)
     predict = load_model(folder, schema)
     if schema.columns[0]["type"] != "image":
-        features, named = split_label(read_table(args.data_path), args.label)
-        return named.to_numpy(str), predict(input_schema.to_table(features, schema.columns)), schema.classes
-    files, labels = images.list_images(args.data_path)
+        table, labels = read_by(args.data_path, schema, args.label)
+        return labels.to_numpy(), predict(table), schema.classes
+    files, named = images.list_images(args.data_path)
     size = schema.columns[0]["size"]
     batches = (files[start : start + BATCH] for start in range(0, len(files), BATCH))
     found = [predict({"image": np.stack([images.read_image(file, size) for file in batch])}) for batch in batches]
-    return np.array(labels), np.concatenate(found), schema.classes
+    return np.array(named), np.concatenate(found), schema.classes
 
 
 def main() -> None:
     args = parse_args()
     with images.told(args.data_path), tracked(args) as log:
-        labels, probabilities, classes = judge(args)
-        metrics = evaluate(labels, probabilities, classes, args.output_path)
+        labels, outputs, classes = judge(args)
+        metrics = evaluate(labels, outputs, classes, args.output_path)
         write_json(args.output_path / "metrics.json", metrics)
         log.metrics(metrics)
         log.folder(args.output_path)
-    print(f"Judged by {len(labels)} samples: accuracy {metrics['accuracy']:.3f}")
+    print(f"Judged by {len(labels)} samples: {summary(metrics)}")
 
 
 if __name__ == "__main__":

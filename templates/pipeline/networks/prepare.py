@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from runtime import images, samples
-from runtime.arguments import data_folder, share
-from runtime.data import read_table
+from runtime import images
+from runtime.arguments import TASKS, data_folder, own_task, share
+from runtime.splitting import held_out
+from runtime.tables import read_rows
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -21,8 +22,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--data-path", type=Path, default=data_folder(), help="CSV or Parquet, or a sub-folder of images per class")
     add("--train-path", type=Path, required=True, help="folder for the samples to train on")
     add("--test-path", type=Path, required=True, help="folder for the samples to judge the model by")
+    add("--task", choices=TASKS, default=own_task(), help="what to predict (default: %(default)s)")
     add("--label", default="", help="column of a table to predict")
-    add("--test-ratio", type=share, default=0.2, help="share of each class held out (default: %(default)s)")
+    add("--test-ratio", type=share, default=0.2, help="share held out, of each class (default: %(default)s)")
     add("--seed", type=int, default=42, help="same seed, same samples (default: %(default)s)")
     return parser.parse_args(argv)
 
@@ -37,7 +39,7 @@ def clean(table: pd.DataFrame, label: str) -> pd.DataFrame:
 def part(labels: np.ndarray, args: argparse.Namespace) -> dict[Path, np.ndarray]:
     """Which samples go to which folder: a share of each class is held out."""
     random = np.random.default_rng(args.seed)
-    train, test = samples.held_out(np.arange(len(labels)), labels, args.test_ratio, random)
+    train, test = held_out(np.arange(len(labels)), labels, args.test_ratio, random)
     print(f"{len(train)} samples to train on, {len(test)} to judge by")
     return {args.train_path: train, args.test_path: test}
 
@@ -52,8 +54,9 @@ def main() -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, target)
         return
-    rows = clean(read_table(args.data_path), args.label)
-    for folder, indices in part(rows[args.label].to_numpy(str), args).items():
+    rows = clean(read_rows(args.data_path), args.label)
+    labels = rows[args.label].to_numpy(str) if args.task == "classification" else np.zeros(len(rows))
+    for folder, indices in part(labels, args).items():
         folder.mkdir(parents=True, exist_ok=True)
         rows.iloc[indices].to_csv(folder / "rows.csv", index=False)
 

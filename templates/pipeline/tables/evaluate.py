@@ -6,9 +6,9 @@ python evaluate.py --data-path outputs/test --output-path outputs/judged --label
 import argparse
 from pathlib import Path
 
-from evaluation import evaluate, write_json
+from evaluation import evaluate, summary, write_json
 from runtime import input_schema
-from runtime.data import read_table, split_label
+from runtime.tables import read_by
 from runtime.tracking import tracked
 from score import load_model
 
@@ -26,15 +26,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     folder, schema = input_schema.find(args.model)
-    features, labels = split_label(read_table(args.data_path), args.label)
-    probabilities = load_model(folder, schema)(input_schema.to_table(features, schema.columns))
+    table, labels = read_by(args.data_path, schema, args.label)
+    outputs = load_model(folder, schema)(table)
 
     with tracked(args) as log:
-        metrics = evaluate(labels.to_numpy(), probabilities, schema.classes, args.output_path)
+        metrics = evaluate(labels.to_numpy(), outputs, schema.classes, args.output_path)
         write_json(args.output_path / "metrics.json", metrics)
         log.metrics(metrics)
         log.folder(args.output_path)
-    print(f"Judged by {len(labels)} rows: accuracy {metrics['accuracy']:.3f}")
+    print(f"Judged by {len(labels)} rows: {summary(metrics)}")
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from runtime.arguments import data_folder, share
-from runtime.data import read_table
+from runtime.arguments import TASKS, data_folder, own_task, share
+from runtime.tables import read_rows
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -18,8 +18,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--data-path", type=Path, default=data_folder(), help="CSV or Parquet: a file, or a folder")
     add("--train-path", type=Path, required=True, help="folder for the rows to train on")
     add("--test-path", type=Path, required=True, help="folder for the rows to judge the model by")
+    add("--task", choices=TASKS, default=own_task(), help="what to predict (default: %(default)s)")
     add("--label", required=True, help="column to predict")
-    add("--test-ratio", type=share, default=0.2, help="share of each label held out (default: %(default)s)")
+    add("--test-ratio", type=share, default=0.2, help="share held out, of each class (default: %(default)s)")
     add("--seed", type=int, default=42, help="same seed, same rows (default: %(default)s)")
     return parser.parse_args(argv)
 
@@ -38,9 +39,10 @@ def write(rows: pd.DataFrame, folder: Path) -> None:
 
 def main() -> None:
     args = parse_args()
-    table = read_table(args.data_path)
+    table = read_rows(args.data_path)
     rows = clean(table, args.label)
-    test = rows.groupby(args.label).sample(frac=args.test_ratio, random_state=args.seed).sort_index()
+    groups = rows.groupby(args.label) if args.task == "classification" else rows
+    test = groups.sample(frac=args.test_ratio, random_state=args.seed).sort_index()
     train = rows.drop(test.index)
     write(train, args.train_path)
     write(test, args.test_path)

@@ -14,7 +14,7 @@ import pytest
 
 import score_batch
 from runtime import input_schema
-from tests.test_score_batch import probabilities, read, write_csv
+from tests.test_score_batch import answers, read, write_csv
 
 Rows = list[dict[str, Any]]
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -46,7 +46,7 @@ def test_several_processes_keep_the_order(batch: Run, many: Path, tmp_path: Path
     two = read(tmp_path / "scores.csv")
     assert [(row["file"], row["row"]) for row in two] == wanted
     (tmp_path / "one.csv").write_bytes(one)
-    for found, expected in zip(probabilities(two), probabilities(read(tmp_path / "one.csv")), strict=True):
+    for found, expected in zip(answers(two), answers(read(tmp_path / "one.csv")), strict=True):
         assert found == pytest.approx(expected, abs=1e-6)
     assert sorted(path.name for path in tmp_path.glob("scores*")) == ["scores.csv"]
 
@@ -126,7 +126,7 @@ def test_bad_files_are_told_counted_and_left_out(batch: Run, rows: Rows, many: P
     (many / "c.parquet").write_bytes(b"PAR1")
     small = ("--input", many, "--rows-per-chunk", "100", "--processes", "1")
     said = told(batch(*small, expect=1))
-    assert said[0].startswith("Bad file b/late.csv: ") and "line 501" in said[0]
+    assert said[0].startswith("Bad file b/late.csv: ") and "row 499: 9 values" in said[0]
     assert said[-1].startswith("ERROR: more bad files than --error-threshold 0")
     said = told(batch(*small, "--resume", "--error-threshold", "1", expect=1))
     assert [line.split(": ")[0] for line in said] == ["Bad file b/late.csv", "Bad file c.parquet", "ERROR"]

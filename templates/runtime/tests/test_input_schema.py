@@ -38,7 +38,8 @@ def read(body: Any, columns: list[Column]) -> dict[str, list[Any]]:
         ([{"größe": 1, "city": "a"}, {"größe": 2.5, "city": "b", "more": []}], [1.0, 2.5], ["a", "b"]),
         ([{"größe": True, "city": ""}, {"größe": -0.5, "city": "01"}], [1.0, -0.5], ["", "01"]),
         ([{"größe": None, "city": None}], [None], [""]),
-        ([{"größe": float("nan"), "city": "nan"}], [None], ["nan"]),
+        ([{"größe": float("nan"), "city": "nan"}], [None], [""]),
+        ([{"größe": None, "city": " "}, {"größe": 0, "city": " NA "}], [None, 0.0], ["", ""]),
         ([{"größe": 0, "city": city} for city in ("Zürich", "東京", "🚀")], [0.0] * 3, ["Zürich", "東京", "🚀"]),
         ([{"größe": 3e38, "city": "\ud7ff"}, {"größe": -3e38, "city": "\ue000"}], None, ["\ud7ff", "\ue000"]),
     ],
@@ -188,6 +189,19 @@ def test_an_answer_names_the_likeliest_label() -> None:
     ]
 
 
+def test_an_answer_is_a_number_and_two_around_it() -> None:
+    outputs = np.array([1, -2.5], np.float32)
+    schema = Schema([], "regression", margin=0.5)
+    assert input_schema.answer(outputs, schema)["predictions"] == [
+        {"value": 1.0, "low": 0.5, "high": 1.5},
+        {"value": -2.5, "low": -3.0, "high": -2.0},
+    ]
+    without = Schema([], "regression")
+    assert input_schema.answer(outputs, without)["predictions"] == [{"value": 1.0}, {"value": -2.5}]
+    with pytest.raises(ValueError, match="a prediction that is not a number"):
+        input_schema.answer(np.array([1, np.nan]), without)
+
+
 @pytest.mark.parametrize(
     ("row", "said"),
     [
@@ -205,6 +219,8 @@ def test_a_model_that_does_not_fit_its_classes_gives_no_answer(row: list[float],
 def test_the_schema_lies_beside_the_model_for_people_too(tmp_path: Path) -> None:
     saved = tmp_path / "deep" / "model"
     saved.mkdir(parents=True)
+    input_schema.save(saved, Schema([NUMBER], "regression", margin=0.1))
+    assert input_schema.find(str(tmp_path)) == (saved, Schema([NUMBER], "regression", margin=0.1))
     schema = Schema([NUMBER, CATEGORY], classes=["Zürich", "東京"])
     input_schema.save(saved, schema)
     assert input_schema.find(str(tmp_path)) == (saved, schema)
@@ -233,16 +249,23 @@ def test_columns_of_every_kind() -> None:
         }
     )
     columns = input_schema.describe(frame)
-    assert columns[:2] == [{"name": "flag", "type": "number"}, {"name": "count", "type": "number"}]
-    assert [(column["type"], column["categories"]) for column in columns[2:]] == [
-        ("category", ["2024-01-01 00:00:00", "2024-01-02 00:00:00"]),
-        ("category", []),
-        ("category", ["Zürich", "東京"]),
+    assert columns == [
+        {"name": "flag", "type": "category", "categories": ["False", "True"]},
+        {"name": "count", "type": "number"},
+        {"name": "day", "type": "date", "format": "", "parts": input_schema.PARTS, "latest": "2024-01-02T00:00:00"},
+        {"name": "nothing", "type": "category", "categories": []},
+        {"name": "city", "type": "category", "categories": ["Zürich", "東京"]},
     ]
     table = input_schema.to_table(frame, columns)
-    assert table["flag"].tolist()[::2] == [1.0, 0.0] and np.isnan(table["flag"][1])
+    assert table["flag"].tolist() == ["True", "", "False"]
     assert str(table["count"].tolist()) == "[1.0, nan, 3.0]" and table["count"].dtype == np.float32
-    assert table["day"].tolist() == ["2024-01-01 00:00:00", "", "2024-01-02 00:00:00"]
+    assert {name: str(values.tolist()) for name, values in table.items() if name.startswith("day.")} == {
+        "day.year": "[2024.0, nan, 2024.0]",
+        "day.month": "[1.0, nan, 1.0]",
+        "day.day": "[1.0, nan, 2.0]",
+        "day.weekday": "[0.0, nan, 1.0]",
+        "day.age": "[1.0, nan, 0.0]",
+    }
     assert table["nothing"].tolist() == ["", "", ""]
     assert table["city"].tolist() == ["東京", "", "Zürich"]
 

@@ -236,3 +236,8 @@ def test_names_of_classes_are_written_as_they_are(path: Path) -> None:
     run.open(resume=False)
     run.finish()
     assert path.read_text(encoding="utf-8") == 'file,row,label,probability_Zürich,"probability_a, ""b"""\n'
+
+
+@pytest.mark.parametrize(("margin", "columns"), [(None, "file row value"), (2.0, "file row value low high")])
+def test_a_regression_has_a_column_for_each_number(margin: float | None, columns: str) -> None:
+    assert header(Schema([], "regression", margin=margin)) == columns.split()

@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from runtime import input_schema
+from runtime import input_schema, tables
 from runtime.batch import files
-from runtime.data import read_table
 from tests.conftest import DATA
 
 Columns = list[input_schema.Column]
@@ -21,7 +20,7 @@ Columns = list[input_schema.Column]
 
 def test_a_table_in_chunks_is_read_as_train_py_reads_it() -> None:
     """Every value, whatever the chunks are."""
-    frame = read_table(DATA)
+    frame = tables.read_table(DATA, "churned")
     columns = input_schema.describe(frame)
     whole = input_schema.to_table(frame, columns)
     inputs = files.list_inputs(DATA, columns)
@@ -58,21 +57,20 @@ def values(file: Path, size: int = 2, start: int = 0) -> list[tuple[float, str]]
         'c,x\n"a, ""b""\nc",1\n5" pipe,2\n',
         "x,c,y\n1,01,\n2,1.0,z\n,007,\n4,True,\n",
         "x,c\nTrue,a\nFalse,b\n,c\nTrue,\n",
-        "x,c\n1,a\n2\n3,c\n",
-        "c,x\n" + "".join(f"{name},1\n" for name in files.MISSING),
-        "x,c\n" + "".join(f"{name},a\n" for name in files.MISSING),
+        "c,x\n" + "".join(f"{name},1\n" for name in sorted(input_schema.MISSING)),
+        "x,c\n" + "".join(f"{name},a\n" for name in sorted(input_schema.MISSING)),
         "x,c\n 1 , a \n+2,b\n.5,c\n1e3,d\n12345678901234567890,e\n",
         "x,c\n",
         'x,c\n1,"a\nb"\n2,"c"\n3,"d"\n',
         "x,c\n1,Zürich\n2,東京\n3,🚀\n",
     ],
 )
-@pytest.mark.parametrize("block", [24, files.BLOCK])
+@pytest.mark.parametrize("block", [24, tables.BLOCK])
 def test_csv_is_read_as_pandas_reads_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, block: int
 ) -> None:
     """From whatever row on, in whatever chunks, and however much is parsed at once."""
-    monkeypatch.setattr(files, "BLOCK", block)
+    monkeypatch.setattr(tables, "BLOCK", block)
     file = tmp_path / "it.csv"
     file.write_text(content, encoding="utf-8", newline="")
     frame = pd.read_csv(file, dtype={"c": str})
@@ -107,12 +105,16 @@ def test_parquet_of_other_types_is_read_as_train_py_reads_it(tmp_path: Path) -> 
         ("x\n1\n", "column 'c' is missing"),
         ("x,c\n1,a\n2,b\n3,c\nmuch,d\n", "row 3: column 'x' must be a number, not 'much'"),
         (f"x,c\n{'y' * 200},a\n", f"row 0: column 'x' must be a number, not '{'y' * 80}'"),
-        (f"x,c\n{files.LARGEST},a\n-inf,a\n", "row 1: column 'x' holds a number that is infinite or too large"),
+        (
+            f"x,c\n{np.finfo(np.float32).max},a\n-inf,a\n",
+            "row 1: column 'x' holds a number that is infinite or too large",
+        ),
         ("x,c\n,a\n-1e300,a\n", "row 1: column 'x' holds a number that is infinite or too large"),
         ("x,c\n1,a\n1e300,b\n", "row 1: column 'x' holds a number that is infinite or too large"),
         ("x,c\ninf,a\n", "row 0: column 'x' holds a number that is infinite or too large"),
-        ("x,c\n1,a\n2,b,3\n", "Expected 2 fields in line 3, saw 3"),
-        ("x,c\n1,a,3\n2,b,3\n", "the first row has more values than there are columns"),
+        ("x,c\n1,a\n2\n3,c\n", "row 1: 1 values, and the header has 2 columns"),
+        ("x,c\n1,a\n2,b,3\n", "row 1: 3 values, and the header has 2 columns"),
+        ("x,c\n1,a,3\n2,b,3\n", "row 0: 3 values, and the header has 2 columns"),
         ('x,c\n1,"a\n2,b\n', "EOF inside string"),
         ('x,c\n1,"a"\n2,"b\n3,c\n', "EOF inside string"),
         (b"x,c\n1,\xff\n", "can't decode byte 0xff"),
@@ -142,13 +144,13 @@ def test_the_rows_of_a_frame_count_from_0(tmp_path: Path) -> None:
         files.table(frame, [CATEGORY, NUMBER])
 
 
-@pytest.mark.parametrize("block", [40, files.BLOCK])
+@pytest.mark.parametrize("block", [40, tables.BLOCK])
 @pytest.mark.parametrize("text", ["b", "two\nlines"])
 def test_ordinary_columns_are_read_the_quick_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int, text: str
 ) -> None:
     """Also where a block ends within quotes; pandas takes several times as long."""
-    monkeypatch.setattr(files, "BLOCK", block)
+    monkeypatch.setattr(tables, "BLOCK", block)
     monkeypatch.setattr(input_schema, "to_table", None)
     wanted = [(float(number), text) for number in range(2000)]
     (tmp_path / "it.csv").write_text("x,c\n" + "".join(f'{number},"{text}"\n' for number in range(2000)))
@@ -187,8 +189,7 @@ def test_each_file_ends_with_a_chunk_that_says_so(several: dict[str, Path]) -> N
     assert told(chunks) == [
         ("a.csv", 3, 2, False),
         ("a.csv", 5, 0, True),
-        ("b.csv", 0, 2, False),
-        ("b.csv", 2, -1, True),
+        ("b.csv", 0, -1, True),
         ("c.PARQUET", 0, 2, False),
         ("c.PARQUET", 2, 1, False),
         ("c.PARQUET", 3, 2, False),
@@ -203,12 +204,12 @@ def test_a_chunk_has_as_many_rows_as_are_quick(tmp_path: Path) -> None:
     assert [len(chunk.content) for chunk in chunks if not chunk.last] == [files.ROWS, 1]
 
 
-@pytest.mark.parametrize("ending", ["", "1\n"])  # which pandas reads on
+@pytest.mark.parametrize("ending", ["", "  \n"])  # which pyarrow leaves to Python
 def test_the_share_of_a_file_rises_as_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
-    monkeypatch.setattr(files, "BLOCK", 1000)
+    monkeypatch.setattr(tables, "BLOCK", 1000)
     file = tmp_path / "it.csv"
     file.write_text("x,c\n" + "1,a\n" * 30_000 + ending)
-    shares = [share for _, share in files.read_table(file, [NUMBER, CATEGORY], 100, 0)]
+    shares = [share for _, share in tables.stream(file, [NUMBER, CATEGORY], 100)]
     assert len(shares) > 300 and shares == sorted(shares) and 0 < shares[0] < 0.5 and shares[-1] == 1.0
 
 

@@ -34,7 +34,7 @@ def test_a_profile_counts_what_the_columns_hold() -> None:
     assert colour == {"type": "category", "missing": 1, "distinct": 2, "values": {"red": 2, "green": 1}}
 
 
-@pytest.mark.parametrize("values", [[np.nan] * 4, [7.0] * 4, [-0.0, 0.0, 1e38, -1e38]])
+@pytest.mark.parametrize("values", [[np.nan] * 4, [7.0] * 4, [2.0**53] * 4, [-0.0, 0.0, 1e38, -1e38]])
 def test_odd_numbers_are_counted_and_drawn(tmp_path: Path, values: list[float]) -> None:
     text = page(tmp_path, {"x": np.array(values, np.float32)})
     assert "nan" not in text.lower().replace("nance", "") and "inf " not in text

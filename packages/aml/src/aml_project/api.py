@@ -217,7 +217,7 @@ class Model:
 
     @property
     def metric(self) -> str:
-        """What it is judged by: accuracy, or dice if it draws masks."""
+        """What it is judged by: accuracy, r2 of numbers, dice of masks."""
         return project.metric(self.project.root, self.name)
 
     @property
@@ -424,7 +424,7 @@ class Model:
         """Register the model of a run (the last one) as the next version, with the run's metrics as tags.
 
         `require` is what the run has to keep, as in ["accuracy>=0.7", "loss<1"]; `better_than_current` names a metric
-        that has to be better than the newest version's, with :min after it where smaller is better; with
+        that has to be better than the newest version's (of your own, with :min where smaller is better); with
         `not_worse_than_current` as good is enough. `tags` and `properties` are a dictionary, or texts ("stage=test").
         """
         from aml_project.service import registration, registration_rules

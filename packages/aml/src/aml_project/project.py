@@ -63,13 +63,24 @@ def data_path(root: Path, model: str) -> str:
 
 
 def draws_masks(root: Path, model: str) -> bool:
-    """Whether a model segments volumes by a task.yaml, and does not classify."""
+    """Whether a model segments volumes by a task.yaml, and answers no rows."""
     return (root / "models" / model / "task.yaml").is_file()
 
 
+def task(folder: Path) -> str:
+    """What the model of a folder was made for: classification, as before there was the question, or regression."""
+    try:
+        answers = json.loads((folder / MODEL_ANSWERS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "classification"
+    return str(answers.get("task", "classification"))
+
+
 def metric(root: Path, model: str) -> str:
-    """What a model is judged by, of all that its metrics.json has."""
-    return "dice" if draws_masks(root, model) else "accuracy"
+    """What a model is judged by, of all that its metrics.json has: a share of 1, whatever the data is."""
+    if draws_masks(root, model):
+        return "dice"
+    return "r2" if task(root / "models" / model) == "regression" else "accuracy"
 
 
 def pick_model(root: Path, given: str | None) -> str:

@@ -111,7 +111,8 @@ def test_who_runs_it_is_who_was_asked_for_or_hosts_it(repo: Path, answer: str, a
     [
         ("accuracy", "--require 'accuracy>=0.7' --not-worse-than-current accuracy"),
         ("roc_auc", "--require 'roc_auc>=0.7' --not-worse-than-current roc_auc"),
-        ("rmse", "--not-worse-than-current rmse:min"),
+        ("rmse", "--not-worse-than-current rmse"),
+        ("r2", "--require 'r2>=0.7' --not-worse-than-current r2"),
     ],
 )
 def test_the_gate_is_of_the_metric_that_the_model_has(repo: Path, metric: str, gate: str) -> None:

@@ -58,10 +58,22 @@ def test_the_label_is_the_one_that_train_py_predicts(bake: Bake, tmp_path: Path)
     folder = copy_of(bake(), tmp_path) / "models" / "model1"
     train = (folder / "train.py").read_text()
     for label in ("bought", "no", 'the "label": {a}', "größe # 1"):
-        (folder / "train.py").write_text(train.replace('default="churned"', f"default={label!r}"))
+        (folder / "train.py").write_text(train.replace("default=sample_label()", f"default={label!r}"))
         pipeline, findings = definition.parse(proposal.make(folder).files["pipeline.yml"])
         assert pipeline is not None, findings
         assert pipeline.parameters == {"label": label, "seed": 42}
+
+
+def test_the_sample_s_label_and_its_bound_are_those_of_the_task(bake: Bake) -> None:
+    for task, label, bound in (
+        ("classification", "churned", "accuracy>=0.6"),
+        ("regression", "monthly_fee", "r2>=0.6"),
+    ):
+        text = proposal.make(bake(task=task) / "models" / "model1").files["pipeline.yml"]
+        pipeline, findings = definition.parse(text)
+        assert pipeline is not None, findings
+        assert pipeline.parameters["label"] == label
+        assert f"require: [{bound}]" in text
 
 
 def test_the_page_shows_what_is_written(bake: Bake) -> None:

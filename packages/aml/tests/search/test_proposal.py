@@ -50,6 +50,13 @@ def test_each_framework_gets_what_it_takes(bake: Bake, tmp_path: Path, framework
     assert list(search_rules.findings(folder)) == []
 
 
+def test_a_regression_is_judged_by_how_far_off_it_is(bake: Bake) -> None:
+    folder = bake(task="regression") / "models" / "model1"
+    search, findings = definition.parse(proposal.make(folder).text)
+    assert search is not None, findings
+    assert (search.metric, search.goal) == ("rmse", "minimize")
+
+
 def test_added_twice_is_added_once_and_what_is_the_owner_s_stays(bake: Bake, tmp_path: Path) -> None:
     project = attached(bake(**WORKSPACE), tmp_path)
     file = project / "models" / "model1" / "search.yml"

@@ -83,6 +83,9 @@ def test_a_requirement_that_can_not_be_read_is_refused(text: str) -> None:
     [
         ("accuracy", ("accuracy", False)),
         ("loss:min", ("loss", True)),
+        ("cost:min", ("cost", True)),
+        (" rmse", ("rmse", True)),
+        ("rmse:max", ("rmse", False)),
         ("a:b:max", ("a:b", False)),
         ("a:b", ("a:b", False)),
     ],

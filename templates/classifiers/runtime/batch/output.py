@@ -13,7 +13,9 @@ import time
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from runtime.input_schema import Schema
+import numpy as np
+
+from runtime.input_schema import Schema, answered_numbers
 
 if sys.platform != "win32":
     import fcntl
@@ -160,6 +162,8 @@ class Output:
 
 def header(schema: Schema) -> list[str]:
     """The columns of the result."""
+    if schema.task == "regression":
+        return ["file", "row", *answered_numbers(np.empty(0), schema)]
     return ["file", "row", "label", *(f"probability_{label}" for label in schema.classes)]
 
 

@@ -42,7 +42,9 @@ def score_files(args: argparse.Namespace) -> None:
     sizes = {name: size for name, (size, _) in stamps.items()}
     done = sum(list(sizes.values())[:number])
     progress = Progress(done, sum(sizes.values()))
-    chunks = files.read_chunks(dict(list(inputs.items())[number:]), schema.columns, args.rows_per_chunk, row)
+    chunks = files.read_chunks(
+        dict(list(inputs.items())[number:]), schema.columns, args.rows_per_chunk, row, schema.reading
+    )
     processes = args.processes or processes_for(progress.whole)
     with closing(workers.work_on(chunks, lines_of, (args.model,), processes)) as results:
         for chunk, (lines, rows, bad) in results:

@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,26 +59,34 @@ class Scorer:
             return Result(self.answer([], [], None), {chunk.names[0]: str(error)})
 
     def answer(self, names: Any, rows: Any, table: input_schema.Table | None) -> pa.Table:
-        """The likeliest label and the probability of every label, as score.py answers a request."""
-        classes = self.schema.classes
-        probabilities = self.predict(table) if table else np.empty((0, len(classes)), np.float32)
-        if not np.isfinite(probabilities).all():
-            raise files.BadFile("the model gives a probability that is not a number")
-        labels = pa.array(classes, pa.string()).take(pa.array(probabilities.argmax(axis=1)))
-        columns = [pa.array(np.ascontiguousarray(column)) for column in probabilities.T]
-        arrays = [pa.array(names, pa.string()), pa.array(rows, pa.int64()), labels, *columns]
-        return pa.Table.from_arrays(arrays, header(self.schema))
+        """What score.py answers a request: labels with the probability of each, or the numbers of a regression."""
+        schema = self.schema
+        nothing = np.empty((0, len(schema.classes)) if schema.classes else 0, np.float32)
+        outputs = self.predict(table) if table else nothing
+        if not np.isfinite(outputs).all():
+            what = "probability" if schema.classes else "prediction"
+            raise files.BadFile(f"the model gives a {what} that is not a number")
+        if schema.task == "regression":
+            answers = [pa.array(column) for column in input_schema.answered_numbers(outputs, schema).values()]
+        else:
+            labels = pa.array(schema.classes, pa.string()).take(
+                pa.array(input_schema.chosen(outputs, schema.threshold))
+            )
+            answers = [labels, *(pa.array(np.ascontiguousarray(column)) for column in outputs.T)]
+        return pa.Table.from_arrays(
+            [pa.array(names, pa.string()), pa.array(rows, pa.int64()), *answers], header(schema)
+        )
 
 
-def writer(model: str) -> Callable[[files.Chunk], Lines]:
-    """Load a model; return what makes lines of a chunk."""
+def writer(model: str) -> tuple[Callable[[files.Chunk], Result], Callable[[Result], Lines]]:
+    """Load a model; return what scores a chunk, and what makes lines of the result."""
     scorer = Scorer(model)
 
-    def lines(chunk: files.Chunk) -> Lines:
-        table, bad = scorer.score(chunk)
+    def lines(result: Result) -> Lines:
+        texts = chain(scorer.schema.classes, result.table["file"].unique().to_pylist())
+        quoted = any(map(SPECIAL.search, texts))  # else it is faster without
         text = io.BytesIO()
-        quoted = any(map(SPECIAL.search, (*scorer.schema.classes, *chunk.names)))  # else it is faster without
-        write_csv(table, text, WriteOptions(include_header=False, quoting_style="needed" if quoted else "none"))
-        return Lines(text.getvalue(), table.num_rows, bad)
+        write_csv(result.table, text, WriteOptions(include_header=False, quoting_style="needed" if quoted else "none"))
+        return Lines(text.getvalue(), result.table.num_rows, result.bad)
 
-    return lines
+    return scorer.score, lines

@@ -17,7 +17,10 @@ AHEAD = 4  # batches for each worker
 def signature(data: Data) -> list[tf.TensorSpec]:
     """What a batch looks like: any number of samples, and their labels."""
     numbers = tf.uint8 if data.rows is None else tf.float32
-    return [tf.TensorSpec([None, *data.shape], numbers), tf.TensorSpec([None], tf.int64)]
+    return [
+        tf.TensorSpec([None, *data.shape], numbers),
+        tf.TensorSpec([None, *data.labels.shape[1:]], data.labels.dtype),
+    ]
 
 
 def loader(data: Data, batches: Batches, workers: int) -> Iterator[tuple[Any, Any]]:

@@ -1,11 +1,15 @@
-"""The data: brought to a run, read from files, parted from its labels. What is wrong with it is said in one line."""
+"""The data: brought to a run, parted from its labels. What is wrong with it is said in one line."""
 
-from collections.abc import Callable, Collection
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-READERS = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
+MANY = 20  # different numbers in a label: more than that are rarely classes
+FEW = 10  # rows that a regression needs, so that some can be held out
+LARGEST = float(np.finfo(np.float32).max)
 
 
 def download(name: str, folder: Path, local_rank: int = 0, wait: Callable[[], None] = lambda: None) -> None:
@@ -29,42 +33,60 @@ def download(name: str, folder: Path, local_rank: int = 0, wait: Callable[[], No
     wait()
 
 
-def list_files(path: Path, endings: Collection[str]) -> list[Path]:
-    """The files of a folder with one of these endings, in the order of their names, without hidden ones."""
-    found = sorted(path.rglob("*")) if path.is_dir() else [path]
-    visible = [file for file in found if not any(part.startswith(".") for part in file.relative_to(path).parts)]
-    return [file for file in visible if file.suffix.lower() in endings and file.is_file()]
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """Read one CSV or Parquet file, or all of those in a folder (not in hidden ones) as one table."""
-    files = list_files(path, READERS)
-    if not files:
-        raise SystemExit(f"--data-path {path}: no .csv or .parquet file there")
-    frames = []
-    for file in files:
-        try:
-            frames.append(READERS[file.suffix.lower()](file))
-        except ValueError as error:  # what pandas and pyarrow raise for an empty or a broken file
-            raise SystemExit(f"--data-path {file}: {error}") from None
-        if set(frames[-1]) != set(frames[0]):
-            raise SystemExit(f"--data-path {path}: {files[0].name} and {file.name} do not have the same columns")
-    return pd.concat(frames, ignore_index=True)
-
-
-def split_label(frame: pd.DataFrame, label: str) -> tuple[pd.DataFrame, pd.Series]:
-    """Return the features and the labels as strings. Rows without a label are of no use and are left out.
+def split_label(frame: pd.DataFrame, label: str, task: str = "classification") -> tuple[pd.DataFrame, pd.Series]:
+    """Return the features and the labels: strings, or numbers for a regression. Rows without a label are left out.
 
     What is missing is told: each model makes something of it, and it may be a mistake in the data.
     """
     if label not in frame:
-        raise SystemExit(f"--label {label}: no such column; the data has {', '.join(map(str, frame.columns))}")
+        alike = [name for name in frame.columns if name.strip().casefold() == label.strip().casefold()]
+        meant = f"; {alike[0]!r} is one" if alike else ""
+        raise SystemExit(f"--label {label}: no such column; the data has {', '.join(map(str, frame.columns))}{meant}")
+    if len(frame.columns) < 2:
+        raise SystemExit(f"--label {label}: there is no other column to predict it from")
     missing = [f"{name} in {count}" for name, count in frame.isna().sum().items() if count]
     if missing:
         more = f" and {len(missing) - 5} columns more" if len(missing) > 5 else ""
         print(f"Missing values, of {len(frame)} rows: {', '.join(missing[:5])}{more}", flush=True)
     frame = frame.dropna(subset=label)
-    labels = frame[label].convert_dtypes().astype(str)
-    if labels.nunique() < 2 or labels.value_counts().min() < 2:
-        raise SystemExit(f"--label {label}: needs two classes or more, with two rows or more of each")
-    return frame.drop(columns=label), labels
+    labels = frame[label].convert_dtypes()
+    return frame.drop(columns=label), numbers(labels) if task == "regression" else classes(labels)
+
+
+def classes(labels: pd.Series) -> pd.Series:
+    """The labels of a classification. Many numbers are told: they are rarely meant as classes."""
+    check_spelling(labels.astype(str))
+    count = labels.nunique()
+    instead = ""
+    if count > MANY and labels.dtype.kind in "iuf":
+        instead = f"{count} different numbers are taken for classes; --task regression predicts a number"
+    if count < 2 or labels.value_counts().min() < 2:
+        needed = "needs two classes or more, with two rows or more of each"
+        raise SystemExit(f"--label {labels.name}: {'; '.join(filter(None, [needed, instead]))}")
+    if instead:
+        print(f"NOTE: --label {labels.name}: {instead}", file=sys.stderr, flush=True)
+    return labels.astype(str)
+
+
+def check_spelling(labels: pd.Series) -> None:
+    """Labels that differ only in blanks or case are one class to whoever wrote them, and two to a model."""
+    spelled: dict[str, str] = {}
+    for text in labels.unique():
+        other = spelled.setdefault(" ".join(text.split()).casefold(), text)
+        if other != text:
+            row = labels[labels == text].index[0]
+            raise SystemExit(f"--label {labels.name}: row {row} has {text!r}, others {other!r}; write them alike")
+
+
+def numbers(labels: pd.Series) -> pd.Series:
+    """The labels of a regression."""
+    found = pd.to_numeric(labels, errors="coerce").astype(float)
+    if labels.dtype.kind not in "iufO":  # to_numeric() makes numbers of booleans and of dates
+        found[:] = np.nan
+    wrong = labels[~(found.abs() <= LARGEST)]
+    if len(wrong):
+        what = f"{str(wrong.iloc[0])[:80]!r} in row {wrong.index[0]} is no number, or too large a one"
+        raise SystemExit(f"--label {labels.name}: {what}; --task classification predicts classes")
+    if len(found) < FEW or found.nunique() < 2:
+        raise SystemExit(f"--label {labels.name}: needs {FEW} rows or more, and two different numbers or more")
+    return found

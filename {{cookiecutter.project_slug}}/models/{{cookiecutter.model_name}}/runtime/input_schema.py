@@ -2,8 +2,10 @@
 
 import base64
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
 from itertools import chain
 from math import isfinite
 from pathlib import Path
@@ -11,13 +13,25 @@ from typing import Any
 
 import numpy as np
 
-# {"name": …, "type": "number"}, {…, "type": "category", "categories": […]} or {…, "type": "image", "size": …}
+# {"name": …, "type": "number"}, {…, "type": "category", "categories": […]}, {…, "type": "image", "size": …} or
+# {…, "type": "date", "format": …, "parts": […], "latest": …}; with {…, "texts": "missing"} what is none of its type
+# counts as missing in a file.
 Column = dict[str, Any]
 Table = dict[str, np.ndarray]  # one array per column: float32 with NaN, or strings with "" where a value is missing
 
 ReadImage = Callable[[bytes, int], np.ndarray]  # the bytes of a file and a size in, pixels of that size out
 
 SCHEMA_FILE = "schema.json"
+# What counts as missing, blanks around it or not, wherever a text comes from.
+MISSING = frozenset({
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
+    "NULL", "NaN", "None", "n/a", "nan", "null",
+})  # fmt: skip
+PARTS = ["year", "month", "day", "weekday", "age"]  # of a date; one with times has an hour as well
+ISO_DATE = re.compile(
+    r"(\d{4})-(\d\d?)-(\d\d?)(?:[T ](\d\d?):(\d\d)(?::(\d\d)(?:\.\d+)?)?\s*(?:(Z)|([+-])(\d\d):?(\d\d))?)?",
+    re.ASCII,
+)
 MAX_BYTES = 100_000_000  # of a request: what it becomes in memory is several times as large
 
 
@@ -28,6 +42,9 @@ class Schema:
     columns: list[Column]
     task: str = "classification"
     classes: list[str] = field(default_factory=list)  # of a classification, in the order of the probabilities
+    threshold: float | None = None  # the probability from which the second of two classes is answered
+    margin: float | None = None  # of a regression: 9 of 10 numbers lie no further than that from their prediction
+    reading: dict[str, Any] = field(default_factory=dict)  # how its owner said that files are to be read
 
 
 class BadRequest(ValueError):
@@ -35,14 +52,37 @@ class BadRequest(ValueError):
 
 
 def describe(features: Any) -> list[Column]:
-    """Describe the columns of a DataFrame: numbers and booleans are numbers, everything else is a category."""
+    """Describe the columns of a DataFrame: numbers, dates, and everything else is a category."""
     columns: list[Column] = []
+    known: dict[str, Column] = features.attrs.get("columns", {})  # what the reader of its files has found out
     for name, values in features.items():
-        if _typed(values).dtype.kind in "biuf":
-            columns.append({"name": name, "type": "number"})
+        kind = _typed(values).dtype.kind
+        if kind == "M":
+            column = {"name": name, "type": "date", "format": "", "parts": PARTS, "latest": ""}
+            dates = values.to_numpy("datetime64[s]")
+            dates = dates[~np.isnat(dates)]
+            if len(dates):
+                column["latest"] = str(dates.max())
+                column["parts"] = PARTS + ["hour"] * bool((dates != dates.astype("datetime64[D]")).any())
+        elif kind in "iuf":
+            column = {"name": name, "type": "number"}
         else:
-            columns.append({"name": name, "type": "category", "categories": sorted(set(_texts(values)) - {""})})
+            column = {"name": name, "type": "category", "categories": sorted(set(_texts(values)) - {""})}
+        if known.get(name, {}).get("type") == column["type"]:
+            column |= known[name]
+        columns.append(column)
     return columns
+
+
+def inputs(columns: list[Column]) -> list[Column]:
+    """The columns as the model gets them: numbers in the place of dates."""
+    return [part for column in columns for part in _parts(column)]
+
+
+def _parts(column: Column) -> list[Column]:
+    if column["type"] != "date":
+        return [column]
+    return [{"name": f"{column['name']}.{part}", "type": "number"} for part in column["parts"]]
 
 
 def to_table(features: Any, columns: list[Column]) -> Table:
@@ -50,7 +90,9 @@ def to_table(features: Any, columns: list[Column]) -> Table:
     table: Table = {}
     for column in columns:
         name, values = column["name"], features[column["name"]]
-        if column["type"] == "number":
+        if column["type"] == "date":
+            table |= encode_dates(values.to_numpy("datetime64[s]"), column)
+        elif column["type"] == "number":
             with np.errstate(over="ignore"):
                 table[name] = _typed(values).to_numpy(dtype=np.float32, na_value=np.nan)
             if np.isinf(table[name]).any():
@@ -61,12 +103,53 @@ def to_table(features: Any, columns: list[Column]) -> Table:
 
 
 def _typed(values: Any) -> Any:
-    """Booleans and whole numbers with holes come as objects."""
+    """Whole numbers with holes come as objects."""
     return values.convert_dtypes() if values.dtype.kind == "O" else values
 
 
 def _texts(values: Any) -> Any:
     return values.astype(object).where(values.notna(), "").astype(str)
+
+
+def parse_dates(texts: Iterable[str | None], form: str) -> np.ndarray:
+    """Dates of texts, to the second: in the format that the training data had, or as ISO 8601; NaT is none."""
+    return np.array([_date(text, form) for text in texts], dtype="datetime64[s]")
+
+
+def _date(text: str | None, form: str) -> datetime | None:
+    text = (text or "").strip()
+    try:
+        if iso := ISO_DATE.fullmatch(text):
+            year, month, day, hour, minute, second = (int(part or 0) for part in iso.groups()[:6])
+            zone = timedelta(hours=int(iso[9] or 0), minutes=int(iso[10] or 0))
+            date = datetime(year, month, day, hour, minute, second)
+            return date + zone if iso[8] == "-" else date - zone
+        if form:
+            clock = " %H:%M:%S" if text.count(":") == 2 else " %H:%M" if ":" in text else ""
+            return datetime.strptime(text, form + clock)
+    except (ValueError, OverflowError):
+        pass
+    return None
+
+
+def encode_dates(dates: np.ndarray, column: Column) -> Table:
+    """What a model can make something of: the parts of each date, and its age in days before the latest known one."""
+    days = dates.astype("datetime64[D]")
+    months, years = days.astype("datetime64[M]"), days.astype("datetime64[Y]")
+    latest = np.datetime64(column["latest"] or "NaT", "s").astype("datetime64[D]")
+    every = {
+        "year": years - np.datetime64("0000", "Y"),
+        "month": months - years + 1,
+        "day": days - months + 1,
+        "weekday": (days - np.datetime64("1969-12-29", "D")) % np.timedelta64(7, "D"),  # Monday is 0
+        "age": latest - days,
+        "hour": (dates - days).astype("timedelta64[h]"),
+    }
+    table: Table = {}
+    for part in column["parts"]:
+        numbers = every[part].astype(np.int64).astype(np.float32)
+        table[f"{column['name']}.{part}"] = np.where(np.isnat(every[part]), np.float32("nan"), numbers)
+    return table
 
 
 def save(folder: Path, schema: Schema) -> None:
@@ -122,7 +205,11 @@ def read_request(body: str | bytes, columns: list[Column], max_rows: int, read_i
         raise BadRequest(f"{len(rows)} rows are too many: one request may hold {max_rows}.")
     if split is not None:
         rows = _records(split.get("columns"), rows)
-    return {column["name"]: _values(column, rows, read_image) for column in columns}
+    table: Table = {}
+    for column in columns:
+        values = _values(column, rows, read_image)
+        table |= encode_dates(values, column) if column["type"] == "date" else {column["name"]: values}
+    return table
 
 
 def _records(names: Any, rows: list[Any]) -> list[dict[str, Any]]:
@@ -138,6 +225,7 @@ def _records(names: Any, rows: list[Any]) -> list[dict[str, Any]]:
 
 def _values(column: Column, rows: list[Any], read_image: ReadImage | None) -> np.ndarray:
     name, is_number = column["name"], column["type"] == "number"
+    is_category = column["type"] == "category"
     accepted = (int, float) if is_number else str
     values = []
     for number, row in enumerate(rows):
@@ -147,17 +235,23 @@ def _values(column: Column, rows: list[Any], read_image: ReadImage | None) -> np
             raise BadRequest(f"Row {number}: column {name!r} is missing.") from None
         except TypeError:
             raise BadRequest(f"Row {number} must be an object with a value for each column.") from None
+        if is_category and isinstance(value, bool):
+            value = value if (text := of_boolean(value, column)) is None else text
         if value is not None and not isinstance(value, accepted):
             wanted = "a number" if is_number else "a string"
             shown = json.dumps(value, ensure_ascii=False)[:80].encode(errors="backslashreplace").decode()
             raise BadRequest(f"Row {number}: column {name!r} must be {wanted}, not {shown}.")
         if isinstance(value, str) and not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
             raise BadRequest(f"Row {number}: column {name!r} holds half a character (a lone surrogate).")
+        if is_category and (not value or is_missing(value, column)):
+            value = ""
         values.append(value)
     if column["type"] == "image" and read_image:
         return np.stack([_pixels(place, column, value or "", read_image) for place, value in enumerate(values)])
+    if column["type"] == "date":
+        return _dates(values, column)
     if not is_number:
-        return np.array(["" if value is None else value for value in values], dtype=object)
+        return np.array(values, dtype=object)
     try:
         numbers = np.array(values, dtype=np.float32)
     except OverflowError:  # an integer beyond every float
@@ -165,6 +259,31 @@ def _values(column: Column, rows: list[Any], read_image: ReadImage | None) -> np
     if np.count_nonzero(np.isinf(numbers)):  # of one number in a third of what any() takes
         raise BadRequest(f"Column {name!r} holds a number that is infinite or too large.")
     return numbers
+
+
+def _dates(texts: list[str | None], column: Column) -> np.ndarray:
+    dates = parse_dates(texts, column["format"])
+    for number in np.flatnonzero(np.isnat(dates)):
+        text = texts[number] or ""
+        if text.strip() not in MISSING:
+            like = column["format"] and f" or {column['format']}"
+            raise BadRequest(
+                f"Row {number}: column {column['name']!r} must be a date as 2024-01-31{like}, not {text[:80]!r}."
+            )
+    return dates
+
+
+def is_missing(text: str, column: Column) -> bool:
+    """Say whether a text stands for nothing. One that an earlier model has learnt as a category is a category."""
+    return text.strip() in MISSING and text not in column["categories"]
+
+
+def of_boolean(value: bool, column: Column) -> str | None:
+    """The category that a true or a false is, as the training data spell it; None in a column of other texts."""
+    spelled = {text.lower(): text for text in column["categories"]}
+    if not spelled or not set(spelled) <= {"true", "false"} or len(spelled) < len(column["categories"]):
+        return None
+    return str(spelled.get(str(value).lower(), value))
 
 
 def _pixels(row: int, column: Column, text: str, read_image: ReadImage) -> np.ndarray:
@@ -180,14 +299,39 @@ def _pixels(row: int, column: Column, text: str, read_image: ReadImage) -> np.nd
         raise BadRequest(f"{wanted}: {error}.") from None
 
 
-def answer(probabilities: np.ndarray, schema: Schema) -> dict[str, Any]:
-    """The answer to a request: for each row the likeliest label, and the probability of every label by its name."""
-    classes, rows = schema.classes, probabilities.tolist()
-    if not all(map(isfinite, chain.from_iterable(rows))):  # JSON has no word for it, and a label of it would be a guess
+def answer(outputs: np.ndarray, schema: Schema) -> dict[str, Any]:
+    """The answer to a request: what a model makes of each row.
+
+    The likeliest label and the probability of every label by its name; of a regression the number, and two between
+    which 9 of 10 lie.
+    """
+    if schema.task == "regression":
+        columns = answered_numbers(outputs, schema)
+        rows = [dict(zip(columns, row, strict=True)) for row in np.column_stack([*columns.values()]).tolist()]
+        if not all(map(isfinite, chain.from_iterable(row.values() for row in rows))):
+            raise ValueError("the model gave a prediction that is not a number")
+        return {"predictions": rows}
+    classes, probabilities = schema.classes, outputs.tolist()
+    if not all(map(isfinite, chain.from_iterable(probabilities))):  # JSON has no word for it, and a label is no guess
         raise ValueError("the model gave a probability that is not a number")
     return {
         "predictions": [
-            {"label": classes[row.index(max(row))], "probabilities": dict(zip(classes, row, strict=True))}
-            for row in rows
+            {"label": classes[place], "probabilities": dict(zip(classes, row, strict=True))}
+            for place, row in zip(chosen(outputs, schema.threshold).tolist(), probabilities, strict=True)
         ]
     }
+
+
+def chosen(probabilities: np.ndarray, threshold: float | None) -> np.ndarray:
+    """The number of the class that is answered, for each row: the likeliest one, unless a threshold says otherwise."""
+    if threshold is None:
+        return probabilities.argmax(axis=1)
+    return (probabilities[:, 1] >= threshold).astype(int)
+
+
+def answered_numbers(values: np.ndarray, schema: Schema) -> dict[str, np.ndarray]:
+    """What a regression answers, by name: for each row the value and, if its margin is known, low and high."""
+    values = values.astype(np.float64)
+    if schema.margin is None:
+        return {"value": values}
+    return {"value": values, "low": values - schema.margin, "high": values + schema.margin}

@@ -99,9 +99,17 @@ def log(status: int, seconds: float, answer: Any, error: str) -> None:
         line["error"] = error[:SAID]
     elif isinstance(answer, dict) and "predictions" in answer:
         line["rows"] = len(answer["predictions"])
-        line["labels"] = Counter(prediction["label"] for prediction in answer["predictions"])
+        line |= summary(answer["predictions"])
     sys.stdout.write(encode(line) + "\n")
     sys.stdout.flush()
+
+
+def summary(predictions: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the log says of the predictions: how often each label came, or how large the numbers were."""
+    if "label" in predictions[0]:
+        return {"labels": Counter(prediction["label"] for prediction in predictions)}
+    values = [prediction["value"] for prediction in predictions]
+    return {"values": {"least": min(values), "mean": sum(values) / len(values), "most": max(values)}}
 
 
 class Schema(AbstractParameterType):
@@ -122,11 +130,11 @@ def publish(run: Callable[..., Any], schema: input_schema.Schema) -> None:
     """
     if is_schema_decorated(run):
         return  # init() a second time, as in a notebook: the decorators refuse to be applied again
-    columns, classes = schema.columns, schema.classes
+    columns = schema.columns
     number = {"type": "number", "format": "float", "x-nullable": True}
     text = {"type": "string", "x-nullable": True}
     image = {"type": "string", "format": "byte"}  # base64, as OpenAPI calls it
-    kinds: dict[str, dict[str, Any]] = {"number": number, "category": text, "image": image}
+    kinds: dict[str, dict[str, Any]] = {"number": number, "category": text, "date": text, "image": image}
     row = {column["name"]: _example(column) for column in columns}
     rows = {
         "type": "array",
@@ -141,30 +149,41 @@ def publish(run: Callable[..., Any], schema: input_schema.Schema) -> None:
     predictions = {
         "type": "object",
         "required": ["predictions"],
-        "properties": {
-            "predictions": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "required": ["label", "probabilities"],
-                    "properties": {
-                        "label": {"type": "string", "enum": classes},
-                        "probabilities": {
-                            "type": "object",
-                            "required": classes,
-                            "properties": {label: {"type": "number"} for label in classes},
-                        },
-                    },
-                },
-            }
-        },
-        "example": input_schema.answer(np.full((1, len(classes)), 1 / len(classes)), schema),
+        "properties": {"predictions": {"type": "array", "items": _prediction(schema)}},
+        "example": input_schema.answer(_output(schema), schema),
     }
     described = schema_decorators.input_schema("data", Schema(rows), convert_to_provided_type=False)(run)
     schema_decorators.output_schema(Schema(predictions))(described)
 
 
+def _prediction(schema: input_schema.Schema) -> dict[str, Any]:
+    """What is answered for a row."""
+    if schema.task == "regression":
+        names = list(input_schema.answered_numbers(_output(schema), schema))
+        return {"type": "object", "required": names, "properties": {name: {"type": "number"} for name in names}}
+    return {
+        "type": "object",
+        "required": ["label", "probabilities"],
+        "properties": {
+            "label": {"type": "string", "enum": schema.classes},
+            "probabilities": {
+                "type": "object",
+                "required": schema.classes,
+                "properties": {label: {"type": "number"} for label in schema.classes},
+            },
+        },
+    }
+
+
+def _output(schema: input_schema.Schema) -> np.ndarray:
+    """What a model may make of one row."""
+    count = len(schema.classes)
+    return np.zeros(1) if schema.task == "regression" else np.full((1, count), 1 / count)
+
+
 def _example(column: input_schema.Column) -> float | str:
     if column["type"] == "number":
         return 0.5
+    if column["type"] == "date":
+        return str(column["latest"] or "2024-01-31")
     return SMALLEST_IMAGE if column["type"] == "image" else str(next(iter(column["categories"]), ""))

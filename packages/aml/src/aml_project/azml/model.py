@@ -67,7 +67,7 @@ def several(name: str, option: str, text: str) -> Argument:
             "--better-than-current",
             "",
             metavar="METRIC",
-            help="Refuse a run that is no better in this metric than the newest version; 'loss:min' if less is better.",
+            help="Refuse a run that is no better in this metric than the newest version; 'cost:min' if less is better.",
         ),
     ],
 )

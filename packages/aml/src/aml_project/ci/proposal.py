@@ -58,11 +58,11 @@ def of_model(text: str, root: Path, model: str, of: str = "") -> str:
 
 def gate(root: Path, model: str) -> str:
     """What a model must keep to be registered: it is no worse than the version before and, if that is a share, 0.7."""
-    from aml_project.search.proposal import SMALLER, metric_of, texts
+    from aml_project.search.proposal import metric_of, texts
 
     folder, usual = root / "models" / model, project.metric(root, model)
     metric = usual if usual in texts(folder / "evaluation.py") | texts(folder / "train.py") else metric_of(folder)
-    compared = f"--not-worse-than-current {metric}{':min' if metric in SMALLER else ''}"
+    compared = f"--not-worse-than-current {metric}"
     return f"--require '{metric}>={LEAST}' {compared}" if metric in SHARES else compared
 
 

@@ -51,11 +51,11 @@ def main(argv: list[str] | None = None) -> int:
     )  # fmt: skip
     parser.add_argument(
         "--better-than-current", metavar="METRIC",
-        help="register only if better than the newest version; loss:min where smaller is better",
+        help="register only if better than the newest version; cost:min where smaller is better",
     )  # fmt: skip
     parser.add_argument(
         "--not-worse-than-current", metavar="METRIC",
-        help="register only if as good as the newest version, or better; loss:min where smaller is better",
+        help="register only if as good as the newest version, or better; cost:min where smaller is better",
     )  # fmt: skip
     parser.add_argument(
         "-t", "--output-metadata-file", dest="model_file", type=Path, metavar="FILE",

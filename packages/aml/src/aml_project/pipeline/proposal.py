@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
-from aml_project import local_imports, tools
+from aml_project import local_imports, project, tools
 from aml_project.checks.script_arguments import arguments
 from aml_project.command_line import Failure
 from aml_project.model_environment import DATA_PATH
@@ -18,6 +18,8 @@ from aml_project.model_environment import DATA_PATH
 FILE = "pipeline.yml"
 SCRIPTS = ("prepare.py", "evaluate.py")
 # What of the template's own models the scripts and the steps stand on.
+# A task's column of the sample data, and a bound that a model of it keeps.
+SAMPLE = {"classification": ("churned", "accuracy>=0.6"), "regression": ("monthly_fee", "r2>=0.6")}
 CLASSIFIER = ("score.py", "score_batch.py", "evaluation.py", "runtime/data.py", "runtime/batch/run.py")
 STEPS = Template("""\
 # What `make pipeline` does, here or on a cluster: each step reads what others have made.
@@ -39,7 +41,7 @@ steps:
     out: {output-path: folder}
     arguments: {label: parameters.label}
   register:                                        # as `make register` does, where a workspace is attached
-    register: {model: train.model, metrics: evaluate.output-path, require: [accuracy>=0.6]}
+    register: {model: train.model, metrics: evaluate.output-path, require: [$bound]}
   score:
     run: score_batch.py
     in: {model: train.model, input: data}
@@ -68,12 +70,16 @@ class Proposal:
 
 
 def make(folder: Path) -> Proposal:
-    """All steps for a model that classifies as the template's do; for another one those that it has a script for."""
+    """All steps for a model that answers rows as the template's do; for another one those that it has a script for."""
     takes = {argument.name: argument for argument in arguments(folder / "train.py") or ()}
     label, seed = (takes[name].default if name in takes else None for name in ("label", "seed"))
+    sample, bound = SAMPLE[project.task(folder)]
+    if "label" in takes and label is None:  # the script leaves it to runtime/arguments.py
+        label = sample
     if isinstance(label, str) and isinstance(seed, int) and all((folder / file).is_file() for file in CLASSIFIER):
         images = (folder / "runtime" / "samples.py").is_file()
-        text = STEPS.substitute(label=json.dumps(label, ensure_ascii=False), seed=seed, items=10 if images else 1)
+        words = {"label": json.dumps(label, ensure_ascii=False), "seed": seed, "bound": bound}
+        text = STEPS.substitute(words, items=10 if images else 1)
         scripts = sources() / ("networks" if images else "tables")
         more = {name: (scripts / name).read_text(encoding="utf-8") for name in SCRIPTS}
     else:

@@ -10,7 +10,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from aml_project import project
 from aml_project.checks.script_arguments import Argument, arguments
+from aml_project.service.registration_rules import SMALLER
 
 FILE = "search.yml"
 # What is worth a search, in the arguments of the template's own scripts.
@@ -26,9 +28,9 @@ LEFT = {
     "es-patience", "image-size", "keep", "processes", "task", "help", "output", "outputs", "output-path",
     "random-state", "verbose",
 }  # fmt: skip
-# By which metric, if there are several; the smaller is better of those that are here.
-PREFERRED = ("dice", "roc_auc", "accuracy", "f1_macro", "f1", "r2", "rmse", "mae", "mse", "log_loss", "loss")
-SMALLER = {"rmse", "mae", "mse", "log_loss", "loss", "validation_loss"}
+# By which metric, if there are several.
+PREFERRED = ("dice", "roc_auc", "accuracy", "f1_macro", "f1", "rmse", "r2", "mae", "mse", "log_loss", "loss")
+OF_NUMBERS = "rmse"
 PATIENCE = "es-patience"
 BY_STEP = "validation_loss"
 
@@ -106,6 +108,8 @@ def metric_of(folder: Path) -> str:
         ]
     except (OSError, ValueError, AttributeError):
         written = []
+    if not written and project.task(folder) == "regression":
+        return OF_NUMBERS
     said = written or [*texts(folder / "evaluation.py"), *texts(folder / "train.py")]
     return next((name for name in PREFERRED if name in said), written[0] if written else "accuracy")
 

@@ -21,6 +21,8 @@ COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     ">": lambda value, bound: value > bound,
     "<": lambda value, bound: value < bound,
 }
+# In these the smaller number is the better one, whoever asks.
+SMALLER = frozenset({"rmse", "mae", "mse", "mape", "log_loss", "loss", "validation_loss"})
 NAME = r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,254}"
 NAME_RULE = "1 to 255 letters, digits, '-', '_' and '.', starting with a letter or digit"
 MANY = 12  # files or names that one line lists
@@ -50,10 +52,10 @@ def parse_requirement(text: str) -> Requirement:
 
 
 def parse_better(text: str) -> Better:
-    """Read 'accuracy', 'accuracy:max' or 'loss:min'; a ValueError says what is wrong."""
+    """Read 'accuracy', 'rmse' or, for a metric of one's own, 'cost:min'; a ValueError says what is wrong."""
     metric, colon, way = text.rpartition(":")
     if not colon or way not in ("min", "max"):
-        metric, way = text, "max"
+        metric, way = text, "min" if text.strip() in SMALLER else "max"
     if not metric.strip():
         raise ValueError(f"a metric, as in 'accuracy', or 'loss:min' where smaller is better; not {text!r}")
     return Better(metric.strip(), way == "min")
