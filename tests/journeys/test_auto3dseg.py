@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from tests.conftest import Rehearse
 from tests.environments import Environments
-from tests.owner import Owner, attached, read_until
+from tests.owner import PATIENCE, Owner, attached, make_finds_tools, read_until, wait_for
 from tests.support import BIN, PYTHON, TEMPLATE, WORKSPACE, copy_of, free_port, rendered, run
 
 PAGE = (TEMPLATE / "docs" / "auto3dseg.md").read_text(encoding="utf-8")
@@ -31,17 +32,29 @@ TINY = (
 
 THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 EPOCH = re.compile(r"^(fold \d, epoch \d+): ", re.MULTILINE)
-# Put in the way of each Python that starts: one that has printed this stands still, to be killed at that point.
+# Put in the way of each Python that starts: one that has printed what the file beside this says stands still, once, and
+# leaves its number, to be killed at that point.
 HOLD = """
-import builtins, os, signal
+import builtins, os, pathlib, signal
+
+point = pathlib.Path(__file__).with_name("point")
 
 def held(*texts, printed=print, **options):
     printed(*texts, **options)
-    if any(os.environ["HOLD_AFTER"] in str(text) for text in texts):
+    if point.exists() and any(point.read_text() in str(text) for text in texts):
+        point.write_text(str(os.getpid()))
+        point.rename(point.with_name("held"))
         os.kill(os.getpid(), signal.SIGSTOP)
 
 builtins.print = held
 """
+
+
+def hold(folder: Path, after: str) -> str:
+    """What PYTHONPATH is to be, so that a training stands still when it has printed this."""
+    (folder / "sitecustomize.py").write_text(HOLD)
+    (folder / "point").write_text(after)
+    return str(folder)
 
 
 def block(heading: str, kind: str) -> str:
@@ -192,12 +205,11 @@ def test_killed_in_the_middle_it_goes_on(project: Path, tmp_path: Path, processe
     """What has been trained is not trained again, and the epochs of the other fold are not lost."""
     model = project / "models" / "model1"
     shutil.rmtree(model / "outputs", ignore_errors=True)
-    (tmp_path / "sitecustomize.py").write_text(HOLD)
     command = ["make", "train", f"ARGS=--epochs=3 --processes={processes}"]
     process = subprocess.Popen(
         command,
         cwd=project,
-        env=os.environ | THREADS | {"PYTHONPATH": str(tmp_path), "HOLD_AFTER": "fold 1, epoch 2:"},
+        env=os.environ | THREADS | {"PYTHONPATH": hold(tmp_path, "fold 1, epoch 2:")},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -220,6 +232,73 @@ def test_killed_in_the_middle_it_goes_on(project: Path, tmp_path: Path, processe
         assert gzip.decompress(mask.read_bytes()) == gzip.decompress(drawn.read_bytes()), drawn.name
     again = run(*command, cwd=project, expect=0, **THREADS)
     assert EPOCH.findall(again) == [f"fold {fold}, epoch {epoch}" for fold in (0, 1) for epoch in (1, 2, 3)]
+
+
+@pytest.fixture
+def trainer(owned: Path, tmp_path: Path, rehearse: Rehearse) -> Owner:
+    """Who submits the project to a cluster, where a training stands still if it is told to."""
+    mine = attached(owned, tmp_path)
+    shutil.rmtree(mine / ".venv", ignore_errors=True)  # what other tests have installed there
+    make_finds_tools(mine)
+    config = mine / "models/model1/aml_config/train-amlcompute.runconfig"
+    variables = {"PYTHONPATH": str(tmp_path), **THREADS}
+    config.write_text(f"{config.read_text()}environmentVariables: {json.dumps(variables)}\n")
+    return Owner(mine, rehearse(mine))
+
+
+def held_in_fold_1(trainer: Owner, submitting: "subprocess.Popen[str]") -> tuple[str, int]:
+    """The run, and the process that stands still after an epoch of fold 1: fold 0 has been trained."""
+    file = trainer.project.parent / "held"
+    wait_for(file.exists, submitting)
+    ((run_id, _),) = trainer.rehearsal.state()["runs"].items()
+    wait_for(lambda: EPOCH.findall(log_of(trainer, run_id))[-1:] == ["fold 1, epoch 1"], submitting)
+    return run_id, int(file.read_text())
+
+
+def log_of(trainer: Owner, run_id: str) -> str:
+    return trainer.rehearsal.artifact(run_id, "user_logs/std_log.txt").decode()
+
+
+@pytest.mark.full
+def test_killed_on_a_cluster_a_new_run_trains_anew(trainer: Owner) -> None:
+    """By the system, as where the memory is full: the run says so in one line, and the next one is another one."""
+    hold(trainer.project.parent, "fold 1, epoch 1:")
+    submitting = trainer.start("submit", "--", "--epochs=2")
+    run_id, pid = held_in_fold_1(trainer, submitting)
+    os.kill(pid, signal.SIGKILL)
+    out, err = submitting.communicate(timeout=PATIENCE)
+    assert submitting.returncode == 1, out + err
+    reason = "tiny_1: its training was killed (signal 9), as happens when the memory is full"
+    [line] = [line for line in err.splitlines() if line.startswith("ERROR: ")]
+    assert line.startswith(f"ERROR: run {run_id} failed: train.py ended with exit code 1: {reason} (log: ")
+    assert "Traceback" not in log_of(trainer, run_id)
+    assert trainer.rehearsal.state()["runs"][run_id]["status"] == "Failed"
+
+    said = run("make", "submit", "ARGS=-- --epochs=2", cwd=trainer.project, expect=0, **trainer.login())
+    [new] = trainer.rehearsal.state()["runs"].keys() - {run_id}
+    assert trainer.rehearsal.state()["runs"][new]["status"] == "Completed"
+    assert EPOCH.findall(said) == [f"fold {fold}, epoch {epoch}" for fold in (0, 1) for epoch in (1, 2)]
+
+
+@pytest.mark.full
+def test_preempted_the_run_goes_on_from_the_cache(trainer: Owner) -> None:
+    """A new node, which is empty: what the run has kept comes from Azure ML, and no fold is trained twice."""
+    hold(trainer.project.parent, "fold 1, epoch 1:")
+    submitting = trainer.start("submit", "--", "--epochs=2")
+    run_id, _ = held_in_fold_1(trainer, submitting)
+    trainer.rehearsal.preempt(run_id)
+    out, err = submitting.communicate(timeout=PATIENCE)
+    assert submitting.returncode == 0, out + err
+
+    ((again, record),) = trainer.rehearsal.state()["runs"].items()
+    assert (again, record["status"]) == (run_id, "Completed")
+    before, goes_on, after = log_of(trainer, run_id).partition("Going on in outputs/, where this training was stopped")
+    assert EPOCH.findall(before) == ["fold 0, epoch 1", "fold 0, epoch 2", "fold 1, epoch 1"] and goes_on
+    assert EPOCH.findall(after) == ["fold 1, epoch 1", "fold 1, epoch 2"]
+    metrics = json.loads(trainer.rehearsal.artifact(run_id, "outputs/metrics.json"))
+    assert {"dice_tiny_0", "dice_tiny_1"} <= set(metrics)
+    held = trainer.rehearsal.state()["metrics"][run_id]
+    assert len(held["tiny_0_loss"]["value"]) == len(held["tiny_1_loss"]["value"]) == 2, "each epoch is logged once"
 
 
 @pytest.mark.full

@@ -111,20 +111,77 @@ def test_a_script_that_is_not_there(caller: Caller) -> None:
     assert "none.py ended with exit code 2" in failure(caller.wait(answer["runId"]))
 
 
+def logged(rehearsal: Rehearsal, run_id: str, lines: int = 1) -> str:
+    """The log of a run, once it has so many lines."""
+    for _ in range(300):
+        if f"ExperimentRun/dcid.{run_id}/{LOG}" in rehearsal.state()["artifacts"]:
+            log = rehearsal.artifact(run_id, LOG).decode()
+            if log.count("\n") >= lines:
+                return log
+        time.sleep(0.1)
+    raise AssertionError(rehearsal.state()["runs"][run_id])
+
+
+def has_ended(pid: str) -> bool:
+    """Whether a process is gone, once it is taken note of: of an orphan, somebody else does that."""
+    for _ in range(100):
+        if not Path(f"/proc/{pid}").exists():
+            return True
+        time.sleep(0.1)
+    return False
+
+
 def test_the_log_arrives_while_it_runs_and_a_quiet_run_can_be_cancelled(rehearsal: Rehearsal, caller: Caller) -> None:
     script = "import time, os\nprint('started', os.getpid(), flush=True)\ntime.sleep(300)"
     run_id = caller.submit({"train.py": script.encode()})[1]["runId"]
     caller.wait(run_id, "Running")
-    for _ in range(100):
-        if f"ExperimentRun/dcid.{run_id}/{LOG}" in rehearsal.state()["artifacts"]:
-            break
-        time.sleep(0.1)
-    pid = int(rehearsal.artifact(run_id, LOG).split()[1])
+    pid = int(logged(rehearsal, run_id).split()[1])
     assert Path(f"/proc/{pid}").exists() or sys.platform != "linux"
     path = f"/execution/v1.0SCOPE/experiments/tests/runId/{run_id}/cancel"
     assert caller.ask("POST", path, {})[0] == 200
     assert caller.wait(run_id)["status"] == "Canceled"
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_node_is_taken_away_and_the_run_starts_anew_on_an_empty_one(rehearsal: Rehearsal, caller: Caller) -> None:
+    """Under its id, with what it has sent by then; what lay on the disk of the first is gone."""
+    script = """
+import os, subprocess, sys, time
+from pathlib import Path
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+print(os.environ["AZUREML_RUN_ID"], [*Path("outputs").iterdir()], Path.cwd(), os.getpid(), child.pid, flush=True)
+Path("outputs/half").touch()
+while not list(Path(sys.argv[1]).glob("go on")):
+    time.sleep(0.05)
+"""
+    gate = rehearsal.folder / "gate"
+    run_id = caller.submit({"train.py": script.encode()}, arguments=[str(gate)])[1]["runId"]
+    _, _, first, *pids = logged(rehearsal, run_id).split()
+    rehearsal.preempt(run_id)
+    lines = logged(rehearsal, run_id, 2).splitlines()
+    assert [line.split()[:2] for line in lines] == [[run_id, "[]"]] * 2
+    assert lines[1].split()[2] != first and not Path(first).exists()
+    assert all(map(has_ended, pids))
+    assert f"ExperimentRun/dcid.{run_id}/outputs/half" not in rehearsal.state()["artifacts"]
+
+    gate.mkdir()
+    (gate / "go on").touch()
+    assert caller.wait(run_id)["status"] == "Completed"
+    assert rehearsal.artifact(run_id, "outputs/half") == b""
+    with pytest.raises(ValueError, match="is on no cluster: cpu-cluster, Completed"):
+        rehearsal.preempt(run_id)
+
+
+def test_what_a_script_has_started_ends_with_it(rehearsal: Rehearsal, caller: Caller) -> None:
+    script = """
+import os, signal, subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+print(child.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    run = caller.run(script)
+    assert "train.py was ended by signal 9" in failure(run)
+    assert has_ended(logged(rehearsal, run["runId"]).strip())
 
 
 def test_a_run_has_its_time(rehearsal: Rehearsal, caller: Caller) -> None:

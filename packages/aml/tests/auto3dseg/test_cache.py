@@ -52,6 +52,8 @@ def begun(cache: ModuleType, task: dict[str, Any], tmp_path: Path) -> Path:
         (work / name / "model_fold" / "progress.yaml").write_text("best_avg_dice_score: 0.5\n")
         (work / name / "model_fold" / "checkpoint.pt").write_bytes(b"weights")
     (work / "cache.yaml").write_text(f"work: {work.resolve()}\n")
+    (work / "tiny_1" / "configs").mkdir()
+    (work / "tiny_1" / "configs" / "data.yaml").write_text("root: {0}\nbeside: {0}_2/v0\n".format(task["dataroot"]))
     return work
 
 
@@ -63,6 +65,7 @@ def kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     class Client:
         def log_artifact(self, run_id: str, file: str, path: str) -> None:
             (folder / run_id / path).mkdir(parents=True, exist_ok=True)
+            assert not (folder / run_id / path / Path(file).name).exists(), "the service takes no second one"
             shutil.copy(file, folder / run_id / path)
 
         def list_artifacts(self, run_id: str, path: str) -> list[SimpleNamespace]:
@@ -70,6 +73,8 @@ def kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
             return [SimpleNamespace(path=str(file.relative_to(folder / run_id))) for file in found]
 
     def download(run_id: str, artifact_path: str, dst_path: str) -> str:
+        if not (folder / run_id / artifact_path).stat().st_size:
+            raise OSError("no such blob")
         return str(shutil.copy(folder / run_id / artifact_path, dst_path))
 
     played = SimpleNamespace(MlflowClient=Client, artifacts=SimpleNamespace(download_artifacts=download))
@@ -99,33 +104,53 @@ def test_on_the_same_node_only_what_is_over_counts_as_trained(
 def test_a_node_that_is_new_goes_on_with_what_the_earlier_one_has_kept(
     cache: ModuleType, task: dict[str, Any], begun: Path, kept: Path, tmp_path: Path
 ) -> None:
-    cache.keep(begun, 0)
+    cache.keep(begun)
     (begun / "late").touch()
-    cache.keep(begun, 1)
+    cache.keep(begun)
     assert len(list(kept.rglob("*.tar"))) == 2
     shutil.rmtree(begun)  # Azure ML replaces a preempted node by an empty one
 
-    work = tmp_path / "node2" / "outputs"
+    work, earlier, data = tmp_path / "node2" / "outputs", task["dataroot"], tmp_path / "mounted"
+    data.mkdir()
+    for volume in tmp_path.glob("*.nii.gz"):
+        volume.rename(data / volume.name)
+    task["dataroot"] = str(data)
     cache.begin(work, task, {})
+    config = (work / "tiny_1/configs/data.yaml").read_text()
+    assert config == f"root: {data}\nbeside: {earlier}_2/v0\n", "the data is where this node has it"
     assert (work / "late").exists(), "the newest is fetched"
     assert scores(work) == ["tiny_0"]
     assert json.loads((work / "tiny_0/algo_object.json").read_text()) == {"at": f"{work.resolve()}/tiny_0", **SCORED}
     assert (work / "cache.yaml").read_text() == f"work: {work.resolve()}\n"
-    assert json.loads((work / cache.BEGUN).read_text())["in"] == str(work.resolve())
+    assert json.loads((work / cache.BEGUN).read_text())["places"]["work"] == str(work.resolve())
+    cache.keep(work)
+    assert len(list(kept.rglob("*.tar"))) == 3, "under a name of its own, as the service wants it"
     cache.begin(work, task, {})  # and once more, when this one is preempted as well
     assert scores(work) == ["tiny_0"]
+
+
+def test_what_a_node_was_taken_away_from_as_it_sent_it_is_passed_over(
+    cache: ModuleType, task: dict[str, Any], begun: Path, kept: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its name is there, and no content: the one before has it."""
+    cache.keep(begun)
+    (kept / RUN / cache.ARTIFACTS / "9.tar").touch()
+    shutil.rmtree(begun)
+    cache.begin(begun, task, {})
+    assert capsys.readouterr().out.startswith("checkpoints/9.tar can't be fetched: no such blob\nGoing on in outputs/")
+    assert scores(begun) == ["tiny_0"]
 
 
 def test_outside_of_a_run_nothing_is_kept_and_nothing_fetched(
     cache: ModuleType, begun: Path, kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AZUREML_RUN_ID")
-    cache.keep(begun, 0)
+    cache.keep(begun)
     assert not kept.exists()
 
 
 def test_what_is_here_is_not_fetched_over(cache: ModuleType, task: dict[str, Any], begun: Path, kept: Path) -> None:
-    cache.keep(begun, 0)
+    cache.keep(begun)
     (begun / "tiny_1/model_fold/checkpoint.pt").write_bytes(b"newer")
     cache.begin(begun, task, {})
     assert (begun / "tiny_1/model_fold/checkpoint.pt").read_bytes() == b"newer"

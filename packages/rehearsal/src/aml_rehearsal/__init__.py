@@ -104,6 +104,16 @@ class Rehearsal:
         """Let time pass for schedules, as in hours=1: what is then due starts within a second or two, once."""
         self.workspace.ahead += timedelta(**lengths)
 
+    def preempt(self, run_id: str) -> None:
+        """Take the node away from a run on a cluster, which then starts anew on an empty one, under its id."""
+        from aml_rehearsal.state import FINAL
+
+        with self.workspace.state.lock:
+            run = self.workspace.state.tables.runs[run_id]
+            if run["target"] == "local" or run["status"] in FINAL:
+                raise ValueError(f"{run_id} is on no cluster: {run['target']}, {run['status']}")
+            self.workspace.preempted.add(run_id)
+
     def artifact(self, run_id: str, path: str) -> bytes:
         """The content of a run's file."""
         return self.workspace.blobs.read("azureml", f"ExperimentRun/dcid.{run_id}/{path}")

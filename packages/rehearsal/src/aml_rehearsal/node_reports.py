@@ -57,7 +57,8 @@ def answer(workspace: Workspace, request: Request) -> Reply:
             workspace.state.tables.artifacts.setdefault(key, {"createdTime": now()})
     with workspace.state.lock:
         run = run_of(workspace, match["run"])
-    return Reply({"cancel": run["status"] in {"CancelRequested", "Canceled"}})
+        preempted = match["run"] in workspace.preempted
+    return Reply({"cancel": run["status"] in {"CancelRequested", "Canceled"}, "preempted": preempted})
 
 
 def output(workspace: Workspace, run: Record, request: Request) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from aml_rehearsal import azurite, dataset_outputs, interpreters, private_wheels
 from aml_rehearsal.addresses import API, API_HOST, WORKSPACE_ID, free_port
 from aml_rehearsal.messages import Refusal
+from aml_rehearsal.run_process import PREEMPTED
 from aml_rehearsal.state import Record, set_status
 from aml_rehearsal.tokens import LIFETIME
 from aml_rehearsal.workspace import Workspace
@@ -222,8 +223,20 @@ def start(workspace: Workspace, job: Record, snapshot: Record) -> None:
 
 
 def watch(workspace: Workspace, job: Record, snapshot: Record) -> None:
+    """Let a run have its node; one whose node is taken away gets another, which is empty, and starts there anew."""
+    while occupy(workspace, job, snapshot) == PREEMPTED:
+        with workspace.state.lock:
+            workspace.preempted.discard(job["run"])
+            set_status(workspace.state.tables.runs[job["run"]], "Queued")
+    with workspace.state.lock:
+        workspace.preempted.discard(job["run"])
+        message = "The node's process ended before it had reported."
+        set_status(workspace.state.tables.runs[job["run"]], "Failed", message)
+
+
+def occupy(workspace: Workspace, job: Record, snapshot: Record) -> int:
+    """Have a node for a run until it ends there; return what its process ended with."""
     folder = Path(tempfile.mkdtemp(prefix="aml-rehearsal-node-"))
-    message = "The node's process ended before it had reported."
     try:
         work = folder / "work"
         work.mkdir()
@@ -236,10 +249,10 @@ def watch(workspace: Workspace, job: Record, snapshot: Record) -> None:
         job = job | {"root": str(folder), "cache": str(azurite.cache_folder()), "own": own}
         (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
         command = [sys.executable, "-I", "-m", "aml_rehearsal.run_process", str(folder / "job.json")]
-        subprocess.run(command, cwd=work, stdin=subprocess.DEVNULL, start_new_session=True)
+        return subprocess.run(command, cwd=work, stdin=subprocess.DEVNULL, start_new_session=True).returncode
     except Exception as error:
-        message = f"The node did not start: {error}"
-    finally:
         with workspace.state.lock:
-            set_status(workspace.state.tables.runs[job["run"]], "Failed", message)
+            set_status(workspace.state.tables.runs[job["run"]], "Failed", f"The node did not start: {error}")
+        return 1
+    finally:
         shutil.rmtree(folder, ignore_errors=True)

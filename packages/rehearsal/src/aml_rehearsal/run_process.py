@@ -40,11 +40,16 @@ LOOK = 1  # seconds between two looks at what is mounted
 PATIENCE = 10  # seconds that a process gets to end by itself
 DOWNLOADS = 8  # files at once
 CHUNK = 1 << 20
+PREEMPTED = 75  # what the node's process ends with
 ATTEMPTS = 12  # to reach the rehearsal; if it is gone, so is the run
 
 
 class Canceled(Exception):
     """The run is to stop."""
+
+
+class Preempted(Canceled):
+    """The node is taken away."""
 
 
 class Channel:
@@ -78,6 +83,8 @@ class Channel:
                 connection.close()
         if self.heeds and (answer.get("cancel") or self.killfile.exists()):
             raise Canceled
+        if self.heeds and answer.get("preempted"):
+            raise Preempted
         return dict(answer)
 
     def status(self, status: str, error: str = "") -> None:
@@ -111,6 +118,9 @@ class Node:
             self.channel.status("Finalizing")
             self.upload()
             self.hand_in()
+        except Preempted:
+            self.kill()  # without a word to the script, and nothing of it is kept
+            return PREEMPTED
         except Canceled:
             status = "Canceled"
         except Failed as failed:
@@ -393,15 +403,23 @@ class Node:
             self.looked = time.monotonic()
 
     def stop(self) -> None:
-        """End every process that is left, with all that it started."""
-        for number in (signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):
-            left = [process for process in self.processes if process.poll() is None]
-            for process in left:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, number) if hasattr(os, "killpg") else process.terminate()
-            over = time.monotonic() + PATIENCE
-            while time.monotonic() < over and any(process.poll() is None for process in left):
-                time.sleep(0.05)
+        """End every process that is left, and all that they started, also where they have ended themselves."""
+        left = [process for process in self.processes if process.poll() is None]
+        for process in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM) if hasattr(os, "killpg") else process.terminate()
+        over = time.monotonic() + PATIENCE
+        while time.monotonic() < over and any(process.poll() is None for process in left):
+            time.sleep(0.05)
+        self.kill()
+
+    def kill(self) -> None:
+        """End all processes at once, with what they started."""
+        for process in self.processes:
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # that, where it waits to be taken note of
+                os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
+            process.wait()
+        self.processes = []  # another one may get the number of one that is gone
 
     def upload(self) -> None:
         """Keep what the script wrote to outputs/, and to the folders that are watched."""

@@ -48,6 +48,7 @@ class Workspace:
         self.blobs = blobs or Azurite(folder / "blobs", [*accounts, *known])
         self.entrance = Entrance()
         self.nodes: list[threading.Thread] = []
+        self.preempted: set[str] = set()  # the runs whose node is to be taken away
         self.ahead = timedelta()  # of the clock that schedules go by
         self.quota = 1000  # cores that a cluster may have at most
         self.provisioning = Provisioning()  # of the clusters that are made from now on

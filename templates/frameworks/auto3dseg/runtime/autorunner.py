@@ -6,9 +6,11 @@ What has been trained is not trained again: cache.py.
 import importlib.util
 import json
 import os
+import signal
 import sys
 from functools import partial
 from pathlib import Path
+from subprocess import CalledProcessError
 from typing import Any
 
 import torch
@@ -77,6 +79,13 @@ def train(
     return list(import_bundle_algo_history(str(work), only_trained=True))
 
 
+def ended(code: int) -> str:
+    """How a process has ended; why, it has printed itself, unless it was killed."""
+    if code == -signal.SIGKILL:
+        return "was killed (signal 9), as happens when the memory is full"
+    return f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}; why stands above"
+
+
 class Runner(AutoRunner):
     """AutoRunner, with what each training leaves behind kept in Azure ML before the next one begins."""
 
@@ -86,13 +95,19 @@ class Runner(AutoRunner):
 
     def _train_algo_in_sequence(self, history: list[dict[str, Any]]) -> None:
         devices = dict(self.device_setting)
-        for number, algorithm in enumerate(history):
+        for algorithm in history:
             if self.training_devices:
                 self.set_device_info(cuda_visible_devices=self.training_devices)
             self.device_setting = {**self.device_setting, "NUM_NODES": self.nodes}
-            super()._train_algo_in_sequence([algorithm])
+            try:
+                super()._train_algo_in_sequence([algorithm])
+            except (RuntimeError, CalledProcessError) as failed:
+                call = failed.__cause__ or failed
+                if not isinstance(call, CalledProcessError):
+                    raise
+                raise SystemExit(f"{algorithm['identifier']}: its training {ended(call.returncode)}") from None
             self.device_setting = devices  # the ensemble is drawn by this node alone
-            cache.keep(Path(self.work_dir), number)
+            cache.keep(Path(self.work_dir))
 
     def _train_algo_in_nni(self, history: list[dict[str, Any]]) -> None:
         try:

@@ -6,9 +6,11 @@ AutoRunner itself does not ask whether what it finds is of the same task, data a
 import hashlib
 import json
 import os
+import re
 import shutil
 import tarfile
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,8 @@ def begin(work: Path, task: dict[str, Any], parameters: dict[str, Any]) -> None:
     work.mkdir(parents=True, exist_ok=True)
     end_left_over(work)
     fetch(work)
-    file, own = work / BEGUN, {"of": fingerprint(task, parameters), "in": str(work.resolve())}
+    file, here = work / BEGUN, places(work, task)
+    own = {"of": fingerprint(task, parameters), "places": here}
     # What a search leaves behind, AutoRunner would take for algorithms to search in again.
     anew = bool(task.get("not_use_cache") or task.get("hpo"))
     if file.exists() and not (work / "metrics.json").exists() and not anew:
@@ -37,7 +40,7 @@ def begin(work: Path, task: dict[str, Any], parameters: dict[str, Any]) -> None:
         if noted["of"] == own["of"]:
             print(f"Going on in {work.name}/, where this training was stopped", flush=True)
             forget_unfinished(work)
-            relocate(work, noted["in"])
+            relocate(work, noted.get("places", {}), here)
             write_whole(file, own)
             return
         print(f"What was stopped in {work.name}/ had another task, data or code: this begins anew", flush=True)
@@ -81,16 +84,27 @@ def fingerprint(task: dict[str, Any], parameters: dict[str, Any]) -> str:
     return found.hexdigest()
 
 
-def relocate(work: Path, earlier: str) -> None:
-    """Name this folder where AutoRunner has noted another one: a new node may have another place for the run."""
-    if earlier != str(work.resolve()):
-        for pattern in ("*.yaml", "*/algo_object.json", "*/configs/*.yaml"):
-            for file in work.glob(pattern):
-                text = file.read_text(encoding="utf-8")
-                file.write_text(text.replace(earlier, str(work.resolve())), encoding="utf-8")
+def places(work: Path, task: dict[str, Any]) -> dict[str, str]:
+    """Where this node has what AutoRunner notes the paths of."""
+    named = {name: str(task.get(name) or "") for name in PATHS}
+    return {name: path for name, path in named.items() if path and "://" not in path} | {"work": str(work.resolve())}
 
 
-def write_whole(file: Path, content: dict[str, str]) -> None:
+def relocate(work: Path, earlier: dict[str, str], here: dict[str, str]) -> None:
+    """Name the places of this node where AutoRunner has noted another one's, whose folders and mounts lay elsewhere."""
+    moves = {path: here[name] for name, path in earlier.items() if here.get(name, path) != path}
+    for pattern in ("*.yaml", "*/algo_object.json", "*/configs/*.yaml") if moves else ():
+        for file in work.glob(pattern):
+            file.write_text(moved(file.read_text(encoding="utf-8"), moves), encoding="utf-8")
+
+
+def moved(text: str, moves: dict[str, str]) -> str:
+    """A text with each path, and what lies below it, in its new place; the longest that fits counts."""
+    paths = "|".join(map(re.escape, sorted(moves, key=len, reverse=True)))
+    return re.sub(rf"(?<![\w./-])({paths})(?![\w.-])", lambda found: moves[found[0]], text)
+
+
+def write_whole(file: Path, content: dict[str, Any]) -> None:
     partial = file.with_suffix(".partial")
     partial.write_text(json.dumps(content), encoding="utf-8")
     partial.replace(file)
@@ -114,7 +128,7 @@ def forget_unfinished(work: Path) -> None:
                 score.unlink()
 
 
-def keep(work: Path, number: int) -> None:
+def keep(work: Path) -> None:
     """Have Azure ML keep what has been trained: outputs/ is sure to be kept only when the run is over."""
     run_id = os.environ.get("AZUREML_RUN_ID")
     if not run_id:
@@ -122,7 +136,7 @@ def keep(work: Path, number: int) -> None:
     import mlflow
 
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, f"{number:06}.tar")
+        file = Path(folder, f"{time.time_ns()}.tar")  # the service takes no second file of the same name
         with tarfile.open(file, "w") as archive:
             archive.add(work, arcname=".")
         mlflow.MlflowClient().log_artifact(run_id, str(file), ARTIFACTS)
@@ -136,8 +150,13 @@ def fetch(work: Path) -> None:
     import mlflow
 
     names = [artifact.path for artifact in mlflow.MlflowClient().list_artifacts(run_id, ARTIFACTS)]
-    if names:
+    for name in sorted(names, reverse=True):
         with tempfile.TemporaryDirectory() as folder:
-            found = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=max(names), dst_path=folder)
+            try:
+                found = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name, dst_path=folder)
+            except Exception as error:  # whatever the client raises where a node was gone before it had sent this
+                print(f"{name} can't be fetched: {error}", flush=True)
+                continue
             with tarfile.open(found) as archive:
                 archive.extractall(work, filter="data")
+            return

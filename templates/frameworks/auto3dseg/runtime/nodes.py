@@ -20,6 +20,8 @@ from typing import Any
 
 from torch.distributed import DistNetworkError, TCPStore
 
+from runtime.cache import moved
+
 PATIENCE = timedelta(minutes=30)  # until all nodes are there
 WHOLE_RUN = timedelta(days=30)  # while the first one analyses the data, or judges: the run has a limit of its own
 PART = 4 << 20  # bytes of a message: the store takes no more than eight million
@@ -90,10 +92,10 @@ class Nodes:
         with tarfile.open(fileobj=io.BytesIO(content)) as archive:
             archive.extractall(work, filter="data")
         own = {"work": str(work), "data": self.data}
-        places = {there: own[name] for name, there in order["places"].items()}
+        moves = {there: own[name] for name, there in order["places"].items()}
         for file in [*work.glob("*.yaml"), *work.glob("*/configs/*")]:
-            file.write_text(moved(file.read_text(encoding="utf-8"), places), encoding="utf-8")
-        words = [moved(word, places) for word in order["words"]]
+            file.write_text(moved(file.read_text(encoding="utf-8"), moves), encoding="utf-8")
+        words = [moved(word, moves) for word in order["words"]]
         print(f"Training {Path(words[0]).parents[1].name}, as node {self.rank + 1} of {self.count}", flush=True)
         self.torchrun(words, order["processes"], order["port"])
 
@@ -110,12 +112,6 @@ def packed(folder: Path) -> bytes:
         for file in [folder, *(file for pattern in TOP for file in folder.parent.glob(pattern))]:
             archive.add(file, arcname=file.name)
     return content.getvalue()
-
-
-def moved(text: str, places: dict[str, str]) -> str:
-    for there, here in places.items():
-        text = text.replace(there, here)
-    return text
 
 
 def free_port() -> int:
