@@ -1,5 +1,6 @@
 """tables.py, formats.py: a table is read once, types over all its rows; batches and requests read it the same way."""
 
+import copy
 import datetime
 import decimal
 import gzip
@@ -361,3 +362,13 @@ def test_a_schema_of_an_earlier_model_is_read_as_then(tmp_path: Path) -> None:
     ((batch, _),) = formats.stream(path, schema.columns, 9, 0, schema.reading)
     for table in (asked, tables.to_table(batch, schema.columns)):
         assert str(table["flag"].tolist()) == "[1.0, nan]" and table["c"].tolist() == ["NA", ""]
+
+
+def test_a_wide_table_is_read_at_once_and_what_is_known_of_it_is_not_copied_with_each_column(tmp_path: Path) -> None:
+    names = [f"c{place}" for place in range(1000)]
+    rows = [",".join([*("1.25" for _ in names), "ab"[row % 2]]) for row in range(300)]
+    path = write(tmp_path / "wide.csv", "\n".join([",".join([*names, "label"]), *rows]) + "\n")
+    assert path.stat().st_size > formats.BLOCK
+    assert [len(found) for found in tables.load(path, {}).values()] == [1]
+    known = tables.read_table(path, "label").attrs
+    assert copy.deepcopy(known)["columns"] is known["columns"]
