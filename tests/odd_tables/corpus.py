@@ -66,23 +66,23 @@ class Model:
     """The scripts of a rendered model, as they are imported."""
 
     train: Any
-    read: Any = None  # the features that the last training has read, before they were split
+    read: Any = None  # the features that the last training has read, before they were parted
 
     def __init__(self, folder: Path) -> None:
         sys.path.insert(0, str(folder))
         self.train, self.score, self.batch = map(importlib.import_module, ("train", "score", "score_batch"))
-        split = self.train.train_test_split
+        profile = self.train.report.profile
 
-        def remember(features: Any, *rest: Any, **options: Any) -> Any:
+        def remember(features: Any, *rest: Any) -> Any:
             self.read = features
-            return split(features, *rest, **options)
+            return profile(features, *rest)
 
-        self.train.train_test_split = remember
+        self.train.report.profile = remember
         # What is drawn and logged is tried elsewhere, and takes longer than the training.
         figure = importlib.import_module("matplotlib.figure").Figure
         figure.savefig = lambda *_, **__: None
         evaluation = importlib.import_module("evaluation")
-        for name in ("plot_confusion_matrix", "plot_roc"):
+        for name in ("plot_confusions", "plot_roc", "plot_recall", "plot_calibration"):
             setattr(evaluation, name, lambda *_: figure())
         importlib.import_module("runtime.tracking").Log.begin = lambda _: False
 

@@ -34,7 +34,8 @@ def test_the_delicate_packages_are_those_of_the_template() -> None:
     files = [TEMPLATE / "templates" / "environments" / f"{purpose}.txt" for purpose in PURPOSES]
     lines = [line for file in files for line in file.read_text().splitlines() if not line.startswith("#")]
     names = {canonicalize_name(Requirement(line).name) for line in lines}
-    assert {name for name in names if not name.startswith("azureml-")} == azure_needs.DELICATE
+    quick = {"databricks-sdk"}  # pinned for the time that its import takes: another release works as well
+    assert {name for name in names if not name.startswith("azureml-")} - quick == azure_needs.DELICATE
 
 
 def test_what_our_frameworks_need_is_about_the_releases_that_they_have(bake: Bake) -> None:

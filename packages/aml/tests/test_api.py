@@ -407,9 +407,11 @@ def test_jupyters_way_to_draw_is_not_handed_on(monkeypatch: pytest.MonkeyPatch) 
 def test_the_page_in_docs(project: Project, rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each snippet of docs/python.md, in order, in one namespace: a run here, one on the cluster, a service."""
     monkeypatch.setattr(local_service, "engine_that_answers", str)  # the stand-in runs in no container
+    # Its environment is a stand-in as well: tests/journeys/test_tabular_datasets.py reads with a real one.
+    monkeypatch.setattr(model_environment, "load_tabular_dataset", lambda _, *of: of)
     page = (TEMPLATE / "docs" / "python.md").read_text(encoding="utf-8")
     snippets = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    assert len(snippets) == 7
+    assert len(snippets) == 8
     known: dict[str, Any] = {"__name__": "docs"}
     try:
         for snippet in snippets:
@@ -417,6 +419,7 @@ def test_the_page_in_docs(project: Project, rehearsal: Rehearsal, monkeypatch: p
     finally:
         to_this_computer.stop(project.root, "model1", dry_run=False)
     model, runs = known["model"], rehearsal.state()["runs"]
+    assert known["customers"] == ("model1", "customers", "latest")
     assert known["run"].metrics == {"accuracy": 0.75}
     assert [runs[known[name].id]["target"] for name in ("run", "later")] == ["local", "cpu-cluster"]
     assert known["later"].status == json.loads((model.folder / "run.json").read_text())["status"] == "Completed"

@@ -72,10 +72,10 @@ class Rows(NamedTuple):
         return "--split-by" if self.groups is not None else "--time" if self.times is not None else "--folds"
 
     def described(self) -> str:
-        """How they are parted, in a few words."""
+        """How they are parted, in a few words; none if they are drawn at random, as usual."""
         if self.groups is not None:
-            return f"each {self.by} on one side"
-        return f"the latest by {self.by}" if self.times is not None else "drawn at random"
+            return f", each {self.by} on one side"
+        return f", the latest by {self.by}" if self.times is not None else ""
 
 
 def rows_of(features: pd.DataFrame, labels: pd.Series, args: argparse.Namespace) -> tuple[pd.DataFrame, Rows]:

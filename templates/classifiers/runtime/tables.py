@@ -323,6 +323,16 @@ def read_table(path: Path, label: str, reading: Reading | None = None) -> pd.Dat
     return frame
 
 
+def read_whole(path: Path, reading: Reading) -> pd.DataFrame:
+    """Read every column of one file, or of all those in a folder, by the types that a training would find."""
+    notes = Notes()
+    contents = load(path, reading)
+    chosen = {*reading.get("numbers", []), *reading.get("dates", {})}
+    frame = frame_of(contents, decide(contents, "", reading, notes), chosen, notes)
+    notes.show()
+    return frame
+
+
 def load(path: Path, reading: Reading, wanted: list[Column] | None = None) -> dict[Path, list[pa.RecordBatch]]:
     """All rows of all files, as they stand there."""
     files = list_files(path)

@@ -95,7 +95,7 @@ def main() -> None:
     )
     input_schema.save(folder, schema)
     write_json(OUTPUTS / "metrics.json", metrics)
-    print(f"Trained on {len(train)} rows, tested on {len(test)}, {rows.described()}: {summary(metrics)}")
+    print(f"Trained on {len(train)} rows, tested on {len(test)}{rows.described()}: {summary(metrics)}")
 
 
 if __name__ == "__main__":

@@ -158,7 +158,7 @@ def judge(net: nn.Module, data: samples.Data, history: list[dict[str, float]], a
     if data.encoding:
         data.encoding.save(folder)
     write_json(OUTPUTS / "metrics.json", metrics)
-    rows = f"Trained on {len(data.split.train)} rows, tested on {len(data.split.test)}, {data.how}"
+    rows = f"Trained on {len(data.split.train)} rows, tested on {len(data.split.test)}{data.how}"
     print(f"{rows}: {summary(metrics)}")
 
 

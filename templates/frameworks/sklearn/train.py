@@ -6,7 +6,6 @@ python train.py
 import argparse
 from pathlib import Path
 
-import joblib
 import numpy as np
 import pandas as pd
 from sklearn.compose import make_column_selector, make_column_transformer
@@ -15,7 +14,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from runtime import input_schema, report
+from runtime import input_schema, pickling, report
 from runtime.arguments import TASKS, add_data_arguments, data_folder, own_task, parse, reading, sample_label, share
 from runtime.data import download, split_label
 from runtime.onnx_export import export_onnx
@@ -51,7 +50,7 @@ def load_data(args: argparse.Namespace) -> tuple[pd.DataFrame, pd.Series]:
 def build_model(args: argparse.Namespace) -> Pipeline:
     """The model: any scikit-learn pipeline; one that classifies has predict_proba. (Trees need no StandardScaler.)
 
-    Classes and functions of your own belong in a module beside this file: score.py can't load them from here.
+    Classes and functions of your own may stand in this file, or in a module beside it.
     """
     numbers = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
     categories = OneHotEncoder(handle_unknown="ignore")
@@ -108,14 +107,14 @@ def main() -> None:
 
     folder = OUTPUTS / "model"
     folder.mkdir(parents=True, exist_ok=True)
-    joblib.dump(model, folder / "model.pkl")
+    pickling.save(model, folder / "model.pkl")
     schema = input_schema.Schema(
         columns, args.task, classes, threshold=args.threshold, margin=metrics.get("margin"), reading=reading(args)
     )
     input_schema.save(folder, schema)
     export_onnx(model, features.iloc[test], folder / "model.onnx")
     write_json(OUTPUTS / "metrics.json", metrics)
-    print(f"Trained on {len(train)} rows, tested on {len(test)}, {rows.described()}: {summary(metrics)}")
+    print(f"Trained on {len(train)} rows, tested on {len(test)}{rows.described()}: {summary(metrics)}")
 
 
 if __name__ == "__main__":

@@ -193,7 +193,7 @@ def judge(net: keras.Model, data: samples.Data, history: list[dict[str, float]],
     if data.encoding:
         data.encoding.save(folder)
     write_json(OUTPUTS / "metrics.json", metrics)
-    rows = f"Trained on {len(data.split.train)} rows, tested on {len(data.split.test)}, {data.how}"
+    rows = f"Trained on {len(data.split.train)} rows, tested on {len(data.split.test)}{data.how}"
     print(f"{rows}: {summary(metrics)}")
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from runtime.images import read_image
+from runtime.pictures import draw_mistakes
 from runtime.samples import Data
 
 
@@ -22,21 +23,12 @@ def plot_losses(history: list[dict[str, float]]) -> Figure:
 
 def plot_misclassified(data: Data, probabilities: np.ndarray, path: Path, most: int = 25) -> None:
     """Draw the test's images that were taken for something else, the surest mistakes first; none of a table."""
-    path.unlink(missing_ok=True)  # of an earlier training
-    if data.rows is not None:
-        return
-    predicted = probabilities.argmax(axis=1)
-    wrong = np.flatnonzero(predicted != data.labels[data.split.test])
-    if not len(wrong):
-        return
-    shown = wrong[np.argsort(-probabilities[wrong].max(axis=1))][:most]
-    figure = Figure(figsize=(10, 2.4 * -(-len(shown) // 5)), layout="constrained")
-    places = list(figure.subplots(-(-len(shown) // 5), 5, squeeze=False).flat)
-    for axes in places:
-        axes.axis("off")
-    for axes, place in zip(places, shown, strict=False):
-        index = data.split.test[place]
-        axes.imshow(read_image(data.files[index], data.shape[0]))
-        actual, taken = data.classes[data.labels[index]], data.classes[predicted[place]]
-        axes.set_title(f"{actual}, taken for {taken}", fontsize=9)
-    figure.savefig(path)
+    mistakes = []
+    if data.rows is None:
+        predicted = probabilities.argmax(axis=1)
+        wrong = np.flatnonzero(predicted != data.labels[data.split.test])
+        for place in wrong[np.argsort(-probabilities[wrong].max(axis=1))][:most]:
+            index = data.split.test[place]
+            actual, taken = data.classes[data.labels[index]], data.classes[predicted[place]]
+            mistakes.append((read_image(data.files[index], data.shape[0]), actual, taken))
+    draw_mistakes(mistakes, path)

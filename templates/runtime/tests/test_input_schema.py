@@ -220,7 +220,7 @@ def test_the_schema_lies_beside_the_model_for_people_too(tmp_path: Path) -> None
     saved = tmp_path / "deep" / "model"
     saved.mkdir(parents=True)
     input_schema.save(saved, Schema([NUMBER], "regression", margin=0.1))
-    assert input_schema.find(str(tmp_path)) == (saved, Schema([NUMBER], "regression", [], 0.1))
+    assert input_schema.find(str(tmp_path)) == (saved, Schema([NUMBER], "regression", margin=0.1))
     schema = Schema([NUMBER, CATEGORY], classes=["Zürich", "東京"])
     input_schema.save(saved, schema)
     assert input_schema.find(str(tmp_path)) == (saved, schema)

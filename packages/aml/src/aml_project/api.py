@@ -250,6 +250,16 @@ class Model:
         return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
 
     @in_one_sentence
+    def load_tabular_dataset(self, name: str, version: int | str = "latest") -> Any:
+        """A dataset of the workspace as a pandas DataFrame, read as train.py reads it: of files, or a tabular one.
+
+        Within a run, `load_tabular_dataset` of the model's runtime/data.py does the same.
+        """
+        from aml_project import model_environment
+
+        return model_environment.load_tabular_dataset(self.project.root, self.name, name, str(version))
+
+    @in_one_sentence
     def submit(
         self,
         config: str = "train-amlcompute",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 WINDOWS = sys.platform == "win32"
 DATA_PATH = ("data-path", "data_path")  # as a script spells it that takes the folder of its data
+LOAD = "import sys; from runtime import data; data.load_tabular_dataset(*sys.argv[1:3]).to_parquet(sys.argv[3])"
 
 
 def bin_folder(environment: Path) -> Path:
@@ -134,6 +135,25 @@ def run_and_print(root: Path, model: str, command: Sequence[str | Path]) -> int:
     for line in process.stdout or ():
         print(line, end="", flush=True)
     return code_of(process)
+
+
+def load_tabular_dataset(root: Path, model: str, name: str, version: str) -> Any:
+    """A dataset as a DataFrame: the model's environment has what reads it, and hands it over as Parquet."""
+    from pathlib import Path
+    from tempfile import TemporaryDirectory
+
+    installed(root, model)
+    try:
+        import pandas as pd
+    except ImportError:
+        mend = f"uv pip install --python {sys.executable} pandas pyarrow"
+        raise Failure(f"pandas is not in this Python, which would show the table: {mend}") from None
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "table.parquet")
+        command: list[str | Path] = [program(root, model, "python"), "-c", LOAD, name, version, file]
+        if run_and_print(root, model, command):
+            raise Failure(f"{name}: it could not be read: what was said stands above")
+        return pd.read_parquet(file)
 
 
 def code_of(process: subprocess.Popen[Any]) -> int:

@@ -1,5 +1,6 @@
 """aml register after a search here: the best trial's model, through the same gate as a run's."""
 
+import csv
 import json
 import os
 
@@ -7,6 +8,7 @@ import pytest
 
 from aml_project.search.engines import local
 from aml_project.search.record import Record
+from aml_rehearsal.services import metrics
 from service.quick_model import Trainer
 
 SEARCH = """
@@ -15,6 +17,32 @@ goal: maximize
 parameters:
   x: {low: 0.0, high: 1.0}
   kind: [a, b]
+"""
+
+# As a train.py of the template cross-validates: the mean of its folds, beside the accuracy of the held-out rows.
+CROSS_VALIDATES = """
+import argparse, json, pathlib
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--x", type=float, default=0.5)
+parser.add_argument("--folds", type=int)
+args = parser.parse_args()
+metrics = {"accuracy": args.x}
+if args.folds:
+    metrics |= {f"{name}_folds_mean": 1 - (args.x - 0.25) ** 2 for name in list(metrics)}
+model = pathlib.Path("outputs", "model")
+model.mkdir(parents=True)
+(model / "x.txt").write_text(str(args.x))
+pathlib.Path("outputs", "metrics.json").write_text(json.dumps(metrics))
+"""
+METRIC = "accuracy_folds_mean"
+GRID = f"""
+metric: {METRIC}
+goal: maximize
+algorithm: grid
+parameters:
+  x: [0.0, 0.25, 1.0]
+  folds: [3]
 """
 
 
@@ -115,6 +143,30 @@ def test_the_whole_search_is_a_run_with_its_trials_as_children(
     [model] = trainer.rehearsal.state()["models"].values()
     assert model["runId"].startswith("quick_trial_2_") and len(trainer.runs) == 4
     assert trainer.rehearsal.artifact(model["runId"], "outputs/model/weights.txt") == b"weights 2"
+
+
+def test_a_grid_search_cross_validates_each_combination_in_a_child_run(trainer: Trainer) -> None:
+    """With its values and its score; the table of all is trials.csv, and the best by its folds is registered."""
+    model = trainer.project / "models" / "quick"
+    (model / "train.py").write_text(CROSS_VALIDATES)
+    (model / "search.yml").write_text(GRID.replace("  folds: [3]\n", ""))
+    assert trainer.error("search", code=1).endswith("where it is told the folds: add folds: [5] to parameters")
+    (model / "search.yml").write_text(GRID)
+    said = trainer.out("search", "--track")
+    assert f"Best of 3: trial 2, {METRIC} 1: x=0.25" in said
+    [parent] = [run_id for run_id in trainer.runs if "_search_" in run_id]
+    children = [run for run_id, run in sorted(trainer.runs.items()) if "_trial_" in run_id]
+    assert {run["parentRunId"] for run in children} == {parent}
+    assert [(run["tags"]["x"], run["tags"]["folds"]) for run in children] == [("0.0", "3"), ("0.25", "3"), ("1.0", "3")]
+    with (model / "outputs" / "search" / "trials.csv").open() as stream:
+        rows = [(float(row["x"]), float(row[METRIC])) for row in csv.DictReader(stream)]
+    with trainer.tables():
+        logged = [metrics.of_run(trainer.rehearsal.workspace, run["runId"])[METRIC] for run in children]
+    scores = [metric["value"][0]["data"][METRIC] for metric in logged]
+    assert rows == list(zip((0.0, 0.25, 1.0), scores, strict=True)) == [(0.0, 0.9375), (0.25, 1.0), (1.0, 0.4375)]
+    trainer.out("register", "--require", f"{METRIC}>=0.9")
+    [version] = trainer.rehearsal.state()["models"].values()
+    assert version["kvTags"]["x"] == "0.25"
 
 
 def test_a_run_after_the_search_is_what_is_registered(trainer: Trainer) -> None:

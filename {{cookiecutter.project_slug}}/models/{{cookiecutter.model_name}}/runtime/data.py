@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ import pandas as pd
 MANY = 20  # different numbers in a label: more than that are rarely classes
 FEW = 10  # rows that a regression needs, so that some can be held out
 LARGEST = float(np.finfo(np.float32).max)
+
 
 def download(name: str, folder: Path, local_rank: int = 0, wait: Callable[[], None] = lambda: None) -> None:
     """Bring a dataset of the run to a folder of the node: its first process does, the others wait until all is there.
@@ -30,6 +33,35 @@ def download(name: str, folder: Path, local_rank: int = 0, wait: Callable[[], No
         print(f"Downloading {name} to {folder}", flush=True)
         datasets[name].download(str(folder), overwrite=True)
     wait()
+
+
+def load_tabular_dataset(
+    name: str, version: int | str = "latest", reading: dict[str, Any] | None = None, workspace: Any = None
+) -> pd.DataFrame:
+    """A registered dataset, of files or a table, with all its columns, in the types in which a training reads them.
+
+    In a run it is one of the run's workspace, here one of the workspace that the project is attached to. `reading` is
+    what arguments.reading() makes of --numbers, --categories and their like.
+    """
+    from azureml.core import Dataset, Run, Workspace
+
+    from runtime import tables
+
+    run = Run.get_context()
+    workspace = workspace or (run.experiment.workspace if hasattr(run, "experiment") else Workspace.from_config())
+    try:
+        dataset = Dataset.get_by_name(workspace, name, version)
+    except Exception as error:
+        raise SystemExit(f"dataset {name}, version {version}: {' '.join(str(error).split())[:300]}") from None
+    with TemporaryDirectory() as folder:
+        if hasattr(dataset, "to_pandas_dataframe"):
+            dataset.to_pandas_dataframe().to_parquet(Path(folder, f"{name}.parquet"), index=False)
+        else:
+            dataset.download(folder)
+        try:
+            return tables.read_whole(Path(folder), reading or {})
+        except tables.Refused as refused:
+            raise SystemExit(str(refused).replace(f"--data-path {folder}", f"dataset {name}", 1)) from None
 
 
 def split_label(frame: pd.DataFrame, label: str, task: str = "classification") -> tuple[pd.DataFrame, pd.Series]:

@@ -32,7 +32,9 @@ class Log:
         rows = list(rows)
         if self.begin():
             mlflow, now = sys.modules["mlflow"], int(time.time() * 1000)
-            metrics = [mlflow.entities.Metric(name, value, now, step) for step, row in rows for name, value in row.items()]
+            metrics = [
+                mlflow.entities.Metric(name, value, now, step) for step, row in rows for name, value in row.items()
+            ]
             for at in range(0, len(metrics), AT_ONCE):
                 mlflow.MlflowClient().log_batch(mlflow.active_run().info.run_id, metrics[at : at + AT_ONCE])
             for step, row in rows:

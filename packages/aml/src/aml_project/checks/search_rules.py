@@ -14,6 +14,7 @@ from aml_project.search import definition
 from aml_project.search.definition import Choice, Parameter, Search
 
 SCRIPT = "train.py"
+OF_FOLDS = "_folds_mean"  # of a cross-validation, which train.py writes with --folds
 
 
 def findings(folder: Path) -> Iterator[str]:
@@ -77,7 +78,13 @@ def _metric(search: Search, folder: Path) -> Iterator[str]:
     except (OSError, ValueError, TypeError):
         written = []
     code = list(local_imports.closure(folder / SCRIPT, []))
-    if search.metric in written or not (folder / SCRIPT).is_file():
+    if not (folder / SCRIPT).is_file():
+        return
+    if search.metric.endswith(OF_FOLDS) and local_imports.mentions(code, OF_FOLDS):
+        if all(parameter.name != "folds" for parameter in search.parameters):
+            yield f"metric: {SCRIPT} writes {search.metric} where it is told the folds: add folds: [5] to parameters"
+        return
+    if search.metric in written:
         return
     if not local_imports.mentions(code, f'"{search.metric}"', f"'{search.metric}'", f"{search.metric}="):
         near = nearest(search.metric, written)

@@ -26,7 +26,7 @@ RANGES = {
 LEFT = {
     "data-path", "dataset", "label", "train-test-split-ratio", "seed", "resume", "workers", "amp", "compile", "epochs",
     "es-patience", "image-size", "keep", "processes", "task", "help", "output", "outputs", "output-path",
-    "random-state", "verbose",
+    "random-state", "verbose", "decimal", "folds", "threshold",
 }  # fmt: skip
 # By which metric, if there are several.
 PREFERRED = ("dice", "roc_auc", "accuracy", "f1_macro", "f1", "rmse", "r2", "mae", "mse", "log_loss", "loss")
