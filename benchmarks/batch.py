@@ -40,13 +40,13 @@ from runtime.batch import workers
 workers.one_thread()
 import joblib, pandas, score_batch
 from runtime import input_schema
-from runtime.batch import files, scorer
+from runtime.batch import files, run
 
 way, table = sys.argv[1:]
 sys.argv = [sys.argv[0], "--model=outputs/model"]
 score_batch.init()
 columns = score_batch.scorer.schema.columns
-steps = scorer.writer("outputs/model")
+steps = run.writer("outputs/model")
 
 def score():
     chunks = files.read_chunks({"it": Path(table + way)}, columns)
@@ -88,9 +88,9 @@ from pathlib import Path
 from runtime.batch import workers
 workers.one_thread()
 from runtime import input_schema
-from runtime.batch import files, scorer
+from runtime.batch import files, run
 
-steps = scorer.writer("outputs/model")
+steps = run.writer("outputs/model")
 columns = input_schema.find("outputs/model")[1].columns
 if len(sys.argv) > 1:
     for _ in workers.work_on(files.read_chunks({"it": Path(sys.argv[1])}, columns), lambda: steps, (), 1):

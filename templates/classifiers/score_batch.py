@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from runtime.batch import files, workers
 from runtime.batch.output import Refused
-from runtime.batch.run import score_files
+from runtime.batch.run import Scorer, score_files
 
 DONE, REFUSED, INTERRUPTED = 0, 1, 130  # and 2 of argparse, for wrong use
 
@@ -31,8 +31,6 @@ def init() -> None:
     if not args.model:
         raise SystemExit("--model: missing among the step's arguments, and there is no AZUREML_MODEL_DIR")
     workers.one_thread()
-    from runtime.batch.scorer import Scorer
-
     scorer = Scorer(args.model)
 
 

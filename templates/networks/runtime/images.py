@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from runtime import tables
+from runtime import formats
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 
@@ -24,7 +24,7 @@ def is_image_folder(path: Path) -> bool:
 
 
 def holds_tables(path: Path) -> bool:
-    return bool(tables.list_files(path, {".csv", ".tsv", ".parquet", ".feather"}))
+    return bool(formats.list_files(path, {".csv", ".tsv", ".parquet", ".feather"}))
 
 
 def found(path: Path) -> list[Path]:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from runtime import input_schema, tables
+from runtime import formats, input_schema, tables
 from runtime.batch import files
 from tests.conftest import DATA
 
@@ -65,12 +65,12 @@ def values(file: Path, size: int = 2, start: int = 0) -> list[tuple[float, str]]
         "x,c\n1,Zürich\n2,東京\n3,🚀\n",
     ],
 )
-@pytest.mark.parametrize("block", [24, tables.BLOCK])
+@pytest.mark.parametrize("block", [24, formats.BLOCK])
 def test_csv_is_read_as_pandas_reads_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, block: int
 ) -> None:
     """From whatever row on, in whatever chunks, and however much is parsed at once."""
-    monkeypatch.setattr(tables, "BLOCK", block)
+    monkeypatch.setattr(formats, "BLOCK", block)
     file = tmp_path / "it.csv"
     file.write_text(content, encoding="utf-8", newline="")
     frame = pd.read_csv(file, dtype={"c": str})
@@ -144,13 +144,13 @@ def test_the_rows_of_a_frame_count_from_0(tmp_path: Path) -> None:
         files.table(frame, [CATEGORY, NUMBER])
 
 
-@pytest.mark.parametrize("block", [40, tables.BLOCK])
+@pytest.mark.parametrize("block", [40, formats.BLOCK])
 @pytest.mark.parametrize("text", ["b", "two\nlines"])
 def test_ordinary_columns_are_read_the_quick_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int, text: str
 ) -> None:
     """Also where a block ends within quotes; pandas takes several times as long."""
-    monkeypatch.setattr(tables, "BLOCK", block)
+    monkeypatch.setattr(formats, "BLOCK", block)
     monkeypatch.setattr(input_schema, "to_table", None)
     wanted = [(float(number), text) for number in range(2000)]
     (tmp_path / "it.csv").write_text("x,c\n" + "".join(f'{number},"{text}"\n' for number in range(2000)))
@@ -206,10 +206,10 @@ def test_a_chunk_has_as_many_rows_as_are_quick(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", ["", "  \n"])  # which pyarrow leaves to Python
 def test_the_share_of_a_file_rises_as_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
-    monkeypatch.setattr(tables, "BLOCK", 1000)
+    monkeypatch.setattr(formats, "BLOCK", 1000)
     file = tmp_path / "it.csv"
     file.write_text("x,c\n" + "1,a\n" * 30_000 + ending)
-    shares = [share for _, share in tables.stream(file, [NUMBER, CATEGORY], 100)]
+    shares = [share for _, share in formats.stream(file, [NUMBER, CATEGORY], 100)]
     assert len(shares) > 300 and shares == sorted(shares) and 0 < shares[0] < 0.5 and shares[-1] == 1.0
 
 

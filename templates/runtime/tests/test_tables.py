@@ -1,5 +1,6 @@
-"""runtime/tables.py: a table is read once, with types over all its rows; batches and requests read it the same way."""
+"""tables.py, formats.py: a table is read once, types over all its rows; batches and requests read it the same way."""
 
+import copy
 import datetime
 import decimal
 import gzip
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import feather, parquet
 
-from runtime import input_schema, tables
+from runtime import formats, input_schema, tables
 from runtime.data import split_label
 
 
@@ -56,9 +57,9 @@ def types(path: Path, **reading: Any) -> dict[str, str]:
     whole = input_schema.to_table(frame, columns)
     schema = json.loads(json.dumps(columns))
     row, parts = 0, []
-    for file in tables.list_files(path):
+    for file in formats.list_files(path):
         row = 0
-        for batch, _ in tables.stream(file, schema, 5, 0, reading):
+        for batch, _ in formats.stream(file, schema, 5, 0, reading):
             parts.append(tables.to_table(batch, schema, row))
             row += len(batch)
     for name, values in whole.items():
@@ -129,11 +130,11 @@ def test_codes_are_texts_wherever_the_letters_come(tmp_path: Path, rows: int) ->
     assert frame["odd"].tolist() == codes
     for values in (["01", "02"], ["1", "2"], ["10", "2.50"]):
         other = write(tmp_path / "other.csv", text(*values, rows=2))
-        ((batch, _),) = tables.stream(other, columns, 10)
+        ((batch, _),) = formats.stream(other, columns, 10)
         assert tables.to_table(batch, columns)["odd"].tolist() == values
     numbers = write(tmp_path / "numbers.parquet", pa.table({"x": [1.0], "odd": [1]}))
-    ((batch, _),) = tables.stream(numbers, columns, 10)
-    with pytest.raises(tables.BadTable, match=r"column 'odd' must be text, not numbers \(int64\)"):
+    ((batch, _),) = formats.stream(numbers, columns, 10)
+    with pytest.raises(formats.BadTable, match=r"column 'odd' must be text, not numbers \(int64\)"):
         tables.to_table(batch, columns)
 
 
@@ -318,7 +319,7 @@ def test_folders_and_an_index_of_pandas_are_columns(tmp_path: Path) -> None:
     assert set(frame) == {"x", "label", "group", "region"}  # the year is the same everywhere
     assert frame["region"].value_counts().to_dict() == {"north": 40, "süd": 40}
     columns = input_schema.describe(frame[["group", "region"]])
-    ((batch, _),) = tables.stream(folder / "it.parquet", columns, 100)
+    ((batch, _),) = formats.stream(folder / "it.parquet", columns, 100)
     assert set(tables.to_table(batch, columns)["region"]) == {"süd"}
 
 
@@ -328,7 +329,7 @@ def test_a_column_that_is_left_out_is_not_asked_for(tmp_path: Path) -> None:
     for row in ({"x": 1}, {"x": 1, "odd": ["whatever"]}):
         assert input_schema.read_request(json.dumps({"data": [row]}), columns, 1)["x"].tolist() == [1.0]
     other = write(tmp_path / "other.csv", "x\n1\n")
-    ((batch, _),) = tables.stream(other, columns, 10)
+    ((batch, _),) = formats.stream(other, columns, 10)
     assert tables.to_table(batch, columns)["x"].tolist() == [1.0]
 
 
@@ -358,6 +359,16 @@ def test_a_schema_of_an_earlier_model_is_read_as_then(tmp_path: Path) -> None:
     rows = [{"flag": True, "c": "NA"}, {"flag": None, "c": "null"}]
     asked = input_schema.read_request(json.dumps({"data": rows}), schema.columns, 9)
     path = write(tmp_path / "it.csv", "flag,c\nTrue,NA\n,null\n")
-    ((batch, _),) = tables.stream(path, schema.columns, 9, 0, schema.reading)
+    ((batch, _),) = formats.stream(path, schema.columns, 9, 0, schema.reading)
     for table in (asked, tables.to_table(batch, schema.columns)):
         assert str(table["flag"].tolist()) == "[1.0, nan]" and table["c"].tolist() == ["NA", ""]
+
+
+def test_a_wide_table_is_read_at_once_and_what_is_known_of_it_is_not_copied_with_each_column(tmp_path: Path) -> None:
+    names = [f"c{place}" for place in range(1000)]
+    rows = [",".join([*("1.25" for _ in names), "ab"[row % 2]]) for row in range(300)]
+    path = write(tmp_path / "wide.csv", "\n".join([",".join([*names, "label"]), *rows]) + "\n")
+    assert path.stat().st_size > formats.BLOCK
+    assert [len(found) for found in tables.load(path, {}).values()] == [1]
+    known = tables.read_table(path, "label").attrs
+    assert copy.deepcopy(known)["columns"] is known["columns"]

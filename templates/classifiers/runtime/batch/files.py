@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from runtime import input_schema, tables
-from runtime.tables import one_line
+from runtime import formats, input_schema, tables
+from runtime.formats import one_line
 
-BadFile = tables.BadTable
+BadFile = formats.BadTable
 ROWS, IMAGES = 10_000, 64  # in a chunk, unless it is said
 
 
@@ -27,7 +27,7 @@ class Chunk(NamedTuple):
 
 def list_inputs(path: Path, columns: list[input_schema.Column]) -> dict[str, Path]:
     """The files that a model with these columns can score, tables or images, by what the result calls them."""
-    files = tables.list_files(path, images().ENDINGS if of_images(columns) else tables.ENDINGS)
+    files = formats.list_files(path, images().ENDINGS if of_images(columns) else formats.ENDINGS)
     names = [file.relative_to(path).as_posix() if file != path else file.name for file in files]
     return dict(zip((os.fsencode(name).decode(errors="replace") for name in names), files, strict=True))
 
@@ -46,7 +46,7 @@ def read_chunks(
     columns: list[input_schema.Column],
     size: int | None = None,
     row: int = 0,
-    reading: tables.Reading | None = None,
+    reading: formats.Reading | None = None,
 ) -> Iterator[Chunk]:
     """All rows of the files, from a row of the first one on, in chunks of at most so many."""
     size = size or (IMAGES if of_images(columns) else ROWS)
@@ -58,7 +58,7 @@ def read_chunks(
         return
     for name, file in inputs.items():
         try:
-            for content, share in tables.stream(file, columns, size, row, reading):
+            for content, share in formats.stream(file, columns, size, row, reading):
                 yield Chunk([name], row, content, False, share)
                 row += len(content)
             yield Chunk([name], row, None, True, 1.0)

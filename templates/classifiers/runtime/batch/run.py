@@ -1,20 +1,29 @@
-"""A run of score_batch.py: all files, or what an earlier run has left of them; and how far it has come."""
+"""A run of score_batch.py: what a model says of all files, or of what an earlier run has left; and how far it is."""
 
 import argparse
 import hashlib
+import io
 import os
+import re
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from pyarrow.csv import WriteOptions, write_csv
 
 from runtime import input_schema
 from runtime.batch import files, workers
 from runtime.batch.output import Output, Refused, header
 
 WORTH_A_PROCESS = 50_000_000  # bytes of input
+SPECIAL = re.compile('[",\r\n]')  # what CSV puts in quotes
 TERMINAL_EVERY, LOG_EVERY = 0.1, 5.0  # seconds between two words of progress
 
 
@@ -46,7 +55,7 @@ def score_files(args: argparse.Namespace) -> None:
         dict(list(inputs.items())[number:]), schema.columns, args.rows_per_chunk, row, schema.reading
     )
     processes = args.processes or processes_for(progress.whole)
-    with closing(workers.work_on(chunks, lines_of, (args.model,), processes)) as results:
+    with closing(workers.work_on(chunks, writer, (args.model,), processes)) as results:
         for chunk, (lines, rows, bad) in results:
             if output.is_done(chunk.names[0]):
                 continue  # a bad file of which later chunks were read ahead
@@ -76,13 +85,80 @@ def digest(folder: Path) -> str:
     return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()
 
 
-def lines_of(model: str) -> Any:
-    """What makes lines of a chunk, in each process its own."""
-    from runtime.batch.scorer import (
-        writer,  # the framework is imported where it works, and after its threads are counted
-    )
+class Result(NamedTuple):
+    """What became of a chunk: rows for the good files, a sentence for each bad one."""
 
-    return writer(model)
+    table: pa.Table
+    bad: dict[str, str]
+
+
+class Lines(NamedTuple):
+    """The same as it is written to a file."""
+
+    csv: bytes
+    rows: int
+    bad: dict[str, str]
+
+
+class Scorer:
+    """A model with what it takes and answers."""
+
+    def __init__(self, model: str) -> None:
+        from score import load_model  # with its framework, which counts its threads when it is imported
+
+        folder, self.schema = input_schema.find(model)
+        self.predict = load_model(folder, self.schema)
+
+    def score(self, chunk: files.Chunk) -> Result:
+        """The result for a chunk; no row of a file that is bad."""
+        content = chunk.content
+        try:
+            if isinstance(content, files.BadFile):
+                raise content
+            if content is None:
+                return Result(self.answer([], [], None), {})
+            if files.of_images(self.schema.columns):
+                images = dict(zip(chunk.names, content, strict=True))
+                names, table, bad = files.read_images(images, self.schema.columns[0])
+                return Result(self.answer(names, [0] * len(names), table), bad)
+            table = files.table(content, self.schema.columns, chunk.row)
+            names = pa.repeat(pa.scalar(chunk.names[0], pa.string()), len(content))
+            return Result(self.answer(names, np.arange(chunk.row, chunk.row + len(content)), table), {})
+        except files.BadFile as error:
+            return Result(self.answer([], [], None), {chunk.names[0]: str(error)})
+
+    def answer(self, names: Any, rows: Any, table: input_schema.Table | None) -> pa.Table:
+        """What score.py answers a request: labels with the probability of each, or the numbers of a regression."""
+        schema = self.schema
+        nothing = np.empty((0, len(schema.classes)) if schema.classes else 0, np.float32)
+        outputs = self.predict(table) if table else nothing
+        if not np.isfinite(outputs).all():
+            what = "probability" if schema.classes else "prediction"
+            raise files.BadFile(f"the model gives a {what} that is not a number")
+        if schema.task == "regression":
+            answers = [pa.array(column) for column in input_schema.answered_numbers(outputs, schema).values()]
+        else:
+            labels = pa.array(schema.classes, pa.string()).take(
+                pa.array(input_schema.chosen(outputs, schema.threshold))
+            )
+            answers = [labels, *(pa.array(np.ascontiguousarray(column)) for column in outputs.T)]
+        return pa.Table.from_arrays(
+            [pa.array(names, pa.string()), pa.array(rows, pa.int64()), *answers], header(schema)
+        )
+
+
+def writer(model: str) -> tuple[Callable[[files.Chunk], Result], Callable[[Result], Lines]]:
+    """Load a model; return what scores a chunk, and what makes lines of the result."""
+    scorer = Scorer(model)
+
+    def lines(result: Result) -> Lines:
+        texts = chain(scorer.schema.classes, result.table["file"].unique().to_pylist())
+        quoted = any(map(SPECIAL.search, texts))  # else it is faster without
+        text = io.BytesIO()
+        write_csv(result.table, text, WriteOptions(include_header=False, quoting_style="needed" if quoted else "none"))
+        return Lines(text.getvalue(), result.table.num_rows, result.bad)
+
+    return scorer.score, lines
 
 
 class Progress:
