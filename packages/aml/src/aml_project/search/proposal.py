@@ -22,11 +22,11 @@ RANGES = {
     "learning-rate": "{low: 1.0e-4, high: 1.0e-1, log: true}",
     "batch-size": "[16, 32, 64, 128]",
 }
-# What says where, how long or how fast, and not what is learned.
+# What says where, how it is read, how long or how fast, and not what is learned.
 LEFT = {
     "data-path", "dataset", "label", "train-test-split-ratio", "seed", "resume", "workers", "amp", "compile", "epochs",
     "es-patience", "image-size", "keep", "processes", "task", "help", "output", "outputs", "output-path",
-    "random-state", "verbose",
+    "random-state", "verbose", "decimal",
 }  # fmt: skip
 # By which metric, if there are several.
 PREFERRED = ("dice", "roc_auc", "accuracy", "f1_macro", "f1", "rmse", "r2", "mae", "mse", "log_loss", "loss")
