@@ -47,7 +47,7 @@ def test_several_processes_keep_the_order(batch: Run, many: Path, tmp_path: Path
     assert [(row["file"], row["row"]) for row in two] == wanted
     (tmp_path / "one.csv").write_bytes(one)
     for found, expected in zip(answers(two), answers(read(tmp_path / "one.csv")), strict=True):
-        assert found == pytest.approx(expected, abs=1e-6)
+        assert found == pytest.approx(expected, rel=1e-6, abs=1e-6)
     assert sorted(path.name for path in tmp_path.glob("scores*")) == ["scores.csv"]
 
 
