@@ -89,6 +89,7 @@ def test_arguments_that_runtime_adds_to_those_of_train_py(bake: Bake, framework:
         return script_arguments.refusal(tree, list(arguments), lenient=False, folder=model)
 
     assert refused("--data-path=/data", "--seed=1", "--epochs=3", "--batch-size", "8", "--es-patience=2") is None
+    assert refused("--split-by=shop", "--train-test-split-ratio=0.2", "--numbers=a,b", "--decimal=,") is None
     assert refused("--foo") == "unrecognized arguments: --foo"
     assert refused("--seed=x") == "argument --seed: invalid int value: 'x'"
 

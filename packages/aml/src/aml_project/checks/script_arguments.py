@@ -1,8 +1,8 @@
 """Would a script take the arguments that a runconfig gives it? Found without running it.
 
 The calls of add_argument in its text make the same parser again, with those of the functions of runtime/ that it is
-handed to. What can't be read there for certain (a parser that is handed to others, a loop, another library) is left
-alone: silence, no guess.
+handed to, and of those that these hand it on to. What can't be read there for certain (a parser that is handed to
+others, a loop, another library) is left alone: silence, no guess.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def arguments(script: Path) -> list[Argument] | None:
     try:
         tree = ast.parse(script.read_bytes())
         parser = _parser_of(tree, script.parent, lenient=False, unused=False)
-    except (Undecidable, OSError, SyntaxError, ValueError, TypeError, argparse.ArgumentError):
+    except (Undecidable, OSError, SyntaxError, ValueError, TypeError, RecursionError, argparse.ArgumentError):
         return None
     return [
         Argument(flag[2:], action.kind, action.written, tuple(action.choices or ()), action.nargs != 0)  # type: ignore[attr-defined]
@@ -99,8 +99,8 @@ def refusal(tree: ast.Module, arguments: list[str], *, lenient: bool, folder: Pa
 def _parser_of(tree: ast.Module, folder: Path | None, *, lenient: bool, unused: bool = True) -> argparse.ArgumentParser:
     """The script's parser; with what it takes and has no use for, as runtime/arguments.py says, or without."""
     certain = list(_certain_calls(tree.body))
-    runtime = _runtime_functions(tree, folder, unused=unused) if folder else {}
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    runtime = _runtime_functions(tree, calls, folder, unused=unused) if folder else {}
     added_elsewhere = [more for call in certain for more in runtime.get(_called(call), [])]
     calls = [call for call in calls if _called(call) not in runtime]
     made = [call for call in calls if _called(call) == "ArgumentParser"]
@@ -128,22 +128,28 @@ def _parser_of(tree: ast.Module, folder: Path | None, *, lenient: bool, unused: 
     return parser
 
 
-def _runtime_functions(tree: ast.Module, folder: Path, *, unused: bool) -> dict[str, list[ast.Call]]:
-    """What each function that the script imports from runtime/ adds to a parser, for certain."""
+def _runtime_functions(
+    tree: ast.Module, calls: list[ast.Call], folder: Path, *, unused: bool
+) -> dict[str, list[ast.Call]]:
+    """What each function that is imported from runtime/ and called adds to a parser, for certain."""
     found: dict[str, list[ast.Call]] = {}
+    called = {_called(call) for call in calls}
     for node in [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]:
         module = node.module or ""
         file = folder / f"{module.replace('.', '/')}.py"
-        if not module.startswith("runtime.") or not file.is_file():
+        wanted = {alias.asname or alias.name: alias.name for alias in node.names}
+        if not called & wanted.keys() or not module.startswith("runtime.") or not file.is_file():
             continue
         code = ast.parse(file.read_bytes())
         short = _short_names(code)
         own = {function.name: function for function in code.body if isinstance(function, ast.FunctionDef)}
-        for alias in node.names:
-            if alias.name in own:
-                calls = [call for call in _certain_calls(own[alias.name].body) if _called(call) in short]
-                theirs = {parameter.arg for parameter in own[alias.name].args.args}
-                found[alias.asname or alias.name] = [call for call in calls if unused or _is_added_to(call, theirs)]
+        for name in called & wanted.keys():
+            if function := own.get(wanted[name]):
+                certain = list(_certain_calls(function.body))
+                theirs = {parameter.arg for parameter in function.args.args}
+                added = [call for call in certain if _called(call) in short and (unused or _is_added_to(call, theirs))]
+                further = _runtime_functions(code, certain, folder, unused=unused)
+                found[name] = added + [more for call in certain for more in further.get(_called(call), [])]
     return found
 
 

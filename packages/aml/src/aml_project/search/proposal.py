@@ -22,7 +22,7 @@ RANGES = {
     "learning-rate": "{low: 1.0e-4, high: 1.0e-1, log: true}",
     "batch-size": "[16, 32, 64, 128]",
 }
-# What says where, how long or how fast, and not what is learned.
+# What says where, how it is read, how long or how fast, and not what is learned.
 LEFT = {
     "data-path", "dataset", "label", "train-test-split-ratio", "seed", "resume", "workers", "amp", "compile", "epochs",
     "es-patience", "image-size", "keep", "processes", "task", "help", "output", "outputs", "output-path",
