@@ -17,7 +17,10 @@ from aml_project.notebooks.tracing import HEAD
 MOST = 100_000_000  # bytes of data that are copied; more is left to its owner
 # Of the sample table, which makes way for data of one's own.
 SAMPLE = "customers.csv"
-SAMPLE_SHA256 = "d40131e7e522f61eb30e89c3e7fc2be56f30f633eaa53d7e7f1da390e225b297"
+SAMPLE_SHA256 = {
+    "93c19203d274c2da4f5bd6a88b890d6346aca8caef8600145e8d3735118af47c",
+    "d40131e7e522f61eb30e89c3e7fc2be56f30f633eaa53d7e7f1da390e225b297",  # of repos rendered before it had a regression
+}
 
 
 class Copy(NamedTuple):
@@ -121,4 +124,4 @@ def bring(copies: list[Copy], replaceable: set[Path]) -> tuple[list[Copy], list[
 
 
 def is_sample(file: Path) -> bool:
-    return file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == SAMPLE_SHA256
+    return file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() in SAMPLE_SHA256
