@@ -54,7 +54,8 @@ class BadRequest(ValueError):
 def describe(features: Any) -> list[Column]:
     """Describe the columns of a DataFrame: numbers, dates, and everything else is a category."""
     columns: list[Column] = []
-    known: dict[str, Column] = json.loads(features.attrs.get("columns", "{}"))  # what the reader of its files has found out
+    # What the reader of its files has found out.
+    known: dict[str, Column] = json.loads(features.attrs.get("columns", "{}"))
     for name, values in features.items():
         kind = _typed(values).dtype.kind
         if kind == "M":
