@@ -159,7 +159,7 @@ NUMBERS: list[dict[str, Any]] = [{"x": number, "y": number * 0.5} for number in 
     [
         ([*NUMBERS, {"x": 1, "y": "much"}], r"--label y: 'much' in row 12 is no number, or too large a one; --task"),
         ([{"x": row["x"], "y": row["x"] > 5} for row in NUMBERS], "--label y: 'False' in row 0 is no number"),
-        ([*NUMBERS, {"x": 1, "y": 1e39}], r"--label y: '1e\+39' in row 12 is no number, or too large a one"),
+        ([*NUMBERS, {"x": 1, "y": 1e39}], "row 12: column 'y' holds a number that is infinite or too large"),
         (NUMBERS[:9], "--label y: needs 10 rows or more, and two different numbers or more"),
         ([{"x": row["x"], "y": 5} for row in NUMBERS], "and two different numbers or more"),
     ],
@@ -171,10 +171,10 @@ def test_what_is_no_number_to_predict_is_one_line(tmp_path: Path, rows: list[dic
 
 def test_many_numbers_for_classes_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = "40 different numbers are taken for classes; --task regression predicts a number"
-    few = [{"x": number, "y": number % 20} for number in range(80)]
+    few = [{"x": number % 7, "y": number % 20} for number in range(80)]
     loaded(write_table(tmp_path / "few", few), "y")
     assert not capsys.readouterr().err
-    many = [{"x": number, "y": number % 40 / 2} for number in range(80)]
+    many = [{"x": number % 7, "y": number % 40 / 2} for number in range(80)]
     loaded(write_table(tmp_path / "many", many), "y")
     assert capsys.readouterr().err == f"NOTE: --label y: {told}\n"
     with pytest.raises(SystemExit, match=f"--label y: needs two classes .* of each; {told}$"):
