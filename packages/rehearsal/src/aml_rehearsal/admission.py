@@ -15,10 +15,9 @@ LOOKS = (
     "/batchGetResolvedUris",
     ":query",
 )  # requests that only read, though they are no GET
+# Of the subscription: a role in a workspace does not show it. (Lists are shorter for such a role.)
+OF_SUBSCRIPTION = re.compile(r"/subscriptions/[^/]+/providers/[^/]+/locations/[^/]+/(usages|quotas)$", re.IGNORECASE)
 # What "AzureML Data Scientist" may not write: the workspace itself, its keys, its computes.
-OF_SUBSCRIPTION = re.compile(
-    r"/subscriptions/[^/]+/providers/", re.IGNORECASE
-)  # what a role in a workspace does not show
 OWNERS = re.compile(r"/workspaces/[^/]+(/computes/.*|/listKeys|/resynckeys)?$", re.IGNORECASE)
 
 
