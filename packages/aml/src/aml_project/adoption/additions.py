@@ -35,7 +35,8 @@ NO_PARSER = "\n\ndef test_it_finds_all"  # from here on, the smoke test is for s
 PARSERS = {"argparse", "click", "typer", "docopt"}
 SERVES, COPY_RUNTIME = "Dockerfile.inference", re.compile(rb"^COPY .*runtime \./runtime\n", re.MULTILINE)
 # Of the template's model what a script of one's own has no use for, and what score.py is an outline with.
-NOT_WANTED = ("train.py", "evaluation.py", "tests/")
+OF_TRAINING = ("report", "splitting", "pictures", "images")  # in runtime/
+NOT_WANTED = ("train.py", "evaluation.py", "tests/", *(f"runtime/{name}.py" for name in OF_TRAINING))
 OUTLINE = ("runtime/", "sample-request.json", "score_batch.py", "score.py")
 TOOLS, DEV, IGNORED = template.LIST, "requirements-dev.txt", ".gitignore"
 WHY = {
@@ -196,6 +197,7 @@ def outline_for(plan: Plan, here: Path, code: dict[Path, Path], inner: dict[str,
         said = "to be written; the outline would need the name runtime/, which is yours"
         plan.by_hand.append(f"score.py of {here.name}: {said}")
         return {}
+    inner = {path: text for path, text in inner.items() if not path.startswith(NOT_WANTED)}
     return {path: text for part in OUTLINE for path, text in inner.items() if path.startswith(part)}
 
 

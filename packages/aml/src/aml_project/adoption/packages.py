@@ -18,7 +18,7 @@ from aml_project.requirements.package_list import Found
 
 FILES = {"train": "aml_config/train-conda.yml", "inference": "aml_config/inference-conda.yml"}
 # What is said of a file that a repo with a script of its own does not get, and of packages that are gone.
-COMMENT = re.compile(r"^ +# evaluation\.py\n|^ +#[^\n]*\n(?! +[-#])", re.MULTILINE)
+COMMENT = re.compile(r"^ +# (?:evaluation|pictures)\.py[^\n]*\n|(?:^ +#[^\n]*\n)+(?! +[-#])", re.MULTILINE)
 
 
 @dataclass
