@@ -39,7 +39,7 @@ Path("outputs", "read.json").write_text(frame.drop(columns="day").to_json(orient
 def test_a_dataset_is_read_here_and_in_a_run(
     tmp_path: Path, environments: Environments, rehearse: Rehearse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project = environments.set_up(rendered(tmp_path, python_version=PYTHON, **WORKSPACE))
+    project = environments.set_up(rendered(tmp_path, python_version=PYTHON, dataset_name="of-codes", **WORKSPACE))
     owner = Owner(project, rehearse(project))
     codes = project / "data" / "codes"
     codes.mkdir()
