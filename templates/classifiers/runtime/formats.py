@@ -135,7 +135,7 @@ class Text(io.RawIOBase):
     def __init__(self, file: Path, encoding: str) -> None:
         self.file = file.open("rb")
         self.size = file.stat().st_size
-        self.quotes = self.lines = 0
+        self.quotes = self.lines = self.done = 0
         self.opened: Any = self.file
         if file.suffix.lower() == ".gz":
             self.opened = gzip.GzipFile(fileobj=self.file)
@@ -162,6 +162,7 @@ class Text(io.RawIOBase):
             raise BadTable(f"line {line}: a NUL character; if the file is UTF-16, --encoding utf-16 reads it")
         self.quotes += content.count(b'"')
         self.lines += content.count(b"\n")
+        self.done = self.file.tell()  # asked here, by the thread that reads: another one would be told anything
         return content
 
     def lines_of_bytes(self) -> Iterator[bytes]:
@@ -175,7 +176,7 @@ class Text(io.RawIOBase):
             yield rest
 
     def share(self) -> float:
-        return min(self.file.tell() / max(self.size, 1), 1.0)
+        return min(self.done / max(self.size, 1), 1.0)
 
     def close(self) -> None:
         self.file.close()

@@ -64,7 +64,7 @@ def started(command: list[str], folder: Path, *args: str | Path) -> Iterator[sub
 
 
 def test_killed_at_any_moment_it_goes_on(batch: Run, batch_command: list[str], many: Path, tmp_path: Path) -> None:
-    small = ("--input", many, "--rows-per-chunk", "10")
+    small = ("--input", many, "--rows-per-chunk", "5")
     batch(*small)
     whole = (tmp_path / "scores.csv").read_bytes()
     (tmp_path / "scores.csv").unlink()
@@ -79,9 +79,8 @@ def test_killed_at_any_moment_it_goes_on(batch: Run, batch_command: list[str], m
             with (tmp_path / "scores.csv.part").open("ab") as part, (tmp_path / "scores.csv.journal").open("ab") as log:
                 part.write(b'"a.csv",')
                 log.write(b'{"a.csv":[[')
-        if kills == 3:
             break
-    assert kills >= 2
+    assert kills == 2
     assert "an earlier run was stopped; --resume goes on" in batch(*small, expect=1).stderr
     batch(*small, "--resume", "--processes", "1")
     assert (tmp_path / "scores.csv").read_bytes() == whole
