@@ -1,7 +1,7 @@
 """The data and the training on one page: outputs/report.html, and outputs/data-profile.json for programs.
 
-The page needs nothing else, so that it can be sent to somebody. Libraries that profile tables take longer to import
-than the sample takes to train; what people look at first is drawn here with numpy and pandas, which are there.
+The page needs nothing else, so that it can be sent to somebody. It is drawn with numpy and pandas, which are there: a
+library that profiles tables would be one more package in each environment.
 """
 
 import argparse
