@@ -10,6 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn import metrics
 
+from runtime.input_schema import chosen
+
 COVERAGE = 0.9  # share of the rows whose number lies between the low and the high of its prediction
 SHOWN = 10_000  # rows in a plot and a list, at most
 POINTS = 500  # of a curve
@@ -97,11 +99,6 @@ def draw_classes(
     plot_roc(rates).savefig(folder / "roc_curve.png")
     plot_recall(recalls, threshold).savefig(folder / "precision_recall_curve.png")
     plot_calibration(calibrated).savefig(folder / "calibration.png")
-
-
-def chosen(probabilities: np.ndarray, threshold: float | None) -> np.ndarray:
-    """The number of each row's class: the likeliest one, or the second of two from a threshold on."""
-    return probabilities.argmax(axis=1) if threshold is None else (probabilities[:, 1] >= threshold).astype(int)
 
 
 def against_the_rest(
