@@ -209,15 +209,13 @@ def test_the_verb_tells_both_and_is_refused_by_findings_alone(bake: Bake, tmp_pa
     assert aml(project, "add", "pipeline").code == 0
     fine = aml(project, "check")
     assert (fine.code, fine.err) == (0, "")
+    count = fine.out.partition(" files, ")[0]  # the size that follows grows with the file
     file = project / "models" / "model1" / "pipeline.yml"
     text = file.read_text()
     file.write_text(text.replace("seed: 42}", "seed: 42, more: 1}"))
     noted = aml(project, "check")
-    assert (noted.code, noted.out, noted.err) == (
-        0,
-        fine.out,
-        "NOTE: models/model1/pipeline.yml:2: parameters.more: no step takes it\n",
-    )
+    assert (noted.code, noted.out.partition(" files, ")[0]) == (0, count)
+    assert noted.err == "NOTE: models/model1/pipeline.yml:2: parameters.more: no step takes it\n"
     file.write_text(text.replace("prepare.train-path", "prepare.train-paths"))
     (file.with_name("evaluate.py")).write_text("print(")
     refused = aml(project, "check")
