@@ -36,11 +36,11 @@ lint: .venv/dev .venv/ci ## Check the sources: ruff, mypy
 	$(BIN)/mypy packages/aml/src packages/az/azext_aml_project
 	MYPYPATH=packages/aml/tests $(BIN)/mypy packages/aml/tests
 	MYPYPATH=packages/rehearsal/src:packages/rehearsal/tests $(BIN)/mypy $(addprefix packages/rehearsal/,src tests)
-	$(foreach framework,$(FRAMEWORKS),MYPYPATH="templates/frameworks/$(framework):templates/classifiers:templates/networks:$(MODEL)" $(BIN)/mypy \
+	$(foreach framework,$(FRAMEWORKS),MYPYPATH="templates/frameworks/$(framework):templates/predictors:templates/networks:$(MODEL)" $(BIN)/mypy \
 		templates/frameworks/$(framework) $(if $(wildcard templates/frameworks/$(framework)/network.py),templates/networks) \
-		$(if $(wildcard templates/frameworks/$(framework)/evaluation.py),,templates/classifiers templates/runtime) "$(MODEL)" &&) true
-	MYPYPATH="templates/frameworks/sklearn:templates/classifiers:$(MODEL)" $(BIN)/mypy templates/pipeline/tables
-	MYPYPATH="templates/frameworks/pytorch:templates/classifiers:templates/networks:$(MODEL)" $(BIN)/mypy templates/pipeline/networks
+		$(if $(wildcard templates/frameworks/$(framework)/evaluation.py),,templates/predictors templates/runtime) "$(MODEL)" &&) true
+	MYPYPATH="templates/frameworks/sklearn:templates/predictors:$(MODEL)" $(BIN)/mypy templates/pipeline/tables
+	MYPYPATH="templates/frameworks/pytorch:templates/predictors:templates/networks:$(MODEL)" $(BIN)/mypy templates/pipeline/networks
 
 format: .venv/dev ## Format the sources
 	$(BIN)/ruff check --config pyproject.toml --fix .

@@ -81,7 +81,7 @@ def trains_network(answers: Answers) -> bool:
     return answers["framework"] in NETWORKS
 
 
-def classifies(answers: Answers) -> bool:
+def answers_rows(answers: Answers) -> bool:
     """Whether the model answers rows or images, with a class or a number for each."""
     return answers["framework"] not in SEGMENTS
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jinja2.utils import htmlsafe_json_dumps
 
-from aml_template.answers import Answers, classifies, trains_network
+from aml_template.answers import Answers, answers_rows, trains_network
 from aml_template.place import ROOT, address, commit
 
 TEMPLATES = ROOT / "templates"
@@ -67,7 +67,7 @@ def packages(answers: Answers, purpose: str) -> str:
 def of_framework(answers: Answers, file: str) -> str:
     """A file of the framework's folder, as it is, or else of what those share that answer rows."""
     own = f"frameworks/{answers['framework']}/{file}"
-    return as_it_is(own if (TEMPLATES / own).is_file() else f"classifiers/{file}")
+    return as_it_is(own if (TEMPLATES / own).is_file() else f"predictors/{file}")
 
 
 def as_it_is(file: str) -> str:
@@ -80,9 +80,9 @@ def network(answers: Answers, file: str) -> str:
     return file if trains_network(answers) else ""
 
 
-def classifier(answers: Answers, file: str) -> str:
-    """The name of a file, or of a folder, that only classifiers have; "" keeps it out of the others' repos."""
-    return file if classifies(answers) else ""
+def predictor(answers: Answers, file: str) -> str:
+    """The name of a file, or of a folder, that only frameworks which answer rows have; "" keeps it out of the others' repos."""
+    return file if answers_rows(answers) else ""
 
 
 def framework(answers: Answers, name: str, file: str) -> str:

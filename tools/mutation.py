@@ -33,7 +33,7 @@ AT_ONCE = 2
 ENGINE, TESTS = "packages/aml/src/aml_project", "packages/aml/tests"
 # What a model serves with needs its packages: make mutation installs them.
 MODEL, MODEL_TESTS = "{{cookiecutter.project_slug}}/models/{{cookiecutter.model_name}}", "templates/runtime/tests"
-CLASSIFIERS = "templates/classifiers"
+PREDICTORS = "templates/predictors"
 MODEL_PYTHON = ROOT / ".venv/model/bin/python"
 # module: the tests that are to notice.
 TARGETS = {
@@ -58,8 +58,8 @@ TARGETS = {
         }.items()
     },
     f"{MODEL}/runtime/input_schema.py": [f"{MODEL_TESTS}/test_input_schema.py"],
-    f"{CLASSIFIERS}/runtime/batch/files.py": [f"{MODEL_TESTS}/test_reading.py"],
-    f"{CLASSIFIERS}/runtime/batch/output.py": [f"{MODEL_TESTS}/test_output.py"],
+    f"{PREDICTORS}/runtime/batch/files.py": [f"{MODEL_TESTS}/test_reading.py"],
+    f"{PREDICTORS}/runtime/batch/output.py": [f"{MODEL_TESTS}/test_output.py"],
 }
 OPPOSITE: dict[type[ast.AST], Any] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,

@@ -62,10 +62,10 @@ MODEL_FILES = {
 }
 # What is not a file of the framework's folder, as it is: texts of the answers, and a file that is no text.
 SAMPLES = {
-    "classifiers": {"data/model1/customers.csv", "models/model1/sample-request.json"},
+    "predictors": {"data/model1/customers.csv", "models/model1/sample-request.json"},
     "auto3dseg": {"data/model1/README.md", "models/model1/task.yaml", "models/model1/sample-request.nii.gz"},
 }
-NETWORKS, CLASSIFIERS = FRAMEWORK_FOLDERS.parent / "networks", FRAMEWORK_FOLDERS.parent / "classifiers"
+NETWORKS, PREDICTORS = FRAMEWORK_FOLDERS.parent / "networks", FRAMEWORK_FOLDERS.parent / "predictors"
 # What a framework's folder holds for the template, not for the model.
 REQUIREMENTS = {"train-requirements.txt", "inference-requirements.txt"}
 WORKSPACE = {
@@ -76,9 +76,9 @@ WORKSPACE = {
 
 
 def folders_of(framework: str) -> list[Path]:
-    """Where a framework's files lie: its own folder, and what all networks, or all classifiers, share if it is one."""
+    """Where a framework's files lie: its own folder, and what all networks, or all that answer rows, share if it is one."""
     own = FRAMEWORK_FOLDERS / framework
-    shared = [] if (own / "evaluation.py").exists() else [CLASSIFIERS]
+    shared = [] if (own / "evaluation.py").exists() else [PREDICTORS]
     return [own, *shared, NETWORKS] if (own / "network.py").exists() else [own, *shared]
 
 
@@ -89,7 +89,7 @@ def test_exactly_these_files(bake: Bake, framework: str) -> None:
     borrowed = {"runtime/images.py", "runtime/pictures.py"} if framework == "none" else set()  # of the networks
     model = {f"models/model1/{name}" for name in MODEL_FILES | borrowed | own - REQUIREMENTS}
     project = bake(framework=framework)
-    samples = SAMPLES["auto3dseg" if framework == "auto3dseg" else "classifiers"]
+    samples = SAMPLES["auto3dseg" if framework == "auto3dseg" else "predictors"]
     assert set(files_of(project)) == REPO_FILES | LOCAL | samples | model
     assert [path for path in project.rglob("*") if path.is_dir() and not any(path.iterdir())] == []
 

@@ -77,8 +77,8 @@ def test_packages_are_those_of_azure_ml_and_of_the_framework(framework: str, gpu
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_a_file_of_others_has_no_name(framework: str) -> None:
-    trains_network, classifies = framework in ("pytorch", "tensorflow"), framework != "auto3dseg"
-    assert rendered("{{classifier('batch.py')}}", framework=framework) == ("batch.py" if classifies else "")
+    trains_network, answers_rows = framework in ("pytorch", "tensorflow"), framework != "auto3dseg"
+    assert rendered("{{predictor('batch.py')}}", framework=framework) == ("batch.py" if answers_rows else "")
     assert rendered("{{network('images.py')}}", framework=framework) == ("images.py" if trains_network else "")
     own = [rendered(f"{{{{framework('{name}', 'x.py')}}}}", framework=framework) for name in FRAMEWORKS]
     assert own == ["x.py" if name == framework else "" for name in FRAMEWORKS]
