@@ -13,7 +13,7 @@ ADDITIONS = ("search", "pipeline")  # questions whose answer may be that `aml ad
 CI = (".github/workflows/_model.yml", ".azure-pipelines/templates/model.yml")  # where a repo has it already
 FILES_ALONE = "AML_FILES_ALONE"  # set where this package renders for itself: an update, a second model
 # Folders of a model whose files not every framework has: cookiecutter makes each folder, also for no file.
-FOLDERS = ("runtime/batch", "algorithms/tiny/scripts", "algorithms/tiny/configs")
+FOLDERS = ("algorithms/tiny/scripts", "algorithms/tiny/configs")
 JUST_NOW = 60  # seconds that a file of this render is old at the most
 
 
