@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from runtime import input_schema, pickling, report
+from runtime import explaining, input_schema, pickling, report
 from runtime.arguments import TASKS, add_data_arguments, data_folder, own_task, parse, reading, sample_label, share
 from runtime.data import download, split_label
 from runtime.onnx_export import export_onnx
@@ -108,6 +108,7 @@ def main() -> None:
     folder = OUTPUTS / "model"
     folder.mkdir(parents=True, exist_ok=True)
     pickling.save(model, folder / "model.pkl")
+    explaining.keep_means(model, features.iloc[train], folder)
     schema = input_schema.Schema(
         columns, args.task, classes, threshold=args.threshold, margin=metrics.get("margin"), reading=reading(args)
     )

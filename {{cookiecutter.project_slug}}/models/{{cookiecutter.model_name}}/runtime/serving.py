@@ -208,7 +208,7 @@ def describe(schema: input_schema.Schema, max_rows: int, version: str, explained
         },
     }
     message = {"type": "object", "required": ["message"], "properties": {"message": {"type": "string"}}}
-    parts = {"ServiceInput": _request(schema, max_rows), "ServiceOutput": _answer(schema), "ErrorResponse": message}
+    parts = {"ServiceInput": _request(schema, max_rows), "ServiceOutput": _answer(schema, explained), "ErrorResponse": message}
     key = {
         "type": "apiKey", "name": "Authorization", "in": "header",
         "description": "Bearer KEY, which the service in Azure asks for and no server on your own computer does.",
@@ -270,12 +270,26 @@ def _request(schema: input_schema.Schema, max_rows: int) -> dict[str, Any]:
     return {"type": "object", "required": ["data"], "properties": {"data": rows}, "example": {"data": [row]}}
 
 
-def _answer(schema: input_schema.Schema) -> dict[str, Any]:
+def _answer(schema: input_schema.Schema, explained: bool) -> dict[str, Any]:
     """What is answered."""
+    prediction = _prediction(schema)
+    properties: dict[str, Any] = {"predictions": {"type": "array", "items": prediction}}
+    if explained:
+        part: dict[str, Any] = {
+            "type": "object",
+            "required": ["base", "contributions"],
+            "properties": {
+                "base": {"type": "number"},
+                "contributions": {"type": "object", "additionalProperties": {"type": "number"}},
+            },
+        }
+        by_label = {"type": "object", "additionalProperties": part}
+        prediction["properties"]["explanation"] = part if schema.task == "regression" else by_label
+        properties["explained"] = {"type": "string", "enum": ["log-odds", "probability", "value"]}
     return {
         "type": "object",
         "required": ["predictions"],
-        "properties": {"predictions": {"type": "array", "items": _prediction(schema)}},
+        "properties": properties,
         "example": input_schema.answer(_output(schema), schema),
     }
 
