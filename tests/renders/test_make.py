@@ -10,9 +10,10 @@ from aml_project import cli
 from tests.support import PROJECT, TEMPLATE, files_of, run
 
 HOSTILE = [
-    "$(shell touch x)", "${shell touch x}", "$(error x)", "`touch x`", "$(touch x)", "a;touch x", "a&touch x", "a|tee x",
-    "a>x", "a\ntouch x", 'a"b', "a'b", "'\"'", "a b", "a  b ", "a\tb", "$HOME", "$$x", "${PATH}", "#x", "a\\", "a\\\n", "%",
-    "-x", "--help", "--", "~", "~/x", "*", "?", "[a-z]", "{a,b}", "!x", "a=b", ":=", "ñandú", "данные", "数据", "😀",
+    "$(shell touch x)", "${shell touch x}", "$(error x)", "`touch x`", "$(touch x)", "a;touch x", "a&touch x",
+    "a|tee x", "a>x", "a\ntouch x", 'a"b', "a'b", "'\"'", "a b", "a  b ", "a\tb", "$HOME", "$$x", "${PATH}", "#x",
+    "a\\", "a\\\n", "%", "-x", "--help", "--", "~", "~/x", "*", "?", "[a-z]", "{a,b}", "!x", "a=b", ":=",
+    "ñandú", "данные", "数据", "😀",
 ]  # fmt: skip
 VERBS = [verb for verb in cli.VERBS if verb != "auto3dseg"]
 OF_THE_REPO = {"model", "init", "update", "workspace", "attach", "rehearse", "client", "vendor"}  # no model's
@@ -89,7 +90,7 @@ def test_what_is_given_is_a_text_to_make_and_to_the_shell(project: Path, way: st
 def test_what_is_not_given_is_no_word(project: Path) -> None:
     verbs = [verb for verb in VERBS if verb != "notebook"]
     assert called(project, *verbs, *(f"{name}=" for name in NAMES)) == [[verb] for verb in verbs]
-    assert called(project, *verbs, **{"FROM": "", "PORT": ""}) == [[verb] for verb in verbs]
+    assert called(project, *verbs, FROM="", PORT="") == [[verb] for verb in verbs]
 
 
 def test_a_make_within_make_gets_the_same(project: Path) -> None:
@@ -146,8 +147,8 @@ def test_args_of_this_repo_s_own_make_are_for_the_shell_alone(tmp_path: Path) ->
     noted = tmp_path.parent / f"{tmp_path.name}.noted"
     args = """-k "a and b" '$(shell touch x)' '`touch x`' "$HOME" 'a;b>c'"""
     known = ("-o", ".venv/dev", "-o", ".venv/model")
-    run("make", *known, "mutation", f"ARGS={args}", cwd=tmp_path, expect=0, NOTED=str(noted), HOME="/home/me")
+    run("make", *known, "mutation", f"ARGS={args}", cwd=tmp_path, expect=0, NOTED=str(noted), HOME="/mine")
     words = noted.read_text().split("\0")
     assert words[:5] == ["tools/mutation.py", "-k", "a and b", "$(shell touch x)", "`touch x`"]
-    assert words[5:7] == ["/home/me", "a;b>c"]
+    assert words[5:7] == ["/mine", "a;b>c"]
     assert not (tmp_path / "x").exists()

@@ -99,13 +99,13 @@ def test_a_verb_of_before_still_works(project: Path, earlier: str, verb: str) ->
         ("$HOME $(touch x) `touch x` * # %", ["$HOME", "$(touch", "x)", "`touch", "x`", "*", "#", "%"]),
         ("--tag 'a=\"b\"'\n--all", ["--tag", 'a="b"', "--all"]),
         ("-- --seed 1", ["--", "--seed", "1"]),
-        ("--input ~/new ~ a~ ~b", ["--input", "/home/me/new", "/home/me", "a~", "~b"]),
+        ("--input ~/new ~ a~ ~b", ["--input", "/mine/new", "/mine", "a~", "~b"]),
         ("--make-args=x", ["--make-args=x"]),
         ("  ", []),
     ],
 )
 def test_what_make_has_as_args_becomes_words(monkeypatch: pytest.MonkeyPatch, text: str, words: list[str]) -> None:
-    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("HOME", "/mine")
     assert cli.parted(["--model=m", f"--make-args={text}", "--", "nb"]) == ["--model=m", *words, "--", "nb"]
 
 

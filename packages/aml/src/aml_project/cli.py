@@ -76,15 +76,15 @@ def parted(words: list[str]) -> list[str]:
     place = next((place for place, word in enumerate(words) if word.startswith(MAKE_ARGS)), None)
     if place is None or "--" in words[:place]:
         return words
-    import os
     import shlex
+    from pathlib import Path
 
     text = words[place].removeprefix(MAKE_ARGS)
     try:
         found = shlex.split(text)
     except ValueError:
         raise Failure(f"ARGS: a quote or a backslash at its end is left open: {text}", WRONG_USE) from None
-    found = [os.path.expanduser(word) if word.split("/")[0] == "~" else word for word in found]
+    found = [str(Path(word).expanduser()) if word.split("/")[0] == "~" else word for word in found]
     return [*words[:place], *found, *words[place + 1 :]]
 
 
