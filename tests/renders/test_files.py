@@ -11,7 +11,18 @@ from packaging.requirements import Requirement
 
 from tests.aml import aml
 from tests.conftest import Bake
-from tests.support import BIN, FRAMEWORK_FOLDERS, FRAMEWORKS, MODEL, PYTHONS, copy_of, files_of, rendered_file, run
+from tests.support import (
+    BIN,
+    FRAMEWORK_FOLDERS,
+    FRAMEWORKS,
+    MODEL,
+    PYTHONS,
+    copy_of,
+    files_of,
+    rendered,
+    rendered_file,
+    run,
+)
 
 REPO_FILES = {
     ".cookiecutter.json",
@@ -276,8 +287,12 @@ def test_the_python_version_is_everywhere_the_same(bake: Bake, python: str) -> N
     assert tomllib.loads((project / "pyproject.toml").read_text())["project"]["requires-python"] == f">={python}"
 
 
-def test_the_answers_are_kept_without_a_path_of_the_machine(bake: Bake) -> None:
-    project = bake(notebook="/somewhere/on/disk/my notebook.ipynb", environment_file="..\\env.yml")
+def test_the_answers_are_kept_without_a_path_of_the_machine(tmp_path: Path) -> None:
+    given, listed = tmp_path / "my notebook.ipynb", tmp_path / "env.yml"
+    given.write_text('{"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": []}')
+    listed.write_text("dependencies: []\n")
+    (tmp_path / "out").mkdir()
+    project = rendered(tmp_path / "out", notebook=str(given), environment_file=str(listed))
     text = (project / ".cookiecutter.json").read_text()
     answers = json.loads(text)
     assert answers["notebook"] == "my notebook.ipynb"
