@@ -192,8 +192,9 @@ def describe(schema: input_schema.Schema, max_rows: int, version: str, explained
         asking["requestBody"] = body
         if schema.columns[0]["type"] == "image":
             body["content"]["application/octet-stream"] = {"schema": {"type": "string", "format": "binary"}}
+    up = answers("It is up.", {"type": "string"}, kind="text/html")
     paths = {
-        "/": {"get": {"operationId": "ServiceHealthCheck"} | answers("It is up.", {"type": "string"}, kind="text/html")},
+        "/": {"get": {"operationId": "ServiceHealthCheck"} | up},
         "/score": {
             "post": {"operationId": "RunMLService", "security": [{"Bearer": []}, {}]}
             | asking
@@ -208,7 +209,11 @@ def describe(schema: input_schema.Schema, max_rows: int, version: str, explained
         },
     }
     message = {"type": "object", "required": ["message"], "properties": {"message": {"type": "string"}}}
-    parts = {"ServiceInput": _request(schema, max_rows), "ServiceOutput": _answer(schema, explained), "ErrorResponse": message}
+    parts = {
+        "ServiceInput": _request(schema, max_rows),
+        "ServiceOutput": _answer(schema, explained),
+        "ErrorResponse": message,
+    }
     key = {
         "type": "apiKey", "name": "Authorization", "in": "header",
         "description": "Bearer KEY, which the service in Azure asks for and no server on your own computer does.",
