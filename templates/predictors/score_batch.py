@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from runtime.arguments import add_text_arguments, reading
 from runtime.batch import files, workers
 from runtime.batch.output import Refused
 from runtime.batch.run import Scorer, score_files
@@ -27,11 +28,12 @@ def init() -> None:
     global scorer
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--model", default=os.environ.get("AZUREML_MODEL_DIR"))
+    add_text_arguments(parser)
     args, _ = parser.parse_known_args()  # the step adds arguments of its own
     if not args.model:
         raise SystemExit("--model: missing among the step's arguments, and there is no AZUREML_MODEL_DIR")
     workers.one_thread()
-    scorer = Scorer(args.model)
+    scorer = Scorer(args.model, reading(args))
 
 
 def run(mini_batch: Any) -> pd.DataFrame:
@@ -71,6 +73,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--error-threshold", type=int, default=0, help="bad files to leave out before it stops; -1: all of them")
     add("--resume", action="store_true", help="go on where an earlier run was stopped, if one was")
     add("--overwrite", action="store_true", help="begin anew where an earlier run was stopped")
+    add_text_arguments(parser)  # where the tables are written otherwise than those of the training
     args = parser.parse_args(argv)
     for name, least in (("processes", 1), ("rows_per_chunk", 1), ("error_threshold", -1)):
         if getattr(args, name) is not None and getattr(args, name) < least:

@@ -80,7 +80,9 @@ class Output:
         for line in whole.splitlines():
             record = json.loads(line)
             if "model" in record and record["model"] != self.model:
-                raise Refused(f"{self.journal}: was begun with another model; --overwrite begins anew")
+                raise Refused(
+                    f"{self.journal}: was begun with another model or way of reading; --overwrite begins anew"
+                )
             if "model" not in record:
                 self.entries.update((name, Entry(*entry)) for name, entry in record.items())
         cut(self.lines, len(whole))

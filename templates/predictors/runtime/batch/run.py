@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import io
+import json
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +20,8 @@ import numpy as np
 import pyarrow as pa
 from pyarrow.csv import WriteOptions, write_csv
 
-from runtime import input_schema
+from runtime import formats, input_schema
+from runtime.arguments import reading
 from runtime.batch import files, workers
 from runtime.batch.output import Output, Refused, header
 
@@ -36,13 +39,14 @@ def processes_for(size: int) -> int:
 def score_files(args: argparse.Namespace) -> None:
     """Score all files, or what an earlier run has left of them."""
     folder, schema = input_schema.find(args.model)
+    schema = written(schema, reading(args))
     found = files.list_inputs(args.input, schema.columns)
     inputs = {name: file for name, file in found.items() if file.resolve() != args.output.resolve()}
     if not inputs:
         why = "no file there that this model can score" if args.input.exists() else "no such file or folder"
         raise Refused(f"--input {args.input}: {why}")
     stamps = {name: [file.stat().st_size, file.stat().st_mtime_ns] for name, file in inputs.items()}
-    output = Output(args.output, digest(folder), header(schema), stamps)
+    output = Output(args.output, digest(folder, schema.reading), header(schema), stamps)
     if output.journal.exists() and not args.resume and not args.overwrite:
         raise Refused(f"{output.part}: an earlier run was stopped; --resume goes on, --overwrite begins anew")
     output.open(args.resume)
@@ -55,7 +59,7 @@ def score_files(args: argparse.Namespace) -> None:
         dict(list(inputs.items())[number:]), schema.columns, args.rows_per_chunk, row, schema.reading
     )
     processes = args.processes or processes_for(progress.whole)
-    with closing(workers.work_on(chunks, writer, (args.model,), processes)) as results:
+    with closing(workers.work_on(chunks, writer, (args.model, reading(args)), processes)) as results:
         for chunk, (lines, rows, bad) in results:
             if output.is_done(chunk.names[0]):
                 continue  # a bad file of which later chunks were read ahead
@@ -79,10 +83,19 @@ def score_files(args: argparse.Namespace) -> None:
     print(f"Scored {total} rows of {len(inputs)} files{bad_files}: {args.output}")
 
 
-def digest(folder: Path) -> str:
-    """What tells one model from another."""
+def written(schema: input_schema.Schema, texts: formats.Reading) -> input_schema.Schema:
+    """The schema for tables that are written as the command line says, and else as those of the training."""
+    columns = schema.columns
+    if decimal := texts.get("decimal"):
+        columns = [{**column, "decimal": decimal} if column["type"] == "number" else column for column in columns]
+    return replace(schema, columns=columns, reading={**schema.reading, **texts})
+
+
+def digest(folder: Path, texts: formats.Reading) -> str:
+    """What tells one model, and one way of reading, from another."""
     files = sorted(file for file in folder.rglob("*") if file.is_file())
-    return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()
+    parts = [hashlib.sha256(file.read_bytes()).digest() for file in files]
+    return hashlib.sha256(b"".join([*parts, json.dumps(texts, sort_keys=True).encode()])).hexdigest()
 
 
 class Result(NamedTuple):
@@ -103,11 +116,12 @@ class Lines(NamedTuple):
 class Scorer:
     """A model with what it takes and answers."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, texts: formats.Reading | None = None) -> None:
         from score import load_model  # with its framework, which counts its threads when it is imported
 
-        folder, self.schema = input_schema.find(model)
-        self.predict = load_model(folder, self.schema)
+        folder, schema = input_schema.find(model)
+        self.predict = load_model(folder, schema)
+        self.schema = written(schema, texts or {})
 
     def score(self, chunk: files.Chunk) -> Result:
         """The result for a chunk; no row of a file that is bad."""
@@ -147,13 +161,13 @@ class Scorer:
         )
 
 
-def writer(model: str) -> tuple[Callable[[files.Chunk], Result], Callable[[Result], Lines]]:
+def writer(model: str, texts: formats.Reading) -> tuple[Callable[[files.Chunk], Result], Callable[[Result], Lines]]:
     """Load a model; return what scores a chunk, and what makes lines of the result."""
-    scorer = Scorer(model)
+    scorer = Scorer(model, texts)
 
     def lines(result: Result) -> Lines:
-        texts = chain(scorer.schema.classes, result.table["file"].unique().to_pylist())
-        quoted = any(map(SPECIAL.search, texts))  # else it is faster without
+        values = chain(scorer.schema.classes, result.table["file"].unique().to_pylist())
+        quoted = any(map(SPECIAL.search, values))  # else it is faster without
         text = io.BytesIO()
         write_csv(result.table, text, WriteOptions(include_header=False, quoting_style="needed" if quoted else "none"))
         return Lines(text.getvalue(), result.table.num_rows, result.bad)
