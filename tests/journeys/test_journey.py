@@ -33,7 +33,7 @@ from tests.support import (
     shown_commands,
 )
 
-TRAVELS = "train.py score.py evaluation.py runtime/serving.py runtime/batch/run.py sample-request.json Dockerfile"
+TRAVELS = "train.py score.py evaluation.py runtime/serving.py runtime/batch.py sample-request.json Dockerfile"
 HERE, SERVED, IN_AZURE = "1. Train here", "2. Serve here", "3. Train in Azure ML"
 LOCAL, CLOUD = 'make submit ARGS="-c train-local"', "make submit"
 REGISTER = 'make register ARGS="--min accuracy=0.7 --better-than-current accuracy"'

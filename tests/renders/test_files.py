@@ -40,6 +40,7 @@ REPO_FILES = {
 }
 # What tells make where this checkout of the template lies, and git nothing.
 LOCAL = {"local.mk"}
+MOST_FILES = 50  # of the default answers: who opens the repo is to see what is theirs
 MODEL_FILES = {
     ".amlignore",
     ".answers.json",
@@ -54,8 +55,7 @@ MODEL_FILES = {
     "deployment/deployment-config-aci.yml",
     "deployment/deployment-config-aks.yml",
     "deployment/deployment-config-local.yml",
-    "deployment/local.http",
-    "deployment/service.http",
+    "deployment/requests.http",
     "evaluation.py",
     "runtime/__init__.py",
     "runtime/arguments.py",
@@ -103,6 +103,10 @@ def test_exactly_these_files(bake: Bake, framework: str) -> None:
     samples = SAMPLES["auto3dseg" if framework == "auto3dseg" else "predictors"]
     assert set(files_of(project)) == REPO_FILES | LOCAL | samples | model
     assert [path for path in project.rglob("*") if path.is_dir() and not any(path.iterdir())] == []
+
+
+def test_there_are_not_many(bake: Bake) -> None:
+    assert len(set(files_of(bake())) - LOCAL) <= MOST_FILES
 
 
 @pytest.mark.parametrize("framework", sorted(set(FRAMEWORKS) - {"auto3dseg"}))

@@ -12,7 +12,7 @@ WORKSPACE = ("subscription_id", "resource_group", "workspace_name")
 ADDITIONS = ("search", "pipeline")  # questions whose answer may be that `aml add` is to write its files
 CI = (".github/workflows/_model.yml", ".azure-pipelines/templates/model.yml")  # where a repo has it already
 # Folders of a model whose files not every framework has: cookiecutter makes each folder, also for no file.
-FOLDERS = ("runtime/batch", "algorithms/tiny/scripts", "algorithms/tiny/configs")
+FOLDERS = ("algorithms/tiny/scripts", "algorithms/tiny/configs")
 JUST_NOW = 60  # seconds that a file of this render is old at the most
 
 
