@@ -28,6 +28,7 @@ LOG_REQUESTS = os.environ.get("LOG_REQUESTS", "true").lower() != "false"
 SMALLEST_IMAGE = "R0lGODdhAQABAIEAAICAgAAAAAAAAAAAACwAAAAAAQABAAAIBAABBAQAOw=="  # one grey pixel
 
 numbers = count(1)  # of the requests of this worker
+handled_runs: set[Callable[..., Any]] = set()  # which runtime/server.py may call without Flask
 encode = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would make one for each line
 origin = {"model": "local", "code": os.environ.get("CODE_COMMIT") or "unknown"}
 
@@ -75,6 +76,7 @@ def handled(run: Callable[..., Any]) -> Callable[..., Any]:
                 log(status, time.perf_counter() - began, answer, error)
         return answer
 
+    handled_runs.add(handle)
     return handle
 
 
