@@ -25,10 +25,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 
 import httptools
+import uvloop
 
 MOST_BODY = int(os.environ.get("MAX_BODY_MB", "100")) * 1_000_000  # bytes of one request
 MOST_BODIES = 2 * MOST_BODY  # bytes of all that are arriving; beyond it only small ones are taken
@@ -44,7 +45,8 @@ BODY_TIME = 60.0  # seconds for a body, and more for one that comes faster than:
 BODY_RATE = 100_000  # bytes a second
 IDLE_TIME = 75.0  # seconds between two requests of a connection
 SEND_TIME = 60.0  # seconds until a client has taken what was answered
-LINGER_TIME = 2.0  # seconds for a client to read why it was refused, while what it still sends is thrown away
+LINGER_TIME = 2.0  # seconds for a client to read why it was refused
+LINGER_BODY = 262_144  # bytes that are thrown away meanwhile
 GOODBYE_TIME = 8.0  # seconds for what has begun when the server ends; containers are killed after ten
 
 BOOT_FAILED = 3  # the exit code of a score.py that refuses to start
@@ -89,6 +91,8 @@ class Workers:
         code = 0
         while self.started:
             pid, status = os.wait()
+            if pid not in self.started:
+                continue  # an orphan, which the first process of a container gets
             lived = time.monotonic() - self.started.pop(pid)
             if os.waitstatus_to_exitcode(status) == BOOT_FAILED:
                 code = BOOT_FAILED
@@ -132,7 +136,7 @@ def work(listener: socket.socket, alive: int) -> None:
         script = Script()
         gc.freeze()  # what is loaded now stays: no need to look through it again
         code = 1
-        asyncio.run(Server(script).serve(listener, alive))
+        uvloop.run(Server(script).serve(listener, alive))
         code = 0
     except SystemExit:
         pass  # azmlinfsrv's code has said why
@@ -343,11 +347,11 @@ class Connection(asyncio.BufferedProtocol):
         self.closing = False  # nothing more is read
         self.headers_size = 0
         self.in_body = False
+        self.thrown_away = 0
         self.until = loop.time() + HEADERS_TIME
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
         self.server.connections[self] = None
         if len(self.server.connections) > self.server.most:
             self.server.make_room()
@@ -364,6 +368,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, size: int) -> None:
         if self.closing:
+            self.thrown_away += size
+            if self.thrown_away > LINGER_BODY:
+                self.transport.pause_reading()  # the client may look at its answer, or wait for its end
             return
         if not self.in_body:
             self.headers_size += size
