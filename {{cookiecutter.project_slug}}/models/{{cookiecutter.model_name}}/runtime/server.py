@@ -31,8 +31,7 @@ from urllib.parse import unquote_to_bytes
 import httptools
 import uvloop
 
-MOST_BODY = int(os.environ.get("MAX_BODY_MB", "100")) * 1_000_000  # bytes of one request
-MOST_BODIES = 2 * MOST_BODY  # bytes of all that are arriving; beyond it only small ones are taken
+MOST_BODIES = 2  # bodies of the largest size that may be arriving; beyond that, small ones alone are taken
 SMALL_BODY = 65_536
 MOST_HEADERS = 32_768
 MOST_CONNECTIONS = 10_000  # of a worker, if it may open as many files; the one that came first makes room
@@ -181,6 +180,7 @@ class Script:
         from runtime import serving
 
         self.app, self.response, self.origin = app, AMLResponse, serving.origin
+        self.most_body = serving.max_bytes
         self.server_version = os.environ.get("HTTP_X_MS_SERVER_VERSION", "")
         script, insights = app.azml_blueprint.user_script, app.azml_blueprint.appinsights_client
         self.run: Callable[[str], Any] = script.get_run_function()
@@ -422,7 +422,7 @@ class Connection(asyncio.BufferedProtocol):
         request.version = self.parser.get_http_version()
         self.until = self.loop.time() + BODY_TIME
         length = request.headers.get("content-length", "")
-        if length.isdigit() and int(length) > MOST_BODY:
+        if length.isdigit() and int(length) > self.server.script.most_body:
             self.too_large()
         elif request.headers.get("expect", "").lower() == "100-continue" and not self.closing:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -433,9 +433,9 @@ class Connection(asyncio.BufferedProtocol):
         self.request.body += part
         self.server.arriving += len(part)
         size = len(self.request.body)
-        if size > MOST_BODY:
+        if size > self.server.script.most_body:
             self.too_large()
-        elif size > SMALL_BODY and self.server.arriving > MOST_BODIES:
+        elif size > SMALL_BODY and self.server.arriving > MOST_BODIES * self.server.script.most_body:
             self.refuse(503, "Too many large requests are arriving: send this one again.")
 
     def on_message_complete(self) -> None:
@@ -504,7 +504,7 @@ class Connection(asyncio.BufferedProtocol):
         self.until = self.loop.time() + LINGER_TIME
 
     def too_large(self) -> None:
-        self.refuse(413, f"The body must not exceed {MOST_BODY} bytes (MAX_BODY_MB in the server's environment).")
+        self.refuse(413, f"The body must not exceed {self.server.script.most_body} bytes.")
 
     def forget_body(self) -> None:
         self.server.arriving -= len(self.request.body)
