@@ -283,7 +283,10 @@ class Writer:
 
     def endpoint_name(self, kind: str = "") -> str:
         """The model's name, and what tells it from others' of the same name in the region: 32 characters at most."""
-        whose = [self.answers.get(part, "") for part in ("project_slug", "subscription_id", "resource_group", "workspace_name")]
+        whose = [
+            self.answers.get(part, "")
+            for part in ("project_slug", "subscription_id", "resource_group", "workspace_name")
+        ]
         suffix = hashlib.sha256("/".join([*whose, self.model]).encode()).hexdigest()[:6]
         last = "-".join(filter(None, [kind, suffix]))
         return f"{self.model.replace('_', '-').lower()[: 31 - len(last)].strip('-')}-{last}"
@@ -425,10 +428,15 @@ def kind_of(path: Path, content: dict[str, Any]) -> tuple[str, str]:
         mend = f"write {SCHEMAS}/{near}.schema.json" if near else f"write {SCHEMAS}/KIND.schema.json, as commandJob"
         return "", f"$schema: no kind of file is called {name}: {mend}"
     if kind == "command":
-        return ("commandComponent" if "environment" in content and path.parent.name == "components" else "commandJob"), ""
+        return (
+            "commandComponent" if "environment" in content and path.parent.name == "components" else "commandJob"
+        ), ""
     if kind in BY_TYPE:
         return BY_TYPE[kind], ""
     stem = path.stem if path.stem in BY_NAME else path.stem.partition("-")[0]
     if stem in BY_NAME:
         return BY_NAME[stem], ""
-    return "", f"$schema: missing, and nothing else says what the file is: write $schema: {SCHEMAS}/commandJob.schema.json"
+    return (
+        "",
+        f"$schema: missing, and nothing else says what the file is: write $schema: {SCHEMAS}/commandJob.schema.json",
+    )

@@ -95,7 +95,11 @@ def _one(value: Any, takes: list[Any], place: Place) -> Iterator[Finding]:
     if isinstance(value, dict):
         nested = [one for one in takes if isinstance(one, dict) and ("section" in one or "map" in one)]
         typed = [one for one in nested if "section" in one and is_word(value.get("type"), types_of(one))]
-        if not typed and value.get("type") is not None and (words := [word for one in nested for word in types_of(one)]):
+        if (
+            not typed
+            and value.get("type") is not None
+            and (words := [word for one in nested for word in types_of(one)])
+        ):
             near = nearest(str(value["type"]), words)
             meant = f" (did you mean {near}?)" if near else ""
             yield Finding((*place, "type"), f"is {what(value['type'])}: write {one_of(words)}{meant}")
@@ -192,7 +196,11 @@ def example(takes: Any) -> str:
         return str(takes["words"][0]) if len(takes["words"]) == 1 else f"one of {one_of(takes['words'])}"
     if isinstance(takes, dict) and "one" in takes:
         return example(next((one for one in takes["one"] if one in ("name", "asset", "text")), ""))
-    return {"name": "azureml:NAME@latest", "asset": "azureml:NAME:VERSION"}.get(takes, "") if isinstance(takes, str) else ""
+    return (
+        {"name": "azureml:NAME@latest", "asset": "azureml:NAME:VERSION"}.get(takes, "")
+        if isinstance(takes, str)
+        else ""
+    )
 
 
 def at(place: Place) -> str:
