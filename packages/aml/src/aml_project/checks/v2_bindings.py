@@ -91,7 +91,7 @@ def command(text: Any, place: Place, known: dict[str, Iterable[str]]) -> Iterato
         first, _, rest = inner.partition(".")
         name = rest.partition(".")[0]
         if first not in known:
-            near = nearest(first, list(known)) or ""
+            near = nearest(first, list(known))
             mend = (
                 f"write ${{{{{near}.{rest}}}}}" if near else f"write one of {', '.join(f'{one}.NAME' for one in known)}"
             )
@@ -99,8 +99,8 @@ def command(text: Any, place: Place, known: dict[str, Iterable[str]]) -> Iterato
             yield Finding(place, f"${{{{{inner}}}}}: {what}: {mend}")
         elif name not in list(known[first]):
             there = list(map(str, known[first]))
-            near = nearest(name, there)
-            mend = f"write ${{{{{first}.{near}}}}}" if near else f"write {name}: below {first}:"
+            meant = nearest(name, there)
+            mend = f"write ${{{{{first}.{meant}}}}}" if meant else f"write {name}: below {first}:"
             yield Finding(place, f"${{{{{inner}}}}}: no such {singular(first)}: {mend}")
 
 
@@ -227,23 +227,23 @@ def reference(
         near = nearest(kind, ["inputs", "outputs", "jobs"]) or "jobs"
         yield Finding(place, f"${{{{{inner}}}}}: names nothing: write ${{{{parent.{near}.{'.'.join(parts[2:])}}}}}")
     elif name not in jobs:
-        near = nearest(name, list(jobs))
-        mend = (
-            f"write ${{{{parent.jobs.{'.'.join([near, *parts[3:]])}}}}}" if near else f"name one of {', '.join(jobs)}"
-        )
+        step = nearest(name, list(jobs))
+        mend = f"name one of {', '.join(jobs)}"
+        if step:
+            mend = f"write ${{{{parent.jobs.{'.'.join([step, *parts[3:]])}}}}}"
         yield Finding(place, f"${{{{{inner}}}}}: no such step: {mend}")
     elif name == own and place[2:3] == ("inputs",):
         yield Finding(place, f"${{{{{inner}}}}}: the step waits for itself: name another one")
     elif len(parts) < 5 or parts[3] not in ("outputs", "inputs"):
         yield Finding(place, f"${{{{{inner}}}}}: names no output: write ${{{{parent.jobs.{name}.outputs.NAME}}}}")
     elif takes[name] is not None:
-        there = {*map(str, section(takes[name], parts[3])), *map(str, section(jobs[name], parts[3]))}
-        if parts[4] not in there:
-            near = nearest(parts[4], sorted(there))
+        made = sorted({*map(str, section(takes[name], parts[3])), *map(str, section(jobs[name], parts[3]))})
+        if parts[4] not in made:
+            meant = nearest(parts[4], made)
             mend = (
-                f"write ${{{{parent.jobs.{name}.{parts[3]}.{near}}}}}"
-                if near
-                else f"{name} has {', '.join(sorted(there)) or 'none'}"
+                f"write ${{{{parent.jobs.{name}.{parts[3]}.{meant}}}}}"
+                if meant
+                else f"{name} has {', '.join(made) or 'none'}"
             )
             yield Finding(place, f"${{{{{inner}}}}}: {name} has no such {singular(parts[3])}: {mend}")
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from aml_project.checks import v2_bindings, v2_twins
 from aml_project.plain_yaml import Place
+from aml_project.runconfigs.schema import meant
 from aml_project.v2 import files, keys
 from aml_project.v2.files import File, section
 from aml_project.v2.keys import Finding
@@ -49,6 +50,7 @@ NUMBERS = {  # the arguments of a distribution, beside those of which none may b
 ALGORITHMS = {"bayesian": ("choice", "uniform", "quniform"), "grid": ("choice",)}
 ELSEWHERE = re.compile(r"\$\{\{|^(azureml|https?|wasbs?|abfss?|adl|git\+https?):|^git@")
 REFERENCE = re.compile(r"azureml:(?!/)[^:@]+")
+DATA = ("uri_folder", "uri_file", "mltable")
 TRAINED = "outputs"  # what lies there comes with a training
 
 
@@ -79,9 +81,9 @@ def told(finding: Finding) -> str:
 
 
 def words_that_may_be(file: File) -> Iterator[Place]:
-    """Where `yes` or a date stands for what it is to YAML: the client takes it so."""
+    """Where `yes` stands for what it is to YAML: the client takes it so."""
     for place, value in walk(file.content):
-        if place and (place[-1] in ("start_time", "end_time") or (isinstance(value, bool) and place[-1] in BOOLEANS)):
+        if place and isinstance(value, bool) and place[-1] in BOOLEANS:
             yield place
 
 
@@ -165,7 +167,7 @@ def scripts(file: File) -> Iterator[Finding]:
 
 def packages(file: File) -> Iterator[Finding]:
     """What an environment is built from, also one that is written inside of a job."""
-    places = [()] if file.kind == "environment" else [
+    places: list[Place] = [()] if file.kind == "environment" else [
         place for place, value in walk(file.content) if place[-1:] == ("environment",) and isinstance(value, dict)
     ]  # fmt: skip
     for place in places:
@@ -203,6 +205,9 @@ def inputs(file: File) -> Iterator[Finding]:
 
 
 def data(file: File) -> Iterator[Finding]:
+    kind = file.content.get("type", DATA[0])
+    if isinstance(kind, str) and kind.lower() not in DATA:
+        yield Finding(("type",), f"is {kind!r}: write {', '.join(DATA)}{meant(kind, list(DATA))}")
     yield from of_path(file, (), file.content)
     if "path" not in file.content:
         yield Finding(("path",), "missing: write path: and a folder, a file or an address")

@@ -109,16 +109,16 @@ def of_names(there: dict[str, File]) -> Found:
     """What one file of azure_ml/ calls another."""
     job, data = there.get(files.JOB), there.get("data.yml")
     if job and data:
-        name, version = data.content.get("name"), data.content.get("version")
+        dataset, version = data.content.get("name"), data.content.get("version")
         for key, entry in section(job.content, "inputs").items():
             path = str(entry.get("path")) if isinstance(entry, dict) else ""
-            called, _, read = path.removeprefix("azureml:").partition(":")
-            if called == name and read and version is not None and read != str(version):
+            called, _, asked = path.removeprefix("azureml:").partition(":")
+            if called == dataset and asked and version is not None and asked != str(version):
                 yield data, Finding(("version",), f"is {version}, and job.yml reads {key} by {path}: {WITH}")
     for kind in ("", "batch-"):
         endpoint, deployment = there.get(f"{kind}endpoint.yml"), there.get(f"{kind}deployment.yml")
         if endpoint and deployment:
-            name, called = endpoint.content.get("name"), deployment.content.get("endpoint_name")
-            if called and name != called:
-                problem = f"is {called}, and {kind}endpoint.yml has name: {name}: {WITH}"
+            name, wanted = endpoint.content.get("name"), deployment.content.get("endpoint_name")
+            if wanted and name != wanted:
+                problem = f"is {wanted}, and {kind}endpoint.yml has name: {name}: {WITH}"
                 yield deployment, Finding(("endpoint_name",), problem)

@@ -382,9 +382,8 @@ class File:
 
 
 def there(folder: Path) -> list[Path]:
-    """The files of a model, also those of components; a conda file beside them is none of Azure ML's own."""
-    found = sorted((folder / FOLDER).rglob("*.y*ml"))
-    return [path for path in found if not path.stem.endswith("conda") and path.name != "MLTable"]
+    """The files of a model, also those of components."""
+    return sorted((folder / FOLDER).rglob("*.y*ml"))
 
 
 def read(path: Path) -> File:
@@ -416,6 +415,8 @@ def kind_of(path: Path, content: dict[str, Any]) -> tuple[str, str]:
     """What a file is, and what is wrong with what it says of that."""
     known = {kind.lower(): kind for kind in keys.kinds()}
     kind = str(content.get("type") or "").lower()
+    if "dependencies" in content and "$schema" not in content:
+        return "", ""  # a conda file
     if "create_monitor" in content:
         return "monitorSchedule", ""
     if "$schema" in content:

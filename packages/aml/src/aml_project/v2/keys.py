@@ -93,7 +93,7 @@ def _value(value: Any, takes: Any, place: Place) -> Iterator[Finding]:
 def _one(value: Any, takes: list[Any], place: Place) -> Iterator[Finding]:
     """A value that may be one of several: told is what is wrong by the nearest of them."""
     if isinstance(value, dict):
-        nested = [one for one in takes if isinstance(one, dict) and ("section" in one or "map" in one)]
+        nested: list[Any] = [one for one in takes if "section" in one or "map" in one]
         typed = [one for one in nested if "section" in one and is_word(value.get("type"), types_of(one))]
         if (
             not typed
@@ -106,18 +106,19 @@ def _one(value: Any, takes: list[Any], place: Place) -> Iterator[Finding]:
             return
         fitting = typed or nested
     elif isinstance(value, list):
-        fitting = [one for one in takes if isinstance(one, dict) and "list" in one]
+        fitting = [one for one in takes if "list" in one]
     else:
         fitting = [one for one in takes if isinstance(one, str) or "words" in one]
     by_one = sorted((list(_value(value, one, place)) for one in fitting), key=len)
     if by_one and (not by_one[0] or isinstance(value, (dict, list))):
         yield from by_one[0]
     elif not by_one or by_one[0]:
-        yield Finding(place, f"is {what(value)}: write {' or '.join(dict.fromkeys(map(meaning, takes)))}")
+        told = " or ".join(dict.fromkeys(meaning(one) for one in takes if one != "null"))
+        yield Finding(place, f"is {what(value)}: write {told}{quotes(value, 'text' if 'text' in takes else '')}")
 
 
 def alternatives(takes: dict[str, Any]) -> list[Any]:
-    """All that a value may be. What the client looks into no further than a section of another kind says nothing here."""
+    """All that a value may be; beside sections, what the client takes as it is says nothing."""
     found: list[Any] = []
     for one in takes["one"]:
         found += alternatives(one) if isinstance(one, dict) and "one" in one else [one]
@@ -149,8 +150,6 @@ def fits(value: Any, takes: str) -> bool:
             return False
     if takes == "version":
         return isinstance(value, (str, int, float))
-    if takes == "date":
-        return isinstance(value, (str, date))
     if not isinstance(value, str):
         return False
     if takes == "binding":
