@@ -1,0 +1,1 @@
+"""Azure ML's second generation: its files, and the way there from the first."""
