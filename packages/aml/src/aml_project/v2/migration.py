@@ -1,4 +1,4 @@
-"""From the first generation to the second: the twins of a folder's files beside them, and a table of what became of each.
+"""From v1 to v2: the twins of a folder's files beside them, and a table of what became of each.
 
 Nothing is deleted and no file that its owner has edited is written over: azure_ml/MIGRATION.md notes the hash of each
 file as it was written, and whatever differs from that is its owner's.
@@ -20,8 +20,8 @@ from aml_project.v2.twins import FOLDER, Twins, shown
 
 REPORT = f"{FOLDER}/MIGRATION.md"
 NOTED = "<!-- As aml migrate wrote them; a file that differs is its owner's:"
-ABOUT = """`aml migrate` has written the files of v2 beside those of v1, of which none has changed. It can be called again:
-a file of v2 that you have edited stays as it is."""
+ABOUT = """`aml migrate` has written the files of v2 beside those of v1, of which none has changed. Called again, it leaves
+a file of v2 that you have edited as it is."""
 CREATES = {
     "compute": "az ml compute create", "data": "az ml data create", "environment": "az ml environment create",
     "job": "az ml job create", "sweep": "az ml job create", "pipeline": "az ml job create",
@@ -156,11 +156,8 @@ def as_text(migration: Migration) -> str:
                 told.append(f"  {file}")
             told.append(f"    {f'line {number}: ' if colon else ''}{' -> '.join(said)}")
             last = file
-        parts += ["
-".join(told)] if lines else []
-    return "
-
-".join([*parts, migration.counts()])
+        parts += ["\n".join(told)] if lines else []
+    return "\n\n".join([*parts, migration.counts()])
 
 
 def as_markdown(migration: Migration) -> str:
