@@ -1,1 +1,1 @@
-"""Azure ML's second generation: its files, and the way there from the first."""
+"""Azure ML's second generation: its files in azure_ml/, what they may hold, a job of theirs on this computer."""

@@ -40,7 +40,7 @@ def files(root: Path) -> Iterator[Path]:
         folders[:] = sorted(set(folders) - PASSED - set(hidden))
         for name in sorted(names):
             file = Path(place, name)
-            if not file.is_symlink() and file.stat().st_size <= LARGEST:
+            if not file.is_symlink() and file.is_file() and file.stat().st_size <= LARGEST:
                 yield file
 
 

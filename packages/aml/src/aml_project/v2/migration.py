@@ -20,8 +20,8 @@ from aml_project.v2.twins import FOLDER, Twins, shown
 
 REPORT = f"{FOLDER}/MIGRATION.md"
 NOTED = "<!-- As aml migrate wrote them; a file that differs is its owner's:"
-ABOUT = """`aml migrate` has written the files of v2 beside those of v1, of which none has changed. Called again, it leaves
-a file of v2 that you have edited as it is."""
+ABOUT = """`aml migrate` has written the files of v2 beside those of v1, of which none has changed. Called again, it
+leaves a file of v2 that you have edited as it is."""
 CREATES = {
     "compute": "az ml compute create", "data": "az ml data create", "environment": "az ml environment create",
     "job": "az ml job create", "sweep": "az ml job create", "pipeline": "az ml job create",

@@ -182,6 +182,6 @@ def of_lines(text: str) -> Iterator[tuple[int, str, str]]:
 
 def of_packages(text: str) -> Iterator[tuple[int, str, str]]:
     for number, line in enumerate(text.splitlines(), 1):
-        found = re.match(r"""\s*(?:-\s*)?["']?(azureml-[a-z-]+)""", line)
-        if found and found[1] in PACKAGES:
-            yield number, found[1], PACKAGES[found[1]]
+        for name in re.findall(r"(?<![\w-])azureml-[a-z-]+", line.partition("#")[0]):
+            if name in PACKAGES:
+                yield number, name, PACKAGES[name]

@@ -58,9 +58,9 @@ class Twins:
     def make(self) -> None:
         """Make all of them; a file that makes no sense is told, and the others are made."""
         makers = (
-            (first.DATASET, self.datasets), (first.ENVIRONMENT, self.own_environments), (first.RUNCONFIG, self.jobs),
-            (first.HYPERDRIVE, self.searches), (first.PIPELINE, self.pipelines), (first.PARALLEL, self.parallels),
-            (first.INFERENCE, self.services), (first.WORKSPACE, self.workspaces),
+            (first.DATASET, self.datasets), (first.ENVIRONMENT, self.own_environments),
+            (first.PIPELINE, self.pipelines), (first.RUNCONFIG, self.jobs), (first.HYPERDRIVE, self.searches),
+            (first.PARALLEL, self.parallels), (first.INFERENCE, self.services), (first.WORKSPACE, self.workspaces),
         )  # fmt: skip
         for kind, maker in makers:
             maker([each for each in self.found if each.kind == kind and not each.unreadable])
@@ -214,6 +214,11 @@ class Twins:
             homes.setdefault(first.home(self.root, each.file, script_of(each.content)), []).append(each)
         for home, configs in homes.items():
             jobs = [each for each in configs if each.content.get("script") or each.content.get("command")]
+            jobs = [
+                each
+                for each in jobs
+                if each.file not in self.carried or (home / str(script_of(each.content))).is_file()
+            ]
             remote = [each for each in jobs if not is_local(each.content)]
             for each in jobs:
                 if is_local(each.content) and remote:
@@ -242,7 +247,7 @@ class Twins:
             **self.what_runs(each, home, part),
         }
         if not is_local(config):
-            content["compute"] = f"azureml:{config['target']}"
+            content["compute"] = f"azureml:{compute_name(config)}"
         else:
             self.lack(each.file, "target: local", "the job names no compute: it runs on serverless compute")
         if seconds := config.get("maxRunDurationSeconds"):
@@ -378,9 +383,8 @@ class Twins:
         said = section(each.content, "amlcompute")
         if not said.get("vmSize"):
             return
-        name = str(each.content.get("target"))
-        if name.lower() == "amlcompute":
-            name = str(said.get("name") or "cpu-cluster")
+        name = compute_name(each.content)
+        if name != each.content["target"]:
             self.lack(
                 each.file, "target: amlcompute, made for the run", f"{name} in its place: no compute: is serverless"
             )
@@ -427,7 +431,7 @@ class Twins:
             limits["timeout"] = int(minutes) * 60
         content = {
             "$schema": SWEEP, "type": "sweep", "experiment_name": clean(home.resolve().name),
-            "compute": f"azureml:{config.content['target']}",
+            "compute": f"azureml:{compute_name(config.content)}",
             "sampling_algorithm": str(sampling.get("type") or "random").lower(),
             "objective": {
                 "goal": str(said.get("primary_metric_goal") or "maximize").lower(),
@@ -479,7 +483,9 @@ class Twins:
         for name, entry in section(said, "data_references").items():
             inputs[key(name)] = self.reference(each, name, entry or {})
         handed = {
-            str((output or {}).get("destination") or name): f"${{{{parent.jobs.{key(step)}.outputs.{key(name)}}}}}"
+            str(
+                (output or {}).get("destination") or name
+            ): f"${{{{parent.jobs.{node_name(step)}.outputs.{key(name)}}}}}"
             for step, entry in said["steps"].items()
             for name, output in section(entry or {}, "outputs").items()
         }
@@ -488,7 +494,9 @@ class Twins:
             kind = str((step or {}).get("type") or "").lower()
             if kind in STEPS or kind in PARALLEL_STEPS:
                 make = self.parallel_step if kind in PARALLEL_STEPS else self.step
-                jobs[key(name)] = make(each, str(name), step, Names(inputs, handed), said)
+                if node_name(name) in jobs:
+                    raise Untold(f"steps.{name}: another step is {node_name(name)} as well: rename one")
+                jobs[node_name(name)] = make(each, str(name), step, Names(inputs, handed), said)
             else:
                 self.lack(
                     each.file,
@@ -840,6 +848,12 @@ def is_local(config: dict[str, Any]) -> bool:
     return str(config.get("target") or "local").lower() == "local"
 
 
+def compute_name(config: dict[str, Any]) -> str:
+    """The cluster of a runconfig; one that v1 made for the run alone gets a name."""
+    name = str(config["target"])
+    return str(section(config, "amlcompute").get("name") or "cpu-cluster") if name.lower() == "amlcompute" else name
+
+
 def command_of(config: dict[str, Any], places: Mapping[str, str]) -> str:
     """The command of a runconfig; a place or a name of v1 is the input or output that stands for it."""
     if own := config.get("command"):
@@ -887,6 +901,12 @@ def suffix(file: Path) -> str:
 def clean(name: str) -> str:
     """A name as the service takes it."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "project"
+
+
+def node_name(name: str) -> str:
+    """A step's name as one of a job's nodes: TrainingStep is training_step."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key(str(name))).lower()
+    return words if words[:1].isalpha() else f"_{words.lstrip('_')}"
 
 
 def endpoint_name(name: str) -> str:
