@@ -89,6 +89,36 @@ def test_a_verb_of_before_still_works(project: Path, earlier: str, verb: str) ->
     assert aml(project, earlier, "--help") == aml(project, verb, "--help")
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("--require 'accuracy>=0.7'", ["--require", "accuracy>=0.7"]),
+        ("--require accuracy>=0.7", ["--require", "accuracy>=0.7"]),
+        ('-k "a and b"', ["-k", "a and b"]),
+        ("a\\ b;touch x", ["a b;touch", "x"]),
+        ("$HOME $(touch x) `touch x` * # %", ["$HOME", "$(touch", "x)", "`touch", "x`", "*", "#", "%"]),
+        ("--tag 'a=\"b\"'\n--all", ["--tag", 'a="b"', "--all"]),
+        ("-- --seed 1", ["--", "--seed", "1"]),
+        ("--input ~/new ~ a~ ~b", ["--input", "/mine/new", "/mine", "a~", "~b"]),
+        ("--make-args=x", ["--make-args=x"]),
+        ("  ", []),
+    ],
+)
+def test_what_make_has_as_args_becomes_words(monkeypatch: pytest.MonkeyPatch, text: str, words: list[str]) -> None:
+    monkeypatch.setenv("HOME", "/mine")
+    assert cli.parted(["--model=m", f"--make-args={text}", "--", "nb"]) == ["--model=m", *words, "--", "nb"]
+
+
+def test_words_after_two_dashes_are_somebody_elses() -> None:
+    assert cli.parted(["--", "--make-args=a b"]) == ["--", "--make-args=a b"]
+
+
+@pytest.mark.parametrize("text", ["O'Brien", '"a', "a\\"])
+def test_args_with_an_open_quote_are_refused(tmp_path: Path, text: str) -> None:
+    said = f"ERROR: ARGS: a quote or a backslash at its end is left open: {text}\n"
+    assert aml(tmp_path, "train", f"--make-args={text}") == (2, "", said)
+
+
 # --- one vocabulary ---------------------------------------------------------------------------------------------------
 
 

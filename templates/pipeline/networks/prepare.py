@@ -12,7 +12,7 @@ import pandas as pd
 
 from runtime import images
 from runtime.arguments import TASKS, data_folder, own_task, share
-from runtime.splitting import held_out
+from runtime.data import held_out
 from runtime.tables import read_rows
 
 

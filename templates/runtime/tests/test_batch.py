@@ -1,4 +1,4 @@
-"""runtime/batch/, by score_batch.py: stopped, killed or in several processes, it ends with the same rows."""
+"""runtime/batch.py, by score_batch.py: stopped, killed or in several processes, it ends with the same rows."""
 
 import itertools
 import os

@@ -43,6 +43,7 @@ VERBS = {
     "vendor": "Put this package into the repo, for where its address can't be reached",
 }
 EARLIER = {"packages": "requirements"}  # verbs of before, which still work
+MAKE_ARGS = "--make-args="  # what make was given as ARGS, in one word
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -61,10 +62,31 @@ def main(argv: list[str] | None = None) -> int:
     sys.argv[0] = f"aml {verb}"  # what the parsers call themselves
     command = importlib.import_module(f"aml_project.commands.{verb}")
     try:
-        return int(command.main(words[1:]))
+        return int(command.main(parted(words[1:])))
     except Failure as failure:  # before its arguments were read
         print(f"ERROR: {failure}", file=sys.stderr)
         return failure.code
+
+
+def parted(words: list[str]) -> list[str]:
+    """The words of a command line, with those of make's ARGS apart.
+
+    ARGS is quoted as in a shell, and no shell takes it apart: what else one would do with it, a redirection by
+    `accuracy>=0.7`, a second command after a `;`, nobody has meant. A `~` is the home folder all the same.
+    """
+    place = next((place for place, word in enumerate(words) if word.startswith(MAKE_ARGS)), None)
+    if place is None or "--" in words[:place]:
+        return words
+    import shlex
+    from pathlib import Path
+
+    text = words[place].removeprefix(MAKE_ARGS)
+    try:
+        found = shlex.split(text)
+    except ValueError:
+        raise Failure(f"ARGS: a quote or a backslash at its end is left open: {text}", WRONG_USE) from None
+    found = [str(Path(word).expanduser()) if word.split("/")[0] == "~" else word for word in found]
+    return [*words[:place], *found, *words[place + 1 :]]
 
 
 def help_text() -> str:

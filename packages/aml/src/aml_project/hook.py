@@ -11,9 +11,8 @@ import sys
 WORKSPACE = ("subscription_id", "resource_group", "workspace_name")
 ADDITIONS = ("search", "pipeline")  # questions whose answer may be that `aml add` is to write its files
 CI = (".github/workflows/_model.yml", ".azure-pipelines/templates/model.yml")  # where a repo has it already
-FILES_ALONE = "AML_FILES_ALONE"  # set where this package renders for itself: an update, a second model
 # Folders of a model whose files not every framework has: cookiecutter makes each folder, also for no file.
-FOLDERS = ("runtime/batch", "algorithms/tiny/scripts", "algorithms/tiny/configs")
+FOLDERS = ("algorithms/tiny/scripts", "algorithms/tiny/configs")
 JUST_NOW = 60  # seconds that a file of this render is old at the most
 
 
@@ -25,7 +24,7 @@ def after_render(answers: dict[str, str], place: dict[str, str]) -> None:
     """
     from aml_project import checkout
 
-    if checkout.compares(answers) or os.environ.get(FILES_ALONE):
+    if checkout.renders_files_alone(answers):
         return
     checkout.note(answers, place["root"])
     remove_empty_folders(answers["model_name"])
@@ -47,11 +46,6 @@ def remove_empty_folders(model: str) -> None:
             os.removedirs(f"models/{model}/{folder}")
         except OSError:  # it has files, or is not there
             continue
-
-
-def shell() -> str:
-    """The folder that the user stands in; a hook is told it by the shell alone."""
-    return os.environ.get("PWD", os.pardir)
 
 
 def attach(answers: dict[str, str]) -> str:
@@ -88,6 +82,8 @@ def take_over(answers: dict[str, str]) -> list[str]:
     import shlex
     import time
 
+    from aml_project.given_files import find
+
     model = answers["model_name"]
     later: list[str] = []
     # Rendered over a model of earlier (-s keeps its files), nothing of it may be replaced.
@@ -101,12 +97,6 @@ def take_over(answers: dict[str, str]) -> list[str]:
     if (files or not later) and not aml("requirements", *files, "--model", model):
         later.append(f"make requirements{''.join(f' FROM={shlex.quote(file)}' for file in files)} MODEL={model}")
     return later
-
-
-def find(path: str) -> str:
-    """Return where an answer's file is, or would be: below the shell's folder, or the one that the project lies in."""
-    places = [os.path.join(folder, os.path.expanduser(path)) for folder in (shell(), os.pardir)]
-    return os.path.abspath(next((place for place in places if os.path.lexists(place)), places[0]))
 
 
 def aml(verb: str, *args: str) -> bool:

@@ -1,4 +1,4 @@
-"""runtime/pickling.py: what score.py loads has all that the model needs, wherever that was defined."""
+"""runtime/saving.py: what score.py loads has all that the model needs, wherever that was defined."""
 
 import importlib
 import json
@@ -14,7 +14,7 @@ import pytest
 import yaml
 from sklearn.preprocessing import FunctionTransformer
 
-pickling: Any = importlib.import_module("runtime.pickling")  # which scikit-learn's models alone have
+saving: Any = importlib.import_module("runtime.saving")  # which scikit-learn's models alone have
 
 OWN = """
 import threading
@@ -55,7 +55,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         file.write_text(OWN)
         monkeypatch.syspath_prepend(file.parent)
         monkeypatch.delitem(sys.modules, file.stem, raising=False)
-    monkeypatch.setattr(pickling, "MODEL", folder.resolve())
+    monkeypatch.setattr(saving, "MODEL", folder.resolve())
     return folder
 
 
@@ -66,7 +66,7 @@ def test_a_fresh_process_loads_what_the_model_needs(model: Path) -> None:
     for name, module in own.items():
         functions |= {name: module.times, f"{name}-object": module.Scale()}
     for name, function in functions.items():
-        pickling.save(FunctionTransformer(function), model / f"{name}.pkl")
+        saving.save_pickle(FunctionTransformer(function), model / f"{name}.pkl")
     command = [sys.executable, "-c", FRESH, *(f"{name}.pkl" for name in functions)]
     (model / "train.py").write_text("raise SystemExit('it is not to be imported')")
     done = subprocess.run(command, cwd=model, capture_output=True, text=True)
@@ -80,7 +80,7 @@ def test_a_model_that_cant_be_saved_is_refused_where_it_is_trained(model: Path) 
     lock = threading.Lock()
     said = r"^model.pkl: the model can't be saved: cannot pickle '_thread.lock' object; .*"
     with pytest.raises(SystemExit, match=said):
-        pickling.save(FunctionTransformer(lambda rows: (lock, rows)), file)
+        saving.save_pickle(FunctionTransformer(lambda rows: (lock, rows)), file)
     assert file.read_bytes() == b"of an earlier training"
     assert [path.name for path in model.iterdir() if path.suffix == ".part"] == []
 
@@ -91,10 +91,10 @@ def test_a_package_that_serving_would_lack_is_told(model: Path, capsys: pytest.C
     listing = model / "aml_config" / "inference-conda.yml"
     listing.write_text("dependencies:\n  - python=3.11\n  - pip:\n      - scikit_learn==1.7.2\n")
     functions = [matplotlib.colors.to_hex, joblib.hash, json.dumps, lambda rows: yaml.safe_load(rows)["x"]]
-    pickling.save([FunctionTransformer(function) for function in functions], model / "model.pkl")
+    saving.save_pickle([FunctionTransformer(function) for function in functions], model / "model.pkl")
     needed = [f"matplotlib=={matplotlib.__version__}", f"PyYAML=={yaml.__version__}"]
     lines = [f"NOTE: model.pkl needs {name} where it is served: add it to aml_config/{listing.name}" for name in needed]
     assert capsys.readouterr().err.splitlines() == lines
     listing.write_text(listing.read_text() + "".join(f"      - {name}\n" for name in needed))
-    pickling.save([FunctionTransformer(function) for function in functions], model / "model.pkl")
+    saving.save_pickle([FunctionTransformer(function) for function in functions], model / "model.pkl")
     assert capsys.readouterr().err == ""
