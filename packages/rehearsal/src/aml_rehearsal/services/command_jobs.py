@@ -1,36 +1,28 @@
-"""Jobs of the second generation: command jobs run as every run does, and every run is told as a job."""
+"""Command jobs of the second generation: each becomes a run, as that of a script, with what it reads and writes."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import quote, unquote, urlencode
+from urllib.parse import unquote
 
-from aml_rehearsal import dataset_files, nodes
-from aml_rehearsal.addresses import API_HOST, ARM_HOST
-from aml_rehearsal.messages import Refusal, Reply, Request
+from aml_rehearsal import dataset_files, nodes, vm_sizes
+from aml_rehearsal.messages import Refusal
 from aml_rehearsal.services import codes, data_assets, datastores, environment_versions, history, model_versions
 from aml_rehearsal.services.execution import check_compute
-from aml_rehearsal.services.hosts import arm
 from aml_rehearsal.services.registered_models import files_of
-from aml_rehearsal.services.versioned_assets import meant, resource, seen
-from aml_rehearsal.state import FINAL, Record, set_status
+from aml_rehearsal.services.versioned_assets import meant
+from aml_rehearsal.state import Record
 from aml_rehearsal.workspace import Workspace
 
-JOBS = "{scope}/jobs"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
 NAMED = re.compile(r"\$\{\{\s*(?P<kind>\w+)\.(?P<name>[\w.]+)\s*\}\}")
-FIXED = (  # what can't be changed of a job
-    *("jobType", "command", "codeId", "environmentId", "computeId", "experimentName", "distribution", "limits"),
-    *("inputs", "environmentVariables", "resources"),
-)
 DATA = ("uri_file", "uri_folder", "mltable")
 MODELS = ("custom_model", "mlflow_model", "triton_model")
 READ = ("ReadOnlyMount", "Download", "Direct", "EvalMount", "EvalDownload")
 WRITTEN = ("ReadWriteMount", "Upload")
-PLACE = "azureml://datastores/workspaceblobstore/paths/azureml/{job}/{output}/"  # where an output goes that names none
-PAGE = 200
+SERVERLESS = "serverless"  # the compute of a job that names none: nodes for this job only
+PLACE = "azureml://datastores/{store}/paths/azureml/{job}/{output}/"  # where an output goes that names none
 BLOB = re.compile(
     r"(?:https?://|wasbs?://(?P<inside>[^@/]+)@)(?P<account>[^./]+)\.blob\.core\.windows\.net/(?P<path>.*)"
 )
@@ -42,31 +34,19 @@ def not_played(what: str) -> Refusal:
 
 def submit(workspace: Workspace, name: str, wish: Record) -> None:
     """Check a command job, make its run and give that a node."""
-    if not NAME.fullmatch(name):
-        raise Refusal(400, f"'{name}' is no name for a job: letters, digits, - and _, at most 255.", "UserError")
     configuration = as_configuration(workspace, name, wish)
-    check_compute(workspace, configuration["target"], int(configuration["nodeCount"]))
     processes = nodes.processes(configuration)
     experiment = str(wish.get("experimentName") or "Default")
     snapshot = codes.snapshot_of(workspace, wish["codeId"]) if wish.get("codeId") else None
-    run = history.new_run(workspace, experiment, name)
-    if wish.get("parentJobName"):
-        parent = history.run_of(workspace, wish["parentJobName"])
-        run |= {"parentRunId": parent["runId"], "rootRunId": parent["rootRunId"]}
+    run = begun(workspace, name, wish)
     run |= {
         "target": configuration["target"],
         "status": "Queued",
         "runDefinition": configuration,
         "runType": "azureml.scriptrun",
-        "displayName": wish.get("displayName") or name,
-        "description": wish.get("description"),
-        "tags": dict(wish.get("tags") or {}),
-        "properties": dict(wish.get("properties") or {})
-        | {"_azureml.ComputeTargetType": "amlctrain"}
-        | ({"ContentSnapshotId": snapshot} if snapshot else {}),
-        "hidden": bool(wish.get("isArchived")),
     }
-    workspace.state.tables.jobs[name] = {"properties": wish}
+    run["properties"] |= {"_azureml.ComputeTargetType": "amlctrain"}
+    run["properties"] |= {"ContentSnapshotId": snapshot} if snapshot else {}
     work = nodes.job(workspace, run, experiment, {}, processes)
     work["second"] = {
         "inputs": {key: direct(workspace, one) for key, one in files_in(wish)},
@@ -78,23 +58,39 @@ def submit(workspace: Workspace, name: str, wish: Record) -> None:
     nodes.start(workspace, work, files)
 
 
+def begun(workspace: Workspace, name: str, wish: Record) -> Record:
+    """The run of a job of any kind, and the job as it was sent."""
+    run = history.new_run(workspace, str(wish.get("experimentName") or "Default"), name)
+    if wish.get("parentJobName"):
+        parent = history.run_of(workspace, wish["parentJobName"])
+        run |= {"parentRunId": parent["runId"], "rootRunId": parent["rootRunId"]}
+    run |= {
+        "displayName": wish.get("displayName") or name,
+        "description": wish.get("description"),
+        "hidden": bool(wish.get("isArchived")),
+    }
+    run["tags"] |= wish.get("tags") or {}
+    run["properties"] |= wish.get("properties") or {}
+    workspace.state.tables.jobs[name] = {"properties": wish}
+    return run
+
+
 def as_configuration(workspace: Workspace, name: str, wish: Record) -> Record:
     """A command job as the run history keeps it, in the words of the first generation."""
-    kind = wish.get("jobType")
-    if kind != "Command":
-        raise not_played(f"jobs of the type {kind}")
     if wish.get("componentId"):
-        raise not_played("components")
+        raise not_played("components outside of pipelines")
     if services := wish.get("services"):
         raise not_played(f"the services that a job opens on its nodes: {', '.join(services)}")
     resources, distribution = wish.get("resources") or {}, wish.get("distribution") or {}
-    count = int(resources.get("instanceCount") or 1)
+    count, target = int(resources.get("instanceCount") or 1), target_of(wish)
+    if target != SERVERLESS:
+        check_compute(workspace, target, count)
     wish["outputs"] = {key: placed(name, key, one) for key, one in (wish.get("outputs") or {}).items() if one}
     return {
         "script": None,
         "command": command_of(wish),
         "arguments": [],
-        "target": target_of(workspace, wish),
+        "target": target,
         "nodeCount": count,
         "environment": environment_of(workspace, str(wish.get("environmentId") or "")),
         "environmentVariables": wish.get("environmentVariables") or {},
@@ -122,13 +118,17 @@ def launcher(distribution: Record, nodes_wanted: int) -> Record:
     return {"framework": "Python", "communicator": "None"}
 
 
-def target_of(workspace: Workspace, wish: Record) -> str:
-    compute = str(wish.get("computeId") or "")
-    properties = (wish.get("resources") or {}).get("properties") or {}
-    if not compute or compute.rpartition("/")[2] == "serverless":
-        local = any("local" in key.lower() for key in properties)
-        raise not_played("jobs on one's own computer" if local else "serverless computes: name a cluster")
-    return compute.rpartition("/")[2].removeprefix("azureml:")
+def target_of(wish: Record) -> str:
+    """The cluster that a job names; where it names none, it has nodes of its own."""
+    compute, resources = str(wish.get("computeId") or ""), wish.get("resources") or {}
+    if compute and compute.rpartition("/")[2] != SERVERLESS:
+        return compute.rpartition("/")[2].removeprefix("azureml:")
+    if any("local" in key.lower() for key in resources.get("properties") or {}):
+        raise not_played("jobs on one's own computer")
+    size = resources.get("instanceType")
+    if size and vm_sizes.find(str(size)) is None:
+        raise Refusal(400, f"resources: instance_type: there is no size {size}.", "UserError")
+    return SERVERLESS
 
 
 def environment_of(workspace: Workspace, text: str) -> Record:
@@ -166,10 +166,10 @@ def command_of(wish: Record) -> str:
     return NAMED.sub(known, command)
 
 
-def seconds(length: str | None) -> int | None:
-    """A length of time, as in PT1H30M."""
-    if not length:
-        return None
+def seconds(length: str | int | None) -> int | None:
+    """A length of time, as in PT1H30M; a step of a pipeline has it in seconds."""
+    if not length or isinstance(length, int):
+        return length or None
     units = {"D": 86400, "H": 3600, "M": 60, "S": 1}
     found = re.fullmatch(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:\.\d+)?S)?)?", length)
     if found is None:
@@ -183,6 +183,15 @@ def seconds(length: str | None) -> int | None:
 def files_in(wish: Record) -> list[tuple[str, Record]]:
     every = (wish.get("inputs") or {}).items()
     return [(name, one) for name, one in every if one and one.get("jobInputType") != "literal"]
+
+
+def check_inputs(workspace: Workspace, wish: Record) -> None:
+    """Refuse inputs that are not there."""
+    for name, one in files_in(wish):
+        try:
+            direct(workspace, one)
+        except Refusal as refusal:
+            raise refusal if refusal.reply.status == 501 else Refusal(400, f"inputs: {name}: {refusal}") from None
 
 
 def direct(workspace: Workspace, wish: Record) -> str:
@@ -272,14 +281,15 @@ def at_address(workspace: Workspace, uri: str) -> list[dataset_files.File]:
 
 
 def placed(job_name: str, name: str, wish: Record) -> Record:
-    """An output with the address that it goes to."""
+    """An output with the address that it goes to; its store is the default one, unless its pipeline has another."""
     kind, mode = wish.get("jobOutputType") or "uri_folder", wish.get("mode") or WRITTEN[0]
     if kind not in (*DATA, *MODELS):
         raise not_played(f"outputs of the type {kind}")
     if mode not in WRITTEN:
         raise not_played(f"outputs in the mode {mode}")
-    uri = str(wish.get("uri") or PLACE.format(job=job_name, output=name))
-    uri = uri.replace("${{default_datastore}}", "workspaceblobstore").replace("${{name}}", job_name)
+    store = wish.get("store") or "workspaceblobstore"
+    uri = str(wish.get("uri") or PLACE.format(store=store, job=job_name, output=name))
+    uri = uri.replace("${{default_datastore}}", store).replace("${{name}}", job_name)
     if data_assets.place_of(uri) is None:
         raise not_played(f"outputs that go to {uri}")
     return wish | {"jobOutputType": kind, "mode": mode, "uri": uri}
