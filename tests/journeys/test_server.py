@@ -104,12 +104,31 @@ def odd_requests(sample: bytes) -> dict[str, list[bytes]]:
     row = json.loads(sample)["data"][0]
     bodies = [sample, b"", b"null", b"[]", b"{", b'"text"', b"1", b"\xff\xfe", b'{"data": []}', b'{"data": [{}]}']
     bodies += [b'{"data": 1}', b'{"data": [1]}', b'{"data": {"columns": ["a"], "data": [[1, 2]]}}', b"[" * 2000]
-    bodies += [json.dumps({"data": [row | {name: value}]}).encode() for name in row for value in (None, "x", [1], 1e300)]
+    bodies += [
+        json.dumps({"data": [row | {name: value}]}).encode() for name in row for value in (None, "x", [1], 1e300)
+    ]
     kinds = ["application/json", "application/json; charset=utf-8", "text/plain", "", "application/octet-stream"]
-    kinds += ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "multipart/form-data", "Image/PNG"]
+    kinds += [
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "multipart/form-data",
+        "Image/PNG",
+    ]
     found = {"POST": [request(body=body) for body in bodies]}
     found["POST"] += [request(body=body, kind=kind) for body, kind in itertools.product(bodies[:5], kinds)]
-    paths = ["/", "/score", "/score/", "//score", "/swagger.json", "/nope", "/%73core", "/score%00", "/ü", "*"]
+    paths = [
+        "/",
+        "/score",
+        "/score/",
+        "//score",
+        "/swagger.json",
+        "/nope",
+        "/%73core",
+        "/score%00",
+        "/ü",
+        "*",
+        "http://other.example/score",
+    ]
     queries = ["", "?version=2", "?version=3", "?version=3.1", "?version=9", "?data=1", "?data=%5B1%5D&data=2"]
     queries += ["?explain=true", "?explain=maybe", "?%ff"]
     for method in ("GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE"):
@@ -129,17 +148,24 @@ def odd_requests(sample: bytes) -> dict[str, list[bytes]]:
 
 
 def test_the_answers_are_those_of_azmlinfsrv(model: Model, tmp_path: Path) -> None:
-    compared_ones = 0
+    asked, different = 0, []
     with (
         served(model.folder, tmp_path / "azure.log", model.azure()) as azure,
         served(model.folder, tmp_path / "own.log", model.command()) as own,
     ):
         for method, requests in odd_requests(model.sample()).items():
             for sent in requests:
-                theirs, ours = (compared(ask(url, sent, method)) for url in (azure, own))
-                assert ours == theirs, sent[:300]
-                compared_ones += 1
-    assert compared_ones > 400
+                theirs, ours = (ask(url, sent, method) for url in (azure, own))
+                asked += 1
+                if theirs.body.startswith(b"<html>"):  # a page of gunicorn's, for what is no good HTTP
+                    same = ours.status == theirs.status and "message" in json.loads(ours.body)
+                else:
+                    same = compared(ours) == compared(theirs)
+                if not same:
+                    different.append((sent, theirs, ours))
+    assert not different
+    assert asked > 400
+    print(f"{asked} requests, the same answers")
     log = (tmp_path / "own.log").read_text()
     assert "model IDs" not in log and "Traceback" not in log
 
@@ -202,12 +228,12 @@ def test_what_is_too_large_or_no_http_is_refused(limited: Model, tmp_path: Path)
             answer = ask(url, sent)
             assert answer.status == status, sent[:200]
             assert json.loads(answer.body)["message"], sent[:200]
-        with connected(url) as client, contextlib.suppress(ConnectionError):
+        with connected(url) as client:
             client.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
-            for _ in range(1000):  # 65 MB, if all of it were read
-                client.sendall(chunk)
-            pytest.fail("64 times the limit was read")
-        assert read(client).status == 413 if client.fileno() >= 0 else True
+            with pytest.raises(ConnectionError):
+                for _ in range(1000):  # 65 MB, if all of it were read
+                    client.sendall(chunk)
+            assert read(client).status == 413
         assert ask(url, request(body=limited.sample())).status == 200
     assert "Traceback" not in (tmp_path / "log").read_text()
 
