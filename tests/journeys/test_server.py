@@ -12,6 +12,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -157,8 +158,8 @@ def test_the_answers_are_those_of_azmlinfsrv(model: Model, tmp_path: Path) -> No
             for sent in requests:
                 theirs, ours = (ask(url, sent, method) for url in (azure, own))
                 asked += 1
-                if theirs.body.startswith(b"<html>"):  # a page of gunicorn's, for what is no good HTTP
-                    same = ours.status == theirs.status and "message" in json.loads(ours.body)
+                if ("Content-Type", "text/html") in theirs.headers:  # a page of gunicorn's, for what is no good HTTP
+                    same = ours.status == theirs.status >= 400
                 else:
                     same = compared(ours) == compared(theirs)
                 if not same:
@@ -231,8 +232,7 @@ def test_what_is_too_large_or_no_http_is_refused(limited: Model, tmp_path: Path)
         with connected(url) as client:
             client.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
             with pytest.raises(ConnectionError):
-                for _ in range(1000):  # 65 MB, if all of it were read
-                    client.sendall(chunk)
+                client.sendall(chunk * 1000)  # 65 MB, if all of it were read
             assert read(client).status == 413
         assert ask(url, request(body=limited.sample())).status == 200
     assert "Traceback" not in (tmp_path / "log").read_text()
@@ -261,6 +261,14 @@ def until(holds: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+def has(ready: Callable[[], list[int]], count: int) -> bool:
+    return len(ready()) == count
+
+
+def are_gone(pids: list[int]) -> bool:
+    return not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
 def started(model: Model, log: Path, workers: int) -> tuple[subprocess.Popen[bytes], str, Callable[[], list[int]]]:
     port = free_port()
     command = [str(part).replace("{port}", str(port)) for part in model.command(workers)]
@@ -277,17 +285,17 @@ def test_a_killed_worker_is_started_again_and_what_has_begun_is_answered(limited
     server, url, ready = started(limited, tmp_path / "log", workers=2)
     good = request(body=limited.sample())
     try:
-        until(lambda: len(ready()) == 2)
+        until(partial(has, ready, 2))
         os.kill(ready()[0], signal.SIGKILL)
         assert ask(url, good).status == 200, "the other one answers"
-        until(lambda: len(ready()) == 3)
+        until(partial(has, ready, 3))
         os.kill(ready()[1], signal.SIGKILL)
         os.kill(ready()[2], signal.SIGKILL)
         assert ask(url, good).status == 200, "it waits for the next one"
         with connected(url) as slow:
             slow.sendall(good[:-10])
             assert ask(url, good).status == 200
-            until(lambda: len(ready()) == 5)
+            until(partial(has, ready, 5))
             server.send_signal(signal.SIGTERM)
             time.sleep(0.2)  # the signal may come before or after what follows: both must do
             slow.sendall(good[-10:])
@@ -301,14 +309,14 @@ def test_a_killed_worker_is_started_again_and_what_has_begun_is_answered(limited
 
 def test_ctrl_c_ends_all_and_so_does_the_end_of_the_first_process(limited: Model, tmp_path: Path) -> None:
     for sign in (signal.SIGINT, signal.SIGKILL):
-        server, url, ready = started(limited, tmp_path / f"log-{sign}", workers=2)
-        until(lambda ready=ready: len(ready()) == 2)  # type: ignore[misc]
+        server, _, ready = started(limited, tmp_path / f"log-{sign}", workers=2)
+        until(partial(has, ready, 2))
         if sign == signal.SIGINT:
             os.killpg(server.pid, sign)
         else:
             server.kill()
         assert server.wait(PATIENCE) == (0 if sign == signal.SIGINT else -signal.SIGKILL)
-        until(lambda ready=ready: not any(Path(f"/proc/{pid}").exists() for pid in ready()))  # type: ignore[misc]
+        until(partial(are_gone, ready()))
         assert "Traceback" not in (tmp_path / f"log-{sign}").read_text()
 
 
