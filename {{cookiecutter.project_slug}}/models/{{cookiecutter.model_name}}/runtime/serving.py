@@ -25,6 +25,7 @@ BOOT_FAILED = 3  # the exit code by which the server gives up, instead of starti
 SAID = 200  # characters of an error in the log
 LOG_REQUESTS = os.environ.get("LOG_REQUESTS", "true").lower() != "false"
 VERSIONS = {"2": "2", "2.0": "2", "3": "3.0", "3.0": "3.0", "3.1": "3.1"}  # as they are asked for, and what they are
+UNREAD = "The body could not be read to its end: it is cut off, or its chunks are malformed."
 SMALLEST_IMAGE = "R0lGODdhAQABAIEAAICAgAAAAAAAAAAAACwAAAAAAQABAAAIBAABBAQAOw=="  # one grey pixel
 
 numbers = count(1)  # of the requests of this worker
@@ -75,7 +76,11 @@ def handled(run: Callable[..., Any]) -> Callable[..., Any]:
         except input_schema.BadRequest as bad:
             status, error = 400, str(bad)
             return AMLResponse({"message": error}, status, json_str=True)
-        except Exception as failure:  # the server answers with 500, and logs the traceback
+        except Exception as failure:
+            if unread(failure):
+                status, error = 400, UNREAD
+                return AMLResponse({"message": error}, status, json_str=True)
+            # the server answers with 500, and logs the traceback
             error = f"{type(failure).__name__}: {failure}"
             raise
         finally:
@@ -102,6 +107,11 @@ def asked(name: str) -> bool:
 def refuse_method(error: MethodNotAllowed) -> AMLResponse:
     """Name the methods that there are, as HTTP wants it."""
     return AMLResponse({"message": error.description}, 405, {"Allow": ", ".join(error.valid_methods or [])}, True)
+
+
+def unread(error: Exception) -> bool:
+    """Whether gunicorn came to no end of the body: chunks that are none, or a client that went away."""
+    return type(error).__module__ == "gunicorn.http.errors"
 
 
 def name_origin(response: flask.Response) -> flask.Response:
@@ -146,12 +156,19 @@ def publish(schema: input_schema.Schema, max_rows: int, *, explained: bool = Fal
         descriptions[version] = describe(schema, max_rows, version, explained)
     # The server of Azure ML, whose own description leaves out what is refused, calls init() before it has its routes.
     if routes := sys.modules.get("azureml_inference_server_http.server.routes"):
+        routes.main_blueprint.register_error_handler(OSError, refuse_unread)
         routes.main_blueprint.record(_take_over)
 
 
 def _take_over(state: Any) -> None:
     state.app.register_error_handler(MethodNotAllowed, refuse_method)
     state.app.view_functions["main.get_swagger_specification"] = answer_description
+
+
+def refuse_unread(error: OSError) -> AMLResponse:
+    if not unread(error):
+        raise error
+    return AMLResponse({"message": UNREAD}, 400, json_str=True)
 
 
 def answer_description() -> AMLResponse:
