@@ -156,7 +156,9 @@ def publish(schema: input_schema.Schema, max_rows: int, *, explained: bool = Fal
         descriptions[version] = describe(schema, max_rows, version, explained)
     # The server of Azure ML, whose own description leaves out what is refused, calls init() before it has its routes.
     if routes := sys.modules.get("azureml_inference_server_http.server.routes"):
-        routes.main_blueprint.register_error_handler(OSError, refuse_unread)
+        if errors := sys.modules.get("gunicorn.http.errors"):
+            for kind in (errors.ParseException, errors.NoMoreData):
+                routes.main_blueprint.register_error_handler(kind, refuse_unread)
         routes.main_blueprint.record(_take_over)
 
 
@@ -165,9 +167,7 @@ def _take_over(state: Any) -> None:
     state.app.view_functions["main.get_swagger_specification"] = answer_description
 
 
-def refuse_unread(error: OSError) -> AMLResponse:
-    if not unread(error):
-        raise error
+def refuse_unread(_: Exception) -> AMLResponse:
     return AMLResponse({"message": UNREAD}, 400, json_str=True)
 
 
