@@ -1,4 +1,4 @@
-"""What /swagger.json says is what is answered, and what is refused: schemathesis asks with data that fit and that don't."""
+"""What /swagger.json says is what is answered and refused: schemathesis asks with data that fit and that don't."""
 
 import random
 import re
@@ -16,7 +16,9 @@ def train(project: Path, folder: Path, *args: str) -> Path:
     """Train on a small table; return what azmlinfsrv serves."""
     draw = random.Random(0)
     sizes = [draw.gauss(50, 20) for _ in range(200)]
-    rows = [f"{size:.1f},{draw.choice(['Bern', 'Basel'])},{'yes' if size > 50 else 'no'},{3 * size:.1f}" for size in sizes]
+    rows = [
+        f"{size:.1f},{draw.choice(['Bern', 'Basel'])},{'yes' if size > 50 else 'no'},{3 * size:.1f}" for size in sizes
+    ]
     (folder / "data.csv").write_text("\n".join(["size,city,sold,price", *rows]) + "\n")
     model = project / "models" / "model1"
     command = [project / ".venv/model1/bin/python", model / "train.py", "--data-path", folder / "data.csv", *args]

@@ -74,7 +74,9 @@ def added_up(explanation: dict[str, Any]) -> float:
     return float(explanation["base"] + sum(explanation["contributions"].values()))
 
 
-@pytest.mark.parametrize("encoding", [{}, {"drop": "first"}, {"min_frequency": 100, "handle_unknown": "infrequent_if_exist"}])
+@pytest.mark.parametrize(
+    "encoding", [{}, {"drop": "first"}, {"min_frequency": 100, "handle_unknown": "infrequent_if_exist"}]
+)
 def test_the_log_odds_of_the_second_class(tmp_path: Path, encoding: dict[str, Any]) -> None:
     answer, outputs = asked(pipeline(LogisticRegression(max_iter=1000), **encoding), TWO, tmp_path)
     assert answer["explained"] == "log-odds"
@@ -147,7 +149,9 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
 def test_a_request_asks_for_reasons(server: Server, rows: list[dict[str, Any]]) -> None:
     _, plain = server.post({"data": rows})
     status, answer, _ = server.ask({"data": rows}, query="?explain=true")
-    assert status == 200 and [row["label"] for row in answer["predictions"]] == [row["label"] for row in plain["predictions"]]
+    assert status == 200 and [row["label"] for row in answer["predictions"]] == [
+        row["label"] for row in plain["predictions"]
+    ]
     for prediction in answer["predictions"]:
         ((label, explanation),) = prediction.pop("explanation").items()
         odds = explanation["base"] + sum(explanation["contributions"].values())

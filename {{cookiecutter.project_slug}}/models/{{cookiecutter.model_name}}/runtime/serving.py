@@ -189,13 +189,13 @@ def describe(schema: input_schema.Schema, max_rows: int, version: str, explained
     def answers(said: str, part: dict[str, Any], *, kind: str = "application/json", **refused: str) -> dict[str, Any]:
         error = content({"$ref": f"{place}ErrorResponse"}, "application/json")
         refused |= {"default": "Another refusal, or a failure that the log tells of."}
-        found = {"200": {"description": said} | content(part, kind)}
+        found: dict[str, Any] = {"200": {"description": said} | content(part, kind)}
         found |= {status.strip("_"): {"description": why} | error for status, why in refused.items()}
         return {"responses": found} | ({"produces": sorted({kind, "application/json"})} if version == "2" else {})
 
     def choice(name: str, said: str, kind: str, among: list[Any]) -> dict[str, Any]:
-        part = {"type": kind, "enum": among}
-        found = {"name": name, "in": "query", "required": False, "description": said}
+        part: dict[str, Any] = {"type": kind, "enum": among}
+        found: dict[str, Any] = {"name": name, "in": "query", "required": False, "description": said}
         return found | (part if version == "2" else {"schema": part})
 
     said = "The rows to answer, each with every column."
