@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 from inference_server import Load, Served, load, post, serve
 from project import BOOSTING, FOREST, TREES, bin_of, model_of, run, say, train_other, trained
 
-TOLERANCE = 1e-4  # of a probability, as in the project's runtime/onnx_export.py
+TOLERANCE = 1e-4  # of a probability, as in the project's runtime/saving.py
 MOST_ROWS = 10_000  # as in the project's score.py
 CLIENTS = (1, 8)
 WORKERS = (1, 2)

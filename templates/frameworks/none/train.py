@@ -16,8 +16,7 @@ import pandas as pd
 
 from runtime import input_schema, report
 from runtime.arguments import TASKS, add_data_arguments, data_folder, own_task, parse, reading, sample_label, share
-from runtime.data import download, split_label
-from runtime.splitting import add_split_arguments, rows_of
+from runtime.data import add_split_arguments, download, rows_of, split_label
 from runtime.tables import read_table
 from runtime.tracking import tracked
 

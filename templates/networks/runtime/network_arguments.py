@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from runtime.arguments import data_folder, share
-from runtime.splitting import add_split_arguments
+from runtime.data import add_split_arguments
 
 
 def positive(text: str) -> int:

@@ -49,9 +49,7 @@ class Reasons:
         try:
             self.sources = [parts[source] for source in sources(model[:-1], [*parts])]
         except _Mixed as step:
-            raise BadRequest(
-                f"explain=true: the model's {step} mixes columns, so that none has its own part."
-            ) from None
+            raise BadRequest(f"explain=true: the model's {step} mixes columns, none has its own part.") from None
         self.explain = self.linear(model[-1]) if hasattr(model[-1], "coef_") else trees(model[-1])
         self.model = model
 

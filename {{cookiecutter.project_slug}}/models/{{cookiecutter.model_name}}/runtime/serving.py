@@ -28,7 +28,9 @@ VERSIONS = {"2": "2", "2.0": "2", "3": "3.0", "3.0": "3.0", "3.1": "3.1"}  # as 
 UNREAD = "The body could not be read to its end: it is cut off, or its chunks are malformed."
 SMALLEST_IMAGE = "R0lGODdhAQABAIEAAICAgAAAAAAAAAAAACwAAAAAAQABAAAIBAABBAQAOw=="  # one grey pixel
 
+max_bytes = input_schema.MAX_BYTES  # of a request, for runtime/server.py; a score.py may set another number
 numbers = count(1)  # of the requests of this worker
+handled_runs: set[Callable[..., Any]] = set()  # which runtime/server.py may call without Flask
 encode = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would make one for each line
 origin = {"model": "local", "code": os.environ.get("CODE_COMMIT") or "unknown"}
 descriptions: dict[str, dict[str, Any]] = {}  # what /swagger.json answers, by its version
@@ -88,6 +90,7 @@ def handled(run: Callable[..., Any]) -> Callable[..., Any]:
                 log(status, time.perf_counter() - began, answer, error)
         return answer
 
+    handled_runs.add(handle)
     return handle
 
 
@@ -209,8 +212,9 @@ def describe(schema: input_schema.Schema, max_rows: int, version: str, explained
         asking["requestBody"] = body
         if schema.columns[0]["type"] == "image":
             body["content"]["application/octet-stream"] = {"schema": {"type": "string", "format": "binary"}}
+    up = answers("It is up.", {"type": "string"}, kind="text/html")
     paths = {
-        "/": {"get": {"operationId": "ServiceHealthCheck"} | answers("It is up.", {"type": "string"}, kind="text/html")},
+        "/": {"get": {"operationId": "ServiceHealthCheck"} | up},
         "/score": {
             "post": {"operationId": "RunMLService", "security": [{"Bearer": []}, {}]}
             | asking
@@ -225,7 +229,11 @@ def describe(schema: input_schema.Schema, max_rows: int, version: str, explained
         },
     }
     message = {"type": "object", "required": ["message"], "properties": {"message": {"type": "string"}}}
-    parts = {"ServiceInput": _request(schema, max_rows), "ServiceOutput": _answer(schema, explained), "ErrorResponse": message}
+    parts = {
+        "ServiceInput": _request(schema, max_rows),
+        "ServiceOutput": _answer(schema, explained),
+        "ErrorResponse": message,
+    }
     key = {
         "type": "apiKey", "name": "Authorization", "in": "header",
         "description": "Bearer KEY, which the service in Azure asks for and no server on your own computer does.",
