@@ -46,8 +46,8 @@ def test_what_is_described_is_what_is_answered(
     asked = 0
     with served(project / "models" / "model1", tmp_path / "log", command, OMP_NUM_THREADS="1") as url:
         for version in ("2", "3", "3.1"):
-            asking = [BIN / "schemathesis", "run", f"{url}/swagger.json?version={version}", f"--url={url}", PHASES]
-            said = run(*asking, f"--max-examples={cases}", "--seed=1", "--no-shrink", cwd=tmp_path)
+            asking = [f"{url}/swagger.json?version={version}", f"--url={url}", f"--max-examples={cases}", PHASES]
+            said = run(BIN / "schemathesis", "run", *asking, "--seed=1", "--no-shrink", cwd=tmp_path)
             asked += int(re.findall(r"(\d+) generated", said)[0])
     print(f"{asked} requests of schemathesis, no mismatch")
     assert asked > 3 * cases

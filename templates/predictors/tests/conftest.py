@@ -124,7 +124,7 @@ class Server(NamedTuple):
 
     def requests(self) -> list[dict[str, Any]]:
         """What the log says of each request."""
-        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith('{"time": ')]
+        return [json.loads(line) for line in self.log.read_text().split("\n") if line.startswith('{"time": ')]
 
 
 @contextmanager
