@@ -11,6 +11,7 @@ from aml_project.command_line import DONE, WRONG_USE, Failure
 VERBS = {
     "setup": "Install what a model needs into .venv/",
     "train": "Train on data/NAME/, results in models/*/outputs/",
+    "job": "Run a job.yml of the second generation's on this computer, by its own command",
     "search": "Try hyperparameters, as search.yml says; stopped or killed, it goes on",
     "pipeline": "Run the steps of pipeline.yml; what has not changed does not run again",
     "test": "Run the model's tests",

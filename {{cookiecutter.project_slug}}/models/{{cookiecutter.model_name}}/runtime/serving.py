@@ -27,7 +27,9 @@ LOG_REQUESTS = os.environ.get("LOG_REQUESTS", "true").lower() != "false"
 VERSIONS = {"2": "2", "2.0": "2", "3": "3.0", "3.0": "3.0", "3.1": "3.1"}  # as they are asked for, and what they are
 SMALLEST_IMAGE = "R0lGODdhAQABAIEAAICAgAAAAAAAAAAAACwAAAAAAQABAAAIBAABBAQAOw=="  # one grey pixel
 
+max_bytes = input_schema.MAX_BYTES  # of a request, for runtime/server.py; a score.py may set another number
 numbers = count(1)  # of the requests of this worker
+handled_runs: set[Callable[..., Any]] = set()  # which runtime/server.py may call without Flask
 encode = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would make one for each line
 origin = {"model": "local", "code": os.environ.get("CODE_COMMIT") or "unknown"}
 descriptions: dict[str, dict[str, Any]] = {}  # what /swagger.json answers, by its version
@@ -83,6 +85,7 @@ def handled(run: Callable[..., Any]) -> Callable[..., Any]:
                 log(status, time.perf_counter() - began, answer, error)
         return answer
 
+    handled_runs.add(handle)
     return handle
 
 
