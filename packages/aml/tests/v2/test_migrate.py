@@ -1,6 +1,7 @@
 """`aml migrate`: repos of the first generation, and what they have of the second afterwards."""
 
 import re
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -300,3 +301,13 @@ def test_killed_it_is_called_again(tmp_path: Path, point: str) -> None:
     ended = {name: text for name, text in contents(tmp_path / "killed").items() if not name.endswith(".new")}
     assert ended == whole
     assert all(whole[name] == text for name, text in left.items() if not name.endswith(".new"))
+
+
+def test_a_repo_of_this_template_gets_what_add_gives(project: Path) -> None:
+    assert aml(project, "add", "v2").code == 0
+    folder = project / "models" / "model1" / "azure_ml"
+    added = contents(folder)
+    shutil.rmtree(folder)
+    assert aml(project, "migrate").code == 0
+    assert contents(folder) == added
+    assert "0 files written" in aml(project, "migrate").out
