@@ -92,7 +92,9 @@ def test_a_value_is_one_word_whatever_it_holds(quotes: str, value: str) -> None:
 
 def test_no_value_is_a_command(project: Path) -> None:
     before = set(files_of(project))
-    done = aml(project, "job", "run", "models/quick/azure_ml/job.yml", "--input", "name=a; touch ../pwned `id` $(id) '\"")
+    done = aml(
+        project, "job", "run", "models/quick/azure_ml/job.yml", "--input", "name=a; touch ../pwned `id` $(id) '\""
+    )
     assert done.code == 0
     assert told(project)["arguments"][3] == "a; touch ../pwned `id` $(id) '\""  # type: ignore[index]
     assert set(files_of(project)) - before == {"models/quick/outputs/said.json"}
