@@ -90,7 +90,8 @@ def under(attack: Attack, server: Served, body: bytes, seconds: float) -> tuple[
     attackers = spawn.Process(target=run, args=(attack, server.port, ready), daemon=True)
     attackers.start()
     try:
-        ready.wait(60)
+        if not ready.wait(60):
+            sys.exit(f"ERROR: {attack.clients} clients could not connect in a minute")
         return slowest(server.port, body, seconds)
     finally:
         attackers.kill()
