@@ -133,7 +133,7 @@ def pipeline(file: File) -> Iterator[Finding]:
     for name, output in section(file.content, "outputs").items():
         path = output if isinstance(output, str) else None
         for inner in BINDING.findall(path or ""):
-            yield from reference(inner, file.content, jobs, takes, ("outputs", str(name)), "")
+            yield from reference(inner, file.content, jobs, takes, place=("outputs", str(name)), own="")
 
 
 def without_compute(file: File, place: Place) -> Iterator[Finding]:

@@ -308,7 +308,7 @@ def entries(config: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def data_of(config: dict[str, Any]) -> dict[str, tuple[str, str]]:
-    """The inputs of a job: the data of a runconfig, as path and mode. The service downloads direct data, once a node."""
+    """The inputs of a job: the data of a runconfig, as path and mode. Direct data are downloaded, once a node."""
     found = {}
     for name, entry in entries(config):
         dataset = section(section(entry, "dataLocation"), "dataset")
