@@ -22,6 +22,7 @@ WITHOUT_MAKE = ("auto3dseg", "job")  # whose folder need not be a project; for w
 ARGUMENTS = {
     "add": ["search"],
     "ci": ["summary"],
+    "job": ["run", "job.yml"],
     "deploy": ["--target", "aci"],
     "model": ["remove", "churn"],
     "notebook": ["analysis.ipynb"],
