@@ -21,7 +21,13 @@ def train(project: Path, folder: Path, *args: str) -> Path:
     ]
     (folder / "data.csv").write_text("\n".join(["size,city,sold,price", *rows]) + "\n")
     model = project / "models" / "model1"
-    command = [project / ".venv/model1/bin/python", model / "train.py", "--data-path", folder / "data.csv", *args]
+    command: list[str | Path] = [
+        project / ".venv/model1/bin/python",
+        model / "train.py",
+        "--data-path",
+        folder / "data.csv",
+        *args,
+    ]
     run(*command, cwd=folder)
     return folder / "outputs"
 
