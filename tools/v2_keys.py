@@ -54,7 +54,8 @@ KINDS = {
 }  # fmt: skip
 # Fields by what they take; the first that fits counts.
 TAKES: list[tuple[type, str]] = [
-    (own.DataBindingStr, "binding"), (own.ArmVersionedStr, "asset"), (own.ArmStr, "azureml"), (own.RegistryStr, "registry"),
+    (own.DataBindingStr, "binding"), (own.ArmVersionedStr, "asset"), (own.ArmStr, "azureml"),
+    (own.RegistryStr, "registry"),
     (own.VersionField, "version"), (own.FileRefField, "file"), (own.RefField, "file"), (own.DateTimeStr, "date"),
     (fields.DateTime, "date"), (fields.Boolean, "bool"), (fields.Integer, "int"), (fields.Number, "float"),
     (fields.String, "text"),
@@ -78,7 +79,8 @@ class Walk:
             known = {key: self.takes(said[key]) for key in ("task", "type") if key in said}
             self.sections[name] = {"keys": known, "open": True}
             return name
-        self.sections[name] = section = {}
+        section: dict[str, Any] = {}
+        self.sections[name] = section
         section["keys"] = {key: "any" if field.dump_only else self.takes(field) for key, field in sorted(said.items())}
         if required := sorted(key for key, field in said.items() if field.required and not field.dump_only):
             section["required"] = required
@@ -95,11 +97,11 @@ class Walk:
         if isinstance(field, own.ExperimentalField):
             return self.takes(field.experimental_field)
         if isinstance(field, own.UnionField):
-            found: list[Any] = []
+            several: list[Any] = []
             for one in field.union_fields:
                 each = self.takes(one)
-                found += [each] if each not in found else []
-            return found[0] if len(found) == 1 else {"one": found}
+                several += [each] if each not in several else []
+            return several[0] if len(several) == 1 else {"one": several}
         if isinstance(field, (own.StringTransformedEnum,)):
             return {"words": sorted({str(word) for word in field.allowed_values})}
         if isinstance(field, fields.Nested):

@@ -1,4 +1,4 @@
-"""The server of `make serve` and of the image: azmlinfsrv's answers, whoever else is connected, and whatever is killed."""
+"""The server of `make serve` and of the image: azmlinfsrv's answers, whoever else is connected, whatever is killed."""
 
 import contextlib
 import http.client
@@ -12,6 +12,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -116,7 +117,19 @@ def odd_requests(sample: bytes) -> dict[str, list[bytes]]:
     ]
     found = {"POST": [request(body=body) for body in bodies]}
     found["POST"] += [request(body=body, kind=kind) for body, kind in itertools.product(bodies[:5], kinds)]
-    paths = ["/", "/score", "/score/", "//score", "/swagger.json", "/nope", "/%73core", "/score%00", "/ü", "*"]
+    paths = [
+        "/",
+        "/score",
+        "/score/",
+        "//score",
+        "/swagger.json",
+        "/nope",
+        "/%73core",
+        "/score%00",
+        "/ü",
+        "*",
+        "http://other.example/score",
+    ]
     queries = ["", "?version=2", "?version=3", "?version=3.1", "?version=9", "?data=1", "?data=%5B1%5D&data=2"]
     queries += ["?explain=true", "?explain=maybe", "?%ff"]
     for method in ("GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE"):
@@ -128,7 +141,7 @@ def odd_requests(sample: bytes) -> dict[str, list[bytes]]:
     for name, value in itertools.product(names, ("", "a b", "0" * 100, long, "é")):
         for body in (sample, b"{"):
             found["POST"].append(request(body=body, **{name: value}))
-        found["GET"].append(request("GET", "/", **{name: value}))
+        found["GET"].append(request("GET", "/", b"", **{name: value}))
     others: list[dict[str, str]] = [{"x_request_id": "a", "x_ms_request_id": "b"}, {"Origin": "http://other.example"}]
     others += [{"Accept_Encoding": "gzip"}, {"Expect": "other"}, {"X_Forwarded_For": "1.2.3.4"}, {"Cookie": "a=b"}]
     found["POST"] += [request(body=body, **more) for more in others for body in (sample, b"")]
@@ -136,17 +149,24 @@ def odd_requests(sample: bytes) -> dict[str, list[bytes]]:
 
 
 def test_the_answers_are_those_of_azmlinfsrv(model: Model, tmp_path: Path) -> None:
-    compared_ones = 0
+    asked, different = 0, []
     with (
         served(model.folder, tmp_path / "azure.log", model.azure()) as azure,
         served(model.folder, tmp_path / "own.log", model.command()) as own,
     ):
         for method, requests in odd_requests(model.sample()).items():
             for sent in requests:
-                theirs, ours = (compared(ask(url, sent, method)) for url in (azure, own))
-                assert ours == theirs, sent[:300]
-                compared_ones += 1
-    assert compared_ones > 400
+                theirs, ours = (ask(url, sent, method) for url in (azure, own))
+                asked += 1
+                if ("Content-Type", "text/html") in theirs.headers:  # a page of gunicorn's, for what is no good HTTP
+                    same = ours.status == theirs.status >= 400
+                else:
+                    same = compared(ours) == compared(theirs)
+                if not same:
+                    different.append((sent, theirs, ours))
+    assert not different
+    assert asked > 400
+    print(f"{asked} requests, the same answers")
     log = (tmp_path / "own.log").read_text()
     assert "model IDs" not in log and "Traceback" not in log
 
@@ -209,12 +229,11 @@ def test_what_is_too_large_or_no_http_is_refused(limited: Model, tmp_path: Path)
             answer = ask(url, sent)
             assert answer.status == status, sent[:200]
             assert json.loads(answer.body)["message"], sent[:200]
-        with connected(url) as client, contextlib.suppress(ConnectionError):
+        with connected(url) as client:
             client.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
-            for _ in range(1000):  # 65 MB, if all of it were read
-                client.sendall(chunk)
-            pytest.fail("64 times the limit was read")
-        assert read(client).status == 413 if client.fileno() >= 0 else True
+            with pytest.raises(ConnectionError):
+                client.sendall(chunk * 1000)  # 65 MB, if all of it were read
+            assert read(client).status == 413
         assert ask(url, request(body=limited.sample())).status == 200
     assert "Traceback" not in (tmp_path / "log").read_text()
 
@@ -242,6 +261,14 @@ def until(holds: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+def has(ready: Callable[[], list[int]], count: int) -> bool:
+    return len(ready()) == count
+
+
+def are_gone(pids: list[int]) -> bool:
+    return not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
 def started(model: Model, log: Path, workers: int) -> tuple[subprocess.Popen[bytes], str, Callable[[], list[int]]]:
     port = free_port()
     command = [str(part).replace("{port}", str(port)) for part in model.command(workers)]
@@ -258,17 +285,17 @@ def test_a_killed_worker_is_started_again_and_what_has_begun_is_answered(limited
     server, url, ready = started(limited, tmp_path / "log", workers=2)
     good = request(body=limited.sample())
     try:
-        until(lambda: len(ready()) == 2)
+        until(partial(has, ready, 2))
         os.kill(ready()[0], signal.SIGKILL)
         assert ask(url, good).status == 200, "the other one answers"
-        until(lambda: len(ready()) == 3)
+        until(partial(has, ready, 3))
         os.kill(ready()[1], signal.SIGKILL)
         os.kill(ready()[2], signal.SIGKILL)
         assert ask(url, good).status == 200, "it waits for the next one"
         with connected(url) as slow:
             slow.sendall(good[:-10])
             assert ask(url, good).status == 200
-            until(lambda: len(ready()) == 5)
+            until(partial(has, ready, 5))
             server.send_signal(signal.SIGTERM)
             time.sleep(0.2)  # the signal may come before or after what follows: both must do
             slow.sendall(good[-10:])
@@ -282,14 +309,14 @@ def test_a_killed_worker_is_started_again_and_what_has_begun_is_answered(limited
 
 def test_ctrl_c_ends_all_and_so_does_the_end_of_the_first_process(limited: Model, tmp_path: Path) -> None:
     for sign in (signal.SIGINT, signal.SIGKILL):
-        server, url, ready = started(limited, tmp_path / f"log-{sign}", workers=2)
-        until(lambda ready=ready: len(ready()) == 2)  # type: ignore[misc]
+        server, _, ready = started(limited, tmp_path / f"log-{sign}", workers=2)
+        until(partial(has, ready, 2))
         if sign == signal.SIGINT:
             os.killpg(server.pid, sign)
         else:
             server.kill()
         assert server.wait(PATIENCE) == (0 if sign == signal.SIGINT else -signal.SIGKILL)
-        until(lambda ready=ready: not any(Path(f"/proc/{pid}").exists() for pid in ready()))  # type: ignore[misc]
+        until(partial(are_gone, ready()))
         assert "Traceback" not in (tmp_path / f"log-{sign}").read_text()
 
 

@@ -349,7 +349,6 @@ wait(job.name)
 @pytest.mark.parametrize(
     ("wish", "told"),
     [
-        ({"jobType": "Spark"}, "jobs of the type Spark"),
         ({"jobType": "Pipeline"}, "jobs of the type Pipeline"),
         ({"jobType": "Spark"}, "jobs of the type Spark"),
         ({"jobType": "AutoML"}, "jobs of the type AutoML"),

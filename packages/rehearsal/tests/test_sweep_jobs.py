@@ -110,7 +110,10 @@ PLAIN = {
     [
         ({"searchSpace": {}}, "${{search_space.a}} is no input"),
         ({"searchSpace": {"a": ["choice", [[]]]}}, "a: choice can't be drawn from [[]]"),
-        ({"searchSpace": {"a": ["normal", [1, 2]]}, "samplingAlgorithm": {"samplingAlgorithmType": "Bayesian"}}, "no 'normal'"),
+        (
+            {"searchSpace": {"a": ["normal", [1, 2]]}, "samplingAlgorithm": {"samplingAlgorithmType": "Bayesian"}},
+            "no 'normal'",
+        ),
         ({"samplingAlgorithm": {"samplingAlgorithmType": "Best"}}, "samplingAlgorithm: Random, Grid, Bayesian"),
         ({"earlyTermination": {"policyType": "Soon"}}, "earlyTermination: Bandit"),
         ({"objective": {"goal": "best", "primaryMetric": "loss"}}, "a goal, maximize or minimize"),

@@ -27,8 +27,8 @@ for path, kind in json.load(sys.stdin):
     try:
         loaded = getattr(_load_functions, f"load_{BY_KIND[kind]}")(path)
         if kind == "commandJob" and isinstance(loaded, Job):
-            job = loaded._to_rest_object()["properties"]
-            sent[path] = (job.get("distribution") or {}).get("distributionType")
+            job = loaded._to_job()._to_rest_object().properties
+            sent[path] = job.distribution and str(job.distribution.distribution_type)
     except Exception as error:
         refused[path] = " ".join(str(error).split())[:400]
 print(json.dumps({"refused": refused, "sent": sent}))

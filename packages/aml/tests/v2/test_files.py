@@ -166,5 +166,17 @@ def test_what_is_no_file_of_azure_mls_is_told(project: Path, text: str, said_of_
     assert line.startswith("models/model1/azure_ml/own.yml:") and said_of_it in line
 
 
+def test_a_model_that_is_renamed_takes_them_along(project: Path) -> None:
+    assert aml(project, "model", "rename", "model1", "churn").code == 0
+    text = "".join(path.read_text() for path in files.there(project / "models" / "churn"))
+    left = {line for line in text.splitlines() if "model1" in line and "endpoint" not in line}
+    assert left == {
+        "name: model1-data",
+        "    path: azureml:model1-data:1",
+        *(line for line in left if "name: model1-" in line),
+    }
+    assert said(project, "churn") == []
+
+
 def test_every_kind_of_file_is_known() -> None:
     assert {*files.BY_NAME.values(), *files.BY_TYPE.values()} <= {*keys.kinds()}

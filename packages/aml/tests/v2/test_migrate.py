@@ -1,6 +1,8 @@
 """`aml migrate`: repos of the first generation, and what they have of the second afterwards."""
 
 import re
+import shutil
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ import pytest
 import yaml
 
 from tests import support
-from tests.aml import aml
+from tests.aml import aml, call
 from tests.owner import PythonWith
 from v2 import old_repos
 from v2.old_repos import REPOS, SAVED, SERVICE, SHOWN, TEMPLATE
@@ -200,6 +202,21 @@ def test_a_search_without_its_runconfig_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "instead", "told"),
+    [
+        ("max_total_runs: 20", "max_total_runs: null", "max_total_runs: missing"),
+        ("values: [-6, -1]", "values: [-6, x]", "sampling.parameter_space.--learning-rate: [-6, 'x']: no values"),
+        ("expression: choice", "expression: any", "sampling.parameter_space.--depth: any: no expression"),
+    ],
+)
+def test_a_search_that_no_sweep_can_be_is_told(tmp_path: Path, line: str, instead: str, told: str) -> None:
+    files = TEMPLATE | {"forecast/hyperdrive.yml": old_repos.SEARCH.replace(line, instead)}
+    done = aml(old_repos.write(tmp_path, files), "migrate")
+    assert (done.code, "forecast/hyperdrive.yml\n    not read: " + told in done.out) == (1, True)
+    assert not (tmp_path / "forecast/azure_ml/sweep.yml").exists()
+
+
+@pytest.mark.parametrize(
     ("communicator", "distribution"),
     [
         ("communicator: IntelMpi", {"type": "mpi", "process_count_per_instance": 4}),
@@ -269,3 +286,28 @@ def test_the_clients_loaders_take_all_of_it(tmp_path: Path, python_with: PythonW
 def test_the_page_shows_what_is_printed(tmp_path: Path) -> None:
     done = aml(old_repos.write(tmp_path, SHOWN), "migrate")
     assert f"```\n{done.out}```\n" in (support.TEMPLATE / "docs" / "migrate.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("point", ["before job.yml", "after sweep.yml", "before MIGRATION.md"])
+def test_killed_it_is_called_again(tmp_path: Path, point: str) -> None:
+    """Each file is whole or not there, and the second call ends as one that nobody killed."""
+    old_repos.write(tmp_path / "killed", TEMPLATE)
+    old_repos.write(tmp_path / "whole", TEMPLATE)
+    assert call(tmp_path / "killed", "migrate", AML_PROJECT_DIE_AT=point).code == -signal.SIGKILL
+    left = contents(tmp_path / "killed")
+    assert aml(tmp_path / "killed", "migrate").err == ""
+    assert aml(tmp_path / "whole", "migrate").code == 0
+    whole = contents(tmp_path / "whole")
+    ended = {name: text for name, text in contents(tmp_path / "killed").items() if not name.endswith(".new")}
+    assert ended == whole
+    assert all(whole[name] == text for name, text in left.items() if not name.endswith(".new"))
+
+
+def test_a_repo_of_this_template_gets_what_add_gives(project: Path) -> None:
+    assert aml(project, "add", "v2").code == 0
+    folder = project / "models" / "model1" / "azure_ml"
+    added = contents(folder)
+    shutil.rmtree(folder)
+    assert aml(project, "migrate").code == 0
+    assert contents(folder) == added
+    assert "0 files written" in aml(project, "migrate").out

@@ -8,11 +8,13 @@ ones cost a little memory and no worker; and it hands an ordinary request to run
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import io
 import json
 import logging
 import os
+import re
 import resource
 import signal
 import socket
@@ -196,12 +198,9 @@ class Script:
             kind = request.headers.get("content-type", "").lstrip().lower()
             if not kind.startswith(("multipart/form-data", "application/x-www-form-urlencoded")):
                 ids = request_ids(request.headers)
-                try:
-                    text = str(request.body, "utf-8")
-                except UnicodeDecodeError:
-                    ids = None
-                if ids is not None:
-                    return self.score(text, request, ids)
+                with contextlib.suppress(UnicodeDecodeError):
+                    if ids is not None:
+                        return self.score(str(request.body, "utf-8"), request, ids)
         return self.by_flask(request)
 
     def score(self, text: str, request: Request, headers: list[tuple[str, str]]) -> Answer:
@@ -421,10 +420,15 @@ class Connection(asyncio.BufferedProtocol):
         request.method = self.parser.get_method().decode("latin-1")
         request.version = self.parser.get_http_version()
         self.until = self.loop.time() + BODY_TIME
-        length = request.headers.get("content-length", "")
+        request.target = re.sub(rb"^https?://[^/?]*", b"", request.target)  # as to a proxy
+        length, expected = (request.headers.get(name, "").lower() for name in ("content-length", "expect"))
         if length.isdigit() and int(length) > self.server.script.most_body:
             self.too_large()
-        elif request.headers.get("expect", "").lower() == "100-continue" and not self.closing:
+        elif not request.target.startswith(b"/") and (request.method, request.target) != ("OPTIONS", b"*"):
+            self.refuse(400, "The request names no path.")
+        elif expected and expected != "100-continue":
+            self.refuse(417, "The request expects something other than 100-continue.")
+        elif expected and not self.closing:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, part: bytes) -> None:

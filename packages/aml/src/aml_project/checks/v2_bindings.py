@@ -190,17 +190,17 @@ def interface(file: File, node: dict[str, Any]) -> dict[str, Any] | None:
 def bound(said: dict[str, Any], jobs: dict[str, Any], takes: dict[str, Any], name: str) -> Iterator[Finding]:
     for part in ("inputs", "outputs"):
         for key, value in section(jobs[name], part).items():
-            texts = [value] if isinstance(value, str) else [value.get("path")] if isinstance(value, dict) else []
+            texts: list[Any] = [value.get("path") if isinstance(value, dict) else value]
             for text in texts:
                 for inner in BINDING.findall(str(text)):
-                    yield from reference(inner, said, jobs, takes, ("jobs", name, part, str(key)), name)
+                    yield from reference(inner, said, jobs, takes, place=("jobs", name, part, str(key)), own=name)
                 for written in (*ONE_BRACE.findall(str(text)), *NO_DOLLAR.findall(str(text))):
                     problem = f"{written}: is no name with these braces: write ${{{{{written}}}}}"
                     yield Finding(("jobs", name, part, str(key)), problem)
 
 
 def reference(
-    inner: str, said: dict[str, Any], jobs: dict[str, Any], takes: dict[str, Any], place: Place, own: str
+    inner: str, said: dict[str, Any], jobs: dict[str, Any], takes: dict[str, Any], *, place: Place, own: str
 ) -> Iterator[Finding]:
     """A ${{parent.…}}: what it names is there."""
     parts = inner.split(".")
@@ -212,7 +212,7 @@ def reference(
         mend = (
             f"write ${{{{{inner_}}}}}"
             if near
-            else f"write ${{{{parent.inputs.NAME}}}} or ${{{{parent.jobs.STEP.outputs.NAME}}}}"
+            else "write ${{parent.inputs.NAME}} or ${{parent.jobs.STEP.outputs.NAME}}"
         )
         yield Finding(place, f"${{{{{inner}}}}}: names nothing: {mend}")
         return

@@ -18,10 +18,13 @@ from aml_project.runconfigs.schema import nearest, one_of, short, shown
 
 KEYS = Path(__file__).with_name("keys.json")
 TRUE_AND_FALSE = {"t", "true", "on", "y", "yes", "1", "f", "false", "off", "n", "no", "0"}  # as the client reads texts
-MEANT = {"asset": "azureml:NAME:VERSION, or azureml:NAME@latest", "name": "azureml:NAME:VERSION, or azureml:NAME@latest",
-         "azureml": "azureml:NAME", "registry": "azureml://registries/REGISTRY/…", "file": "the path of a file",
-         "binding": "${{parent.inputs.NAME}}", "text": "text", "version": "a version, in quotes", "date": "a date, in quotes",
-         "int": "a whole number", "float": "a number", "bool": "true or false", "null": "nothing"}  # fmt: skip
+ASSET = "azureml:NAME:VERSION, or azureml:NAME@latest"
+MEANT = {
+    "asset": ASSET, "name": ASSET, "azureml": "azureml:NAME", "registry": "azureml://registries/REGISTRY/…",
+    "file": "the path of a file", "binding": "${{parent.inputs.NAME}}", "text": "text",
+    "version": "a version, in quotes", "date": "a date, in quotes",
+    "int": "a whole number", "float": "a number", "bool": "true or false", "null": "nothing",
+}  # fmt: skip
 
 
 class Finding(NamedTuple):
@@ -71,7 +74,13 @@ def _value(value: Any, takes: Any, place: Place) -> Iterator[Finding]:
             near = nearest(str(value), takes["words"])
             meant = f" (did you mean {near}?)" if near else ""
             yield Finding(place, f"is {what(value)}: write {one_of(takes['words'])}{meant}")
-    elif "section" in takes:
+    else:
+        yield from _nested(value, takes, place)
+
+
+def _nested(value: Any, takes: Any, place: Place) -> Iterator[Finding]:
+    """A section, a list or a mapping of names, with what is in it."""
+    if "section" in takes:
         if isinstance(value, dict):
             yield from _section(value, takes["section"], place)
         else:

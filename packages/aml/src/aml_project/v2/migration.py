@@ -14,6 +14,7 @@ from pathlib import Path
 from aml_project.command_line import Failure
 from aml_project.files import write_whole
 from aml_project.pipeline.engines.v2 import as_yaml
+from aml_project.v2 import files as files_of_model
 from aml_project.v2 import first_generation, remains
 from aml_project.v2.remains import Remain
 from aml_project.v2.twins import FOLDER, Twins, shown
@@ -24,6 +25,7 @@ ABOUT = """`aml migrate` has written the files of v2 beside those of v1, of whic
 leaves a file of v2 that you have edited as it is."""
 CREATES = {
     "compute": "az ml compute create", "data": "az ml data create", "environment": "az ml environment create",
+    "model": "az ml model create",
     "job": "az ml job create", "sweep": "az ml job create", "pipeline": "az ml job create",
     "endpoint": "az ml online-endpoint create", "deployment": "az ml online-deployment create",
 }  # fmt: skip
@@ -66,6 +68,8 @@ def plan(root: Path) -> Migration:
     texts = {shown(root, file): text for file, text in twins.texts.items()}
     for file, content in twins.files.items():
         texts[shown(root, file)] = head(root, file, twins) + as_yaml(content)
+    for folder in own_models(root):
+        own(twins, texts, folder)
     carried = {file: made for file, made in twins.carried.items() if any(file == each.file for each in found)}
     return Migration(
         root,
@@ -76,6 +80,26 @@ def plan(root: Path) -> Migration:
         remain,
         dict(sorted(texts.items())),
     )
+
+
+def own_models(root: Path) -> list[Path]:
+    """The models of a repo of this template, of which `aml add v2` knows more than their v1 files say."""
+    if not (root / ".cookiecutter.json").is_file():
+        return []
+    return sorted(file.parents[1] for file in root.glob(f"models/*/aml_config/{files_of_model.RUNCONFIG}.runconfig"))
+
+
+def own(twins: Twins, texts: dict[str, str], folder: Path) -> None:
+    """Let a model of this template have the files of `aml add v2`, in place of those made of its v1 files alone."""
+    place = shown(twins.root, folder)
+    for name in [name for name in texts if name.startswith(f"{place}/{FOLDER}/")]:
+        del texts[name]
+    made = files_of_model.make(folder)
+    texts |= {f"{place}/{name}": text for name, text in made.items()}
+    for source, targets in twins.carried.items():
+        if source.is_relative_to(folder):
+            names = [re.sub(r"^(endpoint|deployment)-.*", r"\1.yml", target.name) for target in targets]
+            twins.carried[source] = [folder / FOLDER / name for name in dict.fromkeys(names)]
 
 
 def head(root: Path, file: Path, twins: Twins) -> str:

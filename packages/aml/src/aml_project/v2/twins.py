@@ -422,6 +422,8 @@ class Twins:
             del trial["outputs"]
             self.lack(each.file, "outputs of a trial", "outputs: of the sweep, by hand")
         sampling = said["sampling"]
+        if not said.get("max_total_runs"):
+            raise Untold("max_total_runs: missing: a sweep wants it")
         limits = {
             "max_total_trials": said.get("max_total_runs"),
             "max_concurrent_trials": said.get("max_concurrent_runs"),
@@ -452,6 +454,8 @@ class Twins:
             if kind not in EXPRESSIONS:
                 raise Untold(f"sampling.parameter_space.{name}: {kind}: no expression of a search")
             names = EXPRESSIONS[kind]
+            if not all(isinstance(value, (int, float) if names else (int, float, str)) for value in values):
+                raise Untold(f"sampling.parameter_space.{name}: {values}: no values of {kind}")
             own = key(name.lstrip("-"))
             space[own] = {"type": kind} | (
                 {"values": values} if names is None else dict(zip(names, values, strict=True))
