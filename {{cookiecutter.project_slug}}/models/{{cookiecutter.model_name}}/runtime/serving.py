@@ -6,8 +6,7 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from contextvars import ContextVar
+from collections.abc import Callable
 from datetime import datetime, timezone
 from functools import wraps
 from itertools import count
@@ -35,8 +34,6 @@ encode = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would make on
 origin = {"model": "local", "code": os.environ.get("CODE_COMMIT") or "unknown"}
 descriptions: dict[str, dict[str, Any]] = {}  # what /swagger.json answers, by its version
 explains = False  # whether the model that is served gives reasons
-# What follows the ? of the address, where the server is not the one of Azure ML.
-query: ContextVar[Mapping[str, str] | None] = ContextVar("query", default=None)
 
 
 def find_model() -> tuple[Path, input_schema.Schema]:
@@ -96,12 +93,9 @@ def handled(run: Callable[..., Any]) -> Callable[..., Any]:
 
 def asked(name: str) -> bool:
     """Whether the request's address says so: /score?explain=true."""
-    given = query.get()
-    if given is None:
-        if not flask.has_request_context() or not flask.request.query_string:
-            return False
-        given = flask.request.args
-    said = given.get(name, "false")
+    if not flask.has_request_context() or not flask.request.query_string:
+        return False
+    said = flask.request.args.get(name, "false")
     if said not in ("true", "false"):
         raise input_schema.BadRequest(f"{name} must be true or false, not {said[:80]!r}.")
     return said == "true"
