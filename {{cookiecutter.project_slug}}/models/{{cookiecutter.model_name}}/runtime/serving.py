@@ -33,7 +33,7 @@ handled_runs: set[Callable[..., Any]] = set()  # which runtime/server.py may cal
 encode = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would make one for each line
 origin = {"model": "local", "code": os.environ.get("CODE_COMMIT") or "unknown"}
 descriptions: dict[str, dict[str, Any]] = {}  # what /swagger.json answers, by its version
-explains = False  # whether the model that is served gives reasons
+offered: set[str] = set()  # what a request may ask for beside its answer: "explain"
 
 
 def find_model() -> tuple[Path, input_schema.Schema]:
@@ -68,7 +68,7 @@ def handled(run: Callable[..., Any]) -> Callable[..., Any]:
             if flask.request.method != "POST":
                 return refuse_method(MethodNotAllowed(["POST", "OPTIONS"]))
         try:
-            if not explains and asked("explain"):
+            if "explain" not in offered and asked("explain"):
                 raise input_schema.BadRequest("This model gives no reasons: ask without explain=true.")
             answer = run(*args, **kwargs)
             status = 200
@@ -147,8 +147,8 @@ def summary(predictions: list[dict[str, Any]]) -> dict[str, Any]:
 
 def publish(schema: input_schema.Schema, max_rows: int, *, explained: bool = False) -> None:
     """Show at /swagger.json what a request may hold and what is answered: it is known once the model is loaded."""
-    global explains
-    explains = explained
+    if explained:
+        offered.add("explain")
     for version in VERSIONS.values():
         descriptions[version] = describe(schema, max_rows, version, explained)
     # The server of Azure ML, whose own description leaves out what is refused, calls init() before it has its routes.
