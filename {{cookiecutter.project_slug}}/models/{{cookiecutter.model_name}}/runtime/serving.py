@@ -95,7 +95,7 @@ def asked(name: str) -> bool:
     """Whether the request's address says so: /score?explain=true."""
     if not flask.has_request_context() or not flask.request.query_string:
         return False
-    said = flask.request.args.get(name, "false")
+    said: str = flask.request.args.get(name, "false")
     if said not in ("true", "false"):
         raise input_schema.BadRequest(f"{name} must be true or false, not {said[:80]!r}.")
     return said == "true"
