@@ -11,6 +11,7 @@ from aml_project.command_line import DONE, WRONG_USE, Failure
 VERBS = {
     "setup": "Install what a model needs into .venv/",
     "train": "Train on data/NAME/, results in models/*/outputs/",
+    "job": "Run a job.yml of the second generation's on this computer, by its own command",
     "search": "Try hyperparameters, as search.yml says; stopped or killed, it goes on",
     "pipeline": "Run the steps of pipeline.yml; what has not changed does not run again",
     "test": "Run the model's tests",
@@ -25,6 +26,7 @@ VERBS = {
     "add": "Add what not every model needs: search, pipeline, ci",
     "ci": "Make what CI needs; what its jobs call: its figures, its linters, its trainings",
     "init": "Add to a repo with training code what it lacks to be a project",
+    "migrate": "Write the files of Azure ML's second generation beside those of the first",
     "update": "Bring the template's newest files here; what you have edited is kept",
     "workspace": "Print the lines that make a workspace; with --yes, run them",
     "attach": "Name the Azure ML workspace of this repo",

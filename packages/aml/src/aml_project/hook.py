@@ -9,7 +9,8 @@ import os
 import sys
 
 WORKSPACE = ("subscription_id", "resource_group", "workspace_name")
-ADDITIONS = ("search", "pipeline")  # questions whose answer may be that `aml add` is to write its files
+# What `aml add` writes, and the answer to the question of that name, or to another one, that asks for it.
+ADDITIONS = {"search": ("search", ("yes",)), "pipeline": ("pipeline", ("yes",)), "v2": ("generation", ("v2", "both"))}
 CI = (".github/workflows/_model.yml", ".azure-pipelines/templates/model.yml")  # where a repo has it already
 # Folders of a model whose files not every framework has: cookiecutter makes each folder, also for no file.
 FOLDERS = ("algorithms/tiny/scripts", "algorithms/tiny/configs")
@@ -69,8 +70,8 @@ def complete(answers: dict[str, str]) -> list[str]:
     """Take over a notebook and packages, add what was asked for; return the commands for what could not be done now."""
     model = answers["model_name"]
     later = take_over(answers) if answers.get("notebook") or answers.get("environment_file") else []
-    for addition in ADDITIONS:
-        if answers.get(addition) == "yes" and not aml("add", addition, "--model", model):
+    for addition, (question, meant) in ADDITIONS.items():
+        if answers.get(question) in meant and not aml("add", addition, "--model", model):
             later.append(f"make add ARGS={addition} MODEL={model}")
     if (answers.get("ci", "none") != "none" or any(map(os.path.exists, CI))) and not aml("add", "ci", "--model", model):
         later.append(f"make add ARGS=ci MODEL={model}")
