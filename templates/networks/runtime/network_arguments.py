@@ -17,7 +17,8 @@ def positive(text: str) -> int:
 
 def no_folds(text: str) -> int:
     """The type of --folds: what would be told by them must not be told by one split in silence."""
-    raise argparse.ArgumentTypeError("a network is trained once; search.yml with folds: {seed: [1, 2, 3]} trains again")
+    instead = "search.yml with folds: {seed: [1, 2, 3]} trains again for each"
+    raise argparse.ArgumentTypeError(f"a network is trained once, not {text} times; {instead}")
 
 
 def add_network_arguments(parser: argparse.ArgumentParser) -> None:

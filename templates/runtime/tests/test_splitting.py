@@ -118,5 +118,5 @@ def test_folds_that_can_not_be_are_one_line(args: dict[str, Any], count: int, sa
 def test_a_fold_that_can_not_be_is_told_before_one_is_trained() -> None:
     late = pd.Series(np.where(TABLE["day"] > "2024-01-11", "late", LABELS))
     _, rows = data.rows_of(TABLE, late, given(time="day"))
-    with pytest.raises(SystemExit, match="^--time day: all rows of the class 'late' would be for the test$"):
+    with pytest.raises(SystemExit, match=r"^--time day: all rows of the class 'late' would be for the test$"):
         data.cross_validated(rows, 3, lambda *_: pytest.fail("a fold was trained"))
