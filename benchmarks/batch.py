@@ -45,7 +45,7 @@ way, table = sys.argv[1:]
 sys.argv = [sys.argv[0], "--model=outputs/model"]
 score_batch.init()
 columns = score_batch.scorer.schema.columns
-steps = batch.writer("outputs/model")
+steps = batch.writer("outputs/model", {})
 
 def score():
     chunks = batch.read_chunks({"it": Path(table + way)}, columns)
@@ -88,7 +88,7 @@ from runtime import batch
 batch.one_thread()
 from runtime import input_schema
 
-steps = batch.writer("outputs/model")
+steps = batch.writer("outputs/model", {})
 columns = input_schema.find("outputs/model")[1].columns
 if len(sys.argv) > 1:
     for _ in batch.work_on(batch.read_chunks({"it": Path(sys.argv[1])}, columns), lambda: steps, (), 1):

@@ -99,8 +99,24 @@ def test_one_group_and_a_class_that_only_the_test_has_are_one_line() -> None:
         rows.split(0.3)
 
 
-@pytest.mark.parametrize(("count", "said"), [(1, "--folds 1: 2 or more"), (50, "a class has only 20 rows; --folds 20")])
-def test_folds_that_can_not_be_are_one_line(count: int, said: str) -> None:
-    _, rows = data.rows_of(TABLE, LABELS, given())
-    with pytest.raises(SystemExit, match=said):
+@pytest.mark.parametrize(
+    ("args", "count", "said"),
+    [
+        ({}, 1, "--folds 1: 2 or more"),
+        ({}, 50, "--folds 50: a class has only 20 rows; --folds 20 at most"),
+        ({"split_by": "customer"}, 11, "--folds 11: customer has only 10 values; --folds 10 at most"),
+        ({"time": "day"}, 40, "--folds 40: there are only 40 rows; --folds 39 at most"),
+        ({"task": "regression"}, 41, "--folds 41: there are only 40 rows; --folds 40 at most"),
+    ],
+)
+def test_folds_that_can_not_be_are_one_line(args: dict[str, Any], count: int, said: str) -> None:
+    _, rows = data.rows_of(TABLE, LABELS, given(**args))
+    with pytest.raises(SystemExit, match=f"^{said}$"):
         data.cross_validated(rows, count, lambda *_: {})
+
+
+def test_a_fold_that_can_not_be_is_told_before_one_is_trained() -> None:
+    late = pd.Series(np.where(TABLE["day"] > "2024-01-11", "late", LABELS))
+    _, rows = data.rows_of(TABLE, late, given(time="day"))
+    with pytest.raises(SystemExit, match=r"^--time day: all rows of the class 'late' would be for the test$"):
+        data.cross_validated(rows, 3, lambda *_: pytest.fail("a fold was trained"))

@@ -80,7 +80,6 @@ def parse(parser: argparse.ArgumentParser, argv: list[str] | None = None) -> arg
     others.add_argument("--batch-size")
     others.add_argument("--es-patience")
     others.add_argument("--class-weight")
-    others.add_argument("--folds")
     unused, unknown = others.parse_known_args(rest)
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")

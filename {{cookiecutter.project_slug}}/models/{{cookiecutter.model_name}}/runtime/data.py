@@ -189,6 +189,18 @@ class Rows(NamedTuple):
             raise SystemExit(f"{self.option} {self.by}: all rows of the class {str(min(only))!r} would be for the test")
         return train, test
 
+    def most_folds(self) -> tuple[int, str]:
+        """How many folds there can be, and of what there is no more."""
+        if self.groups is not None:
+            groups = len(np.unique(self.groups))
+            return groups, f"{self.by} has only {groups} values"
+        if self.times is not None:
+            return self.total - 1, f"there are only {self.total} rows"
+        if self.strata is not None:
+            fewest = int(np.unique(self.strata, return_counts=True)[1].min())
+            return fewest, f"a class has only {fewest} rows"
+        return self.total, f"there are only {self.total} rows"
+
     @property
     def option(self) -> str:
         return "--split-by" if self.groups is not None else "--time" if self.times is not None else "--folds"
@@ -256,11 +268,11 @@ def cross_validated(
     """Train and judge once for each fold: the mean and the deviation of each metric, and the metrics of each fold."""
     if count < 2:
         raise SystemExit(f"--folds {count}: 2 or more")
-    if rows.strata is not None and rows.groups is None and rows.times is None:
-        fewest = int(np.unique(rows.strata, return_counts=True)[1].min())
-        if fewest < count:
-            raise SystemExit(f"--folds {count}: a class has only {fewest} rows; --folds {fewest} at most")
-    folds = [judge(train, test) for train, test in rows.folds(count)]
+    most, why = rows.most_folds()
+    if count > most:
+        raise SystemExit(f"--folds {count}: {why}; --folds {most} at most")
+    pairs = list(rows.folds(count))  # all of them before the first training: one may be refused
+    folds = [judge(train, test) for train, test in pairs]
     found: dict[str, float] = {}
     for name in folds[0]:
         values = np.array([fold[name] for fold in folds if name in fold])
