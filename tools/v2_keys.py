@@ -54,10 +54,10 @@ KINDS = {
 }  # fmt: skip
 # Fields by what they take; the first that fits counts.
 TAKES: list[tuple[type, str]] = [
-    (own.DataBindingStr, "binding"), (own.ArmVersionedStr, "asset"), (own.ArmStr, "azureml"), (own.RegistryStr, "registry"),
-    (own.VersionField, "version"), (own.FileRefField, "file"), (own.RefField, "file"), (own.DateTimeStr, "date"),
-    (fields.DateTime, "date"), (fields.Boolean, "bool"), (fields.Integer, "int"), (fields.Number, "float"),
-    (fields.String, "text"),
+    (own.DataBindingStr, "binding"), (own.ArmVersionedStr, "asset"), (own.ArmStr, "azureml"),
+    (own.RegistryStr, "registry"), (own.VersionField, "version"),
+    (own.FileRefField, "file"), (own.RefField, "file"), (own.DateTimeStr, "date"), (fields.DateTime, "date"),
+    (fields.Boolean, "bool"), (fields.Integer, "int"), (fields.Number, "float"), (fields.String, "text"),
 ]  # fmt: skip
 # Nodes of a pipeline that are none of this project's: they are known by their type, and looked into no further.
 OTHERS = ("AutoML", "DataTransfer", "FineTuning", "Image", "Import", "Nlp", "Spark", "Table", "Training")
@@ -78,7 +78,8 @@ class Walk:
             known = {key: self.takes(said[key]) for key in ("task", "type") if key in said}
             self.sections[name] = {"keys": known, "open": True}
             return name
-        self.sections[name] = section = {}
+        section: dict[str, Any] = {}
+        self.sections[name] = section
         section["keys"] = {key: "any" if field.dump_only else self.takes(field) for key, field in sorted(said.items())}
         if required := sorted(key for key, field in said.items() if field.required and not field.dump_only):
             section["required"] = required
@@ -109,8 +110,8 @@ class Walk:
             return {"list": self.takes(field.inner)}
         if isinstance(field, fields.Dict):
             return {"map": self.takes(field.value_field) if field.value_field else "any"}
-        found = next((word for kind, word in TAKES if isinstance(field, kind)), "any")
-        return "name" if found == "asset" and field.allow_default_version else found
+        plain = next((word for kind, word in TAKES if isinstance(field, kind)), "any")
+        return "name" if plain == "asset" and field.allow_default_version else plain
 
 
 def walked() -> dict[str, Any]:

@@ -23,6 +23,7 @@ ARGUMENTS = {
     "add": ["search"],
     "ci": ["summary"],
     "deploy": ["--target", "aci"],
+    "job": ["run", "job.yml"],
     "model": ["remove", "churn"],
     "notebook": ["analysis.ipynb"],
     "requirements": ["requirements.txt"],

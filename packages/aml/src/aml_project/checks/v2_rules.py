@@ -1,6 +1,6 @@
 """Would Azure ML's second generation do what the files of azure_ml/ say? Each line is FILE:LINE: a place, and the mend.
 
-The client's own loader finds two mistakes of three, when it is called; all that can be known from the files is told here.
+The client's own loader finds two mistakes of three, when it is called. All that the files can tell is told here.
 """
 
 from __future__ import annotations
@@ -400,12 +400,12 @@ def distribution(drawn: dict[str, Any], place: Place, algorithm: str) -> Iterato
 
 def at(value: Any, place: Place) -> dict[str, Any]:
     for part in place:
-        value = value[int(part)] if isinstance(value, list) else value[part] if part in value else {}
+        value = value[int(part)] if isinstance(value, list) else value.get(part, {})
     return value if isinstance(value, dict) else {}
 
 
 def local(file: File, value: Any) -> Path | None:
-    """A path on this computer that a file names; None where it is an address, an asset, or known to the service alone."""
+    """A path on this computer that a file names; None of an address, an asset, or what the service alone knows."""
     if not isinstance(value, str) or not value or ELSEWHERE.search(value):
         return None
     try:

@@ -18,10 +18,13 @@ from aml_project.runconfigs.schema import nearest, one_of, short, shown
 
 KEYS = Path(__file__).with_name("keys.json")
 TRUE_AND_FALSE = {"t", "true", "on", "y", "yes", "1", "f", "false", "off", "n", "no", "0"}  # as the client reads texts
-MEANT = {"asset": "azureml:NAME:VERSION, or azureml:NAME@latest", "name": "azureml:NAME:VERSION, or azureml:NAME@latest",
-         "azureml": "azureml:NAME", "registry": "azureml://registries/REGISTRY/…", "file": "the path of a file",
-         "binding": "${{parent.inputs.NAME}}", "text": "text", "version": "a version, in quotes", "date": "a date, in quotes",
-         "int": "a whole number", "float": "a number", "bool": "true or false", "null": "nothing"}  # fmt: skip
+ASSET = "azureml:NAME:VERSION, or azureml:NAME@latest"
+MEANT = {
+    "asset": ASSET, "name": ASSET, "azureml": "azureml:NAME", "registry": "azureml://registries/REGISTRY/…",
+    "file": "the path of a file", "binding": "${{parent.inputs.NAME}}", "text": "text", "null": "nothing",
+    "version": "a version, in quotes", "date": "a date, in quotes", "int": "a whole number", "float": "a number",
+    "bool": "true or false",
+}  # fmt: skip
 
 
 class Finding(NamedTuple):
@@ -71,19 +74,23 @@ def _value(value: Any, takes: Any, place: Place) -> Iterator[Finding]:
             near = nearest(str(value), takes["words"])
             meant = f" (did you mean {near}?)" if near else ""
             yield Finding(place, f"is {what(value)}: write {one_of(takes['words'])}{meant}")
-    elif "section" in takes:
-        if isinstance(value, dict):
-            yield from _section(value, takes["section"], place)
-        else:
-            keys = ", ".join(sorted(known()["sections"][takes["section"]]["keys"])[:6])
-            yield Finding(place, f"is {what(value)}: write a section of `key: value` lines, as {keys}")
-    elif "list" in takes:
-        if not isinstance(value, list):
-            yield Finding(place, f"is {what(value)}: write a list, [a, b]")
-        for number, item in enumerate(value if isinstance(value, list) else []):
+    else:
+        yield from _parts(value, takes, place)
+
+
+def _parts(value: Any, takes: dict[str, Any], place: Place) -> Iterator[Finding]:
+    """A section, a list, or a section of names of one's own: each with what lies in it."""
+    if "list" in takes and isinstance(value, list):
+        for number, item in enumerate(value):
             yield from _value(item, takes["list"], (*place, str(number)))
+    elif "list" in takes:
+        yield Finding(place, f"is {what(value)}: write a list, [a, b]")
     elif not isinstance(value, dict):
-        yield Finding(place, f"is {what(value)}: write a section of `name: value` lines")
+        keys = sorted(known()["sections"][takes["section"]]["keys"])[:6] if "section" in takes else []
+        such = f", as {', '.join(keys)}" if keys else ""
+        yield Finding(place, f"is {what(value)}: write a section of `key: value` lines{such}")
+    elif "section" in takes:
+        yield from _section(value, takes["section"], place)
     else:
         for key, item in value.items():
             if isinstance(key, str):  # of another one, which was a word for YAML, the reader has told
