@@ -55,9 +55,10 @@ KINDS = {
 # Fields by what they take; the first that fits counts.
 TAKES: list[tuple[type, str]] = [
     (own.DataBindingStr, "binding"), (own.ArmVersionedStr, "asset"), (own.ArmStr, "azureml"),
-    (own.RegistryStr, "registry"), (own.VersionField, "version"),
-    (own.FileRefField, "file"), (own.RefField, "file"), (own.DateTimeStr, "date"), (fields.DateTime, "date"),
-    (fields.Boolean, "bool"), (fields.Integer, "int"), (fields.Number, "float"), (fields.String, "text"),
+    (own.RegistryStr, "registry"),
+    (own.VersionField, "version"), (own.FileRefField, "file"), (own.RefField, "file"), (own.DateTimeStr, "date"),
+    (fields.DateTime, "date"), (fields.Boolean, "bool"), (fields.Integer, "int"), (fields.Number, "float"),
+    (fields.String, "text"),
 ]  # fmt: skip
 # Nodes of a pipeline that are none of this project's: they are known by their type, and looked into no further.
 OTHERS = ("AutoML", "DataTransfer", "FineTuning", "Image", "Import", "Nlp", "Spark", "Table", "Training")
@@ -96,11 +97,11 @@ class Walk:
         if isinstance(field, own.ExperimentalField):
             return self.takes(field.experimental_field)
         if isinstance(field, own.UnionField):
-            found: list[Any] = []
+            several: list[Any] = []
             for one in field.union_fields:
                 each = self.takes(one)
-                found += [each] if each not in found else []
-            return found[0] if len(found) == 1 else {"one": found}
+                several += [each] if each not in several else []
+            return several[0] if len(several) == 1 else {"one": several}
         if isinstance(field, (own.StringTransformedEnum,)):
             return {"words": sorted({str(word) for word in field.allowed_values})}
         if isinstance(field, fields.Nested):

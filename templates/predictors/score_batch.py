@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from runtime import batch
+from runtime.arguments import add_text_arguments, reading
 
 DONE, REFUSED, INTERRUPTED = 0, 1, 130  # and 2 of argparse, for wrong use
 
@@ -25,11 +26,12 @@ def init() -> None:
     global scorer
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--model", default=os.environ.get("AZUREML_MODEL_DIR"))
+    add_text_arguments(parser)
     args, _ = parser.parse_known_args()  # the step adds arguments of its own
     if not args.model:
         raise SystemExit("--model: missing among the step's arguments, and there is no AZUREML_MODEL_DIR")
     batch.one_thread()
-    scorer = batch.Scorer(args.model)
+    scorer = batch.Scorer(args.model, reading(args))
 
 
 def run(mini_batch: Any) -> pd.DataFrame:
@@ -68,6 +70,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--error-threshold", type=int, default=0, help="bad files to leave out before it stops; -1: all of them")
     add("--resume", action="store_true", help="go on where an earlier run was stopped, if one was")
     add("--overwrite", action="store_true", help="begin anew where an earlier run was stopped")
+    add_text_arguments(parser)  # where the tables are written otherwise than those of the training
     args = parser.parse_args(argv)
     for name, least in (("processes", 1), ("rows_per_chunk", 1), ("error_threshold", -1)):
         if getattr(args, name) is not None and getattr(args, name) < least:

@@ -87,7 +87,7 @@ WORKSPACE = {
 
 
 def folders_of(framework: str) -> list[Path]:
-    """Where a framework's files lie: its own folder, and what all networks, or all that answer rows, share if it is one."""
+    """Where a framework's files lie: its own folder, and what it shares with all networks, or all that answer rows."""
     own = FRAMEWORK_FOLDERS / framework
     shared = [] if (own / "evaluation.py").exists() else [PREDICTORS]
     return [own, *shared, NETWORKS] if (own / "network.py").exists() else [own, *shared]

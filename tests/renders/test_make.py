@@ -16,13 +16,24 @@ HOSTILE = [
     "ñandú", "данные", "数据", "😀",
 ]  # fmt: skip
 VERBS = [verb for verb in cli.VERBS if verb != "auto3dseg"]
-OF_THE_REPO = {"model", "init", "update", "workspace", "attach", "rehearse", "client", "vendor"}  # no model's
+OF_THE_REPO = {
+    "job",
+    "migrate",
+    "model",
+    "init",
+    "update",
+    "workspace",
+    "attach",
+    "rehearse",
+    "client",
+    "vendor",
+}  # no model's
 ALONE = {"rehearse", "client"}  # take no ARGS
 # Which variables are whose besides, and the words that they become.
 OWN = {
     "notebook": {"NB": ["--", "{}"]},
     "requirements": {"FROM": ["--", "{}"]},
-    "serve": {"PORT": ["--port={}"], "WORKERS": ["--workers={}"]},
+    "serve": {"HOST": ["--host={}"], "PORT": ["--port={}"], "WORKERS": ["--workers={}"]},
     "request": {"PORT": ["--port={}"]},
     "image": {"IMAGE": ["--tag={}"], "MODEL_VERSION": ["--model-version={}"]},
     "rehearse": {"CMD": ["--", "sh", "-c", "--", "{}"]},
@@ -90,7 +101,7 @@ def test_what_is_given_is_a_text_to_make_and_to_the_shell(project: Path, way: st
 def test_what_is_not_given_is_no_word(project: Path) -> None:
     verbs = [verb for verb in VERBS if verb != "notebook"]
     assert called(project, *verbs, *(f"{name}=" for name in NAMES)) == [[verb] for verb in verbs]
-    assert called(project, *verbs, FROM="", PORT="") == [[verb] for verb in verbs]
+    assert called(project, *verbs, FROM="", PORT="", HOST="") == [[verb] for verb in verbs]
 
 
 def test_a_make_within_make_gets_the_same(project: Path) -> None:

@@ -17,7 +17,7 @@ from tests.support import PROJECT, TEMPLATE
 PACKAGE = Path(aml_project.__file__).parent
 COMMANDS = PACKAGE / "commands"
 # What they work on is no project, or the whole computer's; the others can't do without one.
-ANYWHERE = ("workspace", "client", "vendor", "init", "auto3dseg")
+ANYWHERE = ("workspace", "client", "vendor", "init", "auto3dseg", "migrate")
 WITHOUT_MAKE = ("auto3dseg", "job")  # whose folder need not be a project; for which make train has a word
 ARGUMENTS = {
     "add": ["search"],

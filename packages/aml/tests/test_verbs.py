@@ -18,8 +18,8 @@ from tests.support import files_of
 
 # What they would do can be looked at first; the others change nothing, or only start a program.
 SHOWN_FIRST = {
-    "add", "attach", "auto3dseg", "ci", "compute", "dataset", "deploy", "environment", "init", "model", "notebook",
-    "register", "request", "requirements", "setup", "submit", "vendor", "workspace",
+    "add", "attach", "auto3dseg", "ci", "compute", "dataset", "deploy", "environment", "init", "migrate", "model",
+    "notebook", "register", "request", "requirements", "setup", "submit", "vendor", "workspace",
 }  # fmt: skip
 
 

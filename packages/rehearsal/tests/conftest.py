@@ -267,7 +267,8 @@ ML_CLIENT = """
 import contextlib, io, json, logging, os, sys, traceback, warnings
 from pathlib import Path
 from azure.ai.ml import (
-    Input, MLClient, MpiDistribution, Output, PyTorchDistribution, TensorFlowDistribution, command, load_job)
+    Input, MLClient, MpiDistribution, Output, PyTorchDistribution, TensorFlowDistribution, command, load_component,
+    load_job)
 from azure.ai.ml.entities import (
     AccountKeyConfiguration, AmlCompute, AzureBlobDatastore, BuildContext, CommandJobLimits, Data, Environment, Model)
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError

@@ -349,11 +349,9 @@ wait(job.name)
 @pytest.mark.parametrize(
     ("wish", "told"),
     [
-        ({"jobType": "Sweep"}, "jobs of the type Sweep"),
         ({"jobType": "Pipeline"}, "jobs of the type Pipeline"),
         ({"jobType": "Spark"}, "jobs of the type Spark"),
         ({"jobType": "AutoML"}, "jobs of the type AutoML"),
-        ({"computeId": None}, "serverless"),
         ({"componentId": "x/components/a/versions/1"}, "components"),
         ({"distribution": {"distributionType": "Ray"}}, "the distribution Ray"),
         ({"services": {"jupyter": {"jobServiceType": "JupyterLab"}}}, "the services that a job opens"),

@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from multiprocessing.connection import Connection
@@ -35,6 +36,7 @@ import pyarrow as pa
 from pyarrow.csv import WriteOptions, write_csv
 
 from runtime import formats, input_schema, tables
+from runtime.arguments import reading
 from runtime.formats import one_line
 from runtime.input_schema import Schema, answered_numbers
 
@@ -68,13 +70,14 @@ def processes_for(size: int) -> int:
 def score_files(args: argparse.Namespace) -> None:
     """Score all files, or what an earlier run has left of them."""
     folder, schema = input_schema.find(args.model)
+    schema = written(schema, reading(args))
     found = list_inputs(args.input, schema.columns)
     inputs = {name: file for name, file in found.items() if file.resolve() != args.output.resolve()}
     if not inputs:
         why = "no file there that this model can score" if args.input.exists() else "no such file or folder"
         raise Refused(f"--input {args.input}: {why}")
     stamps = {name: [file.stat().st_size, file.stat().st_mtime_ns] for name, file in inputs.items()}
-    output = Output(args.output, digest(folder), header(schema), stamps)
+    output = Output(args.output, digest(folder, schema.reading), header(schema), stamps)
     if output.journal.exists() and not args.resume and not args.overwrite:
         raise Refused(f"{output.part}: an earlier run was stopped; --resume goes on, --overwrite begins anew")
     output.open(args.resume)
@@ -85,7 +88,7 @@ def score_files(args: argparse.Namespace) -> None:
     progress = Progress(done, sum(sizes.values()))
     chunks = read_chunks(dict(list(inputs.items())[number:]), schema.columns, args.rows_per_chunk, row, schema.reading)
     processes = args.processes or processes_for(progress.whole)
-    with closing(work_on(chunks, writer, (args.model,), processes)) as results:
+    with closing(work_on(chunks, writer, (args.model, reading(args)), processes)) as results:
         for chunk, (lines, rows, bad) in results:
             if output.is_done(chunk.names[0]):
                 continue  # a bad file of which later chunks were read ahead
@@ -109,10 +112,19 @@ def score_files(args: argparse.Namespace) -> None:
     print(f"Scored {total} rows of {len(inputs)} files{bad_files}: {args.output}")
 
 
-def digest(folder: Path) -> str:
-    """What tells one model from another."""
+def written(schema: Schema, texts: formats.Reading) -> Schema:
+    """The schema for tables that are written as the command line says, and else as those of the training."""
+    columns = schema.columns
+    if decimal := texts.get("decimal"):
+        columns = [{**column, "decimal": decimal} if column["type"] == "number" else column for column in columns]
+    return replace(schema, columns=columns, reading={**schema.reading, **texts})
+
+
+def digest(folder: Path, texts: formats.Reading) -> str:
+    """What tells one model, and one way of reading, from another."""
     files = sorted(file for file in folder.rglob("*") if file.is_file())
-    return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()
+    parts = [hashlib.sha256(file.read_bytes()).digest() for file in files]
+    return hashlib.sha256(b"".join([*parts, json.dumps(texts, sort_keys=True).encode()])).hexdigest()
 
 
 # Reading
@@ -205,11 +217,12 @@ class Lines(NamedTuple):
 class Scorer:
     """A model with what it takes and answers."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, texts: formats.Reading | None = None) -> None:
         from score import load_model  # with its framework, which counts its threads when it is imported
 
-        folder, self.schema = input_schema.find(model)
-        self.predict = load_model(folder, self.schema)
+        folder, schema = input_schema.find(model)
+        self.predict = load_model(folder, schema)
+        self.schema = written(schema, texts or {})
 
     def score(self, chunk: Chunk) -> Result:
         """The result for a chunk; no row of a file that is bad."""
@@ -249,13 +262,13 @@ class Scorer:
         )
 
 
-def writer(model: str) -> tuple[Callable[[Chunk], Result], Callable[[Result], Lines]]:
+def writer(model: str, texts: formats.Reading) -> tuple[Callable[[Chunk], Result], Callable[[Result], Lines]]:
     """Load a model; return what scores a chunk, and what makes lines of the result."""
-    scorer = Scorer(model)
+    scorer = Scorer(model, texts)
 
     def lines(result: Result) -> Lines:
-        texts = chain(scorer.schema.classes, result.table["file"].unique().to_pylist())
-        quoted = any(map(SPECIAL.search, texts))  # else it is faster without
+        values = chain(scorer.schema.classes, result.table["file"].unique().to_pylist())
+        quoted = any(map(SPECIAL.search, values))  # else it is faster without
         text = io.BytesIO()
         write_csv(result.table, text, WriteOptions(include_header=False, quoting_style="needed" if quoted else "none"))
         return Lines(text.getvalue(), result.table.num_rows, result.bad)
@@ -450,7 +463,9 @@ class Output:
         for line in whole.splitlines():
             record = json.loads(line)
             if "model" in record and record["model"] != self.model:
-                raise Refused(f"{self.journal}: was begun with another model; --overwrite begins anew")
+                raise Refused(
+                    f"{self.journal}: was begun with another model or way of reading; --overwrite begins anew"
+                )
             if "model" not in record:
                 self.entries.update((name, Entry(*entry)) for name, entry in record.items())
         cut(self.lines, len(whole))

@@ -26,6 +26,7 @@ VERBS = {
     "add": "Add what not every model needs: search, pipeline, ci",
     "ci": "Make what CI needs; what its jobs call: its figures, its linters, its trainings",
     "init": "Add to a repo with training code what it lacks to be a project",
+    "migrate": "Write the files of Azure ML's second generation beside those of the first",
     "update": "Bring the template's newest files here; what you have edited is kept",
     "workspace": "Print the lines that make a workspace; with --yes, run them",
     "attach": "Name the Azure ML workspace of this repo",

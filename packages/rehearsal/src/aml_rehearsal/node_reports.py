@@ -6,7 +6,7 @@ import re
 
 from aml_rehearsal import azurite, dataset_files, dataset_outputs
 from aml_rehearsal.messages import Refusal, Reply, Request
-from aml_rehearsal.services import jobs
+from aml_rehearsal.services import command_jobs
 from aml_rehearsal.services.artifacts import plain
 from aml_rehearsal.services.datasets import find
 from aml_rehearsal.services.history import run_of
@@ -30,7 +30,7 @@ def answer(workspace: Workspace, request: Request) -> Reply:
         listed = [vars(file) for file in dataset_files.files(workspace, dataset)]
         return Reply({"dataset": dataset_files.title(dataset), "files": listed})
     if match["what"] == "input":
-        return Reply({"files": jobs.read(workspace, match["run"], request.query["name"])})
+        return Reply({"files": command_jobs.read(workspace, match["run"], request.query["name"])})
     if match["what"] == "folder":
         store, path = request.query["store"], request.query["path"]
         return Reply({"files": [vars(file) for file in dataset_files.folder(workspace, store, path)]})
@@ -44,7 +44,7 @@ def answer(workspace: Workspace, request: Request) -> Reply:
     elif match["what"] == "outputs":
         with workspace.state.lock:
             job = match["run"] in workspace.state.tables.jobs
-            (jobs.keep_outputs if job else dataset_outputs.keep)(workspace, run_of(workspace, match["run"]))
+            (command_jobs.keep_outputs if job else dataset_outputs.keep)(workspace, run_of(workspace, match["run"]))
     else:
         with workspace.state.lock:
             run = run_of(workspace, match["run"])

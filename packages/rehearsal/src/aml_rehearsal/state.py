@@ -67,6 +67,7 @@ class Tables:
         self.codes: Table[Record] = Table(store, "codes")
         by = ("name", "anonymous")
         self.data_assets: Table[Record] = Table(store, "data_assets", *by, indexed=by)  # by name:version
+        self.components: Table[Record] = Table(store, "components", *by, indexed=by)  # by name:version
         self.jobs: Table[Record] = Table(store, "jobs")  # as they were sent, by the name of the run
         self.asset_words: Table[Record] = Table(store, "asset_words")
         self.models: Table[Record] = Table(store, "models")  # by name:version

@@ -4,6 +4,7 @@ Exact for linear models and, by shap's TreeExplainer, for trees: base and contri
 computes, or the request is refused. They are those of model.pkl, which is loaded for the first request that asks.
 """
 
+import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from runtime.input_schema import BadRequest
 
 MEANS_FILE = "means.json"  # of the numbers that a linear model multiplies, in its training data
 TOLERANCE = 1e-4  # as between the ONNX model and the pipeline
+OF_TREES = ("sklearn.tree", "sklearn.ensemble", "xgboost", "lightgbm")
 AT_ONCE = 2_000_000  # contributions in memory
 
 # The numbers that the last step gets; a contribution for each of them and each output, and the base of each output.
@@ -48,7 +50,7 @@ class Reasons:
         try:
             self.sources = [parts[source] for source in sources(model[:-1], [*parts])]
         except _Mixed as step:
-            raise BadRequest(f"explain=true: the model's {step} mixes columns, so that none has its own part.") from None
+            raise BadRequest(f"explain=true: the model's {step} mixes columns, none has its own part.") from None
         self.explain = self.linear(model[-1]) if hasattr(model[-1], "coef_") else trees(model[-1])
         self.model = model
 
@@ -80,7 +82,7 @@ class Reasons:
                 prediction["explanation"] = self.spelled(contributions, base)
         if len(scales) != 1 or None in scales:
             kind = type(self.model[-1]).__name__
-            raise BadRequest(f"explain=true: the parts do not add up to what this {kind} answers.")
+            raise BadRequest(f"explain=true: the parts do not add up to what {kind} answers.")
         return answer | {"explained": scales.pop()}
 
     def of_columns(self, rows: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -113,7 +115,9 @@ class Reasons:
             {"base": own, "contributions": dict(zip(names, column, strict=True))}
             for own, column in zip(base.tolist(), contributions.T.tolist(), strict=True)
         ]
-        return dict(zip(self.schema.classes[-len(outputs) :], outputs, strict=True)) or outputs[0]
+        if not self.schema.classes:
+            return outputs[0]
+        return dict(zip(self.schema.classes[-len(outputs) :], outputs, strict=True))
 
 
 class _Mixed(Exception):
@@ -123,16 +127,17 @@ class _Mixed(Exception):
 def trees(estimator: Any) -> Explain:
     """What shap's TreeExplainer finds, which knows how often each branch was taken in training."""
     kind = type(estimator).__name__
+    no_trees = BadRequest(f"explain=true: {kind} can't be explained; linear models and trees can.")
+    if not type(estimator).__module__.startswith(OF_TREES):
+        raise no_trees
     try:
-        import shap
+        shap = importlib.import_module("shap")  # no requirement: whoever explains trees adds it
     except ImportError:
-        raise BadRequest(
-            f"explain=true: a {kind} needs shap to be explained: add it to aml_config/inference-conda.yml."
-        ) from None
+        raise BadRequest(f"explain=true: {kind} needs shap: add it to aml_config/inference-conda.yml.") from None
     try:
         explainer = shap.TreeExplainer(estimator)
     except Exception as error:  # it raises whatever it came across
-        raise BadRequest(f"explain=true: a {kind} can't be explained; linear models and trees can.") from error
+        raise no_trees from error
     base = np.atleast_1d(explainer.expected_value)
 
     def explain(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -243,7 +243,8 @@ def _members(text: str, at: int, max_rows: int) -> tuple[Any, int]:
     """The value that begins there, and where it ends; an object's "data" is read row by row."""
     if not text.startswith("{", at):
         return _rows(text, at, max_rows)
-    found, at = {}, _blanks(text, at + 1)
+    found: dict[str, Any] = {}
+    at = _blanks(text, at + 1)
     while not text.startswith("}", at):
         name, at = decode(text, at)
         if not isinstance(name, str):
@@ -257,7 +258,8 @@ def _members(text: str, at: int, max_rows: int) -> tuple[Any, int]:
 def _rows(text: str, at: int, max_rows: int) -> tuple[Any, int]:
     if not text.startswith("[", at):
         return decode(text, at)
-    found, at = [], _blanks(text, at + 1)
+    found: list[Any] = []
+    at = _blanks(text, at + 1)
     while not text.startswith("]", at):
         if len(found) == max_rows:
             raise _too_many(max_rows)

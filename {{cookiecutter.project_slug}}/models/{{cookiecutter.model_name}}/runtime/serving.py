@@ -25,9 +25,12 @@ BOOT_FAILED = 3  # the exit code by which the server gives up, instead of starti
 SAID = 200  # characters of an error in the log
 LOG_REQUESTS = os.environ.get("LOG_REQUESTS", "true").lower() != "false"
 VERSIONS = {"2": "2", "2.0": "2", "3": "3.0", "3.0": "3.0", "3.1": "3.1"}  # as they are asked for, and what they are
+UNREAD = "The body could not be read to its end: it is cut off, or its chunks are malformed."
 SMALLEST_IMAGE = "R0lGODdhAQABAIEAAICAgAAAAAAAAAAAACwAAAAAAQABAAAIBAABBAQAOw=="  # one grey pixel
 
+max_bytes = input_schema.MAX_BYTES  # of a request, for runtime/server.py; a score.py may set another number
 numbers = count(1)  # of the requests of this worker
+handled_runs: set[Callable[..., Any]] = set()  # which runtime/server.py may call without Flask
 encode = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would make one for each line
 origin = {"model": "local", "code": os.environ.get("CODE_COMMIT") or "unknown"}
 descriptions: dict[str, dict[str, Any]] = {}  # what /swagger.json answers, by its version
@@ -75,7 +78,11 @@ def handled(run: Callable[..., Any]) -> Callable[..., Any]:
         except input_schema.BadRequest as bad:
             status, error = 400, str(bad)
             return AMLResponse({"message": error}, status, json_str=True)
-        except Exception as failure:  # the server answers with 500, and logs the traceback
+        except Exception as failure:
+            if unread(failure):
+                status, error = 400, UNREAD
+                return AMLResponse({"message": error}, status, json_str=True)
+            # the server answers with 500, and logs the traceback
             error = f"{type(failure).__name__}: {failure}"
             raise
         finally:
@@ -83,6 +90,7 @@ def handled(run: Callable[..., Any]) -> Callable[..., Any]:
                 log(status, time.perf_counter() - began, answer, error)
         return answer
 
+    handled_runs.add(handle)
     return handle
 
 
@@ -102,6 +110,11 @@ def asked(name: str) -> bool:
 def refuse_method(error: MethodNotAllowed) -> AMLResponse:
     """Name the methods that there are, as HTTP wants it."""
     return AMLResponse({"message": error.description}, 405, {"Allow": ", ".join(error.valid_methods or [])}, True)
+
+
+def unread(error: Exception) -> bool:
+    """Whether gunicorn came to no end of the body: chunks that are none, or a client that went away."""
+    return type(error).__module__ == "gunicorn.http.errors"
 
 
 def name_origin(response: flask.Response) -> flask.Response:
@@ -146,12 +159,19 @@ def publish(schema: input_schema.Schema, max_rows: int, *, explained: bool = Fal
         descriptions[version] = describe(schema, max_rows, version, explained)
     # The server of Azure ML, whose own description leaves out what is refused, calls init() before it has its routes.
     if routes := sys.modules.get("azureml_inference_server_http.server.routes"):
+        if errors := sys.modules.get("gunicorn.http.errors"):
+            for kind in (errors.ParseException, errors.NoMoreData):
+                routes.main_blueprint.register_error_handler(kind, refuse_unread)
         routes.main_blueprint.record(_take_over)
 
 
 def _take_over(state: Any) -> None:
     state.app.register_error_handler(MethodNotAllowed, refuse_method)
     state.app.view_functions["main.get_swagger_specification"] = answer_description
+
+
+def refuse_unread(_: Exception) -> AMLResponse:
+    return AMLResponse({"message": UNREAD}, 400, json_str=True)
 
 
 def answer_description() -> AMLResponse:
@@ -172,13 +192,13 @@ def describe(schema: input_schema.Schema, max_rows: int, version: str, explained
     def answers(said: str, part: dict[str, Any], *, kind: str = "application/json", **refused: str) -> dict[str, Any]:
         error = content({"$ref": f"{place}ErrorResponse"}, "application/json")
         refused |= {"default": "Another refusal, or a failure that the log tells of."}
-        found = {"200": {"description": said} | content(part, kind)}
+        found: dict[str, Any] = {"200": {"description": said} | content(part, kind)}
         found |= {status.strip("_"): {"description": why} | error for status, why in refused.items()}
         return {"responses": found} | ({"produces": sorted({kind, "application/json"})} if version == "2" else {})
 
     def choice(name: str, said: str, kind: str, among: list[Any]) -> dict[str, Any]:
-        part = {"type": kind, "enum": among}
-        found = {"name": name, "in": "query", "required": False, "description": said}
+        part: dict[str, Any] = {"type": kind, "enum": among}
+        found: dict[str, Any] = {"name": name, "in": "query", "required": False, "description": said}
         return found | (part if version == "2" else {"schema": part})
 
     said = "The rows to answer, each with every column."
@@ -192,8 +212,9 @@ def describe(schema: input_schema.Schema, max_rows: int, version: str, explained
         asking["requestBody"] = body
         if schema.columns[0]["type"] == "image":
             body["content"]["application/octet-stream"] = {"schema": {"type": "string", "format": "binary"}}
+    up = answers("It is up.", {"type": "string"}, kind="text/html")
     paths = {
-        "/": {"get": {"operationId": "ServiceHealthCheck"} | answers("It is up.", {"type": "string"}, kind="text/html")},
+        "/": {"get": {"operationId": "ServiceHealthCheck"} | up},
         "/score": {
             "post": {"operationId": "RunMLService", "security": [{"Bearer": []}, {}]}
             | asking
@@ -208,7 +229,11 @@ def describe(schema: input_schema.Schema, max_rows: int, version: str, explained
         },
     }
     message = {"type": "object", "required": ["message"], "properties": {"message": {"type": "string"}}}
-    parts = {"ServiceInput": _request(schema, max_rows), "ServiceOutput": _answer(schema, explained), "ErrorResponse": message}
+    parts = {
+        "ServiceInput": _request(schema, max_rows),
+        "ServiceOutput": _answer(schema, explained),
+        "ErrorResponse": message,
+    }
     key = {
         "type": "apiKey", "name": "Authorization", "in": "header",
         "description": "Bearer KEY, which the service in Azure asks for and no server on your own computer does.",

@@ -1,6 +1,6 @@
 """Would Azure ML's second generation do what the files of azure_ml/ say? Each line is FILE:LINE: a place, and the mend.
 
-The client's own loader finds two mistakes of three, when it is called. All that the files can tell is told here.
+The client's own loader finds two mistakes of three, when it is called; what the files alone can tell is told here.
 """
 
 from __future__ import annotations
@@ -405,7 +405,7 @@ def at(value: Any, place: Place) -> dict[str, Any]:
 
 
 def local(file: File, value: Any) -> Path | None:
-    """A path on this computer that a file names; None of an address, an asset, or what the service alone knows."""
+    """A path on this computer that a file names; None where it is an address, an asset, or the service's alone."""
     if not isinstance(value, str) or not value or ELSEWHERE.search(value):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Do both generations of a model say the same? The files of azure_ml/ beside the runconfigs that name it too."""
+"""Do both generations of a model say the same? The files of azure_ml/ beside the runconfigs, where both name it."""
 
 from __future__ import annotations
 

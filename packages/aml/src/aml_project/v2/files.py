@@ -1,6 +1,6 @@
 """The files of azure_ml/: written from what runconfigs, conda files and answers name, and read with their lines.
 
-The names stand in aml_config/ and in the answers. What is written here repeats them; `make check` sees that both agree.
+The names stand in aml_config/ and in the answers; what is written repeats them, and `make check` sees that both agree.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Writer:
             "type: command",
             f"experiment_name: {self.model}",
             "display_name: train",
-            "# The model's folder, without what .amlignore names. Its outputs/ is kept with the job.",
+            "# The model's folder, without what .amlignore names; what train.py writes to outputs/ stays with the job.",
             "code: ..",
             "command: >-",
             *(f"  {line}" for line in self.command()),
@@ -151,8 +151,8 @@ class Writer:
     def environment(self, purpose: str, config: dict[str, Any]) -> str:
         environment = section(config, "environment")
         conda = section(environment, "python").get("condaDependenciesFile") or f"aml_config/{purpose}-conda.yml"
-        file, source = f"environment-{purpose}.yml", "the runconfig" if purpose == "train" else INFERENCE
-        what = "a training" if purpose == "train" else "score.py"
+        file = f"environment-{purpose}.yml"
+        what, source = ("a training", "the runconfig") if purpose == "train" else ("score.py", INFERENCE)
         return text_of([
             f"# The packages of {what}: the image of {source}, and its conda file.",
             f"#   az ml environment create -f {self.path(file)}",
@@ -167,7 +167,7 @@ class Writer:
         name, _, version = path.removeprefix("azureml:").partition(":")
         place = project.data_path(self.root, self.model)
         return text_of([
-            "# What the jobs read. A version never changes: changed data gets the next number, here and in job.yml.",
+            "# What the jobs read. A version never changes: changed data get the next number, here and in job.yml.",
             f"#   az ml data create -f {self.path('data.yml')}",
             f"$schema: {SCHEMAS}/data.schema.json",
             "type: uri_folder",
@@ -207,7 +207,7 @@ class Writer:
 
     def endpoint(self) -> str:
         return text_of([
-            "# The address that answers. Its name is unique in a region: another one goes into deployment.yml too.",
+            "# The address that answers. Its name is unique in an Azure region: if it is taken, change it, in deployment.yml too.",
             f"#   az ml online-endpoint create -f {self.path('endpoint.yml')}",
             f"$schema: {SCHEMAS}/managedOnlineEndpoint.schema.json",
             f"name: {self.endpoint_name()}",
@@ -308,7 +308,7 @@ def entries(config: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def data_of(config: dict[str, Any]) -> dict[str, tuple[str, str]]:
-    """The inputs of a job: the data of a runconfig, as path and mode. Direct data is downloaded, once a node."""
+    """The inputs of a job: the data of a runconfig, as path and mode. The service downloads direct data, once a node."""
     found = {}
     for name, entry in entries(config):
         dataset = section(section(entry, "dataLocation"), "dataset")

@@ -21,9 +21,9 @@ TRUE_AND_FALSE = {"t", "true", "on", "y", "yes", "1", "f", "false", "off", "n", 
 ASSET = "azureml:NAME:VERSION, or azureml:NAME@latest"
 MEANT = {
     "asset": ASSET, "name": ASSET, "azureml": "azureml:NAME", "registry": "azureml://registries/REGISTRY/…",
-    "file": "the path of a file", "binding": "${{parent.inputs.NAME}}", "text": "text", "null": "nothing",
-    "version": "a version, in quotes", "date": "a date, in quotes", "int": "a whole number", "float": "a number",
-    "bool": "true or false",
+    "file": "the path of a file", "binding": "${{parent.inputs.NAME}}", "text": "text",
+    "version": "a version, in quotes", "date": "a date, in quotes",
+    "int": "a whole number", "float": "a number", "bool": "true or false", "null": "nothing",
 }  # fmt: skip
 
 
@@ -75,22 +75,24 @@ def _value(value: Any, takes: Any, place: Place) -> Iterator[Finding]:
             meant = f" (did you mean {near}?)" if near else ""
             yield Finding(place, f"is {what(value)}: write {one_of(takes['words'])}{meant}")
     else:
-        yield from _parts(value, takes, place)
+        yield from _nested(value, takes, place)
 
 
-def _parts(value: Any, takes: dict[str, Any], place: Place) -> Iterator[Finding]:
-    """A section, a list, or a section of names of one's own: each with what lies in it."""
-    if "list" in takes and isinstance(value, list):
-        for number, item in enumerate(value):
-            yield from _value(item, takes["list"], (*place, str(number)))
+def _nested(value: Any, takes: Any, place: Place) -> Iterator[Finding]:
+    """A section, a list or a mapping of names, with what is in it."""
+    if "section" in takes:
+        if isinstance(value, dict):
+            yield from _section(value, takes["section"], place)
+        else:
+            keys = ", ".join(sorted(known()["sections"][takes["section"]]["keys"])[:6])
+            yield Finding(place, f"is {what(value)}: write a section of `key: value` lines, as {keys}")
     elif "list" in takes:
-        yield Finding(place, f"is {what(value)}: write a list, [a, b]")
+        if not isinstance(value, list):
+            yield Finding(place, f"is {what(value)}: write a list, [a, b]")
+        for number, item in enumerate(value if isinstance(value, list) else []):
+            yield from _value(item, takes["list"], (*place, str(number)))
     elif not isinstance(value, dict):
-        keys = sorted(known()["sections"][takes["section"]]["keys"])[:6] if "section" in takes else []
-        such = f", as {', '.join(keys)}" if keys else ""
-        yield Finding(place, f"is {what(value)}: write a section of `key: value` lines{such}")
-    elif "section" in takes:
-        yield from _section(value, takes["section"], place)
+        yield Finding(place, f"is {what(value)}: write a section of `name: value` lines")
     else:
         for key, item in value.items():
             if isinstance(key, str):  # of another one, which was a word for YAML, the reader has told

@@ -3,6 +3,7 @@
 from aml_rehearsal.services import (
     artifacts,
     codes,
+    components,
     computes,
     content,
     credentials,
@@ -37,6 +38,7 @@ __all__ = [
     "ROUTERS",
     "artifacts",
     "codes",
+    "components",
     "computes",
     "content",
     "credentials",

@@ -11,7 +11,6 @@ from aml_rehearsal.workspace import Workspace
 KINDS = {
     "batchEndpoints": "batch endpoints",
     "capabilityHosts": "capability hosts",
-    "components": "components",
     "endpoints": "endpoints of models of others",
     "featuresets": "feature sets",
     "featurestoreEntities": "entities of feature stores",

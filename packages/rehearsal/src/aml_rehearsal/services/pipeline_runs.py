@@ -1,22 +1,18 @@
-"""A pipeline's run: its steps are ordinary runs, each started when those that it reads from have ended."""
+"""A run of a pipeline of the first generation: its steps are ordinary runs."""
 
 from __future__ import annotations
 
 import json
-import threading
-import time
 from typing import Any
 
-from aml_rehearsal import azurite
 from aml_rehearsal.messages import Refusal
 from aml_rehearsal.services.history import new_run
-from aml_rehearsal.services.pipeline_records import ACTIVE, add, find, kept, referred
+from aml_rehearsal.services.pipeline_progress import Progress
+from aml_rehearsal.services.pipeline_records import ACTIVE, add, find, referred
 from aml_rehearsal.services.pipeline_steps import SEARCH, Step
-from aml_rehearsal.state import FINAL, Record, now, set_status
+from aml_rehearsal.state import Record
 from aml_rehearsal.workspace import Workspace
 
-BEAT = 0.1  # seconds between two looks at the steps
-LOG = "logs/azureml/executionlogs.txt"
 GIVEN = ("ParameterAssignments", "DataPathAssignments", "DataSetDefinitionValueAssignments")  # the values of parameters
 
 
@@ -73,16 +69,16 @@ def step_run(workspace: Workspace, record: Record, node: str) -> Record | None:
     return workspace.state.tables.runs.get(record.get("steps", {}).get(node, ""))
 
 
-class PipelineRun:
-    """One run of a pipeline, from its first step to its last."""
+class PipelineRun(Progress):
+    """One run of a graph, which the first generation's client sends."""
 
     def __init__(self, workspace: Workspace, record: Record) -> None:
-        self.workspace = workspace
-        self.run_id, self.experiment = record["Id"], record["RunHistoryExperimentName"]
         graph = find(workspace, "Graphs", record["GraphId"])["Graph"]
         nodes = graph.get("ModuleNodes") or []
-        self.steps = {node["Id"]: Step(workspace, self.run_id, graph, node) for node in nodes}
-        self.seen = -1  # of the changes to the workspace
+        self.steps = {node["Id"]: Step(workspace, record["Id"], graph, node) for node in nodes}
+        sources = {node: {source for source, _ in step.edges.values()} for node, step in self.steps.items()}
+        before = {node: found & self.steps.keys() for node, found in sources.items()}
+        super().__init__(workspace, record["Id"], record["RunHistoryExperimentName"], before)
 
     def start(self, parent_id: str = "") -> Record:
         """Check all steps, then let them run."""
@@ -98,95 +94,34 @@ class PipelineRun:
             "runSource": self.record.get("RunSource") or "Unavailable",
             "runType": self.record.get("RunType") or "HTTP",
             "azureml.parameters": json.dumps(self.record["ParameterAssignments"]),
-            "azureml.continue_on_step_failure": str(self.record["ContinueRunOnStepFailure"]),
+            "azureml.continue_on_step_failure": str(self.goes_on),
         }
         if self.record.get("PipelineId"):
             run["properties"]["azureml.pipelineid"] = self.record["PipelineId"]
-        set_status(run, "Running")
-        thread = threading.Thread(target=self.run, daemon=True)
-        self.workspace.nodes.append(thread)
-        thread.start()
+        self.let_run()
         return run
-
-    # -------------------------------------------------------------------------------------------------- progress
 
     @property
     def record(self) -> Record:
         return find(self.workspace, "PipelineRuns", self.run_id)
 
     @property
-    def started(self) -> dict[str, str]:
-        """The run of each step that was started."""
-        found: dict[str, str] = self.record.setdefault("steps", {})
-        return found
+    def goes_on(self) -> bool:
+        return bool(self.record["ContinueRunOnStepFailure"])
 
-    @property
-    def outputs(self) -> dict[str, Any]:
-        """By step and name: where it lies."""
-        found: dict[str, Any] = self.record.setdefault("outputs", {})
-        return found
+    def look(self, node: str, run: Record) -> None:
+        if self.steps[node].kind == SEARCH:
+            self.steps[node].follow_search(run, self.outputs[node])
 
-    @property
-    def parent(self) -> Record:
-        return self.workspace.state.tables.runs[self.run_id]
-
-    def run(self) -> None:
-        try:
-            while self.step():
-                time.sleep(BEAT)
-        except Exception as error:
-            with self.workspace.state.lock:
-                for name in self.started.values():
-                    set_status(self.workspace.state.tables.runs[name], "CancelRequested")
-                reason = str(error) if isinstance(error, Refusal) else f"The pipeline failed: {error!r}"
-                set_status(self.parent, "Failed", reason)
-
-    def step(self) -> bool:
-        """Look at the steps once; tell whether there is more to do."""
-        with self.workspace.state.lock:
-            if self.seen == self.workspace.state.lock.changes:
-                return True
-            self.seen = self.workspace.state.lock.changes
-            runs = {node: self.workspace.state.tables.runs[run] for node, run in self.started.items()}
-            for node, run in runs.items():
-                if self.steps[node].kind == SEARCH and run["status"] not in FINAL:
-                    self.steps[node].follow_search(run, self.outputs[node])
-            self.keep_for_reuse(runs)
-            running = [run for run in runs.values() if run["status"] not in FINAL]
-            failed = [run for run in runs.values() if run["status"] in {"Failed", "Canceled"}]
-            if self.parent["status"] == "CancelRequested":
-                for run in running:
-                    set_status(run, "CancelRequested")
-                if not running:
-                    set_status(self.parent, "Canceled")
-                return bool(running)
-            started = False
-            if not failed or self.record["ContinueRunOnStepFailure"]:
-                done = {node for node, run in runs.items() if run["status"] == "Completed"}
-                for node, step in self.steps.items():
-                    if node not in self.started and self.before(step) <= done:
-                        self.start_step(step)
-                        started = True
-            if running or started:
-                return True
-            said = "Pipeline has some failed steps. See child run or execution logs for more details."
-            self.say(f"The pipeline run is {'Failed' if failed else 'Completed'}.")
-            set_status(self.parent, "Failed" if failed else "Completed", said if failed else "")
-            return False
-
-    def before(self, step: Step) -> set[str]:
-        """The steps that are to end first."""
-        return {source for source, _ in step.edges.values()} & self.steps.keys()
-
-    def start_step(self, step: Step) -> None:
-        run_id = self.workspace.state.new_id()
-        self.started[step.id] = run_id
+    def start_step(self, node: str, run_id: str) -> None:
+        step = self.steps[node]
         references, data = step.inputs(self.outputs)
         key = step.key(references, data)
         if step.module.get("IsDeterministic") and not step.node.get("RegenerateOutput"):
-            earlier = kept(self.workspace, "Reusable").get(key)
+            earlier = self.earlier(key)
             if earlier:
-                self.reuse(step, run_id, earlier)
+                self.reuse(node, run_id, earlier, step.name)
+                self.describe(step, run_id)
                 return
         outputs = step.outputs(run_id)
         places = {name: one["outputLocation"]["dataPath"] for name, one in outputs.items()}
@@ -194,62 +129,18 @@ class PipelineRun:
             name: {"store": place["datastoreName"], "path": place["relativePath"]} for name, place in places.items()
         }
         step.start(self.experiment, run_id, references, data, outputs)
+        self.place(node, run_id, step.name)
         self.describe(step, run_id)
-        self.record.setdefault("keys", {})[step.id] = key
-        self.say(f"Submitting 1 runs, first five are: {step.id}:{run_id}")
+        self.submitted(node, run_id, key)
 
-    def describe(self, step: Step, run_id: str) -> Record:
-        """What a step's run says of its place in the pipeline."""
+    def describe(self, step: Step, run_id: str) -> None:
+        """What a step's run says of its module."""
         module, run = step.module, self.workspace.state.tables.runs[run_id]
-        run |= {"parentRunId": self.run_id, "rootRunId": self.parent["rootRunId"], "runType": "azureml.StepRun"}
-        name = step.node.get("Name") or module["Name"]
-        run |= {"name": name, "displayName": name}
-        run["tags"] |= {"azureml.nodeid": step.id, "azureml.pipeline": self.run_id}
+        run["runType"] = "azureml.StepRun"
         run["properties"] |= {
-            "azureml.runsource": "azureml.StepRun",
-            "azureml.nodeid": step.id,
             "azureml.moduleid": module["Id"],
             "azureml.moduleName": module["Name"],
-            "azureml.pipelinerunid": self.run_id,
             "ContentSnapshotId": module["StorageId"],
             "StepType": step.kind,
             "ComputeTargetType": "AmlCompute",
         }
-        return run
-
-    def reuse(self, step: Step, run_id: str, earlier: Record) -> None:
-        """Let an earlier run of the same step stand for this one."""
-        old = self.workspace.state.tables.runs[earlier["run"]]
-        new_run(self.workspace, self.experiment, run_id, target=old["target"], scriptName=old["scriptName"])
-        run = self.describe(step, run_id)
-        known = {
-            "azureml.isreused": "true",
-            "azureml.reusedrunid": old["runId"],
-            "azureml.reusednodeid": earlier["node"],
-            "azureml.reusedpipeline": earlier["pipeline"],
-            "azureml.reusedpipelinerunid": earlier["pipeline"],
-        }
-        run["properties"] |= known
-        run["runDefinition"] = old["runDefinition"]
-        self.outputs[step.id] = earlier["outputs"]
-        set_status(run, "Completed")
-        self.say(f"Reusing {old['runId']} for {step.id}:{run_id}")
-
-    def keep_for_reuse(self, runs: dict[str, Record]) -> None:
-        """Keep the steps that have ended well, each once."""
-        for node, key in list(self.record.get("keys", {}).items()):
-            if runs[node]["status"] not in FINAL:
-                continue
-            del self.record["keys"][node]
-            if runs[node]["status"] == "Completed":
-                kept(self.workspace, "Reusable")[key] = {
-                    "run": runs[node]["runId"],
-                    "node": node,
-                    "pipeline": self.run_id,
-                    "outputs": self.outputs[node],
-                }
-
-    def say(self, text: str) -> None:
-        record = f"ExperimentRun/dcid.{self.run_id}/{LOG}"
-        self.workspace.blobs.append(azurite.ARTIFACTS, record, f"[{now()}] {text}\n".encode())
-        self.workspace.state.tables.artifacts.setdefault(record, {"createdTime": now()})

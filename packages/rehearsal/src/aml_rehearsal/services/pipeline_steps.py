@@ -49,6 +49,10 @@ class Step:
         return find(self.workspace, "PipelineRuns", self.pipeline_run)
 
     @property
+    def name(self) -> str:
+        return str(self.node.get("Name") or self.module["Name"])
+
+    @property
     def settings(self) -> dict[str, Record]:
         """What the graph says of the step's outputs, by their names."""
         return {one["Name"]: one for one in self.node.get("ModuleOutputSettings") or []}

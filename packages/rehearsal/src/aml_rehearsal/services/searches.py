@@ -42,8 +42,8 @@ LIMITS = {"max_total_jobs": 1000, "max_concurrent_jobs": 100, "max_duration_minu
 Trial = Callable[[str, Point, "Record | None"], None]
 
 
-def check(workspace: Workspace, wish: Record) -> None:
-    """Refuse what is no search, or one whose runs could not run."""
+def check(workspace: Workspace, wish: Record, trial: Trial | None = None) -> None:
+    """Refuse what is no search, or one whose runs could not run; who starts those itself has looked at them."""
     for name, most in LIMITS.items():
         if not 1 <= int(wish.get(name) or 0) <= most:
             raise Refusal(400, f"{name} is from 1 to {most}, not {wish.get(name)}.")
@@ -55,7 +55,7 @@ def check(workspace: Workspace, wish: Record) -> None:
             raise Refusal(400, f"There is no run {key['run_id']} to go on from.")
     sampling.check(wish["generator_config"]["name"].lower(), wish["generator_config"]["parameter_space"])
     Policy(wish["policy_config"], maximize=True)
-    if "CreationInfoWithGraph" in wish["platform_config"]:
+    if trial:
         return
     definition = wish["platform_config"]["Definition"]
     configuration = definition["Overrides"]
@@ -80,7 +80,7 @@ def begin(
     run_id = run_id or f"HD_{workspace.state.new_id()}"
     if run_id in workspace.state.tables.runs:
         raise Refusal(409, f"Run {run_id} exists", "RunExists")
-    check(workspace, wish)
+    check(workspace, wish, trial)
     search = Search(workspace, experiment, run_id, wish, trial)
     definition = wish["platform_config"]["Definition"]
     run = new_run(workspace, experiment, run_id, runType="hyperdrive", name=name)
@@ -125,7 +125,8 @@ class Search:
         self.metric = wish["primary_metric_config"]["name"]
         self.maximize = str(wish["primary_metric_config"]["goal"]).lower() == "maximize"
         generator = wish["generator_config"]
-        self.sampler = Sampler(generator["name"], generator["parameter_space"], run_id, maximize=self.maximize)
+        seed = str(generator.get("seed") or run_id)
+        self.sampler = Sampler(generator["name"], generator["parameter_space"], seed, maximize=self.maximize)
         self.policy = Policy(wish["policy_config"], maximize=self.maximize)
         self.points: dict[str, Point] = {}  # by the run that tries it
         self.inherited = {name: point for key in wish.get("resume_from") or [] for name, point in self.tried(key)}
