@@ -62,7 +62,6 @@ MODEL_FILES = {
     "runtime/data.py",
     "runtime/input_schema.py",
     "runtime/server.py",
-    "runtime/server.py",
     "runtime/serving.py",
     "runtime/tracking.py",
     "score.py",

@@ -24,6 +24,7 @@ ARGUMENTS = {
     "ci": ["summary"],
     "job": ["run", "job.yml"],
     "deploy": ["--target", "aci"],
+    "job": ["run", "job.yml"],
     "model": ["remove", "churn"],
     "notebook": ["analysis.ipynb"],
     "requirements": ["requirements.txt"],

@@ -1,5 +1,7 @@
 """A job's own command, run here: what is put in for its inputs and outputs, and that a value stays a value."""
 
+# ruff: noqa: E501 (a case is a line)
+
 import json
 import subprocess
 from pathlib import Path
@@ -114,7 +116,7 @@ def test_no_value_is_a_command(project: Path) -> None:
         ),
         (("type: command", "type: sweep"), [], 1, "models/quick/azure_ml/job.yml:2: type: is 'sweep': write command"),
         (("commandJob", "pipelineJob"), [], 1, "is no command job: aml pipeline runs such here"),
-        (("inputs.name", "inputs.nam"), [], 1, "job.yml:4: command: ${{inputs.nam}}: no such input: write ${{inputs.name"),
+        (("inputs.name", "inputs.nam"), [], 1, "command: ${{inputs.nam}}: no such input: write ${{inputs.name"),
         (("", ""), ["--input", "x=1"], 2, "models/quick/azure_ml/job.yml has no input x; there are: rows, name"),
         (("", ""), ["--input", "x"], 2, "--input: NAME=VALUE, not 'x'"),
         (("", ""), ["--input", "rows=nowhere"], 2, "--input: nowhere: no such file or folder"),
