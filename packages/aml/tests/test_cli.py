@@ -24,7 +24,6 @@ ARGUMENTS = {
     "ci": ["summary"],
     "job": ["run", "job.yml"],
     "deploy": ["--target", "aci"],
-    "job": ["run", "job.yml"],
     "model": ["remove", "churn"],
     "notebook": ["analysis.ipynb"],
     "requirements": ["requirements.txt"],

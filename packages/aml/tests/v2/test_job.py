@@ -1,6 +1,6 @@
 """A job's own command, run here: what is put in for its inputs and outputs, and that a value stays a value."""
 
-# ruff: noqa: E501 (a case is a line)
+
 
 import json
 import subprocess
