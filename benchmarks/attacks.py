@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from multiprocessing import get_context
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from statistics import quantiles
 from typing import NamedTuple
@@ -72,29 +73,29 @@ def main() -> int:
                 before = slowest(server.port, body, args.seconds)
                 during, lost = under(attack, server, body, args.seconds)
                 after = slowest(server.port, body, args.seconds)
-                ratio = during[0] / max(before[0], after[0])
+                ratio = during / max(before[0], after[0])
                 worst = max(worst, ratio if not lost else float("inf"))
                 memory = max(server.memory().values()) / 1024
                 say(
-                    f"{name:20} p99 {before[0]:7.2f} ms, attacked {during[0]:7.2f}, after {after[0]:7.2f}:"
+                    f"{name:20} p99 {before[0]:7.2f} ms, attacked {during:7.2f}, after {after[0]:7.2f}:"
                     f" {ratio:5.2f} x (goal: {GOAL:g}); {lost} lost; a worker has {memory:.0f} MB"
                 )
     return int(worst > GOAL)
 
 
-def under(attack: Attack, server: Served, body: bytes, seconds: float) -> tuple[tuple[float, int], int]:
+def under(attack: Attack, server: Served, body: bytes, seconds: float) -> tuple[float, int]:
     """The same while an attack lasts."""
     spawn = get_context("spawn")
     ready = spawn.Event()
     attackers = spawn.Process(target=run, args=(attack, server.port, ready), daemon=True)
     attackers.start()
     try:
-        ready.wait(60)
-        found = slowest(server.port, body, seconds)
+        if not ready.wait(60):
+            sys.exit(f"ERROR: {attack.clients} clients could not connect in a minute")
+        return slowest(server.port, body, seconds)
     finally:
         attackers.kill()
         attackers.join()
-    return found, found[1]
 
 
 def slowest(port: int, body: bytes, seconds: float) -> tuple[float, int]:
@@ -111,16 +112,10 @@ def slowest(port: int, body: bytes, seconds: float) -> tuple[float, int]:
     return (quantiles(times, n=100)[98] if len(times) > 1 else times[0]) * 1000, lost
 
 
-def run(attack: Attack, port: int, ready: "Ready") -> None:
+def run(attack: Attack, port: int, ready: Event) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (FILES if most < 0 else min(FILES, most), most))
     asyncio.run(attacked(attack, port, ready.set))
-
-
-class Ready:
-    """A multiprocessing event, whose own type is none."""
-
-    set: Callable[[], None]
 
 
 async def attacked(attack: Attack, port: int, ready: Callable[[], None]) -> None:

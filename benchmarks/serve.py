@@ -3,9 +3,10 @@
     python benchmarks/serve.py
 
 The project's own server is measured beside Azure ML's, by its score.py. Three entry scripts take turns within one run:
-one that returns its request, which is the floor of the server; the project's own, which uses ONNX; and the one that comes to mind first, which gives a DataFrame to the pipeline. The last
-two must give the same answers before they are measured: a fast wrong answer is worth nothing. That for a linear model
-and a forest, with one worker and two; then what threads do to two workers, and what memory a worker takes.
+one that returns its request, which is the floor of the server; the project's own, which uses ONNX; and the one that
+comes to mind first, which gives a DataFrame to the pipeline. The last two must give the same answers before they are
+measured: a fast wrong answer is worth nothing. That for a linear model and a forest, with one worker and two; then what
+threads do to two workers, and what memory a worker takes.
 """
 
 import argparse

@@ -111,8 +111,8 @@ class Walk:
             return {"list": self.takes(field.inner)}
         if isinstance(field, fields.Dict):
             return {"map": self.takes(field.value_field) if field.value_field else "any"}
-        found = next((word for kind, word in TAKES if isinstance(field, kind)), "any")
-        return "name" if found == "asset" and field.allow_default_version else found
+        plain = next((word for kind, word in TAKES if isinstance(field, kind)), "any")
+        return "name" if plain == "asset" and field.allow_default_version else plain
 
 
 def walked() -> dict[str, Any]:

@@ -61,6 +61,7 @@ MODEL_FILES = {
     "runtime/arguments.py",
     "runtime/data.py",
     "runtime/input_schema.py",
+    "runtime/server.py",
     "runtime/serving.py",
     "runtime/tracking.py",
     "score.py",

@@ -15,9 +15,8 @@ HOSTILE = [
     "a\\", "a\\\n", "%", "-x", "--help", "--", "~", "~/x", "*", "?", "[a-z]", "{a,b}", "!x", "a=b", ":=",
     "ñandú", "данные", "数据", "😀",
 ]  # fmt: skip
-VERBS = [verb for verb in cli.VERBS if verb != "auto3dseg"]
+VERBS = [verb for verb in cli.VERBS if verb not in ("auto3dseg", "job")]
 OF_THE_REPO = {
-    "job",
     "migrate",
     "model",
     "init",

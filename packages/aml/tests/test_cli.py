@@ -22,7 +22,9 @@ WITHOUT_MAKE = ("auto3dseg", "job")  # whose folder need not be a project; for w
 ARGUMENTS = {
     "add": ["search"],
     "ci": ["summary"],
+    "job": ["run", "job.yml"],
     "deploy": ["--target", "aci"],
+    "job": ["run", "job.yml"],
     "model": ["remove", "churn"],
     "notebook": ["analysis.ipynb"],
     "requirements": ["requirements.txt"],

@@ -1,4 +1,4 @@
-"""The files of azure_ml/: written from the runconfigs, taken by the client's own loaders, and held against their twins."""
+"""The files of azure_ml/: written from the runconfigs, taken by the client's loaders, held against their twins."""
 
 import json
 import subprocess
@@ -18,7 +18,8 @@ CLIENT = "azure-ai-ml==1.35.2"  # as tools/v2_keys.py has walked it
 HERE = Path(__file__).parent
 KINDS = {
     "job": "commandJob", "data": "data", "model": "model", "compute": "amlCompute", "environment-train": "environment",
-    "environment-inference": "environment", "endpoint": "managedOnlineEndpoint", "deployment": "managedOnlineDeployment",
+    "environment-inference": "environment",
+    "endpoint": "managedOnlineEndpoint", "deployment": "managedOnlineDeployment",
     "batch-endpoint": "batchEndpoint", "batch-deployment": "modelBatchDeployment",
 }  # fmt: skip
 HOSTILE = {"compute_name": "no", "dataset_name": "2024.10", "model_name": "on_line", "project_slug": "x"}
@@ -112,18 +113,28 @@ def test_direct_data_is_downloaded_by_the_service(small: Path) -> None:
 
 
 # What is changed in a file, and what is said of it.
-DATA_TOO = "job.yml:16: inputs.training.path: is azureml:model1-data:2, and train-amlcompute.runconfig has data.training: azureml:model1-data:1"
+RUNCONFIG = "train-amlcompute.runconfig has"
+DATA_TOO = (
+    f"job.yml:16: inputs.training.path: is azureml:model1-data:2, and {RUNCONFIG} data.training: azureml:model1-data:1"
+)
+TWO_EACH = "distribution:\n  type: mpi\n  process_count_per_instance: 2\nlimits:"
 TWINS = [
-    ("job.yml", "azureml:cpu-cluster", "azureml:gpu", "job.yml:20: compute: is azureml:gpu, and train-amlcompute.runconfig has target: azureml:cpu-cluster"),
-    ("job.yml", "model1-data:1", "model1-data:2", "job.yml:16: inputs.training.path: is azureml:model1-data:2, and train-amlcompute.runconfig has data.training: azureml:model1-data:1"),
+    ("job.yml", "azureml:cpu-cluster", "azureml:gpu",
+     f"job.yml:20: compute: is azureml:gpu, and {RUNCONFIG} target: azureml:cpu-cluster"),
+    ("job.yml", "model1-data:1", "model1-data:2", DATA_TOO),
     ("job.yml", "ro_mount", "download", "job.yml:17: inputs.training.mode: is download, and "),
-    ("job.yml", "shm_size", "instance_count: 3\n  shm_size", "job.yml:22: resources.instance_count: is 3, and train-amlcompute.runconfig has nodeCount: 1"),
-    ("job.yml", "limits:", "distribution:\n  type: mpi\n  process_count_per_instance: 2\nlimits:", "distribution: is type mpi, process_count_per_instance 2, and train-amlcompute.runconfig has communicator and its processes: one process"),
+    ("job.yml", "shm_size", "instance_count: 3\n  shm_size",
+     f"job.yml:22: resources.instance_count: is 3, and {RUNCONFIG} nodeCount: 1"),
+    ("job.yml", "limits:", TWO_EACH, "distribution: is type mpi, process_count_per_instance 2, and "),
     ("job.yml", "python train.py", "python other.py", "command: is python other.py --data-path"),
-    ("compute.yml", "name: cpu-cluster", "name: other", "compute.yml:5: name: is other, and train-amlcompute.runconfig has target: cpu-cluster"),
-    ("environment-train.yml", "name: model1-train", "name: train", "name: is train, and train-amlcompute.runconfig has environment.name: model1-train"),
-    ("environment-train.yml", "ubuntu22.04:", "ubuntu20.04:", "image: is mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu20.04:"),
-    ("environment-train.yml", "train-conda.yml", "inference-conda.yml", "conda_file: is aml_config/inference-conda.yml, and train-amlcompute.runconfig has condaDependenciesFile: aml_config/train-conda.yml"),
+    ("compute.yml", "name: cpu-cluster", "name: other",
+     f"compute.yml:5: name: is other, and {RUNCONFIG} target: cpu-cluster"),
+    ("environment-train.yml", "name: model1-train", "name: train",
+     f"name: is train, and {RUNCONFIG} environment.name: model1-train"),
+    ("environment-train.yml", "ubuntu22.04:", "ubuntu20.04:",
+     "image: is mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu20.04:"),
+    ("environment-train.yml", "train-conda.yml", "inference-conda.yml",
+     f"is aml_config/inference-conda.yml, and {RUNCONFIG} condaDependenciesFile: aml_config/train-conda.yml"),
     ("data.yml", 'version: "1"', 'version: "4"', "version: is 4, and job.yml reads training by azureml:model1-data:1"),
     ("deployment.yml", "endpoint_name: model1", "endpoint_name: other", "endpoint_name: is other"),
     ("batch-deployment.yml", "endpoint_name: model1", "endpoint_name: other", "endpoint_name: is other"),

@@ -1,5 +1,7 @@
 """A job's own command, run here: what is put in for its inputs and outputs, and that a value stays a value."""
 
+# ruff: noqa: E501 (a case is a line)
+
 import json
 import subprocess
 from pathlib import Path
@@ -40,7 +42,10 @@ environment: azureml:train@latest
 environment_variables:
   OMP_NUM_THREADS: "1"
 """
-DATA = "$schema: https://azuremlschemas.azureedge.net/latest/data.schema.json\nname: quick-rows\npath: ../../../data/quick\n"
+DATA = """$schema: https://azuremlschemas.azureedge.net/latest/data.schema.json
+name: quick-rows
+path: ../../../data/quick
+"""
 
 
 @pytest.fixture
@@ -103,11 +108,16 @@ def test_no_value_is_a_command(project: Path) -> None:
 @pytest.mark.parametrize(
     ("edit", "options", "code", "error"),
     [
-        (("quick-rows:1", "others:1"), [], 1, "inputs.rows: azureml:others:1 is not on this computer: --input rows=FOLDER"),
+        (
+            ("quick-rows:1", "others:1"),
+            [],
+            1,
+            "inputs.rows: azureml:others:1 is not on this computer: --input rows=FOLDER",
+        ),
         (("type: command", "type: sweep"), [], 1, "models/quick/azure_ml/job.yml:2: type: is 'sweep': write command"),
         (("commandJob", "pipelineJob"), [], 1, "is no command job: aml pipeline runs such here"),
-        (("inputs.name", "inputs.nam"), [], 1, "job.yml:4: command: ${{inputs.nam}}: no such input: write ${{inputs.name}}"),
-        (("", ""), ["--input", "x=1"], 2, "--input: models/quick/azure_ml/job.yml has no input x; there are: rows, name"),
+        (("inputs.name", "inputs.nam"), [], 1, "command: ${{inputs.nam}}: no such input: write ${{inputs.name"),
+        (("", ""), ["--input", "x=1"], 2, "models/quick/azure_ml/job.yml has no input x; there are: rows, name"),
         (("", ""), ["--input", "x"], 2, "--input: NAME=VALUE, not 'x'"),
         (("", ""), ["--input", "rows=nowhere"], 2, "--input: nowhere: no such file or folder"),
         (("code: ..", "code: ../../../data"), [], 1, "code: is no model's folder"),

@@ -174,10 +174,9 @@ class Script:
         amlserver.merge_configuration(amlserver.parse_arguments())
         amlserver.validate_environment_variables()
         amlserver.set_path_variable()
-        from azureml_inference_server_http.server.entry import app  # loads score.py, and calls its init()
-
         from azureml_inference_server_http.api.aml_response import AMLResponse
         from azureml_inference_server_http.server import config, input_parsers
+        from azureml_inference_server_http.server.entry import app  # loads score.py, and calls its init()
 
         from runtime import serving
 

@@ -6,8 +6,7 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from contextvars import ContextVar
+from collections.abc import Callable
 from datetime import datetime, timezone
 from functools import wraps
 from itertools import count
@@ -34,9 +33,7 @@ handled_runs: set[Callable[..., Any]] = set()  # which runtime/server.py may cal
 encode = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would make one for each line
 origin = {"model": "local", "code": os.environ.get("CODE_COMMIT") or "unknown"}
 descriptions: dict[str, dict[str, Any]] = {}  # what /swagger.json answers, by its version
-explains = False  # whether the model that is served gives reasons
-# What follows the ? of the address, where the server is not the one of Azure ML.
-query: ContextVar[Mapping[str, str] | None] = ContextVar("query", default=None)
+offered: set[str] = set()  # what a request may ask for beside its answer: "explain"
 
 
 def find_model() -> tuple[Path, input_schema.Schema]:
@@ -71,7 +68,7 @@ def handled(run: Callable[..., Any]) -> Callable[..., Any]:
             if flask.request.method != "POST":
                 return refuse_method(MethodNotAllowed(["POST", "OPTIONS"]))
         try:
-            if not explains and asked("explain"):
+            if "explain" not in offered and asked("explain"):
                 raise input_schema.BadRequest("This model gives no reasons: ask without explain=true.")
             answer = run(*args, **kwargs)
             status = 200
@@ -96,12 +93,9 @@ def handled(run: Callable[..., Any]) -> Callable[..., Any]:
 
 def asked(name: str) -> bool:
     """Whether the request's address says so: /score?explain=true."""
-    given = query.get()
-    if given is None:
-        if not flask.has_request_context() or not flask.request.query_string:
-            return False
-        given = flask.request.args
-    said = given.get(name, "false")
+    if not flask.has_request_context() or not flask.request.query_string:
+        return False
+    said: str = flask.request.args.get(name, "false")
     if said not in ("true", "false"):
         raise input_schema.BadRequest(f"{name} must be true or false, not {said[:80]!r}.")
     return said == "true"
@@ -153,8 +147,8 @@ def summary(predictions: list[dict[str, Any]]) -> dict[str, Any]:
 
 def publish(schema: input_schema.Schema, max_rows: int, *, explained: bool = False) -> None:
     """Show at /swagger.json what a request may hold and what is answered: it is known once the model is loaded."""
-    global explains
-    explains = explained
+    if explained:
+        offered.add("explain")
     for version in VERSIONS.values():
         descriptions[version] = describe(schema, max_rows, version, explained)
     # The server of Azure ML, whose own description leaves out what is refused, calls init() before it has its routes.

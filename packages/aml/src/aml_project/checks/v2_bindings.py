@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from aml_project.plain_yaml import Place
 from aml_project.runconfigs.schema import nearest
@@ -111,13 +111,22 @@ def singular(first: str) -> str:
 # Pipelines
 
 
+class Steps(NamedTuple):
+    """What a pipeline says, its steps, and what each takes and makes; None where only the service knows that."""
+
+    said: dict[str, Any]
+    jobs: dict[str, dict[str, Any]]
+    takes: dict[str, dict[str, Any] | None]
+
+
 def pipeline(file: File) -> Iterator[Finding]:
     """The steps: what each is handed is there, and what it wants is handed to it."""
     jobs = {str(name): node for name, node in section(file.content, "jobs").items() if isinstance(node, dict)}
     takes = {name: interface(file, node) for name, node in jobs.items()}
+    steps = Steps(file.content, jobs, takes)
     for name, node in jobs.items():
         place = ("jobs", name)
-        yield from bound(file.content, jobs, takes, name)
+        yield from bound(steps, name)
         if "command" in node and "component" not in node:
             yield from command(node["command"], (*place, "command"), scope(node))
         if "task" in node or "trial" in node:
@@ -133,7 +142,7 @@ def pipeline(file: File) -> Iterator[Finding]:
     for name, output in section(file.content, "outputs").items():
         path = output if isinstance(output, str) else None
         for inner in BINDING.findall(path or ""):
-            yield from reference(inner, file.content, jobs, takes, ("outputs", str(name)), "")
+            yield from reference(inner, steps, ("outputs", str(name)))
 
 
 def without_compute(file: File, place: Place) -> Iterator[Finding]:
@@ -187,38 +196,32 @@ def interface(file: File, node: dict[str, Any]) -> dict[str, Any] | None:
     return node if str(node.get("type") or "command") in ("command", "parallel", "sweep") else None
 
 
-def bound(said: dict[str, Any], jobs: dict[str, Any], takes: dict[str, Any], name: str) -> Iterator[Finding]:
+def bound(steps: Steps, name: str) -> Iterator[Finding]:
     for part in ("inputs", "outputs"):
-        for key, value in section(jobs[name], part).items():
-            texts: list[Any] = [value.get("path") if isinstance(value, dict) else value]
-            for text in texts:
-                for inner in BINDING.findall(str(text)):
-                    yield from reference(inner, said, jobs, takes, place=("jobs", name, part, str(key)), own=name)
-                for written in (*ONE_BRACE.findall(str(text)), *NO_DOLLAR.findall(str(text))):
-                    problem = f"{written}: is no name with these braces: write ${{{{{written}}}}}"
-                    yield Finding(("jobs", name, part, str(key)), problem)
+        for key, value in section(steps.jobs[name], part).items():
+            text = str(value.get("path") if isinstance(value, dict) else value)
+            for inner in BINDING.findall(text):
+                yield from reference(inner, steps, ("jobs", name, part, str(key)), name)
+            for written in (*ONE_BRACE.findall(text), *NO_DOLLAR.findall(text)):
+                problem = f"{written}: is no name with these braces: write ${{{{{written}}}}}"
+                yield Finding(("jobs", name, part, str(key)), problem)
 
 
-def reference(
-    inner: str, said: dict[str, Any], jobs: dict[str, Any], takes: dict[str, Any], *, place: Place, own: str
-) -> Iterator[Finding]:
+def reference(inner: str, steps: Steps, place: Place, own: str = "") -> Iterator[Finding]:
     """A ${{parent.…}}: what it names is there."""
     parts = inner.split(".")
     if parts[0] in ("search_space", "name", "default_datastore"):
         return
     if parts[0] != "parent" or len(parts) < 3:
         near = nearest(parts[0], ["parent"])
-        inner_ = inner if not near else ".".join(["parent", *parts[1:]])
-        mend = (
-            f"write ${{{{{inner_}}}}}"
-            if near
-            else "write ${{parent.inputs.NAME}} or ${{parent.jobs.STEP.outputs.NAME}}"
-        )
+        mend = "write ${{parent.inputs.NAME}} or ${{parent.jobs.STEP.outputs.NAME}}"
+        if near:
+            mend = f"write ${{{{{'.'.join([near, *parts[1:]])}}}}}"
         yield Finding(place, f"${{{{{inner}}}}}: names nothing: {mend}")
         return
     kind, name = parts[1], parts[2]
     if kind in ("inputs", "outputs"):
-        there = list(map(str, section(said, kind)))
+        there = list(map(str, section(steps.said, kind)))
         if name not in there:
             near = nearest(name, there)
             mend = f"write ${{{{parent.{kind}.{near}}}}}" if near else f"write {name}: below {kind}: of the pipeline"
@@ -226,9 +229,9 @@ def reference(
     elif kind != "jobs":
         near = nearest(kind, ["inputs", "outputs", "jobs"]) or "jobs"
         yield Finding(place, f"${{{{{inner}}}}}: names nothing: write ${{{{parent.{near}.{'.'.join(parts[2:])}}}}}")
-    elif name not in jobs:
-        step = nearest(name, list(jobs))
-        mend = f"name one of {', '.join(jobs)}"
+    elif name not in steps.jobs:
+        step = nearest(name, list(steps.jobs))
+        mend = f"name one of {', '.join(steps.jobs)}"
         if step:
             mend = f"write ${{{{parent.jobs.{'.'.join([step, *parts[3:]])}}}}}"
         yield Finding(place, f"${{{{{inner}}}}}: no such step: {mend}")
@@ -236,8 +239,10 @@ def reference(
         yield Finding(place, f"${{{{{inner}}}}}: the step waits for itself: name another one")
     elif len(parts) < 5 or parts[3] not in ("outputs", "inputs"):
         yield Finding(place, f"${{{{{inner}}}}}: names no output: write ${{{{parent.jobs.{name}.outputs.NAME}}}}")
-    elif takes[name] is not None:
-        made = sorted({*map(str, section(takes[name], parts[3])), *map(str, section(jobs[name], parts[3]))})
+    elif steps.takes[name] is not None:
+        made = sorted(
+            {*map(str, section(steps.takes[name] or {}, parts[3])), *map(str, section(steps.jobs[name], parts[3]))}
+        )
         if parts[4] not in made:
             meant = nearest(parts[4], made)
             mend = (

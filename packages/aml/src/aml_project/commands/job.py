@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 from aml_project.command_line import WRONG_USE, Failure, Parser, run
+from aml_project.project import root
 
 EXAMPLE = """  aml job run models/model1/azure_ml/job.yml
   aml job run models/model1/azure_ml/job.yml --input training=data/model1"""
@@ -27,6 +28,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def act(args: argparse.Namespace) -> int:
+    root()
     from aml_project.v2 import job
 
     given: dict[str, str] = {}

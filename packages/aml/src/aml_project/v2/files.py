@@ -207,7 +207,7 @@ class Writer:
 
     def endpoint(self) -> str:
         return text_of([
-            "# The address that answers. Its name is unique in an Azure region: if it is taken, change it, in deployment.yml too.",
+            "# The address that answers. Its name is unique in a region: if it is taken, change it, in deployment.yml too.",
             f"#   az ml online-endpoint create -f {self.path('endpoint.yml')}",
             f"$schema: {SCHEMAS}/managedOnlineEndpoint.schema.json",
             f"name: {self.endpoint_name()}",
@@ -308,7 +308,7 @@ def entries(config: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def data_of(config: dict[str, Any]) -> dict[str, tuple[str, str]]:
-    """The inputs of a job: the data of a runconfig, as path and mode. The service downloads direct data, once a node."""
+    """The inputs of a job: the data of a runconfig, as path and mode. Direct data are downloaded, once a node."""
     found = {}
     for name, entry in entries(config):
         dataset = section(section(entry, "dataLocation"), "dataset")
