@@ -1,7 +1,5 @@
 """A job's own command, run here: what is put in for its inputs and outputs, and that a value stays a value."""
 
-
-
 import json
 import subprocess
 from pathlib import Path

@@ -207,7 +207,7 @@ class Writer:
 
     def endpoint(self) -> str:
         return text_of([
-            "# The address that answers. Its name is unique in a region: if it is taken, mend it in deployment.yml too.",
+            "# The address that answers. Its name is unique in a region: if taken, change it in deployment.yml too.",
             f"#   az ml online-endpoint create -f {self.path('endpoint.yml')}",
             f"$schema: {SCHEMAS}/managedOnlineEndpoint.schema.json",
             f"name: {self.endpoint_name()}",
