@@ -349,7 +349,6 @@ wait(job.name)
 @pytest.mark.parametrize(
     ("wish", "told"),
     [
-        ({"jobType": "Pipeline"}, "jobs of the type Pipeline"),
         ({"jobType": "Spark"}, "jobs of the type Spark"),
         ({"jobType": "AutoML"}, "jobs of the type AutoML"),
         ({"componentId": "x/components/a/versions/1"}, "components"),

@@ -139,7 +139,7 @@ def test_what_is_shorter_than_its_journal_is_refused(opened: Open, path: Path) -
 @pytest.mark.parametrize(
     ("model", "stamps", "said"),
     [
-        ("other", STAMPS, "{path}.journal: was begun with another model"),
+        ("other", STAMPS, "{path}.journal: was begun with another model or way of reading"),
         ("m", STAMPS | {"b.csv": [20, 7]}, "b.csv: has changed since it was scored"),
         ("m", {"a.csv": [10, 1]}, "b.csv: has changed since it was scored"),
         ("m", {"a.csv": [10, 1], "aa.csv": [5, 5], "b.csv": [20, 2]}, "aa.csv: was not there when b.csv was scored"),

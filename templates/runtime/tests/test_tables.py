@@ -359,7 +359,7 @@ def test_a_schema_of_an_earlier_model_is_read_as_then(tmp_path: Path) -> None:
     columns = [{"name": "flag", "type": "number"}, {"name": "c", "type": "category", "categories": ["NA", "b"]}]
     (tmp_path / "schema.json").write_text(json.dumps({"columns": columns, "task": "classification", "classes": ["a"]}))
     schema = input_schema.find(str(tmp_path))[1]
-    rows = [{"flag": True, "c": "NA"}, {"flag": None, "c": "null"}]
+    rows = [{"flag": 1, "c": "NA"}, {"flag": None, "c": "null"}]
     asked = input_schema.read_request(json.dumps({"data": rows}), schema.columns, 9)
     path = write(tmp_path / "it.csv", "flag,c\nTrue,NA\n,null\n")
     ((batch, _),) = formats.stream(path, schema.columns, 9, 0, schema.reading)
