@@ -183,7 +183,7 @@ jobs:
 Path("outer.yml").write_text('''
 type: pipeline
 inputs: {{data: {{type: uri_folder, path: ./data}}}}
-outputs: {{model: {{type: uri_folder, path: azureml://datastores/workspaceblobstore/paths/made/${{{{name}}}}/}}}}
+outputs: {{model: {{type: uri_folder, path: "azureml://datastores/workspaceblobstore/paths/made/${{{{name}}}}/"}}}}
 settings: {{default_compute: azureml:cpu-cluster, continue_on_step_failure: true}}
 jobs:
   inner:

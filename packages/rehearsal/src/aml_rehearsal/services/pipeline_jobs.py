@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aml_rehearsal.messages import Refusal
-from aml_rehearsal.services import command_jobs, components, sweep_jobs
+from aml_rehearsal.services import command_jobs, components, data_assets, sweep_jobs
 from aml_rehearsal.services.command_jobs import not_played
 from aml_rehearsal.services.pipeline_progress import Progress
 from aml_rehearsal.state import Record
@@ -312,7 +312,7 @@ class PipelineJob(Progress):
                 if (target := bound_output(one)) and node in self.started:
                     run_id = self.started[node]
                     held = self.record["properties"]["outputs"][target]
-                    held |= {"uri": f"azureml://jobs/{run_id}/outputs/{name}"}
+                    held["uri"] = data_assets.in_full(self.workspace, f"azureml://jobs/{run_id}/outputs/{name}")
                     best = runs[run_id]["properties"].get("best_child_run_id") or run_id
                     if asset := (runs[best].get("outputs") or {}).get(name):
                         made[target] = asset
