@@ -350,8 +350,6 @@ wait(job.name)
     ("wish", "told"),
     [
         ({"jobType": "Spark"}, "jobs of the type Spark"),
-        ({"jobType": "Pipeline"}, "jobs of the type Pipeline"),
-        ({"jobType": "Spark"}, "jobs of the type Spark"),
         ({"jobType": "AutoML"}, "jobs of the type AutoML"),
         ({"componentId": "x/components/a/versions/1"}, "components"),
         ({"distribution": {"distributionType": "Ray"}}, "the distribution Ray"),
