@@ -117,7 +117,9 @@ answer["missing"] = refused(ml.components.get, "prepare", "7")[:2]
     assert answer["missing"] == [404, "UserError"]
 
 
-def test_a_pipeline_file_is_run_streamed_and_downloaded(rehearsal: Rehearsal, ml_client: Client) -> None:
+def test_a_pipeline_file_is_run_streamed_and_downloaded(
+    rehearsal: Rehearsal, ml_client: Client, caller: Caller
+) -> None:
     answer = ml_client(f"""{SETUP}
 made = ml.jobs.create_or_update(load_job("pipeline.yml"))
 answer["id"], answer["made"] = made.name, [made.type, made.display_name, made.experiment_name]
@@ -148,7 +150,7 @@ answer["archived"] = made.name in [one.name for one in ml.jobs.list()]
         ("prepare", "search", "train"), "Completed"
     )
     assert answer["model"] == "0.25 of 0.5 [] ['a.csv'] 3"
-    best = rehearsal.workspace.blobs.read("azureml-blobstore", answer["best"].partition("/paths/")[2] + "model.txt")
+    best = rehearsal.workspace.blobs.read("azureml-blobstore", answer["best"].partition("/paths/")[2] + "/model.txt")
     assert best == b"0.125 of 0.5 [] ['a.csv']"
     assert "The pipeline run is Completed." in answer["log"]
     reused = [runs[run]["properties"].get("azureml.reusedrunid") for run in answer["second"].values()]
@@ -157,6 +159,9 @@ answer["archived"] = made.name in [one.name for one in ml.jobs.list()]
     assert answer["third"] == "Completed"
     assert not any("azureml.isreused" in runs[run]["properties"] for run in answer["anew"].values())
     assert not answer["archived"]
+    status, seen = caller.ask("GET", f"/pipelines/v1.0SCOPE/PipelineRuns/{answer['id']}")  # as the older client does
+    assert (status, seen["Status"]["StatusCode"]) == (200, "Finished")
+    assert (seen["RunHistoryExperimentName"], seen["ParameterAssignments"]) == ("pipelines", {"rate": "0.25"})
     search = answer["steps"]["search"][0]
     assert {run["rootRunId"] for run in runs.values() if run["parentRunId"] == search} == {answer["id"]}
 
