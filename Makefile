@@ -1,8 +1,10 @@
 # `make help` lists what there is. Nothing but python3 (with venv), git and make is needed on the machine; for all tests,
 # podman and a registry as well (.ci/run).
-PYTHON ?= python3
 BIN := .venv/bin
-ARGS ?=
+# What is given is no text of make's. ARGS is shell text: the words that one would write behind the command itself.
+$(foreach name,PYTHON ARGS,$(if $(filter command,$(origin $(name))),$(eval override $(name) := $$(value $(name)))))
+$(foreach name,PYTHON ARGS,$(if $(value $(name)),$(eval export $(name))))
+WITH_ARGS := eval "set -- $$ARGS";
 # The tests, three files at once: most of them wait for processes and answers. The long files first, then the end is short.
 PYTEST := $(BIN)/python -m pytest -p tests.times --verbose --numprocesses=3 --dist=loadfile --no-loadscope-reorder --durations=25
 TESTS := tests/sources tests/automation tests/journeys tests/odd_tables tests/containers tests/updates packages/rehearsal/tests packages/aml/tests tests/renders
@@ -21,13 +23,13 @@ demo: .venv/demo ## Walk the whole way in demo/: render, train, serve, submit, r
 	$(BIN)/python tools/demo.py
 
 test: lint ## Run the tests (tests/README.md)
-	$(PYTEST) -m "not full" $(ARGS) $(TESTS)
+	$(WITH_ARGS) $(PYTEST) -m "not full" "$$@" $(TESTS)
 
 test-full: lint ## Run all tests: every Python, every resolution, whole journeys of az, random kills (nightly)
-	$(PYTEST) $(ARGS) $(TESTS)
+	$(WITH_ARGS) $(PYTEST) "$$@" $(TESTS)
 
 test-fast: lint ## Run the tests of a minute and a half: sources, renders, the engine without a workspace
-	$(PYTEST) -m "not full and not workspace and not slow" $(ARGS) tests/sources packages/aml/tests tests/renders
+	$(WITH_ARGS) $(PYTEST) -m "not full and not workspace and not slow" "$$@" tests/sources packages/aml/tests tests/renders
 
 lint: .venv/dev .venv/ci ## Check the sources: ruff, mypy
 	$(BIN)/ruff check --config pyproject.toml .
@@ -47,7 +49,7 @@ format: .venv/dev ## Format the sources
 	$(BIN)/ruff format --config pyproject.toml .
 
 mutation: .venv/dev .venv/model ## Change what decides in the engine, and see whether its tests notice (nightly; ARGS="--sample 10")
-	$(BIN)/python tools/mutation.py $(ARGS)
+	$(WITH_ARGS) $(BIN)/python tools/mutation.py "$$@"
 
 bench: .venv/dev ## Measure each part beside its floor, as ratios within one run (benchmarks/)
 	$(BIN)/python benchmarks/render.py
@@ -65,7 +67,7 @@ bench: .venv/dev ## Measure each part beside its floor, as ratios within one run
 	$(BIN)/python benchmarks/pipeline.py
 
 .venv/bin/uv:
-	$(PYTHON) -m venv .venv
+	"$${PYTHON:-python3}" -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV)
 .venv/demo .venv/dev: .venv/%: pyproject.toml .venv/bin/uv
 	$(BIN)/uv pip install --python $(BIN)/python --group $*

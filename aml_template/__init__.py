@@ -18,9 +18,9 @@ from aml_template.place import template_place
 
 OF_ANSWERS = (
     answers.texts, answers.gpu, answers.processes_per_node, answers.processes, answers.trains_network,
-    answers.answers_rows, answers.base_image, answers.dockerfile, answers.launcher, answers.mechanism, answers.data_path,
-    files.answers_json, files.model_answers_json, files.requirement, files.packages, files.of_framework,
-    files.network, files.predictor, files.framework, rules.problems, template_place,
+    answers.answers_rows, answers.base_image, answers.dockerfile, answers.launcher, answers.mechanism,
+    answers.data_path, files.answers_json, files.model_answers_json, files.requirement, files.packages,
+    files.of_framework, files.network, files.predictor, files.framework, rules.problems, rules.folder, template_place,
 )  # fmt: skip
 OF_TEXT = (files.quoted, files.markdown, files.as_it_is)
 

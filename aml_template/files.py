@@ -81,7 +81,7 @@ def network(answers: Answers, file: str) -> str:
 
 
 def predictor(answers: Answers, file: str) -> str:
-    """The name of a file, or of a folder, that only frameworks which answer rows have; "" keeps it out of the others' repos."""
+    """The name of a file, or of a folder, that those have which answer rows; "" keeps it out of the others' repos."""
     return file if answers_rows(answers) else ""
 
 

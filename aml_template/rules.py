@@ -84,9 +84,23 @@ RULES: dict[str, tuple[Callable[[str], bool], str, str]] = {
         "model1-data",
     ),
 }
+# Windows takes them for devices: no clone there could have such a folder.
+DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in DIGITS)}
 FREE_TEXT = ("project_name", "description", "author", "notebook", "environment_file")
 # Added in Python 3.10; an older cookiecutter runs on an older Python, and only misses this one check.
 STANDARD_LIBRARY: frozenset[str] = getattr(sys, "stdlib_module_names", frozenset())
+
+
+def folder(answers: Answers) -> str:
+    """The name of the new repo's folder, asked for before cookiecutter makes it.
+
+    Of a path it would make every folder, and remove the last one alone when the hook refuses the answer.
+    """
+    name = answers["project_slug"]
+    if "/" in name or "\\" in name or name in (".", ".."):
+        _, accepted, example = RULES["project_slug"]
+        raise SystemExit(f"ERROR: project_slug: {accepted} (got {name!r}, e.g. {example!r})")
+    return name
 
 
 def problems(answers: Answers) -> list[str]:
@@ -107,6 +121,9 @@ def problems(answers: Answers) -> list[str]:
             "no Python keyword and no module of the standard library"
             f" (got {answers['model_name']!r}, e.g. 'churn_model')"
         )
+    for field in ("project_slug", "model_name"):
+        if answers[field] in DEVICES:
+            found[field] = f"no name that Windows keeps for a device (got {answers[field]!r})"
     for field, problem in contradictions(answers):
         if field not in found and not (field == "gpu" and "vm_size" in found):
             found[field] = problem

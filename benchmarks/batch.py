@@ -36,21 +36,20 @@ table.to_parquet(sys.argv[2] + ".parquet")
 SPEED = """
 import sys, time
 from pathlib import Path
-from runtime.batch import workers
-workers.one_thread()
+from runtime import batch
+batch.one_thread()
 import joblib, pandas, score_batch
 from runtime import input_schema
-from runtime.batch import files, run
 
 way, table = sys.argv[1:]
 sys.argv = [sys.argv[0], "--model=outputs/model"]
 score_batch.init()
 columns = score_batch.scorer.schema.columns
-steps = run.writer("outputs/model")
+steps = batch.writer("outputs/model", {})
 
 def score():
-    chunks = files.read_chunks({"it": Path(table + way)}, columns)
-    for _, lines in workers.work_on(chunks, lambda: steps, (), 1):
+    chunks = batch.read_chunks({"it": Path(table + way)}, columns)
+    for _, lines in batch.work_on(chunks, lambda: steps, (), 1):
         assert not lines.bad
 
 if way == "ready":
@@ -85,15 +84,14 @@ COUNTS = {"one process, one processor": (1, 1), "one process": (1, 2), "two proc
 MEMORY = """
 import resource, sys
 from pathlib import Path
-from runtime.batch import workers
-workers.one_thread()
+from runtime import batch
+batch.one_thread()
 from runtime import input_schema
-from runtime.batch import files, run
 
-steps = run.writer("outputs/model")
+steps = batch.writer("outputs/model", {})
 columns = input_schema.find("outputs/model")[1].columns
 if len(sys.argv) > 1:
-    for _ in workers.work_on(files.read_chunks({"it": Path(sys.argv[1])}, columns), lambda: steps, (), 1):
+    for _ in batch.work_on(batch.read_chunks({"it": Path(sys.argv[1])}, columns), lambda: steps, (), 1):
         pass
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)
 """

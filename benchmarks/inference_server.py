@@ -56,12 +56,15 @@ class Served(NamedTuple):
 
 
 @contextlib.contextmanager
-def serve(azmlinfsrv: Path, script: Path, model_dir: Path, *, workers: int = 1, threads: str = "1") -> Iterator[Served]:
-    """Run the inference server as `make serve` does; its log is shown if it does not start."""
+def serve(
+    azmlinfsrv: Path, script: Path, model_dir: Path, *, workers: int = 1, threads: str = "1", own: bool = False
+) -> Iterator[Served]:
+    """Run azmlinfsrv, or the project's own server, as `make serve` does; its log is shown if it does not start."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    command: list[str | Path] = [azmlinfsrv, "--entry_script", script, "--model_dir", model_dir]
+    server_command: list[str | Path] = [azmlinfsrv.with_name("python"), "-m", "runtime.server"] if own else [azmlinfsrv]
+    command = [*server_command, "--entry_script", script, "--model_dir", model_dir]
     variables = {"WORKER_COUNT": str(workers)} | ({"OMP_NUM_THREADS": threads} if threads else {})
     log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed below, when the server has ended
     server = subprocess.Popen(

@@ -57,6 +57,7 @@ def main() -> int:
         "--highest", type=float, default=max(SHARES),
         help="first rate to try, as a share of what the server can do at most (default: %(default)s)",
     )  # fmt: skip
+    parser.add_argument("--azure", action="store_true", help="load azmlinfsrv instead of the project's own server")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(CLIENTS) as pool:
         project = args.project.resolve() if args.project else trained(Path(folder))
@@ -65,7 +66,9 @@ def main() -> int:
         body = json.dumps(
             {"data": [read_rows(project / "data" / "model1" / "customers.csv", outputs / "schema.json")[0]]}
         ).encode()
-        with serve(bin_of(model) / "azmlinfsrv", model / "score.py", outputs, workers=WORKERS) as server:
+        with serve(
+            bin_of(model) / "azmlinfsrv", model / "score.py", outputs, workers=WORKERS, own=not args.azure
+        ) as server:
             load(pool, server, body, CLIENTS, 1)  # starts the pool's processes, and warms the server
             idle = load(pool, server, body, 1, 5).p50
             say(f"1 client: p50 {idle:.2f} ms")

@@ -93,7 +93,7 @@ def train_other(linear: Path, estimator: str, folder: Path) -> Path:
     shutil.copytree(linear, model, ignore=shutil.ignore_patterns("outputs", "mlruns", "__pycache__"))
     train = (model / "train.py").read_text(encoding="utf-8")
     imported = f"from sklearn.ensemble import {name}\n\n\ndef build_model("
-    edited, count = re.subn(r"LogisticRegression\(C=.*\)\n", f"{estimator}\n", train)
+    edited, count = re.subn(r"LogisticRegression\(\n.*?\n +\)\n", f"{estimator}\n", train, flags=re.DOTALL)
     assert count == 1, "train.py has another linear model than this benchmark knows"
     edited = edited.replace(", StandardScaler())", ")").replace("def build_model(", imported, 1)
     (model / "train.py").write_text(edited, encoding="utf-8")

@@ -2,10 +2,11 @@
 
     python benchmarks/serve.py
 
-Three entry scripts take turns within one run: one that returns its request, which is the floor of the server; the
-project's own, which uses ONNX; and the one that comes to mind first, which gives a DataFrame to the pipeline. The last
-two must give the same answers before they are measured: a fast wrong answer is worth nothing. That for a linear model
-and a forest, with one worker and two; then what threads do to two workers, and what memory a worker takes.
+The project's own server is measured beside Azure ML's, by its score.py. Three entry scripts take turns within one run:
+one that returns its request, which is the floor of the server; the project's own, which uses ONNX; and the one that
+comes to mind first, which gives a DataFrame to the pipeline. The last two must give the same answers before they are
+measured: a fast wrong answer is worth nothing. That for a linear model and a forest, with one worker and two; then what
+threads do to two workers, and what memory a worker takes.
 """
 
 import argparse
@@ -26,11 +27,13 @@ from typing import Any, NamedTuple
 from inference_server import Load, Served, load, post, serve
 from project import BOOSTING, FOREST, TREES, bin_of, model_of, run, say, train_other, trained
 
-TOLERANCE = 1e-4  # of a probability, as in the project's runtime/onnx_export.py
+TOLERANCE = 1e-4  # of a probability, as in the project's runtime/saving.py
 MOST_ROWS = 10_000  # as in the project's score.py
 CLIENTS = (1, 8)
 WORKERS = (1, 2)
 GOALS = {"echo": 0.7, "DataFrame": 5.0}  # score.py's requests per second, as a multiple of theirs
+OWN = "own server"  # score.py by runtime/server.py
+OWN_GOAL = 2.0  # its requests per second, as a multiple of azmlinfsrv's echo
 MEMORY_GOAL = 1.2  # a worker's memory beyond an echo's, as a multiple of what the model takes by itself
 ROWS = 10_000  # that must get the pipeline's own answers
 
@@ -143,9 +146,12 @@ class Bench(NamedTuple):
                     script: stack.enter_context(serve(self.server, path, outputs, workers=workers))
                     for script, path in scripts.items()
                 }
-                answering = servers["score.py"].port, servers["DataFrame"].port
-                if start == 0 and workers == 1 and not same_answers(*answering, rows):
-                    return False
+                own = serve(self.server, scripts["score.py"], outputs, workers=workers, own=True)
+                servers[OWN] = stack.enter_context(own)
+                if start == 0 and workers == 1:
+                    for port in (servers["score.py"].port, servers[OWN].port):
+                        if not same_answers(port, servers["DataFrame"].port, rows):
+                            return False
                 found.measure(servers, rows[0], self.seconds, self.rounds)
         report(found)
         return True
@@ -283,6 +289,8 @@ def report(found: Found) -> None:
     print(
         f"{'score.py /':12}{'per second':>12}" + "".join(f"{clients:6} client(s)" for clients in CLIENTS) + "    goal"
     )
+    ratios = "".join(f"{found.ratio(OWN, 'echo', clients):16.2f}" for clients in CLIENTS)
+    print(f"own / echo {'of time':>13}{ratios}{OWN_GOAL:8.2f}", flush=True)
     for other, goal in GOALS.items():
         for kind, ratio in (("of time", found.ratio), ("of work", found.work_ratio)):
             ratios = "".join(f"{ratio('score.py', other, clients):16.2f}" for clients in CLIENTS)

@@ -34,7 +34,7 @@ IN_REHEARSAL = {
     "make check": "Checking what would be sent",
     'make submit ARGS="-c train-local"': "Training here, tracked in the workspace",
     "make submit": "Training on the cluster",
-    "make register ARGS=\"--require 'accuracy>=0.7' --better-than-current accuracy\"": "Registering the model",
+    'make register ARGS="--min accuracy=0.7 --better-than-current accuracy"': "Registering the model",
 }
 STEPS = 5 + len(IN_REHEARSAL)
 BEAT = 10  # seconds of silence before a sign of life

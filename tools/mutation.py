@@ -58,8 +58,7 @@ TARGETS = {
         }.items()
     },
     f"{MODEL}/runtime/input_schema.py": [f"{MODEL_TESTS}/test_input_schema.py"],
-    f"{PREDICTORS}/runtime/batch/files.py": [f"{MODEL_TESTS}/test_reading.py"],
-    f"{PREDICTORS}/runtime/batch/output.py": [f"{MODEL_TESTS}/test_output.py"],
+    f"{PREDICTORS}/runtime/batch.py": [f"{MODEL_TESTS}/{test}.py" for test in ("test_reading", "test_output")],
 }
 OPPOSITE: dict[type[ast.AST], Any] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,

@@ -75,7 +75,7 @@ def beside(bake: Bake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calla
 def test_a_commit_of_main_goes_all_the_way(beside: Callable[..., Beside]) -> None:
     run = beside()
     assert run.run() == (SUCCEEDED,) * 4, run.agent.log
-    gate = "--require 'accuracy>=0.7' --not-worse-than-current accuracy --output-metadata-file registered.json"
+    gate = "--min accuracy=0.7 --not-worse-than-current accuracy --output-metadata-file registered.json"
     assert run.called() == [
         "check --offline",
         "setup",

@@ -33,10 +33,10 @@ from tests.support import (
     shown_commands,
 )
 
-TRAVELS = "train.py score.py evaluation.py runtime/serving.py runtime/batch/run.py sample-request.json Dockerfile"
+TRAVELS = "train.py score.py evaluation.py runtime/serving.py runtime/batch.py sample-request.json Dockerfile"
 HERE, SERVED, IN_AZURE = "1. Train here", "2. Serve here", "3. Train in Azure ML"
 LOCAL, CLOUD = 'make submit ARGS="-c train-local"', "make submit"
-REGISTER = "make register ARGS=\"--require 'accuracy>=0.7' --better-than-current accuracy\""
+REGISTER = 'make register ARGS="--min accuracy=0.7 --better-than-current accuracy"'
 NAMES = {"ID": "subscription_id", "GROUP": "resource_group", "NAME": "workspace_name"}
 
 
@@ -138,7 +138,7 @@ def test_make_attach_submit_register(python_version: str, installed: Installed, 
     assert "train-amlcompute.runconfig" in listed and "not registered: make environment" in listed
     assert "az group create" in run("make", "workspace", "ARGS=--location westeurope", cwd=project, expect=0)
 
-    rules = "ARGS=--require 'accuracy>=0.7' --tag by=me --property from=here"
+    rules = "ARGS=--min accuracy=0.7 --tag by=me --property from=here"
     said[REGISTER] = run("make", "register", rules, cwd=project, expect=0, **env)
     assert "model1:1" in said[REGISTER]
     assert list(rehearsal.state()["models"]) == ["model1:1"], "the same run is registered once"

@@ -87,7 +87,12 @@ def test_its_own_tests_hold_for_numbers_too(tmp_path: Path, environments: Enviro
 
 
 # What the owner writes into train.py in place of Ridge, and whether ONNX can stand for it.
-ESTIMATORS = {"Ridge()": True, "RandomForestRegressor(random_state=1)": True, "HistGradientBoostingRegressor()": False}
+ESTIMATORS = {
+    "Ridge()": True,
+    "RandomForestRegressor(random_state=1)": True,
+    "HistGradientBoostingRegressor(random_state=1)": True,
+    "KernelRidge()": False,
+}
 COMPARE = """
 import sys, numpy, pandas, score
 from runtime import input_schema
@@ -105,9 +110,12 @@ def test_what_is_served_gives_the_numbers_of_the_pipeline(
 ) -> None:
     project = environments.set_up(rendered(tmp_path, task="regression", python_version=PYTHON))
     model, python = project / "models" / "model1", project / ".venv" / "model1" / "bin" / "python"
-    imported = "from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor\n\n\ndef build_model("
+    imported = (
+        "from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor\n"
+        "from sklearn.kernel_ridge import KernelRidge\n\n\ndef build_model("
+    )
     train = re.sub(r"Ridge\(alpha=.*\)\n", f"{estimator}\n", (model / "train.py").read_text())
-    if "Ridge" not in estimator:  # a scaled number moves rows across the splits of trees
+    if "Regressor" in estimator:  # a scaled number moves rows across the splits of trees
         train = train.replace(", StandardScaler())", ")")
     (model / "train.py").write_text(train.replace("def build_model(", imported, 1))
     said = run(python, "train.py", cwd=model)

@@ -11,7 +11,18 @@ from packaging.requirements import Requirement
 
 from tests.aml import aml
 from tests.conftest import Bake
-from tests.support import BIN, FRAMEWORK_FOLDERS, FRAMEWORKS, MODEL, PYTHONS, copy_of, files_of, rendered_file, run
+from tests.support import (
+    BIN,
+    FRAMEWORK_FOLDERS,
+    FRAMEWORKS,
+    MODEL,
+    PYTHONS,
+    copy_of,
+    files_of,
+    rendered,
+    rendered_file,
+    run,
+)
 
 REPO_FILES = {
     ".cookiecutter.json",
@@ -29,6 +40,7 @@ REPO_FILES = {
 }
 # What tells make where this checkout of the template lies, and git nothing.
 LOCAL = {"local.mk"}
+MOST_FILES = 50  # of the default answers: who opens the repo is to see what is theirs
 MODEL_FILES = {
     ".amlignore",
     ".answers.json",
@@ -43,13 +55,13 @@ MODEL_FILES = {
     "deployment/deployment-config-aci.yml",
     "deployment/deployment-config-aks.yml",
     "deployment/deployment-config-local.yml",
-    "deployment/local.http",
-    "deployment/service.http",
+    "deployment/requests.http",
     "evaluation.py",
     "runtime/__init__.py",
     "runtime/arguments.py",
     "runtime/data.py",
     "runtime/input_schema.py",
+    "runtime/server.py",
     "runtime/serving.py",
     "runtime/tracking.py",
     "score.py",
@@ -76,7 +88,7 @@ WORKSPACE = {
 
 
 def folders_of(framework: str) -> list[Path]:
-    """Where a framework's files lie: its own folder, and what all networks, or all that answer rows, share if it is one."""
+    """Where a framework's files lie: its own folder, and what it shares with all networks, or all that answer rows."""
     own = FRAMEWORK_FOLDERS / framework
     shared = [] if (own / "evaluation.py").exists() else [PREDICTORS]
     return [own, *shared, NETWORKS] if (own / "network.py").exists() else [own, *shared]
@@ -92,6 +104,10 @@ def test_exactly_these_files(bake: Bake, framework: str) -> None:
     samples = SAMPLES["auto3dseg" if framework == "auto3dseg" else "predictors"]
     assert set(files_of(project)) == REPO_FILES | LOCAL | samples | model
     assert [path for path in project.rglob("*") if path.is_dir() and not any(path.iterdir())] == []
+
+
+def test_there_are_not_many(bake: Bake) -> None:
+    assert len(set(files_of(bake())) - LOCAL) <= MOST_FILES
 
 
 @pytest.mark.parametrize("framework", sorted(set(FRAMEWORKS) - {"auto3dseg"}))
@@ -272,8 +288,12 @@ def test_the_python_version_is_everywhere_the_same(bake: Bake, python: str) -> N
     assert tomllib.loads((project / "pyproject.toml").read_text())["project"]["requires-python"] == f">={python}"
 
 
-def test_the_answers_are_kept_without_a_path_of_the_machine(bake: Bake) -> None:
-    project = bake(notebook="/somewhere/on/disk/my notebook.ipynb", environment_file="..\\env.yml")
+def test_the_answers_are_kept_without_a_path_of_the_machine(tmp_path: Path) -> None:
+    given, listed = tmp_path / "my notebook.ipynb", tmp_path / "env.yml"
+    given.write_text('{"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": []}')
+    listed.write_text("dependencies: []\n")
+    (tmp_path / "out").mkdir()
+    project = rendered(tmp_path / "out", notebook=str(given), environment_file=str(listed))
     text = (project / ".cookiecutter.json").read_text()
     answers = json.loads(text)
     assert answers["notebook"] == "my notebook.ipynb"

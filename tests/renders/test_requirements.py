@@ -34,7 +34,8 @@ def test_the_delicate_packages_are_those_of_the_template() -> None:
     files = [TEMPLATE / "templates" / "environments" / f"{purpose}.txt" for purpose in PURPOSES]
     lines = [line for file in files for line in file.read_text().splitlines() if not line.startswith("#")]
     names = {canonicalize_name(Requirement(line).name) for line in lines}
-    quick = {"databricks-sdk"}  # pinned for the time that its import takes: another release works as well
+    # Pinned for their speed: another release works as well, and score.py is served without them, too.
+    quick = {"databricks-sdk", "uvloop", "httptools"}
     assert {name for name in names if not name.startswith("azureml-")} == azure_needs.DELICATE | quick
 
 

@@ -104,12 +104,12 @@ def test_all_problems_are_told_at_once(capsys: pytest.CaptureFixture[str]) -> No
         (
             "project_slug",
             ["a", "0", "a-b_c", "x" * 60],
-            ["", "-a", "_a", "A", "a b", "a/b", "../a", "é", "x" * 61, "a\n"],
+            ["", "-a", "_a", "A", "a b", "a ", "a/b", "../a", "é", "x" * 61, "a\n", "con", "nul", "com1", "lpt9"],
         ),
         (
             "model_name",
             ["m", "churn", "a_1", "x" * 30],
-            ["", "1a", "_a", "A", "a-b", "x" * 31, "class", "json", "none\n"],
+            ["", "1a", "_a", "A", "a-b", "x" * 31, "class", "json", "none\n", "aux", "com0"],
         ),
         ("description", ["", "any\n'\" text \x07"], ["\ud800"]),
         ("author", ["", 'Seán "Doc" O\'Brien'], ["\udfff"]),

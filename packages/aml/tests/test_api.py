@@ -111,8 +111,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     deployment.write_text(deployment.read_text().replace("6789", str(free_port())))
     programs = model_environment.bin_folder(root / ".venv" / "model1")
     programs.mkdir(parents=True)
-    (programs / "azmlinfsrv.py").write_text(SERVER)
-    for name, words in {"python": "", "pytest": "-m pytest", "azmlinfsrv": f"'{programs}/azmlinfsrv.py'"}.items():
+    (model / "runtime" / "server.py").write_text(SERVER)
+    for name, words in {"python": "", "pytest": "-m pytest"}.items():
         (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
         (programs / name).chmod(0o755)
     return root

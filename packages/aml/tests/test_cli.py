@@ -17,11 +17,12 @@ from tests.support import PROJECT, TEMPLATE
 PACKAGE = Path(aml_project.__file__).parent
 COMMANDS = PACKAGE / "commands"
 # What they work on is no project, or the whole computer's; the others can't do without one.
-ANYWHERE = ("workspace", "client", "vendor", "init", "auto3dseg")
-WITHOUT_MAKE = ("auto3dseg",)  # whose folder need not be a project
+ANYWHERE = ("workspace", "client", "vendor", "init", "auto3dseg", "migrate")
+WITHOUT_MAKE = ("auto3dseg", "job")  # whose folder need not be a project; for which make train has a word
 ARGUMENTS = {
     "add": ["search"],
     "ci": ["summary"],
+    "job": ["run", "job.yml"],
     "deploy": ["--target", "aci"],
     "model": ["remove", "churn"],
     "notebook": ["analysis.ipynb"],
@@ -87,6 +88,36 @@ def test_outside_of_a_project_it_says_so_in_one_line(tmp_path: Path, verb: str) 
 def test_a_verb_of_before_still_works(project: Path, earlier: str, verb: str) -> None:
     assert earlier not in cli.VERBS
     assert aml(project, earlier, "--help") == aml(project, verb, "--help")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("--require 'accuracy>=0.7'", ["--require", "accuracy>=0.7"]),
+        ("--require accuracy>=0.7", ["--require", "accuracy>=0.7"]),
+        ('-k "a and b"', ["-k", "a and b"]),
+        ("a\\ b;touch x", ["a b;touch", "x"]),
+        ("$HOME $(touch x) `touch x` * # %", ["$HOME", "$(touch", "x)", "`touch", "x`", "*", "#", "%"]),
+        ("--tag 'a=\"b\"'\n--all", ["--tag", 'a="b"', "--all"]),
+        ("-- --seed 1", ["--", "--seed", "1"]),
+        ("--input ~/new ~ a~ ~b", ["--input", "/mine/new", "/mine", "a~", "~b"]),
+        ("--make-args=x", ["--make-args=x"]),
+        ("  ", []),
+    ],
+)
+def test_what_make_has_as_args_becomes_words(monkeypatch: pytest.MonkeyPatch, text: str, words: list[str]) -> None:
+    monkeypatch.setenv("HOME", "/mine")
+    assert cli.parted(["--model=m", f"--make-args={text}", "--", "nb"]) == ["--model=m", *words, "--", "nb"]
+
+
+def test_words_after_two_dashes_are_somebody_elses() -> None:
+    assert cli.parted(["--", "--make-args=a b"]) == ["--", "--make-args=a b"]
+
+
+@pytest.mark.parametrize("text", ["O'Brien", '"a', "a\\"])
+def test_args_with_an_open_quote_are_refused(tmp_path: Path, text: str) -> None:
+    said = f"ERROR: ARGS: a quote or a backslash at its end is left open: {text}\n"
+    assert aml(tmp_path, "train", f"--make-args={text}") == (2, "", said)
 
 
 # --- one vocabulary ---------------------------------------------------------------------------------------------------

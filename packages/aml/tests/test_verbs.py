@@ -18,8 +18,8 @@ from tests.support import files_of
 
 # What they would do can be looked at first; the others change nothing, or only start a program.
 SHOWN_FIRST = {
-    "add", "attach", "auto3dseg", "ci", "compute", "dataset", "deploy", "environment", "init", "model", "notebook",
-    "register", "request", "requirements", "setup", "submit", "vendor", "workspace",
+    "add", "attach", "auto3dseg", "ci", "compute", "dataset", "deploy", "environment", "init", "migrate", "model",
+    "notebook", "register", "request", "requirements", "setup", "submit", "vendor", "workspace",
 }  # fmt: skip
 
 
@@ -54,6 +54,10 @@ def test_help_has_an_example_and_the_exit_codes_and_needs_no_client(
         ("register", ["--property", "=x"], "--property: KEY=VALUE, not '=x'"),
         ("register", ["--require", "accuracy=>0.8"], "--require: a metric, one of >= <= == > <, and a number"),
         ("register", ["--require", "accuracy>=nan"], "--require: a metric"),
+        ("register", ["--min", "accuracy"], "--min: a metric, =, and a number, as in 'accuracy=0.8'; not 'accuracy'"),
+        ("register", ["--min", "accuracy>=0.8"], "--min: a metric, =, and a number"),
+        ("register", ["--max", "loss=nan"], "--max: a metric, =, and a number"),
+        ("register", ["--max", "=1"], "--max: a metric, =, and a number"),
         ("register", ["--better-than-current", " :min"], "--better-than-current: a metric"),
         ("register", ["--asset-path", "../model"], "--asset-path: a file or folder of the run"),
     ],

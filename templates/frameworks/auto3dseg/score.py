@@ -22,6 +22,7 @@ def init() -> None:
     """Load the model from wherever it lies below AZUREML_MODEL_DIR."""
     global ensemble
     folder, _ = serving.find_model()
+    serving.max_bytes = volumes.MAX_BYTES
     torch.set_num_threads(1)  # the server's workers bring the threads
     ensemble = Ensemble(folder)
 

@@ -16,8 +16,7 @@ import pandas as pd
 
 from runtime import input_schema, report
 from runtime.arguments import TASKS, add_data_arguments, data_folder, own_task, parse, reading, sample_label, share
-from runtime.data import download, split_label
-from runtime.splitting import add_split_arguments, rows_of
+from runtime.data import add_split_arguments, cross_validated, download, rows_of, split_label
 from runtime.tables import read_table
 from runtime.tracking import tracked
 
@@ -31,6 +30,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--task", choices=TASKS, default=own_task(), help="what to predict (default: %(default)s)")
     parser.add_argument("--label", default=sample_label(), help="column to predict (default: %(default)s)")
     parser.add_argument("--threshold", type=share, help="probability from which the second of two classes is answered")
+    parser.add_argument("--folds", type=int, help="cross-validate as well, with so many folds")
     parser.add_argument("--seed", type=int, default=42, help="same seed, same model (default: %(default)s)")
     add_split_arguments(parser)  # --train-test-split-ratio, --split-by, --time
     add_data_arguments(parser)  # --numbers, --drop, --delimiter and more: python train.py --help
@@ -79,10 +79,25 @@ def main() -> None:
 
     with tracked(args) as log:
         model = build_model(args).fit(features.iloc[train], labels.iloc[train])
-        from evaluation import evaluate, summary, write_json  # plots: a training need not wait for their imports
+        from evaluation import (
+            evaluate,
+            measure,
+            summary,
+            write_json,
+        )  # plots: a training need not wait for their imports
 
         answers = model.predict(features.iloc[test])
         metrics = evaluate(labels.iloc[test].to_numpy(), answers, model.classes, OUTPUTS / "evaluation", args.threshold)
+        if args.folds:
+
+            def judge(train: np.ndarray, test: np.ndarray) -> dict[str, float]:
+                fold = build_model(args).fit(features.iloc[train], labels.iloc[train])
+                answers = fold.predict(features.iloc[test])
+                return measure(labels.iloc[test].to_numpy(), answers, fold.classes, args.threshold)
+
+            found, folds = cross_validated(rows, args.folds, judge)
+            metrics |= found
+            write_json(OUTPUTS / "evaluation" / "folds.json", folds)
         log.metrics(metrics)
         log.folder(OUTPUTS / "evaluation")
         log.file(report.write(OUTPUTS, report.profile(features, labels, args.label), args, metrics))

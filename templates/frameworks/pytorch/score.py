@@ -26,7 +26,7 @@ def init() -> None:
     global predict, schema
     folder, schema = serving.find_model()
     predict = load_model(folder, schema)
-    serving.publish(run, schema)
+    serving.publish(schema, MAX_ROWS)
 
 
 @rawhttp

@@ -9,28 +9,34 @@ from typing import Any
 
 import numpy as np
 
-from runtime import input_schema, serving
+from runtime import explaining, input_schema, serving
 
 MAX_ROWS = 10_000
 
 # Set by init(), once in each worker of the server.
 predict: Callable[[input_schema.Table], np.ndarray]
 schema: input_schema.Schema
+reasons: explaining.Reasons
 
 
 def init() -> None:
     """Load the model and its schema from wherever they lie below AZUREML_MODEL_DIR."""
-    global predict, schema
+    global predict, schema, reasons
     folder, schema = serving.find_model()
     predict = load_model(folder, schema)
-    serving.publish(run, schema)
+    reasons = explaining.Reasons(folder, schema)
+    serving.publish(schema, MAX_ROWS, explained=True)
 
 
 @serving.handled
 def run(data: str) -> Any:
-    """Return the label and the probability of each label, or the number, for every row of the request."""
+    """Return the label and the probability of each label, or the number, for every row of the request.
+
+    With ?explain=true, also what each column adds to it.
+    """
     table = input_schema.read_request(data, schema.columns, MAX_ROWS)
-    return input_schema.answer(predict(table), schema)
+    answer = input_schema.answer(predict(table), schema)
+    return reasons.add(answer, table) if serving.asked("explain") else answer
 
 
 def load_model(folder: Path, schema: input_schema.Schema) -> Callable[[input_schema.Table], np.ndarray]:

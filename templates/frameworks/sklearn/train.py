@@ -14,11 +14,10 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from runtime import input_schema, pickling, report
+from runtime import explaining, input_schema, report
 from runtime.arguments import TASKS, add_data_arguments, data_folder, own_task, parse, reading, sample_label, share
-from runtime.data import download, split_label
-from runtime.onnx_export import export_onnx
-from runtime.splitting import add_split_arguments, cross_validated, rows_of
+from runtime.data import add_split_arguments, cross_validated, download, rows_of, split_label
+from runtime.saving import export_onnx, save_pickle
 from runtime.tables import read_table
 from runtime.tracking import tracked
 
@@ -107,7 +106,8 @@ def main() -> None:
 
     folder = OUTPUTS / "model"
     folder.mkdir(parents=True, exist_ok=True)
-    pickling.save(model, folder / "model.pkl")
+    save_pickle(model, folder / "model.pkl")
+    explaining.keep_means(model, features.iloc[train], folder)
     schema = input_schema.Schema(
         columns, args.task, classes, threshold=args.threshold, margin=metrics.get("margin"), reading=reading(args)
     )

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from runtime.arguments import data_folder, share
-from runtime.splitting import add_split_arguments
+from runtime.data import add_split_arguments
 
 
 def positive(text: str) -> int:
@@ -13,6 +13,12 @@ def positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError("1 or more")
     return value
+
+
+def no_folds(text: str) -> int:
+    """The type of --folds: what would be told by them must not be told by one split in silence."""
+    instead = "search.yml with folds: {seed: [1, 2, 3]} trains again for each"
+    raise argparse.ArgumentTypeError(f"a network is trained once, not {text} times; {instead}")
 
 
 def add_network_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +31,7 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     add("--es-patience", type=int, default=-1, help="epochs without progress before it stops; -1: never")
     add("--image-size", type=positive, default=64, help="pixels that images are scaled to (default: %(default)s)")
     add("--workers", type=int, default=2, help="how many read images ahead (default: %(default)s)")
+    add("--folds", type=no_folds, help=argparse.SUPPRESS)
     add("--seed", type=int, default=42, help="same seed, same model (default: %(default)s)")
     add("--resume", action="store_true", help="go on from outputs/checkpoints, as a job that Azure ML restarts does")
     add("--amp", action="store_true", help="compute in bfloat16 where that is safe")

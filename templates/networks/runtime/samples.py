@@ -10,7 +10,7 @@ import numpy as np
 
 from runtime import encoding, images, input_schema, report
 from runtime.arguments import reading
-from runtime.splitting import Rows, held_out, rows_of
+from runtime.data import Rows, held_out, rows_of
 
 VALIDATION = 0.1  # of the training samples, to see when early stopping is due
 

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from runtime import images
-from runtime.arguments import TASKS, data_folder, own_task, share
-from runtime.splitting import held_out
+from runtime.arguments import TASKS, add_text_arguments, data_folder, own_task, reading, share
+from runtime.data import held_out
 from runtime.tables import read_rows
 
 
@@ -26,6 +26,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--label", default="", help="column of a table to predict")
     add("--test-ratio", type=share, default=0.2, help="share held out, of each class (default: %(default)s)")
     add("--seed", type=int, default=42, help="same seed, same samples (default: %(default)s)")
+    add_text_arguments(parser)
     return parser.parse_args(argv)
 
 
@@ -54,7 +55,7 @@ def main() -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, target)
         return
-    rows = clean(read_rows(args.data_path), args.label)
+    rows = clean(read_rows(args.data_path, reading(args)), args.label)
     labels = rows[args.label].to_numpy(str) if args.task == "classification" else np.zeros(len(rows))
     for folder, indices in part(labels, args).items():
         folder.mkdir(parents=True, exist_ok=True)

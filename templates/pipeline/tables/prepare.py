@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from runtime.arguments import TASKS, data_folder, own_task, share
+from runtime.arguments import TASKS, add_text_arguments, data_folder, own_task, reading, share
 from runtime.tables import read_rows
 
 
@@ -22,6 +22,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--label", required=True, help="column to predict")
     add("--test-ratio", type=share, default=0.2, help="share held out, of each class (default: %(default)s)")
     add("--seed", type=int, default=42, help="same seed, same rows (default: %(default)s)")
+    add_text_arguments(parser)
     return parser.parse_args(argv)
 
 
@@ -39,7 +40,7 @@ def write(rows: pd.DataFrame, folder: Path) -> None:
 
 def main() -> None:
     args = parse_args()
-    table = read_rows(args.data_path)
+    table = read_rows(args.data_path, reading(args))
     rows = clean(table, args.label)
     groups = rows.groupby(args.label) if args.task == "classification" else rows
     test = groups.sample(frac=args.test_ratio, random_state=args.seed).sort_index()

@@ -9,6 +9,7 @@ import gzip
 import importlib
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -304,9 +305,18 @@ def wrong_encoding(file: Path) -> BadTable:
             try:
                 line.decode()
             except UnicodeDecodeError as error:
-                byte = f"byte 0x{line[error.start]:02x}"
-                return BadTable(f"line {number}: can't decode {byte} as UTF-8; --encoding names another, as latin-1")
-    return BadTable("can't decode it as UTF-8; --encoding names another, as latin-1")
+                mend = "it fits --encoding windows-1252" if is_western(line) else "--encoding names another"
+                return BadTable(f"line {number}: can't decode byte 0x{line[error.start]:02x} as UTF-8; {mend}")
+    return BadTable("can't decode it as UTF-8; --encoding names another")
+
+
+def is_western(line: bytes) -> bool:
+    """Whether a line may be windows-1252: its accents stand among plain letters, where other scripts have runs."""
+    try:
+        line.decode("windows-1252")
+    except UnicodeDecodeError:
+        return False
+    return not re.search(rb"[\x80-\xff]{4}", line)
 
 
 class Lines:
@@ -432,7 +442,10 @@ def read_workbook(source: Source, start: int) -> Batches:
     try:
         openpyxl = importlib.import_module("openpyxl")
     except ImportError:
-        raise BadTable("an Excel file needs openpyxl: add it to the requirements, or save the sheet as CSV") from None
+        raise BadTable(
+            "an Excel file needs the package openpyxl: add it to train-conda.yml and inference-conda.yml in aml_config/"
+            " (make setup installs it), or save the sheet as CSV"
+        ) from None
     try:
         book = openpyxl.load_workbook(source.file, read_only=True, data_only=True)
     except Exception as error:  # of many kinds, among them those of zipfile and of a parser

@@ -603,10 +603,10 @@ def read_by(path: Path, schema: input_schema.Schema, label: str) -> tuple[input_
     return table, labels.astype(float) if schema.task == "regression" else labels.convert_dtypes().astype(str)
 
 
-def read_rows(path: Path) -> pd.DataFrame:
+def read_rows(path: Path, reading: Reading | None = None) -> pd.DataFrame:
     """Read files as they stand there, every text a text: to hand on some of their rows."""
     frames = []
-    for file, found in load(path, {}).items():
+    for file, found in load(path, reading or {}).items():
         with refusing(file):
             for batch in found:
                 columns = [without_dictionary(column) for column in batch.columns]

@@ -109,10 +109,10 @@ class Server(NamedTuple):
         with urllib.request.urlopen(self.url + path, timeout=60) as response:
             return bytes(response.read())
 
-    def ask(self, body: Any, kind: str = "application/json") -> tuple[int, Any, Message]:
+    def ask(self, body: Any, kind: str = "application/json", query: str = "") -> tuple[int, Any, Message]:
         """Send a body to /score; return the status, the answer and its headers."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.url}/score", data, {"Content-Type": kind})
+        request = urllib.request.Request(f"{self.url}/score{query}", data, {"Content-Type": kind})
         try:
             with urllib.request.urlopen(request, timeout=60) as response:
                 return response.status, json.load(response), response.headers
@@ -124,7 +124,7 @@ class Server(NamedTuple):
 
     def requests(self) -> list[dict[str, Any]]:
         """What the log says of each request."""
-        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith('{"time": ')]
+        return [json.loads(line) for line in self.log.read_text().split("\n") if line.startswith('{"time": ')]
 
 
 @contextmanager

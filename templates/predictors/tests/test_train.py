@@ -11,6 +11,7 @@ import pytest
 
 from evaluation import coverage, evaluate, margin_of, summary
 from runtime import arguments
+from tests.conftest import MODEL
 from train import load_data, parse_args
 
 
@@ -113,6 +114,51 @@ def test_a_number_is_predicted_from_several_files_with_holes(here: Any, tmp_path
     assert residuals["zeros"] > 0 and metrics["mape"] < 10
     shown = pd.read_csv(tmp_path / "outputs/evaluation/predicted_actual.csv")
     assert sum(residuals["histogram"]["counts"]) == len(shown)
+
+
+# Sixty sales in twelve shops on twenty days, in no order; each amount is that of one row.
+SALES: list[dict[str, Any]] = [
+    {"shop": f"s{n % 12}", "day": f"2024-01-{n % 20 + 1:02}", "size": n % 7, "amount": n}
+    for n in (place * 23 % 60 for place in range(60))
+]
+
+
+@pytest.mark.parametrize(
+    ("option", "how"), [("--split-by=shop", "each shop on one side"), ("--time=day", "the latest by day")]
+)
+def test_the_rows_that_judge_are_those_that_were_asked_for(
+    here: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, how: str
+) -> None:
+    column = option.partition("=")[2]
+    here("--task=regression", "--label=amount", option, data=write_table(tmp_path / "data", SALES))
+    amounts = set(pd.read_csv(tmp_path / "outputs/evaluation/predicted_actual.csv")["actual"])
+    held, learned = (
+        {row[column] for row in SALES if (row["amount"] in amounts) == is_held} for is_held in (True, False)
+    )
+    assert held and learned and not held & learned
+    assert column == "shop" or min(held) > max(learned)
+    assert f"tested on {len(amounts)}, {how}: rmse" in capsys.readouterr().out
+    features = [entry["name"] for entry in read(tmp_path / "outputs/model/schema.json")["columns"]]
+    assert {*features} == {"shop", "day", "size"} - {column}
+
+
+def test_folds_judge_as_well_or_are_refused(here: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A network is trained once: a metric of one split must not pass for one of folds."""
+    data = write_table(tmp_path / "data", SALES)
+    given = ("--task=regression", "--label=amount", "--split-by=shop", "--folds=3")
+    if (MODEL / "network.py").exists():
+        with pytest.raises(SystemExit) as ended:
+            here(*given, data=data)
+        said = "a network is trained once, not 3 times; search.yml with folds: {seed: [1, 2, 3]} trains again for each"
+        assert ended.value.code == 2
+        assert capsys.readouterr().err.splitlines()[-1].endswith(f"error: argument --folds: {said}")
+        return
+    here(*given, data=data)
+    folds = read(tmp_path / "outputs/evaluation/folds.json")
+    metrics = read(tmp_path / "outputs/metrics.json")
+    assert metrics["rmse_folds_mean"] == pytest.approx(np.mean([fold["rmse"] for fold in folds]))
+    assert metrics["rmse_folds_std"] == pytest.approx(np.std([fold["rmse"] for fold in folds]))
+    assert len(folds) == 3 and metrics["rmse_folds_std"] > 0
 
 
 def test_every_framework_takes_the_same_arguments(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""runtime/batch/, by score_batch.py: stopped, killed or in several processes, it ends with the same rows."""
+"""runtime/batch.py, by score_batch.py: stopped, killed or in several processes, it ends with the same rows."""
 
 import itertools
 import os
@@ -134,6 +134,32 @@ def test_bad_files_are_told_counted_and_left_out(batch: Run, rows: Rows, many: P
     assert done.stdout.startswith("Scored 14013 rows of 6 files, 1 bad ones left out")
     names = [row["file"] for row in read(tmp_path / "scores.csv")]
     assert list(dict.fromkeys(names)) == ["a.csv", "b/long.csv", "c d.csv", "e.parquet"]
+
+
+def test_a_table_may_be_written_otherwise_than_that_of_the_training(
+    batch: Run, rows: Rows, outputs: Path, tmp_path: Path
+) -> None:
+    plain, other = write_csv(tmp_path / "plain.csv", rows), tmp_path / "other.csv"
+    batch("--input", plain)
+    wanted = answers(read(tmp_path / "scores.csv"))
+    frame = pd.read_csv(plain, dtype=str, keep_default_na=False)
+    frame["note"] = "a; b, c"  # what another delimiter would part
+    frame.map(lambda text: text.replace(".", ",")).to_csv(other, sep="|", index=False, encoding="utf-16-be")
+    options = ("--delimiter", "|", "--decimal", ",", "--encoding", "utf-16-be")
+    for processes in ("1", "2"):
+        batch("--input", other, *options, "--processes", processes, "--rows-per-chunk", "1")
+        found = answers(read(tmp_path / "scores.csv"))
+        assert found == [pytest.approx(each, rel=1e-6, abs=1e-6) for each in wanted]
+
+    columns = input_schema.find(str(outputs))[1].columns
+    frame[next(column["name"] for column in columns if column["type"] == "category")] = "Zürich"
+    frame.to_csv(other, index=False, encoding="latin-1")
+    said = told(batch("--input", other, expect=1))
+    assert said[0] == "Bad file other.csv: line 2: can't decode byte 0xfc as UTF-8; it fits --encoding windows-1252"
+    said = told(batch("--input", other, "--resume", "--encoding", "windows-1252", expect=1))
+    assert said[-1].endswith("was begun with another model or way of reading; --overwrite begins anew")
+    done = batch("--input", other, "--overwrite", "--encoding", "windows-1252")
+    assert done.stdout.startswith(f"Scored {len(rows)} rows")
 
 
 def test_what_has_changed_is_refused(

@@ -1,4 +1,4 @@
-"""runtime/batch/output.py: what a killed run has left is taken up where its journal says, or refused in one line."""
+"""runtime/batch.py, its output: what a killed run has left is taken up by its journal, or refused in one line."""
 
 import json
 import time
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime.batch import output
-from runtime.batch.output import Output, Refused, header
+from runtime import batch
+from runtime.batch import Output, Refused, header
 from runtime.input_schema import Schema
 
 STAMPS = {"a.csv": [10, 1], "b.csv": [20, 2], "c.csv": [30, 3]}
@@ -226,7 +226,7 @@ def test_the_journal_is_written_now_and_then(opened: Open, monkeypatch: pytest.M
 
     for chunk in range(7):
         write(run, "a.csv", b"row\n")
-        now += output.EVERY * 0.4
+        now += batch.EVERY * 0.4
         assert len(lines()) == chunk // 3
     assert [line["a.csv"][1] for line in lines()] == [4, 7]
 

@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from runtime import formats, input_schema, tables
-from runtime.batch import files
+from runtime import batch, formats, input_schema, tables
 from tests.conftest import DATA
 
 Columns = list[input_schema.Column]
@@ -23,11 +22,11 @@ def test_a_table_in_chunks_is_read_as_train_py_reads_it() -> None:
     frame = tables.read_table(DATA, "churned")
     columns = input_schema.describe(frame)
     whole = input_schema.to_table(frame, columns)
-    inputs = files.list_inputs(DATA, columns)
-    chunks = [chunk for chunk in files.read_chunks(inputs, columns, 7) if not chunk.last]
+    inputs = batch.list_inputs(DATA, columns)
+    chunks = [chunk for chunk in batch.read_chunks(inputs, columns, 7) if not chunk.last]
     for column in columns:
         name = column["name"]
-        parts = [files.table(chunk.content, columns)[name].tolist() for chunk in chunks]
+        parts = [tables.to_table(chunk.content, columns)[name].tolist() for chunk in chunks]
         assert str([value for part in parts for value in part]) == str(whole[name].tolist())
 
 
@@ -38,12 +37,12 @@ CATEGORY: input_schema.Column = {"name": "c", "type": "category", "categories": 
 def values(file: Path, size: int = 2, start: int = 0) -> list[tuple[float, str]]:
     """All rows of a file from one on, read in chunks."""
     found: list[tuple[float, str]] = []
-    for chunk in files.read_chunks({"it": file}, [NUMBER, CATEGORY], size, start):
+    for chunk in batch.read_chunks({"it": file}, [NUMBER, CATEGORY], size, start):
         if isinstance(chunk.content, Exception):
             raise chunk.content
         if chunk.content is not None:
             assert chunk.row == start + len(found) and 0 < len(chunk.content) <= size
-            table = files.table(chunk.content, [NUMBER, CATEGORY], chunk.row)
+            table = tables.to_table(chunk.content, [NUMBER, CATEGORY], chunk.row)
             found += zip(table["x"].tolist(), table["c"].tolist(), strict=True)
     return found
 
@@ -132,7 +131,7 @@ def test_what_is_wrong_with_a_file_is_one_line(tmp_path: Path, content: Any, sai
         data = content.encode() if isinstance(content, str) else content
         file = tmp_path / ("it.parquet" if data.startswith(b"PAR1") else "it.csv")
         file.write_bytes(data)
-    with pytest.raises(files.BadFile) as caught:
+    with pytest.raises(batch.BadFile) as caught:
         values(file)
     assert said in str(caught.value) and "\n" not in str(caught.value)
 
@@ -140,8 +139,8 @@ def test_what_is_wrong_with_a_file_is_one_line(tmp_path: Path, content: Any, sai
 def test_the_rows_of_a_frame_count_from_0(tmp_path: Path) -> None:
     """As a ParallelRunStep hands it over."""
     frame = pd.DataFrame({"x": ["1", "much"], "c": ["a", "b"]})
-    with pytest.raises(files.BadFile, match="row 1: column 'x' must be a number, not 'much'"):
-        files.table(frame, [CATEGORY, NUMBER])
+    with pytest.raises(batch.BadFile, match="row 1: column 'x' must be a number, not 'much'"):
+        tables.to_table(frame, [CATEGORY, NUMBER])
 
 
 @pytest.mark.parametrize("block", [40, formats.BLOCK])
@@ -161,13 +160,13 @@ def test_ordinary_columns_are_read_the_quick_way(
         assert values(tmp_path / "it.parquet") == wanted
 
 
-def told(chunks: Iterable[files.Chunk]) -> list[tuple[str, int, int, bool]]:
+def told(chunks: Iterable[batch.Chunk]) -> list[tuple[str, int, int, bool]]:
     """Of each chunk its file, its first row, how many it has (-1: the file is bad), and whether nothing follows."""
     return [
         (
             chunk.names[0],
             chunk.row,
-            -1 if isinstance(chunk.content, files.BadFile) else len(chunk.content if chunk.content is not None else []),
+            -1 if isinstance(chunk.content, batch.BadFile) else len(chunk.content if chunk.content is not None else []),
             chunk.last,
         )
         for chunk in chunks
@@ -181,11 +180,11 @@ def several(tmp_path: Path) -> dict[str, Path]:
     (tmp_path / "b.csv").write_text("x,c\n1,a\n2,b\n3,c\n4,d,more\n")
     pd.DataFrame({"x": range(5), "c": list("abcde")}).to_parquet(tmp_path / "c.PARQUET", row_group_size=3)
     (tmp_path / "readme.txt").write_text("none of them")
-    return files.list_inputs(tmp_path, [NUMBER, CATEGORY])
+    return batch.list_inputs(tmp_path, [NUMBER, CATEGORY])
 
 
 def test_each_file_ends_with_a_chunk_that_says_so(several: dict[str, Path]) -> None:
-    chunks = list(files.read_chunks(several, [NUMBER, CATEGORY], 2, 3))
+    chunks = list(batch.read_chunks(several, [NUMBER, CATEGORY], 2, 3))
     assert told(chunks) == [
         ("a.csv", 3, 2, False),
         ("a.csv", 5, 0, True),
@@ -199,9 +198,9 @@ def test_each_file_ends_with_a_chunk_that_says_so(several: dict[str, Path]) -> N
 
 
 def test_a_chunk_has_as_many_rows_as_are_quick(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("x,c\n" + "1,a\n" * (files.ROWS + 1))
-    chunks = files.read_chunks({"a.csv": tmp_path / "a.csv"}, [NUMBER, CATEGORY])
-    assert [len(chunk.content) for chunk in chunks if not chunk.last] == [files.ROWS, 1]
+    (tmp_path / "a.csv").write_text("x,c\n" + "1,a\n" * (batch.ROWS + 1))
+    chunks = batch.read_chunks({"a.csv": tmp_path / "a.csv"}, [NUMBER, CATEGORY])
+    assert [len(chunk.content) for chunk in chunks if not chunk.last] == [batch.ROWS, 1]
 
 
 @pytest.mark.parametrize("ending", ["", "  \n"])  # which pyarrow leaves to Python
@@ -217,9 +216,9 @@ def test_what_the_result_calls_the_files(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     for name in (b"deep/b.csv", b"a\xff.csv", "Zürich.csv".encode()):
         Path(os.fsdecode(bytes(tmp_path) + b"/" + name)).write_text("x\n")
-    found = files.list_inputs(tmp_path, [NUMBER])
+    found = batch.list_inputs(tmp_path, [NUMBER])
     assert list(found) == ["Zürich.csv", "a\ufffd.csv", "deep/b.csv"]
-    assert list(files.list_inputs(tmp_path / "deep" / "b.csv", [NUMBER])) == ["b.csv"]
+    assert list(batch.list_inputs(tmp_path / "deep" / "b.csv", [NUMBER])) == ["b.csv"]
 
 
 IMAGE: input_schema.Column = {"name": "image", "type": "image", "size": 2}
@@ -238,17 +237,17 @@ def images(monkeypatch: pytest.MonkeyPatch) -> type[ValueError]:
         return np.full((size, size), int(file.read_text()))
 
     known = SimpleNamespace(ENDINGS={".gif"}, BadImage=BadImage, read_image=read_image)
-    monkeypatch.setattr(files, "images", lambda: known)
+    monkeypatch.setattr(batch, "images", lambda: known)
     return BadImage
 
 
 def test_images_are_read_in_groups(tmp_path: Path, images: type[ValueError]) -> None:
-    for number in range(files.IMAGES + 2):
+    for number in range(batch.IMAGES + 2):
         (tmp_path / f"{number:03}.gif").write_text(str(number))
     (tmp_path / "table.csv").write_text("x\n")
-    inputs = files.list_inputs(tmp_path, [IMAGE])
-    for size, lengths in ((None, [files.IMAGES, 2]), (60, [60, files.IMAGES - 58])):
-        chunks = list(files.read_chunks(inputs, [IMAGE], size))
+    inputs = batch.list_inputs(tmp_path, [IMAGE])
+    for size, lengths in ((None, [batch.IMAGES, 2]), (60, [60, batch.IMAGES - 58])):
+        chunks = list(batch.read_chunks(inputs, [IMAGE], size))
         assert [len(chunk.names) for chunk in chunks] == [len(chunk.content) for chunk in chunks] == lengths
         assert [name for chunk in chunks for name in chunk.names] == list(inputs)
         assert [file for chunk in chunks for file in chunk.content] == list(inputs.values())
@@ -258,7 +257,7 @@ def test_images_are_read_in_groups(tmp_path: Path, images: type[ValueError]) -> 
 def test_of_images_those_that_can_be_read_are_scored(tmp_path: Path, images: type[ValueError]) -> None:
     for name, content in (("a.gif", "7"), ("b.gif", "?"), ("c.gif", "9")):
         (tmp_path / name).write_text(content)
-    names, table, bad = files.read_images(files.list_inputs(tmp_path, [IMAGE]), IMAGE)
+    names, table, bad = batch.read_images(batch.list_inputs(tmp_path, [IMAGE]), IMAGE)
     assert (names, bad) == (["a.gif", "c.gif"], {"b.gif": "no image"})
     assert table["image"].shape == (2, 2, 2) and table["image"][:, 0, 0].tolist() == [7, 9]
-    assert files.read_images({"b.gif": tmp_path / "b.gif"}, IMAGE) == ([], {}, {"b.gif": "no image"})
+    assert batch.read_images({"b.gif": tmp_path / "b.gif"}, IMAGE) == ([], {}, {"b.gif": "no image"})

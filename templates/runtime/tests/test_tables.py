@@ -274,7 +274,9 @@ MAPS = pa.array([[("a", 1)]] * 4, pa.map_(pa.string(), pa.int64()))
         ({"a.csv": "x,label\n1,no\n2,No\n3,no\n4,No\n"}, "--label label: row 1 has 'No', others 'no'; write them"),
         ({"a.csv": "x,label\n1,a\n", "b.csv": "x,label\n1,a\n"}, r"b\.csv is a\.csv once more; remove one of them"),
         ({"a.csv": "x,label\n1,a\n", "b.csv": "y,label\n1,a\n"}, "do not have the same columns: 'x', 'y'"),
-        ({"a.csv": "x,label\n1,é\n".encode("latin-1")}, r"a\.csv: line 2: can't decode byte 0xe9 .*--encoding"),
+        ({"a.csv": "x,label\n1,é\n".encode("latin-1")}, r"a\.csv: line 2: .* byte 0xe9 .*fits --encoding windows-1252"),
+        ({"a.csv": "x,label\n1,привет\n".encode("windows-1251")}, "line 2: .*; --encoding names another$"),
+        ({"a.csv": "x,label\n1,é\x81\n".encode("latin-1")}, "line 2: .*; --encoding names another$"),
         ({"a.csv": "x;label,y\n1;2,a\n3;4,b\n"}, r"a\.csv: its values may be parted by ',' or ';'; --delimiter says"),
         ({"a.csv": 'x,label\n1,"a\n2,b\n'}, r"a\.csv: row 0: EOF inside string: a quote is never closed"),
         ({"a.csv": ""}, r"a\.csv: No columns to parse: it is empty"),
@@ -298,7 +300,8 @@ def test_what_is_refused_is_one_line(tmp_path: Path, files: dict[str, Any], said
 def test_an_excel_file_needs_a_package_that_not_everybody_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "it.xlsx", b"PK")
     monkeypatch.setitem(sys.modules, "openpyxl", None)
-    with pytest.raises(SystemExit, match=r"it\.xlsx: an Excel file needs openpyxl: add it to the requirements"):
+    where = "add it to train-conda.yml and inference-conda.yml in aml_config/"
+    with pytest.raises(SystemExit, match=rf"it\.xlsx: an Excel file needs the package openpyxl: {where}"):
         tables.read_table(tmp_path, "label")
 
 

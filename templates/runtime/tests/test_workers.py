@@ -1,4 +1,4 @@
-"""runtime/batch/workers.py: nothing waits for what it does not need, and the results keep the order of the chunks."""
+"""runtime/batch.py, its processes: nothing waits for what it does not need, and the results keep their order."""
 
 import itertools
 import multiprocessing
@@ -11,12 +11,12 @@ from multiprocessing.reduction import ForkingPickler
 import pyarrow as pa
 import pytest
 
-from runtime.batch import workers
+from runtime import batch
 
 SECONDS = 60.0  # after which what should be there at once is not
 
 
-def beginning(other: str) -> tuple[workers.Step, workers.Step]:
+def beginning(other: str) -> tuple[batch.Step, batch.Step]:
     """The steps: in this process they say so, and in the other one happens what the test is about."""
     is_this = multiprocessing.parent_process() is None
     if other == "is never ready" and not is_this:
@@ -33,13 +33,13 @@ def beginning(other: str) -> tuple[workers.Step, workers.Step]:
 
 
 def test_this_process_works_before_the_others_are_there() -> None:
-    results = list(workers.work_on(range(20), beginning, ("is never ready",), 3))
+    results = list(batch.work_on(range(20), beginning, ("is never ready",), 3))
     assert results == [(chunk, (chunk, "this")) for chunk in range(20)]
     assert not multiprocessing.active_children()
 
 
 def test_the_others_join_when_they_are_there_and_the_order_stays() -> None:
-    with closing(workers.work_on(itertools.count(), beginning, ("works",), 2)) as results:
+    with closing(batch.work_on(itertools.count(), beginning, ("works",), 2)) as results:
         for place, (chunk, (made, who)) in enumerate(results):
             assert chunk == made == place
             if who == "the other":
@@ -47,10 +47,10 @@ def test_the_others_join_when_they_are_there_and_the_order_stays() -> None:
     assert not multiprocessing.active_children()
 
 
-@pytest.mark.parametrize(("other", "error"), [("dies", workers.WorkerDied), ("fails", ValueError)])
+@pytest.mark.parametrize(("other", "error"), [("dies", batch.WorkerDied), ("fails", ValueError)])
 def test_what_goes_wrong_in_another_process_ends_the_run(other: str, error: type[Exception]) -> None:
     with pytest.raises(error):
-        for _ in workers.work_on(itertools.count(), beginning, (other,), 2):
+        for _ in batch.work_on(itertools.count(), beginning, (other,), 2):
             pass
     assert not multiprocessing.active_children()
 
@@ -76,17 +76,17 @@ def test_in_one_process_the_next_chunk_is_read_and_the_last_one_written_meanwhil
         assert chunk == 4 or asked[chunk + 1].wait(SECONDS)
         return chunk * 10
 
-    results = list(workers.work_on(chunks(), lambda: (predict, finish), (), 1))
+    results = list(batch.work_on(chunks(), lambda: (predict, finish), (), 1))
     assert results == [(chunk, chunk * 10) for chunk in range(5)]
 
 
 def test_no_more_is_read_than_is_worked_on_soon() -> None:
     """Memory stays the same, however slow the model is."""
     taken = itertools.count()
-    with closing(workers.work_on(taken, lambda: (str, str), (), 1)) as results:
+    with closing(batch.work_on(taken, lambda: (str, str), (), 1)) as results:
         for _ in range(50):
             next(results)
-    assert next(taken) < 50 + 3 * (workers.AHEAD + 1)
+    assert next(taken) < 50 + 3 * (batch.AHEAD + 1)
 
 
 def test_of_a_slice_its_own_rows_go_to_another_process() -> None:

@@ -6,6 +6,7 @@ The file is this computer's own: git ignores it, and an update does not bring it
 import os
 
 FILE = "local.mk"
+FILES_ALONE = "AML_FILES_ALONE"  # set where this package renders for itself: an update, a second model
 
 
 def note(answers: dict[str, str], root: str, project: str = "") -> None:
@@ -45,6 +46,11 @@ def compares(answers: dict[str, str], project: str = "") -> bool:
     parent, name = os.path.split(os.path.dirname(os.path.abspath(project)))
     temporary = os.path.samefile(parent, tempfile.gettempdir())
     return temporary and re.fullmatch(r"tmp\w{8}", name) is not None
+
+
+def renders_files_alone(answers: dict[str, str]) -> bool:
+    """Whether the files are all that is wanted of a render, and not what its answers have done besides."""
+    return compares(answers) or bool(os.environ.get(FILES_ALONE))
 
 
 def noted(project: "str | os.PathLike[str]") -> str:

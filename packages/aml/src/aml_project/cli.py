@@ -11,6 +11,7 @@ from aml_project.command_line import DONE, WRONG_USE, Failure
 VERBS = {
     "setup": "Install what a model needs into .venv/",
     "train": "Train on data/NAME/, results in models/*/outputs/",
+    "job": "Run a job.yml of the second generation's on this computer, by its own command",
     "search": "Try hyperparameters, as search.yml says; stopped or killed, it goes on",
     "pipeline": "Run the steps of pipeline.yml; what has not changed does not run again",
     "test": "Run the model's tests",
@@ -25,6 +26,7 @@ VERBS = {
     "add": "Add what not every model needs: search, pipeline, ci",
     "ci": "Make what CI needs; what its jobs call: its figures, its linters, its trainings",
     "init": "Add to a repo with training code what it lacks to be a project",
+    "migrate": "Write the files of Azure ML's second generation beside those of the first",
     "update": "Bring the template's newest files here; what you have edited is kept",
     "workspace": "Print the lines that make a workspace; with --yes, run them",
     "attach": "Name the Azure ML workspace of this repo",
@@ -42,6 +44,7 @@ VERBS = {
     "vendor": "Put this package into the repo, for where its address can't be reached",
 }
 EARLIER = {"packages": "requirements"}  # verbs of before, which still work
+MAKE_ARGS = "--make-args="  # what make was given as ARGS, in one word
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -60,10 +63,31 @@ def main(argv: list[str] | None = None) -> int:
     sys.argv[0] = f"aml {verb}"  # what the parsers call themselves
     command = importlib.import_module(f"aml_project.commands.{verb}")
     try:
-        return int(command.main(words[1:]))
+        return int(command.main(parted(words[1:])))
     except Failure as failure:  # before its arguments were read
         print(f"ERROR: {failure}", file=sys.stderr)
         return failure.code
+
+
+def parted(words: list[str]) -> list[str]:
+    """The words of a command line, with those of make's ARGS apart.
+
+    ARGS is quoted as in a shell, and no shell takes it apart: what else one would do with it, a redirection by
+    `accuracy>=0.7`, a second command after a `;`, nobody has meant. A `~` is the home folder all the same.
+    """
+    place = next((place for place, word in enumerate(words) if word.startswith(MAKE_ARGS)), None)
+    if place is None or "--" in words[:place]:
+        return words
+    import shlex
+    from pathlib import Path
+
+    text = words[place].removeprefix(MAKE_ARGS)
+    try:
+        found = shlex.split(text)
+    except ValueError:
+        raise Failure(f"ARGS: a quote or a backslash at its end is left open: {text}", WRONG_USE) from None
+    found = [str(Path(word).expanduser()) if word.split("/")[0] == "~" else word for word in found]
+    return [*words[:place], *found, *words[place + 1 :]]
 
 
 def help_text() -> str:

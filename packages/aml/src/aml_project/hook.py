@@ -9,11 +9,11 @@ import os
 import sys
 
 WORKSPACE = ("subscription_id", "resource_group", "workspace_name")
-ADDITIONS = ("search", "pipeline")  # questions whose answer may be that `aml add` is to write its files
+# What `aml add` writes, and the answer to the question of that name, or to another one, that asks for it.
+ADDITIONS = {"search": ("search", ("yes",)), "pipeline": ("pipeline", ("yes",)), "v2": ("generation", ("v2", "both"))}
 CI = (".github/workflows/_model.yml", ".azure-pipelines/templates/model.yml")  # where a repo has it already
-FILES_ALONE = "AML_FILES_ALONE"  # set where this package renders for itself: an update, a second model
 # Folders of a model whose files not every framework has: cookiecutter makes each folder, also for no file.
-FOLDERS = ("runtime/batch", "algorithms/tiny/scripts", "algorithms/tiny/configs")
+FOLDERS = ("algorithms/tiny/scripts", "algorithms/tiny/configs")
 JUST_NOW = 60  # seconds that a file of this render is old at the most
 
 
@@ -25,7 +25,7 @@ def after_render(answers: dict[str, str], place: dict[str, str]) -> None:
     """
     from aml_project import checkout
 
-    if checkout.compares(answers) or os.environ.get(FILES_ALONE):
+    if checkout.renders_files_alone(answers):
         return
     checkout.note(answers, place["root"])
     remove_empty_folders(answers["model_name"])
@@ -49,11 +49,6 @@ def remove_empty_folders(model: str) -> None:
             continue
 
 
-def shell() -> str:
-    """The folder that the user stands in; a hook is told it by the shell alone."""
-    return os.environ.get("PWD", os.pardir)
-
-
 def attach(answers: dict[str, str]) -> str:
     """Attach the workspace if it is known and no other one is attached; say what is left to do."""
     if os.path.exists(".azureml/config.json"):
@@ -75,8 +70,8 @@ def complete(answers: dict[str, str]) -> list[str]:
     """Take over a notebook and packages, add what was asked for; return the commands for what could not be done now."""
     model = answers["model_name"]
     later = take_over(answers) if answers.get("notebook") or answers.get("environment_file") else []
-    for addition in ADDITIONS:
-        if answers.get(addition) == "yes" and not aml("add", addition, "--model", model):
+    for addition, (question, meant) in ADDITIONS.items():
+        if answers.get(question) in meant and not aml("add", addition, "--model", model):
             later.append(f"make add ARGS={addition} MODEL={model}")
     if (answers.get("ci", "none") != "none" or any(map(os.path.exists, CI))) and not aml("add", "ci", "--model", model):
         later.append(f"make add ARGS=ci MODEL={model}")
@@ -87,6 +82,8 @@ def take_over(answers: dict[str, str]) -> list[str]:
     """Have a notebook converted and packages merged; return the commands for what could not be done now."""
     import shlex
     import time
+
+    from aml_project.given_files import find
 
     model = answers["model_name"]
     later: list[str] = []
@@ -101,12 +98,6 @@ def take_over(answers: dict[str, str]) -> list[str]:
     if (files or not later) and not aml("requirements", *files, "--model", model):
         later.append(f"make requirements{''.join(f' FROM={shlex.quote(file)}' for file in files)} MODEL={model}")
     return later
-
-
-def find(path: str) -> str:
-    """Return where an answer's file is, or would be: below the shell's folder, or the one that the project lies in."""
-    places = [os.path.join(folder, os.path.expanduser(path)) for folder in (shell(), os.pardir)]
-    return os.path.abspath(next((place for place in places if os.path.lexists(place)), places[0]))
 
 
 def aml(verb: str, *args: str) -> bool:

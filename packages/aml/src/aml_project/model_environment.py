@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+GUNICORN_ARGS = "--worker-class gthread --threads 64"  # azmlinfsrv's: one slow client would stop its other workers
 WINDOWS = sys.platform == "win32"
 DATA_PATH = ("data-path", "data_path")  # as a script spells it that takes the folder of its data
 LOAD = "import sys; from runtime import data; data.load_tabular_dataset(*sys.argv[1:3]).to_parquet(sys.argv[3])"
@@ -29,6 +30,13 @@ def bin_folder(environment: Path) -> Path:
 def program(root: Path, model: str, name: str) -> Path:
     """Return a program of a model's environment, which may not be there."""
     return bin_folder(root / ".venv" / model) / (f"{name}.exe" if WINDOWS else name)
+
+
+def server(root: Path, model: str, folder: Path, *, azure: bool = False) -> list[str | Path]:
+    """The command that serves the score.py of a folder; a folder without a server of its own has Azure ML's."""
+    if azure or not (folder / "runtime" / "server.py").is_file():
+        return [program(root, model, "azmlinfsrv")]
+    return [program(root, model, "python"), "-m", "runtime.server"]
 
 
 def read_conda_file(file: Path) -> tuple[str | None, list[str], list[str]]:

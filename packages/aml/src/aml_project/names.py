@@ -43,6 +43,7 @@ RULES = {
     ),
     "ssh_user": (r"[a-z_][a-z0-9_-]{0,31}", "1 to 32 of a-z, 0-9, '-' and '_', starting with a letter or '_'"),
 }
+DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
 WORKSPACE = ("subscription_id", "resource_group", "workspace_name")
 
 
@@ -67,6 +68,8 @@ def check_model(name: str) -> None:
     import sys
 
     check({"model_name": name}, {"model_name": "the model's name"})
+    if name in DEVICES:
+        raise Failure(f"the model's name: no name that Windows keeps for a device, not {name!r}", WRONG_USE)
     if keyword.iskeyword(name) or name in sys.stdlib_module_names:
         raise Failure(f"the model's name: no keyword and no module of Python's own, not {name!r}", WRONG_USE)
 

@@ -120,6 +120,12 @@ Loader.add_constructor("tag:yaml.org,2002:timestamp", _date)
 Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 
 
+def is_plain(text: str) -> bool:
+    """Whether a text, without quotes, is read as this text and nothing else."""
+    document = load(f"key: {text}")
+    return document.content == {"key": text} and not document.findings
+
+
 def with_point(text: str) -> str:
     """A number as YAML 1.1 takes it for one: with a point, and a sign behind the e."""
     mantissa, _, exponent = text.lower().partition("e")

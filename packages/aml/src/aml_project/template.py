@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from aml_project import checkout, tools
+from aml_project.checkout import FILES_ALONE
 from aml_project.command_line import SERVICE_FAILED, Failure, Progress
 from aml_project.git import git
-from aml_project.hook import FILES_ALONE
 
 TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:

@@ -103,7 +103,9 @@ def guessed(folder: Path) -> dict[str, str]:
     conda = "".join(text_of(file) for file in sorted(folder.glob("aml_config/*-conda.yml")))
     network = {"pytorch": r"\btorch==", "tensorflow": r"\btensorflow(?:-cpu|\[and-cuda\])?=="}
     named = [framework for framework, package in network.items() if re.search(package, conda)]
-    exports = any((folder / place / "onnx_export.py").is_file() for place in (".", "runtime"))
+    exports = any(
+        (folder / place).is_file() for place in ("runtime/saving.py", "runtime/onnx_export.py", "onnx_export.py")
+    )
     found = {
         "framework": named[0] if named else "sklearn" if exports else "none",
         "dataset_name": f"{folder.name}-data",

@@ -109,10 +109,10 @@ def test_who_runs_it_is_who_was_asked_for_or_hosts_it(repo: Path, answer: str, a
 @pytest.mark.parametrize(
     ("metric", "gate"),
     [
-        ("accuracy", "--require 'accuracy>=0.7' --not-worse-than-current accuracy"),
-        ("roc_auc", "--require 'roc_auc>=0.7' --not-worse-than-current roc_auc"),
+        ("accuracy", "--min accuracy=0.7 --not-worse-than-current accuracy"),
+        ("roc_auc", "--min roc_auc=0.7 --not-worse-than-current roc_auc"),
         ("rmse", "--not-worse-than-current rmse"),
-        ("r2", "--require 'r2>=0.7' --not-worse-than-current r2"),
+        ("r2", "--min r2=0.7 --not-worse-than-current r2"),
     ],
 )
 def test_the_gate_is_of_the_metric_that_the_model_has(repo: Path, metric: str, gate: str) -> None:
@@ -141,7 +141,7 @@ def test_a_renamed_model_takes_its_workflow_along_and_the_lines_of_its_owner(rep
         "models/churn/**",
         'model: "churn"',
         "--service churn-prod",
-        "accuracy>=0.8",
+        "accuracy=0.8",
         "branches: [main, model1]",
     ):
         assert line in text

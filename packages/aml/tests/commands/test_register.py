@@ -35,9 +35,22 @@ def test_a_run_file_that_names_no_run_is_refused(project: Path, content: str | b
 
 def test_a_dry_run_says_what_would_be_registered(project: Path, without_client: dict[str, str]) -> None:
     (project / "models" / "model1" / "run.json").write_text(json.dumps(RUN))
-    args = ["-n", "mine", "--tag", "stage=a=b", "--require", "auc>0.5", "--better-than-current", "loss:min"]
+    args = [
+        "-n",
+        "mine",
+        "--tag",
+        "stage=a=b",
+        "--require",
+        "auc>0.5",
+        "--max",
+        "a=b=3",
+        "--min",
+        "f1=0.5",
+        "--better-than-current",
+        "loss:min",
+    ]
     code, out, _ = call(project, "register", "--dry-run", *args, **without_client)
     assert code == 0
     assert "Would register outputs/model of run exp_1 (exp) as mine" in out
     assert "stage=a=b" in out
-    assert "auc>0.5, loss:min better than the newest version's" in out
+    assert "f1>=0.5, a=b<=3, auc>0.5, loss:min better than the newest version's" in out

@@ -124,9 +124,9 @@ def test_a_model_is_compared_with_the_newest_version(trainer: Trainer) -> None:
         error = trainer.error("register", "--name=loss", "--better-than-current", "loss:min", code=1)
         assert error == f"ERROR: not registered: loss is {loss}, not below the 0.3 of loss:1"
     train(trainer, 0.8, 0.2)
-    error = trainer.error("register", "--name=accu", "--require", "loss<=0.19", "--require", "accuracy<=0.79", code=1)
+    error = trainer.error("register", "--name=accu", "--max", "loss=0.19", "--max", "accuracy=0.79", code=1)
     assert error == "ERROR: not registered: loss is 0.2, not <= 0.19; accuracy is 0.8, not <= 0.79"
-    bounds = ("--require", "loss<=0.2", "--require", "accuracy<=0.8")
+    bounds = ("--max", "loss=0.2", "--max", "accuracy=0.8", "--min", "accuracy=0.8")
     for metric in ("accuracy", "loss:min"):
         out = trainer.out("register", f"--name={metric[:4]}", "--better-than-current", metric, *bounds)
         assert ", version 2, " in out

@@ -67,7 +67,7 @@ def searched(trainer: Trainer, where: str = "") -> Record:
 
 def test_the_best_trial_is_registered_through_the_gate(trainer: Trainer) -> None:
     searched(trainer)
-    refused = trainer.error("register", "--require", "accuracy>=0.95", code=1)
+    refused = trainer.error("register", "--min", "accuracy=0.95", code=1)
     assert refused == "ERROR: not registered: accuracy is 0.9, not >= 0.95"
     assert trainer.versions("quick") == []
     done = trainer.call("register", "--require", "accuracy>=0.8", "--tag", "stage=test")

@@ -451,9 +451,9 @@ def requests_of(file: Path, variables: dict[str, str]) -> list[tuple[str, str, d
     return found
 
 
-def send_all(file: Path, variables: dict[str, str]) -> list[tuple[int, str]]:
+def send_all(requests: list[tuple[str, str, dict[str, str], bytes | None]]) -> list[tuple[int, str]]:
     said = []
-    for method, url, headers, body in requests_of(file, variables):
+    for method, url, headers, body in requests:
         request = urllib.request.Request(url, body, headers, method=method)
         with urllib.request.urlopen(request, timeout=60) as response:
             said.append((response.status, response.read().decode()))
@@ -464,22 +464,19 @@ def test_the_requests_for_an_editor(owner: Server) -> None:
     """Each as it stands in its file, to the model here and to the service in the workspace; no file holds a key."""
     owner.register("one")
     here(owner)
-    folder = owner.model / "deployment"
-    local = folder / "local.http"
-    local.write_text(local.read_text().replace("http://127.0.0.1:6789", port_of(owner)))
+    file = owner.model / "deployment" / "requests.http"
+    file.write_text(file.read_text().replace("http://127.0.0.1:6789", port_of(owner)))
     owner.deploy("--target", "aci")
     with owner.client() as workspace:
         key, _ = Webservice(workspace, "quick-aci").get_keys()
     address = owner.services["quick-aci"]["scoringUri"].removesuffix("/score")
-    for said in (
-        send_all(local, {}),
-        send_all(folder / "service.http", {"SERVICE_URL": address, "SERVICE_KEY": key}),
-    ):
+    requests = requests_of(file, {"SERVICE_URL": address, "SERVICE_KEY": key})
+    for said in (send_all(requests[:3]), send_all(requests[3:])):
         assert [status for status, _ in said] == [200, 200, 200]
         assert '"swagger"' in said[1][1]
         assert json.loads(said[2][1])["weights"] == "one"
     with pytest.raises(urllib.error.HTTPError, match="401"):
-        send_all(folder / "service.http", {"SERVICE_URL": address, "SERVICE_KEY": "none"})
+        send_all(requests_of(file, {"SERVICE_URL": address, "SERVICE_KEY": "none"})[3:])
     assert run("git", "check-ignore", "models/quick/deployment/.env", cwd=owner.project)
 
 

@@ -55,6 +55,12 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     add("--categories", type=names, metavar="A,B", help="columns to read as text")
     add("--dates", type=formats, metavar="A=%%d/%%m/%%Y,B", help="columns to read as dates, as in strptime or ISO 8601")
     add("--drop", type=names, metavar="A,B", help="columns to leave out")
+    add_text_arguments(parser)
+
+
+def add_text_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add how the texts among the files are written."""
+    add = parser.add_argument_group("texts").add_argument
     add("--delimiter", help="what stands between the values of a CSV file")
     add("--decimal", choices=[".", ","], help="the decimal sign of its numbers")
     add("--encoding", help="how its characters are encoded, as latin-1")
@@ -74,7 +80,6 @@ def parse(parser: argparse.ArgumentParser, argv: list[str] | None = None) -> arg
     others.add_argument("--batch-size")
     others.add_argument("--es-patience")
     others.add_argument("--class-weight")
-    others.add_argument("--folds")
     unused, unknown = others.parse_known_args(rest)
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")

@@ -19,6 +19,7 @@ import numpy as np
 Column = dict[str, Any]
 Table = dict[str, np.ndarray]  # one array per column: float32 with NaN, or strings with "" where a value is missing
 
+decode = json.JSONDecoder().raw_decode
 ReadImage = Callable[[bytes, int], np.ndarray]  # the bytes of a file and a size in, pixels of that size out
 
 SCHEMA_FILE = "schema.json"
@@ -32,6 +33,8 @@ ISO_DATE = re.compile(
     r"(\d{4})-(\d\d?)-(\d\d?)(?:[T ](\d\d?):(\d\d)(?::(\d\d)(?:\.\d+)?)?\s*(?:(Z)|([+-])(\d\d):?(\d\d))?)?",
     re.ASCII,
 )
+LARGEST = float(np.finfo(np.float32).max)  # a number, either side of 0
+BLANKS = re.compile(r"[ \t\n\r]*")
 MAX_BYTES = 100_000_000  # of a request: what it becomes in memory is several times as large
 
 
@@ -190,10 +193,7 @@ def read_request(body: str | bytes, columns: list[Column], max_rows: int, read_i
         raise BadRequest("The body is empty: send JSON, with the header Content-Type: application/json.")
     if len(body) > MAX_BYTES:
         raise BadRequest(f"{len(body)} bytes are too many: one request may hold {MAX_BYTES}.")
-    try:
-        request = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise BadRequest(f"The body is not JSON: {error}.") from None
+    request = _parsed(body, max_rows)
     split = request if isinstance(request, dict) and "columns" in request else None
     rows = request.get("data") if isinstance(request, dict) else None
     if isinstance(rows, dict):
@@ -203,7 +203,7 @@ def read_request(body: str | bytes, columns: list[Column], max_rows: int, read_i
     if not rows:
         raise BadRequest('There are no rows under "data".')
     if len(rows) > max_rows:
-        raise BadRequest(f"{len(rows)} rows are too many: one request may hold {max_rows}.")
+        raise _too_many(max_rows)
     if split is not None:
         rows = _records(split.get("columns"), rows)
     table: Table = {}
@@ -211,6 +211,87 @@ def read_request(body: str | bytes, columns: list[Column], max_rows: int, read_i
         values = _values(column, rows, read_image)
         table |= encode_dates(values, column) if column["type"] == "date" else {column["name"]: values}
     return table
+
+
+def _parsed(body: str | bytes, max_rows: int) -> Any:
+    try:
+        text = body if isinstance(body, str) else body.decode(json.detect_encoding(body), "surrogatepass")
+        text = text.removeprefix("\ufeff")  # with which some editors begin a file
+        brackets = text.count("{") + text.count("[")  # one for each row, and a few around them
+        return json.loads(text) if brackets <= max_rows + 5 else _bounded(text, max_rows)
+    except BadRequest:
+        raise
+    except RecursionError:
+        raise BadRequest("The body is not JSON that can be read: it is nested too deeply.") from None
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"The body is not JSON: byte {error.start} is no {error.encoding.upper()}.") from None
+    except json.JSONDecodeError as error:
+        raise BadRequest(f"The body is not JSON: {error}.") from None
+    except ValueError:  # Python reads no whole number of more than 4,300 digits
+        raise BadRequest("The body holds a whole number that is too large.") from None
+
+
+def _bounded(text: str, max_rows: int) -> Any:
+    """As json.loads, but rows under "data" that are too many are never made: each of them takes 60 bytes and more."""
+    value, end = _members(text, _blanks(text, 0), max_rows)
+    if (end := _blanks(text, end)) < len(text):
+        raise json.JSONDecodeError("Extra data", text, end)
+    return value
+
+
+def _members(text: str, at: int, max_rows: int) -> tuple[Any, int]:
+    """The value that begins there, and where it ends; an object's "data" is read row by row."""
+    if not text.startswith("{", at):
+        return _rows(text, at, max_rows)
+    found: dict[str, Any] = {}
+    at = _blanks(text, at + 1)
+    while not text.startswith("}", at):
+        name, at = decode(text, at)
+        if not isinstance(name, str):
+            raise json.JSONDecodeError("Expecting property name enclosed in double quotes", text, at)
+        at = _blanks(text, _past(":", text, _blanks(text, at)))
+        found[name], at = _members(text, at, max_rows) if name == "data" else decode(text, at)
+        at = _next(text, at, "}")
+    return found, at + 1
+
+
+def _rows(text: str, at: int, max_rows: int) -> tuple[Any, int]:
+    if not text.startswith("[", at):
+        return decode(text, at)
+    found: list[Any] = []
+    at = _blanks(text, at + 1)
+    while not text.startswith("]", at):
+        if len(found) == max_rows:
+            raise _too_many(max_rows)
+        row, at = decode(text, at)
+        found.append(row)
+        at = _next(text, at, "]")
+    return found, at + 1
+
+
+def _next(text: str, at: int, closing: str) -> int:
+    """Where the next member begins, or the closing bracket stands."""
+    at = _blanks(text, at)
+    if text.startswith(closing, at):
+        return at
+    at = _blanks(text, _past(",", text, at))
+    if text.startswith(closing, at):
+        raise json.JSONDecodeError("Illegal trailing comma before end of object", text, at)
+    return at
+
+
+def _past(mark: str, text: str, at: int) -> int:
+    if not text.startswith(mark, at):
+        raise json.JSONDecodeError(f"Expecting {mark!r} delimiter", text, at)
+    return at + 1
+
+
+def _blanks(text: str, at: int) -> int:
+    return BLANKS.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing as well
+
+
+def _too_many(max_rows: int) -> BadRequest:
+    return BadRequest(f"These are too many rows: one request may hold {max_rows}.")
 
 
 def _records(names: Any, rows: list[Any]) -> list[dict[str, Any]]:
@@ -238,10 +319,9 @@ def _values(column: Column, rows: list[Any], read_image: ReadImage | None) -> np
             raise BadRequest(f"Row {number} must be an object with a value for each column.") from None
         if is_category and isinstance(value, bool):
             value = value if (text := of_boolean(value, column)) is None else text
-        if value is not None and not isinstance(value, accepted):
+        if value is not None and (not isinstance(value, accepted) or value is True or value is False):
             wanted = "a number" if is_number else "a string"
-            shown = json.dumps(value, ensure_ascii=False)[:80].encode(errors="backslashreplace").decode()
-            raise BadRequest(f"Row {number}: column {name!r} must be {wanted}, not {shown}.")
+            raise BadRequest(f"Row {number}: column {name!r} must be {wanted}, not {_shown(value)}.")
         if isinstance(value, str) and not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
             raise BadRequest(f"Row {number}: column {name!r} holds half a character (a lone surrogate).")
         if is_category and (not value or is_missing(value, column)):
@@ -260,6 +340,16 @@ def _values(column: Column, rows: list[Any], read_image: ReadImage | None) -> np
     if np.count_nonzero(np.isinf(numbers)):  # of one number in a third of what any() takes
         raise BadRequest(f"Column {name!r} holds a number that is infinite or too large.")
     return numbers
+
+
+def _shown(value: Any) -> str:
+    """A value that is not what it should be, for the message."""
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
+    if isinstance(value, int) and not -(10**20) < value < 10**20:
+        return "a number so large"  # whose digits may be more than Python writes
+    text = json.dumps(value[:80] if isinstance(value, str) else value, ensure_ascii=False)
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _dates(texts: list[str | None], column: Column) -> np.ndarray:

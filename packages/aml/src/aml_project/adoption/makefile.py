@@ -11,7 +11,7 @@ INCLUDE = f"include {FILE}"
 HEAD = "# The verbs of `aml` for make, but for those that the Makefile has of its own; `aml --help` lists all.\n"
 TARGETS = re.compile(r"^([a-zA-Z][\w -]*?)[ \t]*:(?![=:])", re.MULTILINE)
 ASSIGNED = re.compile(r"^(?:export[ \t]+)?(\w+)[ \t]*[:?+!]?=", re.MULTILINE)
-OURS = {"MODEL", "ARGS", "AML", "AML_TEMPLATE", "TOOLS", "OPTIONS"}
+OURS = {"MODEL", "ARGS", "AML", "AML_TEMPLATE", "TOOLS", "OPTIONS", "WORDS", "GIVEN"}
 NOT_HERE = re.compile(r"^(?:MAKEFLAGS|\.DEFAULT_GOAL)\b.*\n+", re.MULTILINE)
 PHONY = re.compile(r"^\.PHONY:(?:.*\\\n)*.*\n", re.MULTILINE)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aml_project.checks import pipeline_rules, runconfig_rules, script_arguments, search_rules
+from aml_project.checks import pipeline_rules, runconfig_rules, script_arguments, search_rules, v2_rules
 from aml_project.checks.client_loader import Client
 from aml_project.command_line import Failure
 from aml_project.runconfigs import deployment_files as config_files
@@ -79,6 +79,7 @@ def check_model(root: Path, model: str, config: str | None, client: Client) -> C
         found += [f"models/{model}/{line}" for line in config_files.findings(folder)]
         found += [f"models/{model}/{line}" for line in search_rules.findings(folder)]
         found += [f"models/{model}/{line}" for line in pipeline_rules.findings(folder, taken)]
+        found += [f"models/{model}/{line}" for line in v2_rules.findings(folder)]
     return checked
 
 

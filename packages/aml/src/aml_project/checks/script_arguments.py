@@ -141,16 +141,30 @@ def _runtime_functions(
         if not called & wanted.keys() or not module.startswith("runtime.") or not file.is_file():
             continue
         code = ast.parse(file.read_bytes())
-        short = _short_names(code)
         own = {function.name: function for function in code.body if isinstance(function, ast.FunctionDef)}
-        for name in called & wanted.keys():
-            if function := own.get(wanted[name]):
-                certain = list(_certain_calls(function.body))
-                theirs = {parameter.arg for parameter in function.args.args}
-                added = [call for call in certain if _called(call) in short and (unused or _is_added_to(call, theirs))]
-                further = _runtime_functions(code, certain, folder, unused=unused)
-                found[name] = added + [more for call in certain for more in further.get(_called(call), [])]
+
+        found |= {
+            name: _added_by(own[wanted[name]], code, own, folder, unused=unused)
+            for name in called & wanted.keys()
+            if wanted[name] in own
+        }
     return found
+
+
+def _added_by(
+    function: ast.FunctionDef, code: ast.Module, beside: dict[str, ast.FunctionDef], folder: Path, *, unused: bool
+) -> list[ast.Call]:
+    """What a function of runtime/ adds to a parser, itself and by others of its module or of another one."""
+    certain, short = _certain_calls(function.body), _short_names(code)
+    theirs = {parameter.arg for parameter in function.args.args}
+    added = [call for call in certain if _called(call) in short and (unused or _is_added_to(call, theirs))]
+    elsewhere = _runtime_functions(code, certain, folder, unused=unused)
+    beside = {name: other for name, other in beside.items() if other is not function}
+    for call in certain:
+        added += elsewhere.get(_called(call), [])
+        if other := beside.get(_called(call)):
+            added += _added_by(other, code, beside, folder, unused=unused)
+    return added
 
 
 def _is_added_to(call: ast.Call, parsers: set[str]) -> bool:

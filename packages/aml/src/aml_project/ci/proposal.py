@@ -63,7 +63,7 @@ def gate(root: Path, model: str) -> str:
     folder, usual = root / "models" / model, project.metric(root, model)
     metric = usual if usual in texts(folder / "evaluation.py") | texts(folder / "train.py") else metric_of(folder)
     compared = f"--not-worse-than-current {metric}"
-    return f"--require '{metric}>={LEAST}' {compared}" if metric in SHARES else compared
+    return f"--min {metric}={LEAST} {compared}" if metric in SHARES else compared
 
 
 def service(model: str) -> str:

@@ -17,6 +17,7 @@ from aml_project.project import models, pick_model, root
 ADDITIONS = {
     "search": "search.yml, which says what `aml search` tries",
     "pipeline": "pipeline.yml, the steps of `aml pipeline`, and the scripts that they lack",
+    "v2": "azure_ml/, the files of Azure ML's second generation, by the same names as the runconfigs",
     "ci": "what GitHub or Azure DevOps runs: from a commit to a served model",
     "infra": "what it needs in Azure, as Bicep: the workspace, its cluster, an identity for each environment of CI",
 }
@@ -62,7 +63,8 @@ def act(args: argparse.Namespace) -> int:
         write_whole(folder / name, files[name])
     print(f"Wrote models/{model}/{', '.join([main, *new])}: {said}")
     if kept := [name for name in scripts if (folder / name).read_text(encoding="utf-8") != files[name]]:
-        note(f"models/{model}/{' and '.join(kept)}: kept as it was; make check tells whether it fits the steps")
+        to_what = "the steps" if args.name == "pipeline" else "the others"
+        note(f"models/{model}/{' and '.join(kept)}: kept as it was; make check tells whether it fits {to_what}")
     return DONE
 
 
@@ -74,6 +76,11 @@ def proposed(name: str, folder: Path) -> tuple[dict[str, str], str]:
         search = searches.make(folder)
         what = f"{', '.join(search.parameters)}, judged by {search.metric}."
         return {searches.FILE: search.text}, f"{what}\nLook at its ranges, then: make search MODEL={folder.name}"
+    if name == "v2":
+        from aml_project.v2 import files
+
+        line = f"az ml job create -f models/{folder.name}/{files.FOLDER}/{files.JOB}"
+        return files.make(folder), f"by the names of the runconfigs.\nLook at them, then: make check, and {line}"
     from aml_project.pipeline import proposal as pipelines
 
     pipeline = pipelines.make(folder)

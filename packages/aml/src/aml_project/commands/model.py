@@ -163,7 +163,8 @@ def rename(root: Path, args: argparse.Namespace) -> int:
 def named_in(root: Path, model: str) -> list[Path]:
     """The files that the template has written with a model's name, or the owner in the same words."""
     folder = root / "models" / model
-    own = [*folder.glob("*"), *folder.glob("aml_config/*"), *folder.glob("deployment/*"), *folder.glob("tests/*")]
+    inner = ("aml_config", "azure_ml", "deployment", "tests")
+    own = [*folder.glob("*"), *(file for name in inner for file in folder.glob(f"{name}/*"))]
     found = [
         root / "README.md",
         root / "Makefile",
@@ -196,6 +197,7 @@ def renamed(text: str, old: str, new: str) -> str:
         rf"(docker run .* ){said}(?=(?:-train|-server)?$)",
         rf"(name: \"?){said}(?=-(?:train|inference)\b)",
         rf"(^(?:name|  experiment_name): \"){said}(?=\"$)",  # of task.yaml
+        rf"(^(?:name|experiment_name): |azureml:){said}(?=$|@latest$|-(?:train|inference)@latest$)",  # of azure_ml/
     )
     done = text
     for place in places:

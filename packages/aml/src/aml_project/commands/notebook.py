@@ -17,6 +17,7 @@ from pathlib import Path
 
 from aml_project.command_line import DONE, REFUSED, WRONG_USE, Failure, Parser, note, run
 from aml_project.files import write_whole
+from aml_project.notebooks import notebook_file
 from aml_project.project import data_folder, data_path, pick_model, root, shown
 
 TYPE_CHECKING = False  # typing's own costs its import
@@ -50,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def convert(args: argparse.Namespace) -> int:
-    notebooks = find(args.notebook)
+    notebooks = notebook_file.find(args.notebook)
     if args.steps is not None and (args.output or args.notebook.is_dir()):
         raise Failure(
             "--steps: of one notebook, into the folder of a model: give it alone, without --output", WRONG_USE
@@ -71,28 +72,6 @@ def convert(args: argparse.Namespace) -> int:
     return (
         convert_here(args, scripts, model) if args.steps is None else convert_to_steps(args, notebooks[0], str(model))
     )
-
-
-def find(given: Path) -> list[Path]:
-    """The notebooks that are meant; the one that trains comes first."""
-    if given.is_dir():
-        found = sorted(path for path in given.glob("*.ipynb") if not path.name.startswith("."))
-        training = [path for path in found if path.stem.lower().startswith("train")]
-        exact = [path for path in training if path.stem.lower() == "train"]
-        first = exact or training or found
-        if not found:
-            raise Failure(f"{given}: no notebook (*.ipynb) in this folder", WRONG_USE)
-        if len(first) > 1:
-            named = ", ".join(path.name for path in first[:5])
-            raise Failure(f"{given}: which one trains? Call it train.ipynb, or give it alone: {named}", WRONG_USE)
-        return [first[0], *(path for path in found if path != first[0])]
-    if given.is_symlink() and not given.exists():
-        raise Failure(f"{given}: a link that leads nowhere", WRONG_USE)
-    if not given.is_file():
-        raise Failure(f"{given}: no such notebook", WRONG_USE)
-    if given.suffix != ".ipynb":
-        raise Failure(f"{given}: not a notebook: its name does not end in .ipynb", WRONG_USE)
-    return [given]
 
 
 def targets(notebooks: list[Path], folder: Path, output: Path | None) -> dict[Path, Path]:
@@ -144,7 +123,6 @@ def convert_here(args: argparse.Namespace, scripts: dict[Path, Path], model: str
     """Convert, in a Python that has nbconvert; one notebook that fails keeps no other one back."""
     from aml_project.notebooks import cells, report
     from aml_project.notebooks.formatting import formatted
-    from aml_project.notebooks.notebook_file import Broken
     from aml_project.notebooks.script import convert as to_script
 
     to_python = cells.python_of_ipython()
@@ -165,7 +143,7 @@ def convert_here(args: argparse.Namespace, scripts: dict[Path, Path], model: str
                 data=data,
                 data_path=data_path(root(), model) if model else "../../data",
             )
-        except Broken as error:
+        except notebook_file.Broken as error:
             print(f"ERROR: {report.one_line(f'{notebook.name}: {error}')}", file=sys.stderr)
             failed = True
             continue
@@ -189,7 +167,6 @@ def convert_to_steps(args: argparse.Namespace, notebook: Path, model: str) -> in
     """Convert a notebook to scripts and a pipeline.yml, in a Python that has nbconvert; all of them or none."""
     from aml_project.notebooks import cells, report, step_scripts
     from aml_project.notebooks.formatting import formatted
-    from aml_project.notebooks.notebook_file import Broken
 
     folder = root() / "models" / model
     try:
@@ -202,7 +179,7 @@ def convert_to_steps(args: argparse.Namespace, notebook: Path, model: str) -> in
             data_path=data_path(root(), model),
             model=model,
         )
-    except Broken as error:
+    except notebook_file.Broken as error:
         raise Failure(report.one_line(f"{notebook.name}: {error}")) from None
     neat = {name: formatted(text) if name.endswith(".py") else text for name, text in made.files.items()}
     texts = {folder / name: text or made.files[name] for name, text in neat.items()}

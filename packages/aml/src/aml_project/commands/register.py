@@ -1,6 +1,6 @@
 """Register the model of a completed run, linked to its run and dataset, with the run's metrics as tags.
 
-    aml register --model model1 --require 'accuracy>=0.8'
+    aml register --model model1 --min accuracy=0.8
 
 What `az ml model register -f run.json` does. Twice the same is once: a version of that run is not registered again.
 """
@@ -17,7 +17,7 @@ TYPE_CHECKING = False  # typing's own costs its import
 if TYPE_CHECKING:
     from typing import Any
 
-EXAMPLE = """  aml register --require 'accuracy>=0.8' --better-than-current accuracy --tag stage=test"""
+EXAMPLE = """  aml register --min accuracy=0.8 --better-than-current accuracy --tag stage=test"""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -45,9 +45,14 @@ def main(argv: list[str] | None = None) -> int:
             metavar="KEY=VALUE",
             help=f"a {kind} of the version; may be repeated",
         )
+    for option, what in (("min", "least"), ("max", "most")):
+        parser.add_argument(
+            f"--{option}", action="append", default=[], metavar="METRIC=NUMBER",
+            help=f"register only if a metric is at {what} this; may be repeated",
+        )  # fmt: skip
     parser.add_argument(
         "--require", action="append", default=[], metavar="METRIC>=NUMBER",
-        help="register only if a metric keeps this bound (>= > <= < ==); may be repeated",
+        help="the same with >= > <= < or ==, in quotes; may be repeated",
     )  # fmt: skip
     parser.add_argument(
         "--better-than-current", metavar="METRIC",
@@ -70,6 +75,7 @@ def register(args: argparse.Namespace) -> int:
 
     model = project_of(args).model(args.model)
     tags, properties = pairs("tag", args.tag), pairs("property", args.property)
+    args.require = [*registration.requirements(least=args.min, most=args.max), *args.require]
     rules = {
         "name": args.name or model.name,
         "asset_path": args.asset_path,

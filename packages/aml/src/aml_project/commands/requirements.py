@@ -14,17 +14,9 @@ from pathlib import Path
 
 from aml_project.command_line import DONE, REFUSED, WRONG_USE, Failure, Parser, note, run
 from aml_project.project import pick_model, root
-
-TYPE_CHECKING = False  # typing's own costs its import
-if TYPE_CHECKING:
-    from aml_project.requirements.package_list import Found
+from aml_project.requirements import list_file
 
 PURPOSES = ("train", "inference")
-KINDS = {
-    **dict.fromkeys((".txt", ".in", ".pip"), "requirements_file"),
-    **dict.fromkeys((".yml", ".yaml"), "conda_environment"),
-    ".toml": "pyproject_file",
-}
 EXAMPLE = """  aml requirements requirements.txt
   aml requirements environment.yml --check
   aml requirements --python ~/venv/bin/python"""
@@ -53,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def take_over(args: argparse.Namespace) -> int:
     model = pick_model(root(), args.model)
-    kind = kind_of(args.file) if args.file else ""
+    kind = list_file.kind_of(args.file) if args.file else ""
     if args.python and not args.python.is_file():
         raise Failure(f"--python: {args.python}: not there", WRONG_USE)
 
@@ -69,16 +61,6 @@ def take_over(args: argparse.Namespace) -> int:
     return write_changes(args, model, kind) if code is None else code
 
 
-def kind_of(file: Path) -> str:
-    """Return the module that reads a file of this name."""
-    kind = KINDS.get(file.suffix.lower())
-    if kind is None:
-        raise Failure(f"{file}: give a requirements.txt, an environment.yml or a pyproject.toml", WRONG_USE)
-    if not file.is_file():
-        raise Failure(f"{file}: {'not a file' if file.exists() else 'not there'}", WRONG_USE)
-    return kind
-
-
 def write_changes(args: argparse.Namespace, model: str, kind: str) -> int:
     """Show what changes, and write it unless that is not wanted."""
     from aml_project.requirements import conda_editing, merging, own_environment
@@ -87,7 +69,7 @@ def write_changes(args: argparse.Namespace, model: str, kind: str) -> int:
 
     folder = root() / "models" / model / "aml_config"
     files = {purpose: conda_editing.read(folder / f"{purpose}-conda.yml") for purpose in PURPOSES}
-    listed = read_list(args.file, kind) if args.file else None
+    listed = list_file.read(args.file, kind) if args.file else None
     own = str(args.python or os.environ.get(own_environment.OWN_PYTHON, ""))
     found, python = collect(root() / "models" / model, files, listed, own, keep_python=args.keep_python)
     merged = merging.merge(found, files, python, read_tools())
@@ -109,20 +91,6 @@ def write_changes(args: argparse.Namespace, model: str, kind: str) -> int:
     replace_all({path: after.encode("utf-8") for path, (_, after) in texts.items()})
     print(f"Written. Next: make setup MODEL={model}")
     return DONE
-
-
-def read_list(file: Path, kind: str) -> Found:
-    """Return what a file asks for."""
-    import importlib
-    from dataclasses import replace
-
-    from aml_project.requirements.text_files import show
-
-    found: Found = importlib.import_module(f"aml_project.requirements.{kind}").read(file)
-    label = f"from {show(file.name)}"
-    found.wanted = [replace(one, origin=label) for one in found.wanted]
-    found.constraints = [replace(one, origin=label) for one in found.constraints]
-    return found
 
 
 def read_tools() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Read a notebook: what it holds, or in one line why it can't be read."""
+"""Find and read notebooks: what one holds, or in one line why it can't be read."""
 
 from __future__ import annotations
 
@@ -9,11 +9,35 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from aml_project.command_line import WRONG_USE, Failure
+
 LARGE = 10_000_000  # bytes of a file from which on the outputs are worth a word
 
 
 class Broken(Exception):
     """What is wrong with a notebook, in one line."""
+
+
+def find(given: Path) -> list[Path]:
+    """The notebooks that are meant by a file or a folder; the one that trains comes first."""
+    if given.is_dir():
+        found = sorted(path for path in given.glob("*.ipynb") if not path.name.startswith("."))
+        training = [path for path in found if path.stem.lower().startswith("train")]
+        exact = [path for path in training if path.stem.lower() == "train"]
+        first = exact or training or found
+        if not found:
+            raise Failure(f"{given}: no notebook (*.ipynb) in this folder", WRONG_USE)
+        if len(first) > 1:
+            named = ", ".join(path.name for path in first[:5])
+            raise Failure(f"{given}: which one trains? Call it train.ipynb, or give it alone: {named}", WRONG_USE)
+        return [first[0], *(path for path in found if path != first[0])]
+    if given.is_symlink() and not given.exists():
+        raise Failure(f"{given}: a link that leads nowhere", WRONG_USE)
+    if not given.is_file():
+        raise Failure(f"{given}: no such notebook", WRONG_USE)
+    if given.suffix != ".ipynb":
+        raise Failure(f"{given}: not a notebook: its name does not end in .ipynb", WRONG_USE)
+    return [given]
 
 
 def read(path: Path) -> Any:

@@ -20,7 +20,7 @@ SCRIPTS = ("prepare.py", "evaluate.py")
 # What of the template's own models the scripts and the steps stand on.
 # A task's column of the sample data, and a bound that a model of it keeps.
 SAMPLE = {"classification": ("churned", "accuracy>=0.6"), "regression": ("monthly_fee", "r2>=0.6")}
-CLASSIFIER = ("score.py", "score_batch.py", "evaluation.py", "runtime/data.py", "runtime/batch/run.py")
+CLASSIFIER = ("score.py", "score_batch.py", "evaluation.py", "runtime/data.py", "runtime/batch.py")
 STEPS = Template("""\
 # What `make pipeline` does, here or on a cluster: each step reads what others have made.
 parameters: {label: $label, seed: $seed}

@@ -40,6 +40,7 @@ COMES_WITH = {
     "threadpoolctl": ("scikit-learn",),
     "pyarrow": ("azureml-defaults", "azureml-dataset-runtime"),
     "flask": ("azureml-defaults", "azureml-inference-server-http"),
+    "werkzeug": ("azureml-defaults", "azureml-inference-server-http"),
     "azureml_inference_server_http": ("azureml-defaults", "azureml-inference-server-http"),
     "inference_schema": ("azureml-defaults", "azureml-inference-server-http"),
     "azureml.dataprep": ("azureml-defaults",),

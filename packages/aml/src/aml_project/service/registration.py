@@ -22,6 +22,7 @@ from aml_project.service.registration_rules import (
     parse_name,
     parse_requirement,
     plain,
+    requirement_of,
     some,
     unknown,
 )
@@ -57,6 +58,18 @@ def check_arguments(
                 parse(value)
             except ValueError as error:
                 raise Failure(f"{option}: {error}", WRONG_USE) from None
+
+
+def requirements(*, least: Sequence[str], most: Sequence[str]) -> list[str]:
+    """What --min and --max ask for, as --require has it."""
+    found = []
+    for option, texts, comparison in (("--min", least, ">="), ("--max", most, "<=")):
+        for text in texts:
+            try:
+                found.append(requirement_of(text, comparison))
+            except ValueError as error:
+                raise Failure(f"{option}: {error}", WRONG_USE) from None
+    return found
 
 
 def given(text: str | None) -> list[str]:

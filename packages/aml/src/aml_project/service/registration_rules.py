@@ -51,6 +51,19 @@ def parse_requirement(text: str) -> Requirement:
     return Requirement(found[1], found[2], bound)
 
 
+def requirement_of(text: str, comparison: str) -> str:
+    """The bound of --min or --max, 'accuracy=0.8', as a requirement; a ValueError says what is wrong.
+
+    In a shell a > is a redirection unless it is quoted; this needs no quotes.
+    """
+    metric, _, bound = text.rpartition("=")
+    try:
+        parse_requirement(f"{metric}{comparison}{bound}")
+    except ValueError:
+        raise ValueError(f"a metric, =, and a number, as in 'accuracy=0.8'; not {text!r}") from None
+    return f"{metric}{comparison}{bound}"
+
+
 def parse_better(text: str) -> Better:
     """Read 'accuracy', 'rmse' or, for a metric of one's own, 'cost:min'; a ValueError says what is wrong."""
     metric, colon, way = text.rpartition(":")

@@ -36,6 +36,7 @@ ENGINES = {"docker": "version", "podman": "info"}  # what each answers only if i
 ANSWER_TIME = 15  # seconds for an engine to answer
 GOODBYE = 15.0  # seconds for a server to end by itself
 LOG_LINES = 20
+SERVERS = ("azmlinfsrv", "runtime.server")  # what is in the command of each process of theirs
 
 
 @dataclass
@@ -127,7 +128,7 @@ def _processes(local: Local) -> list[int]:
     """The server and its workers; a worker may outlive a server that was killed, and keep the port."""
     found = []
     for pid, command in _commands():
-        if "azmlinfsrv" in command and f"--port {local.port}" in command:
+        if any(server in command for server in SERVERS) and f"--port {local.port}" in command:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 if os.getpgid(pid) == local.pid:
                     found.append(pid)
@@ -146,7 +147,7 @@ def _commands() -> Iterator[tuple[int, str]]:
         yield int(pid), command
 
 
-def start(local: Local, server: Path) -> None:
+def start(local: Local, server: Sequence[str | Path]) -> None:
     """Start it in the background; whether it comes up, wait() says."""
     if not port_is_free(local.port):
         raise Failure(
@@ -156,12 +157,12 @@ def start(local: Local, server: Path) -> None:
     if local.engine:
         _start_container(local)
         return
-    if not server.exists():
+    if not Path(server[0]).exists():
         raise Failure(f"nothing is installed for {local.model} yet: make setup MODEL={local.model}")
     environment = os.environ | local.variables | {"AZUREML_MODEL_DIR": local.files}
     with Path(local.log).open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
-            [server, "--entry_script", local.entry_script, "--port", str(local.port)],
+            [*server, "--entry_script", local.entry_script, "--port", str(local.port)],
             cwd=local.code, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     local.pid = process.pid

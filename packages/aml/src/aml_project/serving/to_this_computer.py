@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from aml_project import project
+from aml_project import model_environment, project
 from aml_project.command_line import SERVICE_FAILED, Failure, Progress, note
 from aml_project.files import write_whole
 from aml_project.service.errors import explain
@@ -112,7 +112,7 @@ def same_place(one: Local, other: Local) -> bool:
 
 def start(local: Local, plan: Plan) -> None:
     """Start and note it, and return once it answers."""
-    server = plan.root / ".venv" / plan.model / "bin" / "azmlinfsrv"
+    server = model_environment.server(plan.root, plan.model, Path(local.code))
     local_service.start(local, server)
     local_service.write_note(plan.root, plan.model, local)
     local_service.wait(local, plan.timeout, sample_request.is_up)

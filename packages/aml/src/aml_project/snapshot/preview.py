@@ -89,6 +89,8 @@ def value(text: str) -> tuple[Any, bool]:
     if text[:1] in ("[", '"'):
         try:
             return json.loads(text), True
+        except RecursionError:
+            return None, False
         except ValueError:
             words = (
                 [value(word.strip()) for word in text[1:-1].split(",")] if re.fullmatch(r"\[[^\[\]\"]+\]", text) else []

@@ -159,9 +159,9 @@ def nodes_of(config: dict[str, Any]) -> dict[str, Any]:
     nodes, mpi = int(config.get("nodeCount") or 1), config.get("mpi") or {}
     processes = int(mpi.get("processCountPerNode") or 1)
     communicator = str(config.get("communicator") or "none").lower()
-    if communicator in ("mpi", "intelmpi"):
+    if communicator in ("mpi", "intelmpi", "openmpi"):
         made["distribution"] = {"type": "mpi", "process_count_per_instance": processes}
-    elif communicator == "pytorch":
+    elif communicator in ("pytorch", "nccl", "gloo"):
         per_node = int((config.get("pytorch") or {}).get("processCount") or nodes) // nodes
         made["distribution"] = {"type": "pytorch", "process_count_per_instance": max(per_node, 1)}
     if nodes > 1:

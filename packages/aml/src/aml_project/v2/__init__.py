@@ -1,0 +1,1 @@
+"""Azure ML's second generation: its files in azure_ml/, what they may hold, a job of theirs on this computer."""
