@@ -375,6 +375,7 @@ def test_what_is_not_played_is_named(caller: Caller, wish: dict[str, object], to
         ({"command": "echo ${{outputs.typo}}"}, "${{outputs.typo}} is no input or output"),
         ({"computeId": "x/computes/none"}, "Unknown compute target 'none'"),
         ({"resources": {"instanceCount": 99}}, "at most"),
+        ({"computeId": None, "resources": {"instanceType": "Standard_None"}}, "there is no size Standard_None"),
         ({"environmentId": "azureml:none:1"}, "environments/none"),
         ({"codeId": "azureml:none:1"}, "codes/none"),
         ({"parentJobName": "none"}, "Run none was not found"),

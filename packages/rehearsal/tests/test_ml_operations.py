@@ -32,6 +32,8 @@ def job(name, line="true"):
     return command(name=name, command=line, environment="AzureML-sklearn-1.5@latest", compute="cpu-cluster")
 def cluster(name=own, most=2):
     return AmlCompute(name=name, size="Standard_DS3_v2", max_instances=most)
+def component():
+    return CommandComponent(name=own, version="1", command="true", code="src", environment=own + ":1")
 def store():
     return AzureBlobDatastore(name=own, account_name="rehearsal", container_name="azureml-blobstore")
 ml.environments.create_or_update(environment()); ml.data.create_or_update(data()); ml.models.create_or_update(model())
@@ -105,8 +107,14 @@ calls = {
         ManagedOnlineEndpoint(name=own, auth_mode="key")),
     "batch_endpoints.begin_create_or_update": lambda: ml.batch_endpoints.begin_create_or_update(
         BatchEndpoint(name=own)),
-    "components.create_or_update": lambda: ml.components.create_or_update(CommandComponent(
-        name=own, version="1", command="true", environment="AzureML-sklearn-1.5@latest")),
+    "components.archive": lambda: ml.components.archive(own, version="1"),
+    "components.create_or_update": lambda: ml.components.create_or_update(component()),
+    "components.download": lambda: ml.components.download(own, "component", version="1"),
+    "components.get": lambda: ml.components.get(own, label="latest"),
+    "components.list": lambda: list(ml.components.list())[0],
+    "components.prepare_for_sign": lambda: ml.components.prepare_for_sign(component()),
+    "components.restore": lambda: ml.components.restore(own, version="1"),
+    "components.validate": lambda: ml.components.validate(component()),
 }
 MADE_UP = {"version": "1", "download_path": "down", "location": "westeurope", "lines": 1, "node_index": 0}
 
@@ -145,7 +153,7 @@ for name, prop in sorted(vars(MLClient).items()):
 
 
 # The groups of which something is played: each of their methods is called as people do.
-PLAYED = ("workspaces", "datastores", "environments", "data", "models", "compute", "jobs")
+PLAYED = ("workspaces", "datastores", "environments", "data", "models", "compute", "components", "jobs")
 # What the client does not do, whoever answers.
 ALONE = {
     "data.mount": "by the client itself: on Linux, with another package",
@@ -207,10 +215,10 @@ def test_each_operation(ml_client: Client) -> None:
 
 
 def test_what_is_not_played_says_so(ml_client: Client) -> None:
-    """An endpoint, a component, a schedule: by their names, before anything is made."""
+    """An endpoint, a schedule, a registry: by their names, before anything is made."""
     answer = ml_client("""
 answer |= {kind: refused(lambda: list(getattr(ml, kind).list()))
-           for kind in ("online_endpoints", "batch_endpoints", "components", "schedules", "registries")}
+           for kind in ("online_endpoints", "batch_endpoints", "schedules", "registries")}
 """)
     for kind, (status, code, said) in answer.items():
         assert (status, code) == (501, "NotImplemented")

@@ -117,7 +117,9 @@ answer["missing"] = refused(ml.components.get, "prepare", "7")[:2]
     assert answer["missing"] == [404, "UserError"]
 
 
-def test_a_pipeline_file_is_run_streamed_and_downloaded(rehearsal: Rehearsal, ml_client: Client) -> None:
+def test_a_pipeline_file_is_run_streamed_and_downloaded(
+    rehearsal: Rehearsal, ml_client: Client, caller: Caller
+) -> None:
     answer = ml_client(f"""{SETUP}
 made = ml.jobs.create_or_update(load_job("pipeline.yml"))
 answer["id"], answer["made"] = made.name, [made.type, made.display_name, made.experiment_name]
@@ -126,16 +128,12 @@ job = ml.jobs.get(made.name)
 answer["job"] = [job.status, sorted(job.jobs), job.settings.default_compute, str(job.inputs["rate"]._data)]
 answer["steps"] = {{name: [one.name, one.status] for name, one in steps(made.name).items()}}
 ml.jobs.download(made.name, download_path="down", output_name="model")
-ml.jobs.download(made.name, download_path="down", output_name="best")
 answer["model"] = Path("down/named-outputs/model/model.txt").read_text()
-answer["best"] = Path("down/named-outputs/best/model.txt").read_text()
-ml.jobs.download(made.name, download_path="all", all=True)
-answer["all"] = sorted(str(file.relative_to("all")) for file in Path("all").rglob("*.txt"))
+answer["best"] = job.outputs["best"].path
 second = ml.jobs.create_or_update(load_job("pipeline.yml"))
 streamed(second.name)
 answer["second"] = {{name: one.name for name, one in steps(second.name).items()}}
-ml.jobs.download(second.name, download_path="second", output_name="model")
-answer["same"] = Path("second/named-outputs/model/model.txt").read_text()
+answer["same"] = ml.jobs.get(second.name).outputs["model"].path == job.outputs["model"].path
 forced = load_job("pipeline.yml")
 forced.settings.force_rerun = True
 third = ml.jobs.create_or_update(forced)
@@ -152,14 +150,18 @@ answer["archived"] = made.name in [one.name for one in ml.jobs.list()]
         ("prepare", "search", "train"), "Completed"
     )
     assert answer["model"] == "0.25 of 0.5 [] ['a.csv'] 3"
-    assert answer["best"] == "0.125 of 0.5 [] ['a.csv']"
+    best = rehearsal.workspace.blobs.read("azureml-blobstore", answer["best"].partition("/paths/")[2] + "/model.txt")
+    assert best == b"0.125 of 0.5 [] ['a.csv']"
     assert "The pipeline run is Completed." in answer["log"]
     reused = [runs[run]["properties"].get("azureml.reusedrunid") for run in answer["second"].values()]
     assert sorted(reused) == sorted(run for run, _ in answer["steps"].values())
-    assert answer["same"] == answer["model"]
+    assert answer["same"]
     assert answer["third"] == "Completed"
     assert not any("azureml.isreused" in runs[run]["properties"] for run in answer["anew"].values())
     assert not answer["archived"]
+    status, seen = caller.ask("GET", f"/pipelines/v1.0SCOPE/PipelineRuns/{answer['id']}")  # as the older client does
+    assert (status, seen["Status"]["StatusCode"]) == (200, "Finished")
+    assert (seen["RunHistoryExperimentName"], seen["ParameterAssignments"]) == ("pipelines", {"rate": "0.25"})
     search = answer["steps"]["search"][0]
     assert {run["rootRunId"] for run in runs.values() if run["parentRunId"] == search} == {answer["id"]}
 
@@ -183,7 +185,7 @@ jobs:
 Path("outer.yml").write_text('''
 type: pipeline
 inputs: {{data: {{type: uri_folder, path: ./data}}}}
-outputs: {{model: {{type: uri_folder, path: azureml://datastores/workspaceblobstore/paths/made/${{{{name}}}}/}}}}
+outputs: {{model: {{type: uri_folder, path: "azureml://datastores/workspaceblobstore/paths/made/${{{{name}}}}/"}}}}
 settings: {{default_compute: azureml:cpu-cluster, continue_on_step_failure: true}}
 jobs:
   inner:

@@ -292,5 +292,6 @@ def test_by_the_command_line(rehearsal: Rehearsal, client: Client, client_python
         assert parent["status"] == "Completed", parent["error"]
         made = [run for run in rehearsal.state()["runs"].values() if run["parentRunId"] == parent["runId"]]
         assert [run["name"] for run in made] == children
-    train = next(name for name, run in rehearsal.state()["runs"].items() if run["name"] == "train")
+    runs = rehearsal.state()["runs"].items()
+    train = next(name for name, run in runs if (run["name"], run["experimentId"]) == ("train", experiment))
     assert b"'--say': '0.5'" in rehearsal.artifact(train, "user_logs/std_log.txt")

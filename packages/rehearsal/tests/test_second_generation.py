@@ -7,6 +7,7 @@ from callers import Caller, Client
 from aml_rehearsal import Rehearsal
 from aml_rehearsal.faults import Provisioning
 from aml_rehearsal.services.history import new_run
+from aml_rehearsal.tokens import LEARNING, MANAGEMENT, STORAGE
 
 
 def test_workspace_and_datastores(rehearsal: Rehearsal, ml_client: Client) -> None:
@@ -191,6 +192,18 @@ def test_who_may_only_look(rehearsal: Rehearsal) -> None:
     ):
         status, answer = reader.arm(method, path, {"properties": {}})
         assert (status, answer["error"]["code"]) == (403, "AuthorizationFailed")
+
+
+def test_whom_a_token_is_for_counts(caller: Caller) -> None:
+    """A token of the machine learning service opens its own host, not the resource manager; one of storage neither."""
+    tokens = caller.rehearsal.workspace.tokens
+    for audience, arm, api in ((LEARNING, 401, 200), (STORAGE, 401, 401), (MANAGEMENT, 200, 200)):
+        caller.token = tokens.issue("somebody", "contributor", audience=audience)
+        status, answer = caller.arm("GET", "SCOPE/jobs")
+        assert status == arm, answer
+        if arm == 401:
+            assert answer["error"]["code"] == "InvalidAuthenticationTokenAudience"
+        assert caller.ask("GET", "/history/v1.0SCOPE/experiments")[0] == api
 
 
 def test_a_search_and_a_pipeline_are_jobs(rehearsal: Rehearsal, ml_client: Client) -> None:

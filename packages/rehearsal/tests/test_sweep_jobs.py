@@ -103,6 +103,7 @@ PLAIN = {
     "objective": {"goal": "minimize", "primaryMetric": "loss"},
     "limits": {"maxTotalTrials": 2, "maxConcurrentTrials": 1},
 }
+BAYESIAN = {"samplingAlgorithmType": "Bayesian"}
 
 
 @pytest.mark.parametrize(
@@ -110,10 +111,7 @@ PLAIN = {
     [
         ({"searchSpace": {}}, "${{search_space.a}} is no input"),
         ({"searchSpace": {"a": ["choice", [[]]]}}, "a: choice can't be drawn from [[]]"),
-        (
-            {"searchSpace": {"a": ["normal", [1, 2]]}, "samplingAlgorithm": {"samplingAlgorithmType": "Bayesian"}},
-            "no 'normal'",
-        ),
+        ({"searchSpace": {"a": ["normal", [1, 2]]}, "samplingAlgorithm": BAYESIAN}, "has no 'normal'"),
         ({"samplingAlgorithm": {"samplingAlgorithmType": "Best"}}, "samplingAlgorithm: Random, Grid, Bayesian"),
         ({"earlyTermination": {"policyType": "Soon"}}, "earlyTermination: Bandit"),
         ({"objective": {"goal": "best", "primaryMetric": "loss"}}, "a goal, maximize or minimize"),

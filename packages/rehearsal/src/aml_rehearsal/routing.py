@@ -18,7 +18,8 @@ Handler = Callable[[Workspace, Request], Any]
 class Router:
     """The routes of one host. In a path, {scope} is the workspace, {name} a segment, {name:rest} all that follows."""
 
-    def __init__(self) -> None:
+    def __init__(self, *audiences: str) -> None:
+        self.audiences = audiences  # whom a token is for that counts here
         self.routes: list[tuple[set[str], re.Pattern[str], Handler]] = []
         self.last: list[tuple[set[str], re.Pattern[str], Handler]] = []  # for what no other route fits
         self.open: set[Handler] = set()  # those that want no token
@@ -44,7 +45,7 @@ class Router:
         try:
             handler, request.names = self.find(request.method, request.path)
             if handler not in self.open:
-                request.identity = workspace.tokens.check(request.headers.get("authorization"))
+                request.identity = workspace.tokens.check(request.headers.get("authorization"), self.audiences)
             with workspace.state.lock:
                 admit(workspace, request)
                 result = handler(workspace, request)

@@ -17,6 +17,7 @@ from aml_rehearsal.messages import Identity, Refusal
 
 LIFETIME = 24 * 3600
 MANAGEMENT = "https://management.core.windows.net/"  # whom a token is for that nobody has asked for another
+LEARNING, STORAGE = "https://ml.azure.com", "https://storage.azure.com"
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ class Tokens:
         digest = hmac.new(self.key, text.encode(), hashlib.sha256).digest()
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
-    def check(self, header: str | None) -> Identity:
-        """Return who an Authorization header belongs to."""
+    def check(self, header: str | None, audiences: tuple[str, ...] = ()) -> Identity:
+        """Return who an Authorization header belongs to; its token is to be for one of the audiences, if any count."""
         kind, _, token = (header or "").partition(" ")
         if kind.lower() != "bearer" or token.count(".") != 2:
             raise Refusal(401, "Authentication failed. The 'Authorization' header is missing.", "AuthenticationFailed")
@@ -76,6 +77,11 @@ class Tokens:
         if not hmac.compare_digest(signature, self.sign(signed)):
             raise Refusal(401, "The access token is invalid.", "InvalidAuthenticationToken")
         claims = decode(signed.partition(".")[2])
+        if audiences and claims["aud"] not in audiences:
+            allowed = ",".join(f"'{one}'" for one in audiences)
+            message = f"The access token has been obtained for wrong audience or resource '{claims['aud']}'."
+            message += f" It should exactly match with one of the allowed audiences {allowed}."
+            raise Refusal(401, message, "InvalidAuthenticationTokenAudience")
         expired = claims["epoch"] < self.epoch and claims["role"] != "run"  # a run renews its own in time
         if claims["exp"] < time.time() or expired:
             raise Refusal(401, "The access token expiry UTC time is earlier than now.", "ExpiredAuthenticationToken")

@@ -47,6 +47,7 @@ def in_full(workspace: Workspace, uri: str) -> str:
         raise Refusal(400, f"{uri}: there is no job {job}.", "UserError")
     if output in {None, "artifacts", "default"}:
         return address(workspace, ARTIFACT_STORE, f"ExperimentRun/dcid.{job}/{path}")
+    job = workspace.state.tables.runs[job]["properties"].get("best_child_run_id") or job  # of a search
     made = (workspace.state.tables.jobs.get(job) or {"properties": {}})["properties"].get("outputs") or {}
     if output not in made:
         raise Refusal(400, f"{uri}: the job {job} has no output {output}.", "UserError")

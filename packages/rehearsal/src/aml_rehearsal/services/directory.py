@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 from aml_rehearsal.addresses import LOGIN_HOST, TENANT
 from aml_rehearsal.messages import Reply, Request
 from aml_rehearsal.services.hosts import login
-from aml_rehearsal.tokens import MANAGEMENT, LoginRefused, encode
+from aml_rehearsal.tokens import LEARNING, MANAGEMENT, STORAGE, LoginRefused, encode
 from aml_rehearsal.workspace import Workspace
 
 HOST = f"https://{LOGIN_HOST}"
@@ -76,7 +76,9 @@ def token(workspace: Workspace, request: Request) -> Any:
         "expires_in": workspace.tokens.lifetime,
         "ext_expires_in": workspace.tokens.lifetime,
         "scope": form.get("scope", ""),
-        "access_token": workspace.tokens.issue(name, role, audience=audience(form.get("scope", ""))),
+        "access_token": workspace.tokens.issue(
+            name, role, audience=audience(form.get("scope") or form.get("resource") or "")
+        ),
     }
     if kind != "client_credentials":
         # A person, whom the client remembers by these: whoever logs in with a code is not asked again.
@@ -89,4 +91,4 @@ def token(workspace: Workspace, request: Request) -> Any:
 def audience(scope: str) -> str:
     """Whom a token is for: the client looks, where it asks for the machine learning service."""
     resource = scope.split(" ", maxsplit=1)[0].removesuffix("/.default").rstrip("/")
-    return resource if resource == "https://ml.azure.com" else MANAGEMENT
+    return resource if resource in {LEARNING, STORAGE} else MANAGEMENT

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aml_rehearsal.messages import Refusal
-from aml_rehearsal.services import command_jobs, components, sweep_jobs
+from aml_rehearsal.services import command_jobs, components, data_assets, sweep_jobs
 from aml_rehearsal.services.command_jobs import not_played
 from aml_rehearsal.services.pipeline_progress import Progress
 from aml_rehearsal.state import Record
@@ -262,8 +262,10 @@ class PipelineJob(Progress):
             wish["mode"] = wish.get("mode") or modes(told.get("mode")) or command_jobs.WRITTEN[0]
             if wish.get("uri"):
                 wish["uri"] = str(wish["uri"]).replace("${{name}}", self.run_id if target else run_id or "${{name}}")
-            if store := self.settings.get("defaultDatastore"):
-                wish["store"] = str(store).rpartition("/")[2].removeprefix("azureml:")
+            if named := self.settings.get("defaultDatastore"):
+                wish["store"] = str(named).rpartition("/")[2].removeprefix("azureml:")
+            if target and step.kind != "sweep" and not wish.get("uri"):  # each trial has a place of its own
+                wish |= command_jobs.placed(self.run_id, target, wish)  # where the client looks for it
             found[name] = wish
         return found
 
@@ -278,7 +280,8 @@ class PipelineJob(Progress):
         if step.kind != "pipeline" and not again and (earlier := self.earlier(key)):
             run = self.reuse(node, run_id, earlier, step.name)
             tables.jobs[run_id] = copy.deepcopy(tables.jobs[earlier["run"]])
-            run["outputs"] = tables.runs[earlier["run"]].get("outputs") or {}
+            old = tables.runs[earlier["run"]]
+            run |= {"outputs": old.get("outputs") or {}, "properties": old["properties"] | run["properties"]}
             return
         start = {"command": command_jobs.submit, "sweep": sweep_jobs.submit, "pipeline": submit}
         start[step.kind](self.workspace, run_id, wish)
@@ -295,7 +298,8 @@ class PipelineJob(Progress):
             name: one | ({"uri": self.origin(str(one["uri"]))} if one.get("uri") else {})
             for name, one in wish["inputs"].items()
         }
-        return hashlib.sha256(json.dumps(["job", said], sort_keys=True).encode()).hexdigest()
+        text = json.dumps(["job", said], sort_keys=True).replace(self.run_id, "")
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def origin(self, uri: str) -> str:
         """What an input is, also where the step before was an earlier one."""
@@ -312,7 +316,7 @@ class PipelineJob(Progress):
                 if (target := bound_output(one)) and node in self.started:
                     run_id = self.started[node]
                     held = self.record["properties"]["outputs"][target]
-                    held |= {"uri": f"azureml://jobs/{run_id}/outputs/{name}"}
+                    held["uri"] = data_assets.in_full(self.workspace, f"azureml://jobs/{run_id}/outputs/{name}")
                     best = runs[run_id]["properties"].get("best_child_run_id") or run_id
                     if asset := (runs[best].get("outputs") or {}).get(name):
                         made[target] = asset

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from aml_rehearsal.addresses import API
 from aml_rehearsal.messages import Refusal, Reply, Request
 from aml_rehearsal.routing import Handler
 from aml_rehearsal.services import pipeline_runs, schedules
+from aml_rehearsal.services.history import run_of
 from aml_rehearsal.services.hosts import api
 from aml_rehearsal.services.pipeline_records import add, find, kept, listed, named
 from aml_rehearsal.services.pipeline_runs import GIVEN, PipelineRun, new_graph, of_published, prepared
@@ -288,7 +290,20 @@ def submit(workspace: Workspace, request: Request) -> Any:
 
 @route("GET", RUN)
 def run(workspace: Workspace, request: Request) -> Any:
-    return seen(workspace, find(workspace, "PipelineRuns", request.names["run"]))
+    return seen(workspace, run_of_either(workspace, request.names["run"]))
+
+
+def run_of_either(workspace: Workspace, name: str) -> Record:
+    """A run of a pipeline; of a pipeline job, what this client's listings of runs need: it has no graph."""
+    if name not in workspace.state.tables.jobs:
+        return find(workspace, "PipelineRuns", name)
+    history = run_of(workspace, name)
+    experiments = workspace.state.tables.experiments.items()
+    own = next(title for title, one in experiments if one["experimentId"] == history["experimentId"])
+    given = json.loads(history["properties"].get("azureml.parameters") or "{}")
+    times = {"CreatedDate": history["createdUtc"], "LastModifiedDate": history["createdUtc"], "EntityStatus": "0"}
+    words = {"Description": history["description"], "RunSource": "MFE", "RunType": "HTTP"}
+    return {"Id": name, "RunHistoryExperimentName": own, "ParameterAssignments": given} | words | times
 
 
 def seen(workspace: Workspace, record: Record) -> Record:
@@ -301,7 +316,7 @@ def seen(workspace: Workspace, record: Record) -> Record:
 
 @route("DELETE", RUN + "/Execution")
 def cancel(workspace: Workspace, request: Request) -> Any:
-    record = find(workspace, "PipelineRuns", request.names["run"])
+    record = run_of_either(workspace, request.names["run"])
     history = workspace.state.tables.runs.get(record["Id"])
     if history is None or history["status"] in FINAL:
         raise Refusal(400, f"Pipeline run {record['Id']} does not run.")

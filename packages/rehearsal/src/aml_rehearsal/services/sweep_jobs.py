@@ -75,6 +75,8 @@ def as_search(wish: Record, definition: Record) -> Record:
     method, most = str(sampling.get("samplingAlgorithmType") or "Random"), int(limits.get("maxTotalTrials") or MOST)
     if method not in METHODS:
         raise Refusal(400, f"samplingAlgorithm: {', '.join(METHODS)}, not {method}.", "UserError")
+    if sampling.get("logbase"):
+        raise command_jobs.not_played("a logbase of sampling")
     seconds = command_jobs.seconds(limits.get("timeout"))
     return {
         "platform": "AML",
