@@ -96,7 +96,12 @@ def test_the_bases_come_from_the_registry(containers: Containers, training: str,
 
 def test_it_trains_on_mounted_data_as_a_user_without_rights(trained: Path) -> None:
     assert json.loads((trained / "metrics.json").read_text())["accuracy"] > 0.7
-    assert {path.name for path in (trained / "model").iterdir()} == {"means.json", "model.onnx", "model.pkl", "schema.json"}
+    assert {path.name for path in (trained / "model").iterdir()} == {
+        "means.json",
+        "model.onnx",
+        "model.pkl",
+        "schema.json",
+    }
     assert {path.stat().st_uid for path in trained.rglob("*")} == {int(USER)}
 
 
