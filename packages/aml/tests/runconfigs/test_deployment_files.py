@@ -114,6 +114,14 @@ def test_the_schema_has_the_fields_that_the_client_reads(target: str) -> None:
     assert known - {"keys"} == read
 
 
+# What every rendered service gets: processes, a thread each for what they compute, and threads that wait for clients.
+VARIABLES = {
+    "WORKER_COUNT": "1",
+    "OMP_NUM_THREADS": "1",
+    "GUNICORN_CMD_ARGS": "--worker-class gthread --threads 64",
+}
+
+
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 @pytest.mark.parametrize("answers", [{}, {"model_name": "yes", "vm_size": "Standard_NC6s_v3"}])
 def test_what_is_served(bake: Bake, framework: str, answers: dict[str, str]) -> None:
@@ -124,7 +132,7 @@ def test_what_is_served(bake: Bake, framework: str, answers: dict[str, str]) -> 
     loaded = InferenceConfig(config["entryScript"], source_directory=str(model), environment=environment)
     assert loaded.entry_script == "score.py"
     assert environment.name == f"{model.name}-inference"
-    assert environment.environment_variables == {"WORKER_COUNT": "1", "OMP_NUM_THREADS": "1"}
+    assert environment.environment_variables == VARIABLES
     assert environment.inferencing_stack_version == "latest"
     assert (
         environment.docker.base_image
@@ -236,7 +244,7 @@ def test_a_dry_run_asks_nobody(model: Path, without_client: dict[str, str], targ
     assert out.startswith("Would deploy; asked nobody:\n")
     assert rows["service"] == ("port 6789" if target == "local" else f"model1-{target}")
     assert rows["model"] == "model1, version 3"
-    assert rows["variables"] == "WORKER_COUNT=1, OMP_NUM_THREADS=1"
+    assert rows["variables"] == ", ".join(f"{name}={text}" for name, text in VARIABLES.items())
     assert files_of(model.parents[1]) == before
 
 
