@@ -35,7 +35,7 @@ NO_PARSER = "\n\ndef test_it_finds_all"  # from here on, the smoke test is for s
 PARSERS = {"argparse", "click", "typer", "docopt"}
 SERVES, COPY_RUNTIME = "Dockerfile.inference", re.compile(rb"^COPY .*runtime \./runtime\n", re.MULTILINE)
 # Of the template's model what a script of one's own has no use for, and what score.py is an outline with.
-OF_TRAINING = ("report", "pictures", "images")  # in runtime/
+OF_TRAINING = ("data", "report", "pictures", "images")  # in runtime/
 NOT_WANTED = ("train.py", "evaluation.py", "tests/", *(f"runtime/{name}.py" for name in OF_TRAINING))
 OUTLINE = ("runtime/", "sample-request.json", "score_batch.py", "score.py")
 TOOLS, DEV, IGNORED = template.LIST, "requirements-dev.txt", ".gitignore"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 import warnings
 from pathlib import Path
-from typing import Any
 
 from aml_project.command_line import WRONG_USE, Failure
+
+TYPE_CHECKING = False  # typing's own costs its import
+if TYPE_CHECKING:
+    from typing import Any
 
 LARGE = 10_000_000  # bytes of a file from which on the outputs are worth a word
 
@@ -44,6 +46,8 @@ def read(path: Path) -> Any:
     """Return the notebook in format 4 without its outputs; older formats are upgraded."""
     raw = parse(path)
     drop_outputs(raw)
+    import logging
+
     import nbformat
 
     logging.getLogger("traitlets").setLevel(logging.CRITICAL)  # nbformat tells there what it has mended
